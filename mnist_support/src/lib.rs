@@ -1,0 +1,3 @@
+//! stub
+pub mod error;
+pub use error::{Error, Result};
