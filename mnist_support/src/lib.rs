@@ -1,3 +1,5 @@
 //! stub
+pub mod data;
 pub mod error;
+pub mod traditional;
 pub use error::{Error, Result};
