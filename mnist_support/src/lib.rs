@@ -1,3 +1,4 @@
 //! stub
 pub mod error;
+pub mod network;
 pub use error::{Error, Result};
