@@ -125,7 +125,7 @@ fn a_file_in_the_lake_and_the_same_rows_in_memory_give_the_same_fit() {
         .unwrap();
     let file = mnist_support::lake::Lake::open(
         folder.path().to_str().unwrap(),
-        &mnist_support::lake::Credentials::none(),
+        &mnist_support::lake::Credentials::local(),
     )
     .unwrap()
     .csv("digits.csv")

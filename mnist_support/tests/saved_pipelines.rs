@@ -12,7 +12,7 @@ use mnist_support::{
 };
 
 fn open(folder: &Path) -> Lake {
-    Lake::open(folder.to_str().unwrap(), &Credentials::none()).unwrap()
+    Lake::open(folder.to_str().unwrap(), &Credentials::local()).unwrap()
 }
 
 fn fitted(iterations: usize) -> PipelineModel {

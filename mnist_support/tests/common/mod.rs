@@ -17,7 +17,7 @@ pub fn lake() -> Lake {
         folder.join("test.parquet").exists(),
         "the digits are missing: run `make data`"
     );
-    Lake::open(folder.to_str().unwrap(), &Credentials::none()).unwrap()
+    Lake::open(folder.to_str().unwrap(), &Credentials::local()).unwrap()
 }
 
 /// The first `rows` of the 10,000 test digits, 785 columns.
