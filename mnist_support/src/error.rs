@@ -162,6 +162,9 @@ pub enum Error {
         value: String,
         reason: String,
     },
+    /// Something that has to be fitted before it is used.
+    #[error("{what} is not fitted yet: call fit first")]
+    NotFitted { what: &'static str },
     /// A loss that is no longer a number.
     #[error(
         "the training loss is {loss} at iteration {iteration}: lower learning_rate, or scale the features"

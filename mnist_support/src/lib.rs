@@ -25,7 +25,7 @@
 //!     )
 //!     .fit(&train)?;
 //! let predictions = model.transform(&lake.csv("test.csv")?)?;
-//! let accuracy = MulticlassClassificationEvaluator::new().metric(Metric::Accuracy);
+//! let accuracy = MulticlassClassificationEvaluator::new().metric_name(Metric::Accuracy);
 //! println!("{:.4}", accuracy.evaluate(&predictions)?);
 //! # Ok::<(), mnist_support::Error>(())
 //! ```

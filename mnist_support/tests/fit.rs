@@ -52,7 +52,7 @@ fn a_short_fit_learns_to_read_digits_it_has_not_seen() {
         .transform(&lake().parquet("test.parquet").unwrap())
         .unwrap();
     let accuracy = MulticlassClassificationEvaluator::new()
-        .metric(Metric::Accuracy)
+        .metric_name(Metric::Accuracy)
         .evaluate(&predictions)
         .unwrap();
     assert_eq!(predictions.height(), 10_000);

@@ -135,7 +135,8 @@ impl ThreadCollective {
         // No copy may overwrite its tensor while another still reads it.
         self.meet()?;
         self.bring(None);
-        tch::no_grad(|| tensor.f_copy_(&combined?))?;
+        let combined = combined?;
+        tch::no_grad(|| tensor.f_copy_(&combined))?;
         Ok(())
     }
 }
@@ -151,7 +152,7 @@ impl Collective for ThreadCollective {
 
     fn all_reduce(&self, tensor: &mut Tensor, operation: ReduceOp) -> Result<()> {
         self.exchange(tensor, |copy| {
-            let mut result = copy.brought_by(0)?.f_copy()?;
+            let mut result = copy.brought_by(0)?.f_detach_copy()?;
             for rank in 1..copy.world_size() {
                 let other = copy.brought_by(rank)?;
                 if other.size() != result.size() || other.kind() != result.kind() {
@@ -179,7 +180,7 @@ impl Collective for ThreadCollective {
                 reason: format!("is not a rank of {} copies", self.world_size()),
             });
         }
-        self.exchange(tensor, |copy| Ok(copy.brought_by(root)?.f_copy()?))
+        self.exchange(tensor, |copy| Ok(copy.brought_by(root)?.f_detach_copy()?))
     }
 
     fn barrier(&self) -> Result<()> {

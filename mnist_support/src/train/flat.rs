@@ -45,7 +45,7 @@ impl FlatParameters {
 
     /// A copy of the flat vector.
     pub(super) fn snapshot(&self) -> Result<Tensor> {
-        Ok(self.flat.f_copy()?)
+        Ok(self.flat.f_detach_copy()?)
     }
 
     /// Takes the values of a [`snapshot`](Self::snapshot) back.
@@ -70,7 +70,7 @@ impl FlatParameters {
         Ok(self
             .parameters
             .iter()
-            .map(|parameter| parameter.f_detach()?.f_to_device(Device::Cpu)?.f_copy())
+            .map(|parameter| parameter.f_detach()?.f_to_device(Device::Cpu)?.f_detach_copy())
             .collect::<Result<_, _>>()?)
     }
 }

@@ -215,7 +215,7 @@ fn total<const N: usize>(counts: [usize; N], collective: &dyn Collective) -> Res
 /// Makes sure that all copies hold the same bits, as the whole scheme promises.
 fn check_identical(parameters: &Tensor, collective: &dyn Collective) -> Result<()> {
     let bits = parameters.f_detach()?.f_view_dtype(Kind::Int)?;
-    let (mut lowest, mut highest) = (bits.f_copy()?, bits.f_copy()?);
+    let (mut lowest, mut highest) = (bits.f_detach_copy()?, bits.f_detach_copy()?);
     collective.all_reduce(&mut lowest, ReduceOp::Min)?;
     collective.all_reduce(&mut highest, ReduceOp::Max)?;
     if lowest != highest {
