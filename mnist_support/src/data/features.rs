@@ -275,7 +275,11 @@ mod tests {
 
     #[test]
     fn nan_and_infinity_are_named_with_their_row() {
-        for (value, shown) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (1e300, "1e300")] {
+        for (value, shown) in [
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+            (1e300, "1.0000e300"),
+        ] {
             let frame = df!("a" => [0.0, value]).unwrap();
             let error = Features::from_frame(&frame, &names(&["a"]), "t").unwrap_err();
             assert!(
