@@ -100,7 +100,7 @@ impl MinMaxScaler {
             });
         }
         let Vector { features, scaling } = table.vector(&self.input_col)?;
-        let own = MinMaxStatistics::of(&features)?;
+        let own = MinMaxStatistics::of(&*features)?;
         let reduce = |values: &[f32], operation| -> Result<Vec<f32>> {
             let mut tensor = Tensor::f_from_slice(values)?;
             collective.all_reduce(&mut tensor, operation)?;
@@ -152,10 +152,6 @@ impl MinMaxScalerModel {
         PipelineModel::from_stages(vec![StageModel::MinMaxScaler(self.clone())]).transform(data)
     }
 
-    pub(super) fn output_col(&self) -> &str {
-        &self.scaler.output_col
-    }
-
     pub(super) fn apply(&self, table: &mut Table) -> Result<()> {
         let Vector { features, scaling } = table.vector(&self.scaler.input_col)?;
         let width = self.statistics.minimum.len();
@@ -172,7 +168,7 @@ impl MinMaxScalerModel {
         }
         let (mut scale, mut offset) = self
             .statistics
-            .scale_and_offset(self.scaler.min, self.scaler.max);
+            .scale_and_offset(self.scaler.min, self.scaler.max)?;
         if let Some((first_scale, first_offset)) = scaling {
             for column in 0..width {
                 offset[column] += first_offset[column] * scale[column];

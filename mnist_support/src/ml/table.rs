@@ -50,10 +50,8 @@ impl Table {
 
     /// Adds or replaces a column of the frame.
     pub(super) fn set_column(&mut self, column: Series) -> Result<()> {
-        self.frame
-            .with_column(column.into())
-            .map_err(|error| self.error(error))?;
-        Ok(())
+        let added = self.frame.with_column(column.into()).map(|_| ());
+        added.map_err(|error| self.error(error))
     }
 
     /// Adds or replaces a vector column.
@@ -106,7 +104,7 @@ impl Table {
     pub(super) fn into_frame(mut self) -> Result<DataFrame> {
         for name in std::mem::take(&mut self.added) {
             if let Some(vector) = self.vectors.remove(&name) {
-                let column = vector.to_list(&name).map_err(|error| self.error(error))?;
+                let column = vector.to_list(&name, &self.name)?;
                 self.set_column(column)?;
             }
         }
@@ -126,16 +124,20 @@ impl Table {
     }
 
     fn error(&self, error: PolarsError) -> Error {
-        Error::Table {
-            table: self.name.clone(),
-            reason: error.to_string(),
-        }
+        table_error(&self.name, error)
+    }
+}
+
+fn table_error(table: &str, error: PolarsError) -> Error {
+    Error::Table {
+        table: table.to_owned(),
+        reason: error.to_string(),
     }
 }
 
 impl Vector {
     /// The values as a list column.
-    fn to_list(&self, name: &str) -> PolarsResult<Series> {
+    fn to_list(&self, name: &str, table: &str) -> Result<Series> {
         let (rows, width) = (self.features.rows(), self.features.width());
         let name = PlSmallStr::from_str(name);
         let values = match (&self.scaling, &*self.features) {
@@ -148,15 +150,20 @@ impl Vector {
             (Some((scale, offset)), features) => Series::from_vec(
                 name,
                 features
-                    .affine(scale, offset)
+                    .affine(scale, offset)?
                     .into_iter()
                     .collect::<Vec<f32>>(),
             ),
         };
-        values.reshape_list(&[
-            ReshapeDimension::new(rows as i64),
-            ReshapeDimension::new(width as i64),
-        ])
+        if rows == 0 {
+            // polars can't tell the width of lists that are not there.
+            let lists = DataType::List(Box::new(values.dtype().clone()));
+            return Ok(Series::new_empty(values.name().clone(), &lists));
+        }
+        let shape = [rows, width].map(|length| ReshapeDimension::new(length as i64));
+        values
+            .reshape_list(&shape)
+            .map_err(|error| table_error(table, error))
     }
 }
 

@@ -12,8 +12,8 @@ use crate::{
     train::{FitReport, Scaling, Trained, TrainingData},
 };
 
-/// How many rows go through the network at once.
-const BATCH: usize = 1000;
+/// How many rows go through the network at once; small batches stay in the cache.
+const BATCH: usize = 250;
 
 /// A trained network.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ mod data_loader;
 mod dataset;
 mod early_stopping;
 mod min_max_scaler;
+pub mod prelude;
 mod split;
 
 pub use data_loader::{Batches, DataLoader};

@@ -70,7 +70,12 @@ impl FlatParameters {
         Ok(self
             .parameters
             .iter()
-            .map(|parameter| parameter.f_detach()?.f_to_device(Device::Cpu)?.f_detach_copy())
+            .map(|parameter| {
+                parameter
+                    .f_detach()?
+                    .f_to_device(Device::Cpu)?
+                    .f_detach_copy()
+            })
             .collect::<Result<_, _>>()?)
     }
 }
