@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use mnist_support::network::{
-    CnnConfig, Conv2dConfig, Layer, Network, read_safetensors, write_safetensors,
+    CnnConfig, Conv2dConfig, DropoutMasks, Layer, Network, read_safetensors, write_safetensors,
 };
 use safetensors::SafeTensors;
 use tch::{Kind, Tensor};
@@ -129,7 +129,8 @@ fn parameters_start_from_the_distribution_of_pytorch() {
         let deviation = measure(drawn.std(true));
         let mean = measure(drawn.mean(None));
         let pytorch = &expected[name];
-        // The bound is PyTorch's largest value plus at most 1%; the smallest parameter has 800 values here.
+        // The bound is PyTorch's largest value plus at most 1%; the smallest parameter has 800
+        // values here.
         assert!(
             (largest / pytorch["largest"] - 1.0).abs() < 0.01,
             "{name}: {largest}"
@@ -140,4 +141,22 @@ fn parameters_start_from_the_distribution_of_pytorch() {
         );
         assert!(mean.abs() < 0.15 * deviation, "{name}: {mean}");
     }
+}
+
+/// It stands here because no other test of this process draws from libtorch's generator.
+#[test]
+fn parameters_and_masks_leave_the_generator_of_libtorch_alone() {
+    let network = CnnConfig::default().network().unwrap();
+    let draw = || Tensor::rand([4], (Kind::Float, tch::Device::Cpu));
+    tch::manual_seed(3);
+    let expected = draw();
+    tch::manual_seed(3);
+    let parameters = network.initialize(1);
+    let images = Tensor::zeros([2, 784], (Kind::Float, tch::Device::Cpu));
+    let mut masks = DropoutMasks::new(1, 2, 3);
+    let logits = network
+        .forward(&parameters, &images, Some(&mut masks))
+        .unwrap();
+    assert_eq!(logits.size(), [2, 10]);
+    assert_eq!(draw(), expected);
 }

@@ -2,7 +2,8 @@
 
 use crate::{Error, Result};
 
-/// The share of predictions that are the label, from 0 to 1, as scikit-learn's function of this name.
+/// The share of predictions that are the label, from 0 to 1, as scikit-learn's function of this
+/// name.
 ///
 /// ```
 /// use mnist_support::evaluate::accuracy_score;

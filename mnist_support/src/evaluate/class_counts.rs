@@ -22,13 +22,15 @@ impl ClassCounts {
         share(self.true_positives, self.labels)
     }
 
-    /// 2 precision recall / (precision + recall), which is 2 TP / (labels + predictions); 0 if both are 0.
+    /// 2 precision recall / (precision + recall), which is 2 TP / (labels + predictions); 0 if both
+    /// are 0.
     pub fn f1(self) -> f64 {
         share(2 * self.true_positives, self.labels + self.predictions)
     }
 }
 
-/// a / b, and 0 for 0 / 0, as SparkML's MulticlassMetrics and scikit-learn (zero_division=0) have it.
+/// a / b, and 0 for 0 / 0, as SparkML's MulticlassMetrics and scikit-learn (zero_division=0) have
+/// it.
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         0.0

@@ -31,8 +31,9 @@ impl ConfusionMatrix {
     /// Counts labels and predictions from 0 to `classes` - 1.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for less than one class, [`Error::ShapeMismatch`] for no labels or lists
-    /// of unequal length, [`Error::LabelOutOfRange`] for a label or a prediction that is no class.
+    /// [`Error::InvalidSetting`] for less than one class, [`Error::ShapeMismatch`] for no labels or
+    /// lists of unequal length, [`Error::LabelOutOfRange`] for a label or a prediction that is no
+    /// class.
     pub fn new(labels: &[i64], predictions: &[i64], classes: i64) -> Result<Self> {
         let size = usize::try_from(classes)
             .ok()

@@ -22,7 +22,8 @@ pub enum Metric {
     Accuracy,
     /// The mean of the classes' precision, weighted by how often each is the label.
     WeightedPrecision,
-    /// The mean of the classes' recall, weighted by how often each is the label: the accuracy again.
+    /// The mean of the classes' recall, weighted by how often each is the label: the accuracy
+    /// again.
     WeightedRecall,
 }
 
@@ -85,12 +86,13 @@ impl MulticlassClassificationEvaluator {
 
     /// The metric, from 0 to 1, over all rows of the frame.
     ///
-    /// Both columns may be of any type of number. A class is a value that occurs as a label; it need not
-    /// be a whole number.
+    /// Both columns may be of any type of number. A class is a value that occurs as a label; it
+    /// need not be a whole number.
     ///
     /// # Errors
     /// [`Error::ColumnNotFound`], [`Error::ColumnType`] for a column that holds no numbers,
-    /// [`Error::MissingValue`] with the row of a null or a NaN, [`Error::ShapeMismatch`] for no rows.
+    /// [`Error::MissingValue`] with the row of a null or a NaN, [`Error::ShapeMismatch`] for no
+    /// rows.
     pub fn evaluate(&self, frame: &DataFrame) -> Result<f64> {
         let labels = numbers(frame, &self.label_col)?;
         let predictions = numbers(frame, &self.prediction_col)?;

@@ -8,9 +8,9 @@ use crate::{Error, Result};
 
 /// A convolutional classifier in a few lists.
 ///
-/// For each kernel: Conv2d (stride 1, padding 1), ReLU, MaxPool2d. Then Flatten, and Linear layers with
-/// ReLU and Dropout between them and none after the last, so that the output is logits. The width that
-/// the first Linear needs is computed.
+/// For each kernel: Conv2d (stride 1, padding 1), ReLU, MaxPool2d. Then Flatten, and Linear layers
+/// with ReLU and Dropout between them and none after the last, so that the output is logits. The
+/// width that the first Linear needs is computed.
 ///
 /// ```
 /// use mnist_support::network::CnnConfig;
@@ -57,8 +57,8 @@ impl CnnConfig {
     /// The network that the lists describe.
     ///
     /// # Errors
-    /// [`Error::InvalidCnn`] names the field, where lists disagree in length or a value makes no sense;
-    /// [`Error::InvalidLayer`] the layer and the shape, where nothing is left of the image.
+    /// [`Error::InvalidCnn`] names the field, where lists disagree in length or a value makes no
+    /// sense; [`Error::InvalidLayer`] the layer and the shape, where nothing is left of the image.
     pub fn network(&self) -> Result<Network> {
         self.check()?;
         let channels = self.conv_channels.windows(2);

@@ -9,8 +9,9 @@ use crate::Result;
 
 /// The dropout masks of one training step of one copy of the network.
 ///
-/// libtorch has one generator for the whole process, so what a thread draws from it depends on the other
-/// threads. Here the masks depend on (seed, step, rank) alone: the same three give the same masks again.
+/// libtorch has one generator for the whole process, so what a thread draws from it depends on the
+/// other threads. Here the masks depend on (seed, step, rank) alone: the same three give the same
+/// masks again.
 ///
 /// ```
 /// use mnist_support::network::{DropoutMasks, Layer, Network};

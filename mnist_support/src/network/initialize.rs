@@ -12,10 +12,11 @@ impl Network {
     /// [`Network::parameter_names`], as `f32` on the CPU, without gradients.
     ///
     /// PyTorch draws weights by `kaiming_uniform_(a=sqrt(5))` and biases from
-    /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)); with that `a` the bound of the weights is 1/sqrt(fan_in) too.
+    /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)); with that `a` the bound of the weights is 1/sqrt(fan_in)
+    /// too.
     ///
-    /// The numbers come from a ChaCha stream of the seed's own, not from libtorch's generator: the same
-    /// seed gives the same parameters on every machine and in every thread.
+    /// The numbers come from a ChaCha stream of the seed's own, not from libtorch's generator: the
+    /// same seed gives the same parameters on every machine and in every thread.
     pub fn initialize(&self, seed: u64) -> Vec<Tensor> {
         let mut random = stream(Purpose::Initialization, seed, 0, 0);
         let mut parameters = Vec::new();
@@ -62,20 +63,5 @@ mod tests {
         let network = CnnConfig::default().network().unwrap();
         let shapes: Vec<_> = network.initialize(1).iter().map(Tensor::size).collect();
         assert_eq!(shapes, network.parameter_shapes());
-    }
-
-    #[test]
-    fn libtorch_s_generator_is_left_alone() {
-        let network = CnnConfig::default().network().unwrap();
-        let draw = || Tensor::rand([4], (tch::Kind::Float, tch::Device::Cpu));
-        // The generator is one for the process: another test may draw in between, hence the attempts.
-        let untouched = (0..20).any(|_| {
-            tch::manual_seed(3);
-            let expected = draw();
-            tch::manual_seed(3);
-            network.initialize(1);
-            draw() == expected
-        });
-        assert!(untouched);
     }
 }

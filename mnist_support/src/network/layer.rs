@@ -36,7 +36,8 @@ pub enum Layer {
     Tanh,
     /// 1 / (1 + exp(-x)).
     Sigmoid,
-    /// The largest value of each square of the image; what a last, smaller square would cover is left out.
+    /// The largest value of each square of the image; what a last, smaller square would cover is
+    /// left out.
     MaxPool2d { kernel_size: i64, stride: i64 },
     /// The mean of each square of the image; what a last, smaller square would cover is left out.
     AvgPool2d { kernel_size: i64, stride: i64 },

@@ -1,9 +1,10 @@
-//! Networks as data: a list of layers that can be checked, printed, sent to another process and run.
+//! Networks as data: a list of layers that can be checked, printed, sent to another process and
+//! run.
 //!
-//! A [`Network`] is an input shape and a list of [`Layer`]s; it holds no weights. Its parameters are a
-//! plain `Vec<Tensor>` in the order of [`Network::parameter_names`], which are the names that PyTorch
-//! gives to an `nn.Sequential` of the same layers, so that weights go both ways through safetensors
-//! ([`read_safetensors`], [`write_safetensors`]).
+//! A [`Network`] is an input shape and a list of [`Layer`]s; it holds no weights. Its parameters
+//! are a plain `Vec<Tensor>` in the order of [`Network::parameter_names`], which are the names that
+//! PyTorch gives to an `nn.Sequential` of the same layers, so that weights go both ways through
+//! safetensors ([`read_safetensors`], [`write_safetensors`]).
 //!
 //! ```
 //! use mnist_support::network::CnnConfig;
@@ -18,6 +19,7 @@
 
 mod cnn;
 mod dropout;
+mod execution;
 mod forward;
 mod initialize;
 mod layer;

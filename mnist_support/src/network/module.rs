@@ -34,8 +34,8 @@ pub struct NetworkModule {
 }
 
 impl Network {
-    /// Puts new parameters into a variable store, on its device, under PyTorch's names ("0.weight") below
-    /// `path`. They are those of [`Network::initialize`] with this seed.
+    /// Puts new parameters into a variable store, on its device, under PyTorch's names ("0.weight")
+    /// below `path`. They are those of [`Network::initialize`] with this seed.
     ///
     /// # Errors
     /// [`Error::InvalidWeights`] if the store has a variable of such a name already.
@@ -74,8 +74,8 @@ impl NetworkModule {
         &self.network
     }
 
-    /// The parameters, in the order of [`Network::parameter_names`]; they share their memory with the
-    /// variable store.
+    /// The parameters, in the order of [`Network::parameter_names`]; they share their memory with
+    /// the variable store.
     pub fn parameters(&self) -> &[Tensor] {
         &self.parameters
     }
@@ -110,8 +110,8 @@ impl NetworkModule {
             .predict_proba(&self.parameters, features, batch_size)
     }
 
-    /// Takes over the values of other parameters, for instance the best of a training or those of a file
-    /// (see [`read_safetensors`](super::read_safetensors)).
+    /// Takes over the values of other parameters, for instance the best of a training or those of a
+    /// file (see [`read_safetensors`](super::read_safetensors)).
     ///
     /// # Errors
     /// [`Error::InvalidWeights`] or [`Error::ShapeMismatch`] for parameters of another network.
@@ -126,8 +126,8 @@ impl NetworkModule {
 }
 
 impl ModuleT for NetworkModule {
-    /// [`NetworkModule::try_forward`] for tch's trait, which leaves no room for an error: as tch's own
-    /// modules do, it panics where libtorch or the network refuses the input.
+    /// [`NetworkModule::try_forward`] for tch's trait, which leaves no room for an error: as tch's
+    /// own modules do, it panics where libtorch or the network refuses the input.
     fn forward_t(&self, rows: &Tensor, train: bool) -> Tensor {
         match self.try_forward(rows, train) {
             Ok(output) => output,

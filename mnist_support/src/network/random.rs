@@ -10,8 +10,8 @@ pub(super) enum Purpose {
     Dropout = 2,
 }
 
-/// The stream of a purpose and three numbers. The four fill ChaCha's 256-bit key, so any two streams
-/// that differ in one of them are independent.
+/// The stream of a purpose and three numbers. The four fill ChaCha's 256-bit key, so any two
+/// streams that differ in one of them are independent.
 pub(super) fn stream(purpose: Purpose, seed: u64, step: u64, rank: u64) -> ChaCha8Rng {
     let mut key = [0_u8; 32];
     let words = [seed, step, rank, purpose as u64];

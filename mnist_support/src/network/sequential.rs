@@ -6,10 +6,11 @@ use super::layer::Layer;
 use super::shape::elements;
 use crate::{Error, Result};
 
-/// A feed-forward network as data: layers that run one after the other, as in PyTorch's `nn.Sequential`.
+/// A feed-forward network as data: layers that run one after the other, as in PyTorch's
+/// `nn.Sequential`.
 ///
-/// A `Network` exists only if its layers fit each other: [`Network::new`] infers every shape, and so does
-/// reading one with serde. It holds no weights; they are a `Vec<Tensor>` beside it.
+/// A `Network` exists only if its layers fit each other: [`Network::new`] infers every shape, and
+/// so does reading one with serde. It holds no weights; they are a `Vec<Tensor>` beside it.
 ///
 /// ```
 /// use mnist_support::network::{Conv2dConfig, Layer, Network};
@@ -62,12 +63,12 @@ impl TryFrom<NetworkData> for Network {
 impl Network {
     /// Checks that the layers fit each other and the input.
     ///
-    /// `input_shape` is the shape of one row: `[channels, height, width]` for images, `[features]` for a
-    /// table.
+    /// `input_shape` is the shape of one row: `[channels, height, width]` for images, `[features]`
+    /// for a table.
     ///
     /// # Errors
-    /// [`Error::InvalidLayer`] with the layer's index (from 0, as in `nn.Sequential`), its kind, the shape
-    /// of its input and the reason.
+    /// [`Error::InvalidLayer`] with the layer's index (from 0, as in `nn.Sequential`), its kind,
+    /// the shape of its input and the reason.
     pub fn new(input_shape: &[i64], layers: Vec<Layer>) -> Result<Self> {
         let first = layers.first().map_or("none", Layer::kind);
         let invalid =
@@ -126,8 +127,8 @@ impl Network {
         &self.shapes
     }
 
-    /// The names of the parameters, those of PyTorch's `nn.Sequential`: `"0.weight"`, `"0.bias"`, ...
-    /// Every layer counts, also those without parameters.
+    /// The names of the parameters, those of PyTorch's `nn.Sequential`: `"0.weight"`, `"0.bias"`,
+    /// ... Every layer counts, also those without parameters.
     pub fn parameter_names(&self) -> Vec<String> {
         let named = self.layers.iter().enumerate().flat_map(|(index, layer)| {
             let names = ["weight", "bias"]

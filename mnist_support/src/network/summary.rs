@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::sequential::Network;
 
-/// A table with a line for each layer: its settings, its output's shape, how many parameters it has.
+/// A table with a line for each layer: its settings, its output's shape, how many parameters it
+/// has.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = vec![[
@@ -57,7 +58,7 @@ fn thousands(count: i64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -49,12 +49,12 @@ pub fn write_safetensors(network: &Network, parameters: &[Tensor]) -> Result<Vec
     safetensors::serialize(views, None).map_err(|error| invalid(WHOLE_FILE, error.to_string()))
 }
 
-/// The parameters of the network from the bytes of a safetensors file, on the CPU, without gradients, in
-/// the order of [`Network::parameter_names`].
+/// The parameters of the network from the bytes of a safetensors file, on the CPU, without
+/// gradients, in the order of [`Network::parameter_names`].
 ///
 /// # Errors
-/// [`Error::InvalidWeights`] names the parameter that is missing, not the network's, of another shape or
-/// of another type than `f32`, or cut off; or says that the file is no safetensors at all.
+/// [`Error::InvalidWeights`] names the parameter that is missing, not the network's, of another
+/// shape or of another type than `f32`, or cut off; or says that the file is no safetensors at all.
 pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(&error, bytes))?;
     let names = network.parameter_names();
