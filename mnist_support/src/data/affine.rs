@@ -15,7 +15,7 @@ impl FeaturesView<'_> {
             return Err(Error::ShapeMismatch {
                 what: "the matrix of features".to_owned(),
                 found: vec![self.rows() as i64, self.width() as i64],
-                expected: format!("{} columns", scale.len().max(offset.len())),
+                expected: format!("[rows, {}]", scale.len().max(offset.len())),
             });
         }
         match self {

@@ -77,7 +77,9 @@ impl Features {
         } else {
             let values = rows_of::<Float32Type>(&series, rows, table, |series| {
                 let column = float_column(series, table)?;
-                check_finite(series, &column, table)?;
+                if series.dtype().is_float() {
+                    check_finite(series, &column, table)?;
+                }
                 Ok(column)
             })?;
             Ok(Features::F32(matrix(values, rows, columns.len(), table)?))

@@ -81,7 +81,7 @@ impl MinMaxStatistics {
             return Err(Error::ShapeMismatch {
                 what: "the other minimum".to_owned(),
                 found: vec![other.width() as i64],
-                expected: format!("{} columns", self.width()),
+                expected: format!("[{}]", self.width()),
             });
         }
         for (minimum, &other) in self.minimum.iter_mut().zip(&other.minimum) {

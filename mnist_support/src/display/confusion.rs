@@ -4,14 +4,13 @@ use ndarray::Array2;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::picture::{FAINT, FONT, INK, Picture};
+use super::picture::{FAINT, FONT, INK, Picture, fitting};
 use super::ticks::grouped;
 use crate::{Error, Result};
 
 const NAME: &str = "the confusion matrix";
-/// Units (two to a pixel) of the whole matrix's side, and around it.
+/// Units (two to a pixel) of the whole matrix's side, and above, at the right of and below it.
 const SIDE: i32 = 1040;
-const LEFT: i32 = 150;
 const TOP: i32 = 110;
 const RIGHT: i32 = 150;
 const BOTTOM: i32 = 30;
@@ -46,7 +45,7 @@ pub fn confusion_matrix(counts: &Array2<u64>, class_names: &[&str]) -> Result<Pi
         return Err(Error::ShapeMismatch {
             what: "the confusion matrix".to_owned(),
             found: vec![classes as i64, counts.ncols() as i64],
-            expected: "as many columns as rows".to_owned(),
+            expected: "a square matrix".to_owned(),
         });
     }
     if classes == 0 {
@@ -73,11 +72,15 @@ pub fn confusion_matrix(counts: &Array2<u64>, class_names: &[&str]) -> Result<Pi
         .max()
         .unwrap_or(0);
     let (right, all) = (counts.diag().sum(), counts.sum());
+    // Room for the longest name, within reason, and for the axis' title.
+    let longest = (0..classes).map(|class| name(class).chars().count());
+    let name_width = (22 * longest.max().unwrap_or(1) as i32).clamp(70, 320);
+    let left_edge = 80 + name_width;
     let edge = |index: usize| index as i32 * SIDE / classes as i32;
     let cell = SIDE / classes as i32;
 
     let size = (
-        ((LEFT + SIDE + RIGHT) / 2) as u32,
+        ((left_edge + SIDE + RIGHT) / 2) as u32,
         ((TOP + SIDE + BOTTOM) / 2) as u32,
     );
     let picture = Picture::draw(NAME, size, |area| {
@@ -95,13 +98,13 @@ pub fn confusion_matrix(counts: &Array2<u64>, class_names: &[&str]) -> Result<Pi
                 (WRONGLY, 0.9 * part(count, most_mistakes).sqrt())
             };
             let fill = blend(colour, strength);
-            let (left, top) = (LEFT + edge(read), TOP + edge(label));
-            let (next_left, next_top) = (LEFT + edge(read + 1), TOP + edge(label + 1));
+            let (left, top) = (left_edge + edge(read), TOP + edge(label));
+            let (next_left, next_top) = (left_edge + edge(read + 1), TOP + edge(label + 1));
             let corners = [(left, top), (next_left, next_top)];
             area.draw(&Rectangle::new(corners, fill.filled()))?;
             area.draw(&Rectangle::new(corners, FAINT.stroke_width(2)))?;
             if count > 0 {
-                let colour = if strength > 0.55 { WHITE } else { INK };
+                let colour = if strength > 0.7 { WHITE } else { INK };
                 let number = grouped(count);
                 let at = ((left + next_left) / 2, (top + next_top) / 2);
                 text(&number, fitting(&number, cell, 36), &colour, at)?;
@@ -114,23 +117,28 @@ pub fn confusion_matrix(counts: &Array2<u64>, class_names: &[&str]) -> Result<Pi
                 &name,
                 fitting(&name, cell, 36),
                 &INK,
-                (LEFT + centre, TOP - 24),
+                (left_edge + centre, TOP - 24),
             )?;
             text(
                 &name,
-                fitting(&name, 90, 36),
+                fitting(&name, name_width, 36),
                 &INK,
-                (LEFT - 45, TOP + centre),
+                (left_edge - 10 - name_width / 2, TOP + centre),
             )?;
             let row: u64 = counts.row(class).sum();
             if row > 0 {
                 let recall = format!("{:.1}%", 100.0 * part(counts[[class, class]], row));
                 let size = fitting(&recall, RIGHT - 20, 32.min(cell));
-                text(&recall, size, &INK, (LEFT + SIDE + RIGHT / 2, TOP + centre))?;
+                text(
+                    &recall,
+                    size,
+                    &INK,
+                    (left_edge + SIDE + RIGHT / 2, TOP + centre),
+                )?;
             }
         }
-        text("predicted", 36, &INK, (LEFT + SIDE / 2, TOP - 74))?;
-        text("recall", 32, &INK, (LEFT + SIDE + RIGHT / 2, TOP - 24))?;
+        text("predicted", 36, &INK, (left_edge + SIDE / 2, TOP - 74))?;
+        text("recall", 32, &INK, (left_edge + SIDE + RIGHT / 2, TOP - 24))?;
         let turned = (FONT, 36).into_font().transform(FontTransform::Rotate270);
         let style = turned.color(&INK).pos(middle);
         area.draw_text("label", &style, (34, TOP + SIDE / 2))?;
@@ -155,13 +163,6 @@ fn part(count: u64, whole: u64) -> f64 {
 fn blend(colour: RGBColor, strength: f64) -> RGBColor {
     let channel = |value: u8| (255.0 - (255.0 - f64::from(value)) * strength).round() as u8;
     RGBColor(channel(colour.0), channel(colour.1), channel(colour.2))
-}
-
-/// The font size, at most `largest`, at which the text keeps within `width`. A character is taken to be
-/// as wide as 0.6 of the size, which holds for the digits of common fonts.
-fn fitting(text: &str, width: i32, largest: i32) -> i32 {
-    let characters = text.chars().count().max(1) as f64;
-    largest.min((f64::from(width) * 0.9 / (0.5 * characters)) as i32)
 }
 
 #[cfg(test)]

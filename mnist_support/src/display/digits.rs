@@ -4,7 +4,7 @@ use ndarray::{ArrayView1, Axis};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::picture::{FAINT, FONT, INK, Picture};
+use super::picture::{FAINT, FONT, INK, Picture, fitting};
 use super::png;
 use super::ticks::grouped;
 use crate::data::FeaturesView;
@@ -149,20 +149,28 @@ fn draw(
     let greys = greys(images, &indices)?;
 
     let place = WIDTH / columns as u32;
-    let (square, step) = (place - 2 * MARGIN, place + CAPTION_HEIGHT - MARGIN);
+    // A whole number of pixels for each of the image's keeps them all of one size.
+    let (room, pixels) = (place - MARGIN, side as u32);
+    let square = if pixels <= room {
+        room / pixels * pixels
+    } else {
+        room
+    };
+    let margin = (place - square) / 2;
+    let step = square + CAPTION_HEIGHT + MARGIN;
     let top = if title.is_some() { TITLE_HEIGHT } else { 0 };
     let height = top + step * digits.len().div_ceil(columns) as u32 + MARGIN;
-    // All of this in units, two to a pixel.
+    // From here on in units, two to a pixel.
     let corner = |index: usize| {
         let (column, row) = ((index % columns) as u32, (index / columns) as u32);
-        let left = 2 * (column * place + MARGIN);
+        let left = 2 * (column * place + margin);
         (left as i32, (2 * (top + row * step + MARGIN)) as i32)
     };
-    let square = 2 * square as i32;
+    let (square, place) = (2 * square as i32, 2 * place as i32);
 
     let mut picture = Picture::draw(name, (WIDTH, height), |area| {
         if let Some(title) = &title {
-            let position = (2 * MARGIN as i32, TITLE_HEIGHT as i32);
+            let position = (2 * margin as i32, TITLE_HEIGHT as i32 + 4);
             let style = (FONT, 36).into_font().color(&INK);
             area.draw_text(
                 title,
@@ -174,11 +182,12 @@ fn draw(
             let (left, top) = corner(index);
             let frame = [(left - 2, top - 2), (left + square + 1, top + square + 1)];
             area.draw(&Rectangle::new(frame, FAINT.stroke_width(2)))?;
-            let style = (FONT, 32).into_font().color(&digit.colour);
+            let size = fitting(&digit.caption, place - 8, 32);
+            let style = (FONT, size).into_font().color(&digit.colour);
             area.draw_text(
                 &digit.caption,
                 &style.pos(Pos::new(HPos::Center, VPos::Center)),
-                (left + square / 2, top + square + CAPTION_HEIGHT as i32 - 2),
+                (left + square / 2, top + square + CAPTION_HEIGHT as i32),
             )?;
         }
         Ok(())
@@ -215,7 +224,7 @@ fn side(images: &FeaturesView) -> Result<usize> {
     Err(Error::ShapeMismatch {
         what: "the matrix of images".to_owned(),
         found: vec![images.rows() as i64, images.width() as i64],
-        expected: "as many columns as a square image has pixels, such as 784,".to_owned(),
+        expected: "a square number of columns, such as 28 x 28,".to_owned(),
     })
 }
 

@@ -159,6 +159,13 @@ impl fmt::Debug for Picture {
     }
 }
 
+/// The font size, at most `largest`, at which the text keeps within `width`. A character is taken to be
+/// half as wide as the size, which is about right for digits and words in common fonts.
+pub(super) fn fitting(text: &str, width: i32, largest: i32) -> i32 {
+    let characters = text.chars().count().max(1) as f64;
+    largest.min((f64::from(width) / (0.5 * characters)) as i32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

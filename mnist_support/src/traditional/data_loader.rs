@@ -101,12 +101,13 @@ impl DataLoader {
     }
 
     /// The number of batches in an epoch.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "an epoch has at least one batch"
-    )]
     pub fn len(&self) -> usize {
         self.dataset.len().div_ceil(self.batch_size)
+    }
+
+    /// Whether an epoch has no batch, which [`new`](DataLoader::new) rules out.
+    pub fn is_empty(&self) -> bool {
+        self.dataset.is_empty()
     }
 
     /// The number of samples in every batch but, perhaps, the last.

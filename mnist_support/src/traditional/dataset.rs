@@ -97,7 +97,7 @@ impl Dataset {
             return Err(Error::ShapeMismatch {
                 what: "a sample".to_owned(),
                 found: size[1..].to_vec(),
-                expected: format!("as many values as in {sample_shape:?}"),
+                expected: format!("a number of values that fits {sample_shape:?}"),
             });
         }
         let mut shape = vec![size[0]];

@@ -218,7 +218,7 @@ mod tests {
         let error = scaler.transform(&arr2(&[[1.0f32, 2.0, 3.0]])).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the matrix of features has shape [1, 3], where 2 columns is needed"
+            "the matrix of features has shape [1, 3], where [rows, 2] is needed"
         );
     }
 
