@@ -15,6 +15,6 @@ pub use crate::{
 };
 pub use polars::prelude::{Column, DataFrame, DataType, Series};
 pub use tch::{
-    Tensor,
+    self, Device, Tensor,
     nn::{self, Module, ModuleT, OptimizerConfig},
 };
