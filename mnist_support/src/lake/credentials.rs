@@ -1,0 +1,336 @@
+//! Who asks: the credentials for a lake.
+
+use std::path::PathBuf;
+
+use crate::secrets::{Secret, SecretScope};
+use crate::{Error, Result};
+
+/// Azurite's account.
+const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
+/// Azurite's key: the same everywhere and in Azurite's documentation, so that it protects nothing.
+const EMULATOR_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// How a store is asked who we are. Its `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub enum Authentication {
+    /// Nothing: enough for files on this machine.
+    None,
+    /// A service principal, by OAuth with client credentials.
+    ServicePrincipal {
+        /// The directory (tenant) id.
+        tenant_id: String,
+        /// The application (client) id.
+        client_id: String,
+        /// The application's secret.
+        client_secret: Secret,
+    },
+    /// One of the account's two keys, in base64.
+    AccessKey(Secret),
+    /// A shared access signature: the query string, with or without its `?`.
+    SharedAccessSignature(Secret),
+    /// The identity of the virtual machine or service that the program runs on.
+    ManagedIdentity {
+        /// The client id of a user-assigned identity; without it, the system's own.
+        client_id: Option<String>,
+    },
+    /// A Kubernetes workload's identity: a token in a file, exchanged for one of the directory.
+    WorkloadIdentity {
+        /// The directory (tenant) id.
+        tenant_id: String,
+        /// The application (client) id.
+        client_id: String,
+        /// The file with the workload's token.
+        token_file: PathBuf,
+    },
+    /// Whoever is signed in to the Azure command line (`az login`).
+    AzureCli,
+}
+
+/// An account, and how it is asked.
+///
+/// ```
+/// use mnist_support::lake::Credentials;
+/// use mnist_support::secrets::Secret;
+///
+/// let credentials = Credentials::access_key(Secret::new("a2V5")).with_account("mylake");
+/// assert!(!format!("{credentials:?}").contains("a2V5"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    pub(crate) account: Option<String>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) authority: Option<String>,
+    pub(crate) authentication: Authentication,
+}
+
+impl From<Authentication> for Credentials {
+    fn from(authentication: Authentication) -> Credentials {
+        Credentials {
+            account: None,
+            endpoint: None,
+            authority: None,
+            authentication,
+        }
+    }
+}
+
+impl Credentials {
+    /// No credentials, for files on this machine.
+    pub fn local() -> Credentials {
+        Authentication::None.into()
+    }
+
+    /// A service principal.
+    pub fn service_principal(
+        tenant_id: &str,
+        client_id: &str,
+        client_secret: Secret,
+    ) -> Credentials {
+        Authentication::ServicePrincipal {
+            tenant_id: tenant_id.into(),
+            client_id: client_id.into(),
+            client_secret,
+        }
+        .into()
+    }
+
+    /// One of the account's keys.
+    pub fn access_key(key: Secret) -> Credentials {
+        Authentication::AccessKey(key).into()
+    }
+
+    /// A shared access signature.
+    pub fn shared_access_signature(signature: Secret) -> Credentials {
+        Authentication::SharedAccessSignature(signature).into()
+    }
+
+    /// The managed identity of this machine.
+    pub fn managed_identity() -> Credentials {
+        Authentication::ManagedIdentity { client_id: None }.into()
+    }
+
+    /// Whoever is signed in to the Azure command line.
+    pub fn azure_cli() -> Credentials {
+        Authentication::AzureCli.into()
+    }
+
+    /// An Azurite (the storage emulator) on this machine that listens on `port`, with its own account and key.
+    pub fn azurite(port: u16) -> Credentials {
+        Credentials::access_key(Secret::new(EMULATOR_KEY))
+            .with_account(EMULATOR_ACCOUNT)
+            .with_endpoint(&format!("http://127.0.0.1:{port}/{EMULATOR_ACCOUNT}"))
+    }
+
+    /// The storage account, for `az://` URLs, which don't name it.
+    pub fn with_account(mut self, account: &str) -> Credentials {
+        self.account = Some(account.into());
+        self
+    }
+
+    /// The blob service's address, where it is not `https://ACCOUNT.blob.core.windows.net`. Plain `http` is
+    /// accepted for this machine and for Azurite's account alone.
+    pub fn with_endpoint(mut self, endpoint: &str) -> Credentials {
+        self.endpoint = Some(endpoint.trim_end_matches('/').into());
+        self
+    }
+
+    /// The host that a service principal signs in at, where it is not `https://login.microsoftonline.com`.
+    pub fn with_authority(mut self, authority: &str) -> Credentials {
+        self.authority = Some(authority.trim_end_matches('/').into());
+        self
+    }
+
+    /// The account that these credentials are for, where they name one.
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
+    /// How the store is asked.
+    pub fn authentication(&self) -> &Authentication {
+        &self.authentication
+    }
+
+    /// The credentials that a secret scope holds.
+    ///
+    /// | keys | meaning |
+    /// | --- | --- |
+    /// | `account` (or `lake-name`) | the storage account |
+    /// | `endpoint` | the blob service's address, for Azurite |
+    /// | `authentication` | `service-principal`, `access-key`, `sas`, `managed-identity`, `workload-identity`, `azure-cli` |
+    /// | `tenant-id`, `client-id`, `client-secret` | a service principal |
+    /// | `access-key` | the account's key |
+    /// | `sas` | a shared access signature |
+    /// | `tenant-id`, `client-id`, `token-file` | a workload identity |
+    /// | `client-id` | with `managed-identity`: a user-assigned one |
+    /// | `authority` | the host to sign in at, where it is not Azure's public one |
+    ///
+    /// Without `authentication`, the first of `client-secret`, `access-key`, `sas` and `token-file` that is
+    /// there decides; with none of them there are no credentials.
+    ///
+    /// # Errors
+    /// [`Error::SecretNotFound`] for a key that the chosen way needs; [`Error::InvalidSetting`] for an
+    /// unknown `authentication`.
+    pub fn from_scope(scope: &SecretScope) -> Result<Credentials> {
+        let text = |key: &str| Ok::<_, Error>(scope.get(key)?.expose().to_string());
+        let optional =
+            |key: &str| Ok::<_, Error>(scope.find(key)?.map(|found| found.expose().to_string()));
+        let chosen = match optional("authentication")? {
+            Some(chosen) => Some(chosen),
+            None => {
+                let signs = [
+                    ("client-secret", "service-principal"),
+                    ("access-key", "access-key"),
+                    ("sas", "sas"),
+                    ("token-file", "workload-identity"),
+                ];
+                let mut found = None;
+                for (key, way) in signs {
+                    if found.is_none() && scope.find(key)?.is_some() {
+                        found = Some(way.to_string());
+                    }
+                }
+                found
+            }
+        };
+        let authentication = match chosen.as_deref() {
+            None => Authentication::None,
+            Some("service-principal") => Authentication::ServicePrincipal {
+                tenant_id: text("tenant-id")?,
+                client_id: text("client-id")?,
+                client_secret: scope.get("client-secret")?,
+            },
+            Some("access-key") => Authentication::AccessKey(scope.get("access-key")?),
+            Some("sas") => Authentication::SharedAccessSignature(scope.get("sas")?),
+            Some("managed-identity") => Authentication::ManagedIdentity {
+                client_id: optional("client-id")?,
+            },
+            Some("workload-identity") => Authentication::WorkloadIdentity {
+                tenant_id: text("tenant-id")?,
+                client_id: text("client-id")?,
+                token_file: text("token-file")?.into(),
+            },
+            Some("azure-cli") => Authentication::AzureCli,
+            Some(unknown) => {
+                return Err(Error::InvalidSetting {
+                    setting: "authentication",
+                    value: format!("{unknown:?}"),
+                    reason: "is not service-principal, access-key, sas, managed-identity, \
+                             workload-identity or azure-cli"
+                        .into(),
+                });
+            }
+        };
+        let account = match optional("account")? {
+            Some(account) => Some(account),
+            None => optional("lake-name")?,
+        };
+        let mut credentials = Credentials {
+            account,
+            ..Credentials::from(authentication)
+        };
+        if let Some(endpoint) = optional("endpoint")? {
+            credentials = credentials.with_endpoint(&endpoint);
+        }
+        if let Some(authority) = optional("authority")? {
+            credentials = credentials.with_authority(&authority);
+        }
+        Ok(credentials)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A scope that has just these keys. Its name is one that no environment has variables for.
+    fn scope(keys: &[(&str, &str)]) -> (tempfile::TempDir, SecretScope) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("credentials-test.json");
+        let map: std::collections::BTreeMap<_, _> = keys.iter().copied().collect();
+        std::fs::write(&file, serde_json::to_string(&map).unwrap()).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let scope = SecretScope::open_in("credentials-test", folder.path()).unwrap();
+        (folder, scope)
+    }
+
+    #[test]
+    fn the_keys_of_a_scope_decide_how_the_store_is_asked() {
+        let ids = [("tenant-id", "t"), ("client-id", "c")];
+        let way = |keys: &[(&str, &str)]| {
+            let (_folder, scope) = scope(&[&ids, keys].concat());
+            Credentials::from_scope(&scope).unwrap().authentication
+        };
+        assert!(matches!(
+            way(&[("client-secret", "s")]),
+            Authentication::ServicePrincipal { .. }
+        ));
+        assert!(matches!(
+            way(&[("access-key", "k")]),
+            Authentication::AccessKey(_)
+        ));
+        assert!(matches!(
+            way(&[("sas", "s")]),
+            Authentication::SharedAccessSignature(_)
+        ));
+        assert!(matches!(
+            way(&[("token-file", "/t")]),
+            Authentication::WorkloadIdentity { .. }
+        ));
+        assert!(matches!(
+            way(&[("authentication", "managed-identity")]),
+            Authentication::ManagedIdentity { client_id: Some(_) }
+        ));
+        assert!(matches!(
+            way(&[("authentication", "azure-cli")]),
+            Authentication::AzureCli
+        ));
+        assert!(matches!(way(&[]), Authentication::None));
+    }
+
+    #[test]
+    fn the_lake_name_of_the_originals_is_the_account() {
+        let (_folder, scope) = scope(&[("lake-name", "mylake"), ("access-key", "k")]);
+        assert_eq!(
+            Credentials::from_scope(&scope).unwrap().account(),
+            Some("mylake")
+        );
+    }
+
+    #[test]
+    fn half_a_service_principal_names_the_key_that_is_missing() {
+        let (_folder, scope) = scope(&[("client-secret", "hunter2"), ("tenant-id", "t")]);
+        let error = Credentials::from_scope(&scope).unwrap_err();
+        let Error::SecretNotFound { key, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(key, "client-id");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn an_unknown_way_is_refused_with_the_ways_that_there_are() {
+        let (_folder, scope) = scope(&[("authentication", "password")]);
+        let error = Credentials::from_scope(&scope).unwrap_err();
+        assert!(
+            error.to_string().contains("service-principal, access-key"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn no_secret_shows_in_the_credentials() {
+        for credentials in [
+            Credentials::service_principal("t", "c", Secret::new("hunter2")),
+            Credentials::access_key(Secret::new("hunter2")),
+            Credentials::shared_access_signature(Secret::new("sig=hunter2")),
+        ] {
+            let printed = format!("{credentials:?} {credentials:#?}");
+            assert!(
+                !printed.contains("hunter2") && printed.contains("[redacted]"),
+                "{printed}"
+            );
+        }
+    }
+}

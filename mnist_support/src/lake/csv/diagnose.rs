@@ -1,0 +1,143 @@
+//! The slow look at lines that the fast parser refused: which row and column is it, or which type is needed?
+
+use super::lines;
+use super::numbers::{self, FieldKind};
+use super::parse::Columns;
+use crate::Error;
+use crate::lake::frame::NumberType;
+
+/// What is wrong with some lines.
+#[derive(Debug, PartialEq)]
+pub(super) enum Problem {
+    /// One row, counted from 0 within the lines.
+    Row { row: u64, kind: RowProblem },
+    /// Something that no row shows.
+    Other(String),
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum RowProblem {
+    Ragged {
+        expected: usize,
+        found: usize,
+    },
+    Missing {
+        column: usize,
+    },
+    Invalid {
+        column: usize,
+        value: String,
+        expected: &'static str,
+    },
+    OpenQuote,
+}
+
+impl Problem {
+    /// The error for lines with `rows_above` rows before them.
+    pub(super) fn into_error(self, file: &str, rows_above: u64, names: &[String]) -> Error {
+        let file = file.to_string();
+        let (row, kind) = match self {
+            Problem::Row { row, kind } => (rows_above + row + 1, kind),
+            Problem::Other(reason) => {
+                return Error::Table {
+                    table: file,
+                    reason,
+                };
+            }
+        };
+        match kind {
+            RowProblem::Ragged { expected, found } => Error::RaggedRow {
+                file,
+                row,
+                expected,
+                found,
+            },
+            RowProblem::Missing { column } => Error::MissingValue {
+                file,
+                row,
+                column: names[column].clone(),
+            },
+            RowProblem::Invalid {
+                column,
+                value,
+                expected,
+            } => Error::InvalidValue {
+                file,
+                row,
+                column: names[column].clone(),
+                value,
+                expected: expected.into(),
+            },
+            RowProblem::OpenQuote => Error::Table {
+                table: file,
+                reason: format!(
+                    "row {row} has a quote that does not close on its line; a line break inside a field is \
+                     not supported"
+                ),
+            },
+        }
+    }
+}
+
+/// Finds the first row whose quotes do not close.
+pub(super) fn check_quotes(bytes: &[u8]) -> Result<(), Problem> {
+    match lines::split(bytes).position(|line| !lines::quotes_close(line)) {
+        Some(row) => Err(Problem::Row {
+            row: row as u64,
+            kind: RowProblem::OpenQuote,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Looks at every field: the types that the lines need, or the first row that is wrong.
+pub(super) fn examine(bytes: &[u8], columns: &Columns) -> Result<Vec<NumberType>, Problem> {
+    let mut types = columns.types().to_vec();
+    for (row, line) in lines::split(bytes).enumerate() {
+        let problem = |kind| Problem::Row {
+            row: row as u64,
+            kind,
+        };
+        let fields = lines::fields(line);
+        let found = if line.is_empty() && types.len() > 1 {
+            0
+        } else {
+            fields.len()
+        };
+        if found != types.len() {
+            return Err(problem(RowProblem::Ragged {
+                expected: types.len(),
+                found,
+            }));
+        }
+        for (column, field) in fields.iter().enumerate() {
+            match numbers::kind(field) {
+                FieldKind::Number(number) if numbers::holds(types[column], number) => {}
+                FieldKind::Number(number) if !columns.is_fixed() => types[column] = number,
+                FieldKind::Missing => return Err(problem(RowProblem::Missing { column })),
+                other => {
+                    let expected = match (other, types[column]) {
+                        (FieldKind::Number(_), NumberType::UInt8) => "a whole number from 0 to 255",
+                        (FieldKind::Number(_), _) => "a whole number",
+                        _ => "a finite number",
+                    };
+                    let value = shortened(&String::from_utf8_lossy(field));
+                    return Err(problem(RowProblem::Invalid {
+                        column,
+                        value,
+                        expected,
+                    }));
+                }
+            }
+        }
+    }
+    Ok(types)
+}
+
+/// At most 60 characters of a value.
+fn shortened(value: &str) -> String {
+    match value.char_indices().nth(60) {
+        Some((at, _)) => format!("{}...", &value[..at]),
+        None => value.into(),
+    }
+}

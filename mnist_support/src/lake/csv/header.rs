@@ -1,0 +1,120 @@
+//! The first line of a CSV.
+
+use crate::{Error, Result};
+
+use super::lines;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// A CSV's columns, and where its data begins.
+#[derive(Debug, PartialEq)]
+pub(super) struct Header {
+    pub(super) names: Vec<String>,
+    pub(super) data_start: usize,
+}
+
+/// Reads the header from the beginning of a file (`whole`: from all of it); nothing where its end is not in
+/// these bytes.
+pub(super) fn read(bytes: &[u8], whole: bool, file: &str) -> Result<Option<Header>> {
+    let start = if bytes.starts_with(BYTE_ORDER_MARK) {
+        BYTE_ORDER_MARK.len()
+    } else {
+        0
+    };
+    let (line, data_start) = match bytes[start..].iter().position(|byte| *byte == b'\n') {
+        Some(length) => (&bytes[start..start + length], start + length + 1),
+        None if whole => (&bytes[start..], bytes.len()),
+        None => return Ok(None),
+    };
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.iter().all(u8::is_ascii_whitespace) {
+        let reason = "its first line, which names the columns, is missing".into();
+        return Err(Error::EmptyFile {
+            file: file.into(),
+            reason,
+        });
+    }
+    let invalid = |reason: String| Error::Table {
+        table: file.into(),
+        reason,
+    };
+    if !lines::quotes_close(line) {
+        return Err(invalid(
+            "a name in the header has a line break, which is not supported".into(),
+        ));
+    }
+    let names = lines::fields(line)
+        .iter()
+        .map(|name| std::str::from_utf8(name).map(|name| name.trim().to_string()))
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|_| invalid("the header is not UTF-8 text; is the file a CSV?".into()))?;
+    if names.iter().any(|name| name.contains('\r')) {
+        return Err(invalid(
+            "lines must end in \\n or \\r\\n, not in \\r alone".into(),
+        ));
+    }
+    if names.iter().all(|name| name.parse::<f64>().is_ok()) {
+        return Err(invalid(
+            "its first line is numbers; a header that names the columns is needed".into(),
+        ));
+    }
+    for (index, name) in names.iter().enumerate() {
+        if name.is_empty() {
+            return Err(invalid(format!(
+                "column {} of the header has no name",
+                index + 1
+            )));
+        }
+        if names[..index].contains(name) {
+            return Err(invalid(format!(
+                "the header names the column {name:?} twice"
+            )));
+        }
+    }
+    Ok(Some(Header { names, data_start }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(bytes: &[u8]) -> Result<Vec<String>> {
+        read(bytes, true, "test.csv").map(|header| header.unwrap().names)
+    }
+
+    #[test]
+    fn a_header_names_the_columns() {
+        let header = read(b"pixel1,label\r\n1,2\r\n", false, "test.csv")
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            header,
+            Header {
+                names: vec!["pixel1".into(), "label".into()],
+                data_start: 14
+            }
+        );
+        assert_eq!(names(b"\xEF\xBB\xBF\"a, b\",c").unwrap(), ["a, b", "c"]);
+        assert_eq!(read(b"pixel1,lab", false, "test.csv").unwrap(), None);
+    }
+
+    #[test]
+    fn a_header_that_is_none_says_why() {
+        for (bytes, said) in [
+            (&b""[..], "missing"),
+            (b"\n1,2\n", "missing"),
+            (b"0,1,2\n", "numbers"),
+            (b"a,a\n", "\"a\" twice"),
+            (b"a,,b\n", "column 2"),
+            (b"a,\xff\n", "UTF-8"),
+            (b"a,b\r1,2\r", "\\r alone"),
+            (b"a,\"b\nc\"\n", "line break"),
+        ] {
+            let message = names(bytes).unwrap_err().to_string();
+            assert!(
+                message.contains(said) && message.contains("test.csv"),
+                "{message}"
+            );
+        }
+    }
+}

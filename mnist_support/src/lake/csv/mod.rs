@@ -1,0 +1,209 @@
+//! CSV files: a header, samples to learn the types from, and byte ranges cut at line ends.
+
+mod diagnose;
+mod header;
+mod lines;
+mod numbers;
+mod parse;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use polars::prelude::DataFrame;
+
+use super::file::LakeFile;
+use super::frame::NumberType;
+use super::store::Lake;
+use crate::{Error, Result};
+use header::Header;
+use parse::Columns;
+
+/// The first read of a file: its header and the first sample.
+const FIRST_READ: u64 = 256 << 10;
+/// The longest header.
+const LONGEST_HEADER: u64 = 64 << 20;
+/// The samples of the middle and the end of a larger file.
+const SAMPLE: u64 = 64 << 10;
+/// A part is parsed in blocks of about this size, the next one being fetched meanwhile: large enough for
+/// all cores, small enough that no second copy of the file is in memory.
+const BLOCK: u64 = 32 << 20;
+/// Files with less data than this are cut by counting their lines.
+const SMALL: u64 = 1 << 20;
+
+/// A CSV file, not read yet.
+pub(crate) struct CsvFile {
+    file: LakeFile,
+    columns: Arc<Columns>,
+    data_start: u64,
+    /// The beginning of the data, as far as the first read has it.
+    first: Bytes,
+}
+
+impl CsvFile {
+    /// Reads the header and the samples of a file.
+    pub(crate) fn open(lake: &Lake, path: &str) -> Result<CsvFile> {
+        let (file, mut first) = lake.file(path, FIRST_READ)?;
+        let header = loop {
+            let whole = first.len() as u64 == file.size();
+            match header::read(&first, whole, file.url())? {
+                Some(header) => break header,
+                None if first.len() as u64 >= LONGEST_HEADER => {
+                    return Err(Error::Table {
+                        table: file.url().into(),
+                        reason: format!("no line ends within the first {LONGEST_HEADER} bytes"),
+                    });
+                }
+                None => first = file.read(0..(first.len() as u64 * 8).min(file.size()))?,
+            }
+        };
+        let Header { names, data_start } = header;
+        let first = first.slice(data_start.min(first.len())..);
+        let data_start = data_start as u64;
+        if data_start + first.len() as u64 == file.size()
+            && lines::without_blank_end(&first).is_empty()
+        {
+            return Err(Error::EmptyFile {
+                file: file.url().into(),
+                reason: "there is no row below its header".into(),
+            });
+        }
+        let mut csv = CsvFile {
+            columns: Arc::new(Columns::new(names)),
+            file,
+            data_start,
+            first,
+        };
+        let types = csv.learn_types()?;
+        csv.columns = Arc::new(csv.columns.with_types(types));
+        Ok(csv)
+    }
+
+    fn learn_types(&self) -> Result<Vec<NumberType>> {
+        let mut types = vec![NumberType::UInt8; self.columns.len()];
+        let whole = self.data_start + self.first.len() as u64 == self.file.size();
+        numbers::widen(
+            &mut types,
+            if whole {
+                &self.first
+            } else {
+                lines::whole_lines(&self.first)
+            },
+        );
+        let data = self.data_start..self.file.size();
+        if !whole && data.end - data.start > SMALL {
+            let middle = data.start + (data.end - data.start) / 2;
+            for start in [middle, data.end - SAMPLE] {
+                let sample = self.file.read(start..start + SAMPLE)?;
+                let from = sample
+                    .iter()
+                    .position(|byte| *byte == b'\n')
+                    .map_or(sample.len(), |at| at + 1);
+                let lines = &sample[from..];
+                let at_end = start + SAMPLE == data.end;
+                numbers::widen(
+                    &mut types,
+                    if at_end {
+                        lines
+                    } else {
+                        lines::whole_lines(lines)
+                    },
+                );
+            }
+        }
+        Ok(types)
+    }
+
+    /// The same file with every column read as `dtype`.
+    pub(crate) fn with_dtype(&self, dtype: NumberType) -> CsvFile {
+        CsvFile {
+            file: self.file.clone(),
+            columns: Arc::new(self.columns.fixed(dtype)),
+            data_start: self.data_start,
+            first: self.first.clone(),
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.file.url()
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    pub(crate) fn columns(&self) -> &[String] {
+        self.columns.names()
+    }
+
+    /// The first `n` rows.
+    pub(crate) fn head(&self, n: usize) -> Result<DataFrame> {
+        let data = self.file.size() - self.data_start;
+        let mut bytes = self.first.clone();
+        loop {
+            if let Some(end) = lines::end_of(&bytes, n) {
+                return self.parse(self.data_start, bytes.slice(..end));
+            }
+            if bytes.len() as u64 == data {
+                return self.parse(self.data_start, bytes);
+            }
+            let length = (bytes.len() as u64 * 4)
+                .clamp(SAMPLE, data.max(SAMPLE))
+                .min(data);
+            bytes = self.file.read(self.data_start..self.data_start + length)?;
+        }
+    }
+
+    /// All rows.
+    pub(crate) fn collect(&self) -> Result<DataFrame> {
+        self.read_range(self.data_start..self.file.size())
+    }
+
+    /// The rows of a byte range; nothing where no partition can have it.
+    pub(crate) fn read(&self, range: Range<u64>) -> Result<Option<DataFrame>> {
+        if range.start < self.data_start || range.start > range.end || range.end > self.file.size()
+        {
+            return Ok(None);
+        }
+        self.read_range(range).map(Some)
+    }
+
+    /// Byte ranges of about equal size, cut at line ends.
+    pub(crate) fn partitions(&self, n: usize) -> Result<Vec<Range<u64>>> {
+        let data = self.data_start..self.file.size();
+        if data.end - data.start > SMALL.max(4 * n as u64) {
+            let ranges = lines::cut(&self.file, data.clone(), n)?;
+            if ranges.len() == n {
+                return Ok(ranges);
+            }
+        }
+        lines::cut_by_rows(&self.file, data, n, BLOCK)
+    }
+
+    fn read_range(&self, range: Range<u64>) -> Result<DataFrame> {
+        let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
+        let ranges = lines::cut(&self.file, range, blocks)?;
+        let mut frames = Vec::with_capacity(ranges.len());
+        for block in self.file.read_ahead(&ranges) {
+            let (range, bytes) = block?;
+            frames.push(self.parse(range.start, bytes)?);
+        }
+        parse::stack(frames, &self.columns, self.url())
+    }
+
+    /// Parses whole lines that stand at byte `start` of the file.
+    fn parse(&self, start: u64, bytes: Bytes) -> Result<DataFrame> {
+        let at_end = start + bytes.len() as u64 == self.file.size();
+        let bytes = if at_end {
+            bytes.slice(..lines::without_blank_end(&bytes).len())
+        } else {
+            bytes
+        };
+        parse::parse(bytes, &self.columns).map_err(|problem| {
+            match lines::count(&self.file, self.data_start..start, BLOCK) {
+                Ok(rows_above) => problem.into_error(self.url(), rows_above, self.columns.names()),
+                Err(error) => error,
+            }
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! From a storage service's failures to this crate's errors, with nothing secret in them.
+
+use std::error::Error as _;
+use std::io;
+
+use object_store::client::{HttpError, HttpErrorKind};
+
+use crate::Error;
+
+/// The error for `operation` on `url` (which carries no query string), when the store said `failure`.
+pub(crate) fn storage_error(
+    operation: &'static str,
+    url: &str,
+    failure: object_store::Error,
+) -> Error {
+    use object_store::Error as Store;
+    let text = everything_said(&failure);
+    match &failure {
+        Store::NotFound { .. } => return not_found(url, &text),
+        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
+            return refused(url, &text);
+        }
+        _ => {}
+    }
+    if let Some(kind) = io_kind(&failure) {
+        match kind {
+            io::ErrorKind::PermissionDenied => {
+                return Error::AccessDenied {
+                    url: url.into(),
+                    reason: "permission denied".into(),
+                    hint: "check the owner and the mode of the file and of its folders".into(),
+                };
+            }
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return not_found(url, &text),
+            _ => {}
+        }
+    }
+    if text.contains("ContainerNotFound") || text.contains("BlobNotFound") {
+        return not_found(url, &text);
+    }
+    let refusals = [
+        "401 Unauthorized",
+        "403 Forbidden",
+        "AADSTS",
+        "invalid_client",
+    ];
+    if refusals.iter().any(|refusal| text.contains(refusal)) {
+        return refused(url, &text);
+    }
+    let no_answer = matches!(
+        http_kind(&failure),
+        Some(
+            HttpErrorKind::Connect
+                | HttpErrorKind::Timeout
+                | HttpErrorKind::Interrupted
+                | HttpErrorKind::Request
+        )
+    );
+    if no_answer || text.contains("status code: 5") {
+        return Error::Unreachable {
+            url: url.into(),
+            retries: retries(&text),
+            reason: root_cause(&failure),
+        };
+    }
+    if matches!(failure, Store::Precondition { .. }) {
+        return Error::Storage {
+            operation,
+            url: url.into(),
+            reason: "the file was replaced since it was opened; open it again".into(),
+        };
+    }
+    Error::Storage {
+        operation,
+        url: url.into(),
+        reason: reason(&text),
+    }
+}
+
+fn not_found(url: &str, text: &str) -> Error {
+    let hint = if text.contains("ContainerNotFound") {
+        "the account has no such container"
+    } else {
+        "there is no such file in the container or folder"
+    };
+    Error::NotFound {
+        url: url.into(),
+        hint: hint.into(),
+    }
+}
+
+fn refused(url: &str, text: &str) -> Error {
+    let hint = if text.contains("AADSTS") || text.contains("token request") {
+        "check tenant-id, client-id and client-secret in the secret scope"
+    } else {
+        "check the credentials in the secret scope, and the role that they have on the container"
+    };
+    Error::AccessDenied {
+        url: url.into(),
+        reason: reason(text),
+        hint: hint.into(),
+    }
+}
+
+/// The messages of a failure and of all its sources, without query strings.
+fn everything_said(failure: &object_store::Error) -> String {
+    let mut text = failure.to_string();
+    let mut source = failure.source();
+    while let Some(error) = source {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        source = error.source();
+    }
+    without_query_strings(&text)
+}
+
+fn root_cause(failure: &object_store::Error) -> String {
+    let mut error: &dyn std::error::Error = failure;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    without_query_strings(&error.to_string())
+}
+
+fn http_kind(failure: &object_store::Error) -> Option<HttpErrorKind> {
+    sources(failure)
+        .find_map(|error| error.downcast_ref::<HttpError>())
+        .map(HttpError::kind)
+}
+
+fn io_kind(failure: &object_store::Error) -> Option<io::ErrorKind> {
+    // Of a local file only: over the network an io::Error means the connection.
+    if http_kind(failure).is_some() {
+        return None;
+    }
+    sources(failure)
+        .find_map(|error| error.downcast_ref::<io::Error>())
+        .map(io::Error::kind)
+}
+
+fn sources(
+    failure: &object_store::Error,
+) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(
+        failure.source(),
+        |error: &&(dyn std::error::Error + 'static)| {
+            let error: &'_ (dyn std::error::Error + 'static) = *error;
+            error.source()
+        },
+    )
+}
+
+/// What a service's answer says in short: the code and the first sentence of its XML or JSON, or all of it.
+fn reason(text: &str) -> String {
+    let between = |from: &str, to: &str| {
+        let start = text.find(from)? + from.len();
+        text[start..]
+            .find(to)
+            .map(|length| &text[start..start + length])
+    };
+    if let Some(code) = between("<Code>", "</Code>") {
+        let message = between("<Message>", "</Message>").unwrap_or_default();
+        let sentence = message.lines().next().unwrap_or_default().trim();
+        return format!("{code}: {sentence}")
+            .trim_end_matches([':', ' '])
+            .to_string();
+    }
+    if let Some(description) = between("\"error_description\":\"", "\"") {
+        return description
+            .split("\\r")
+            .next()
+            .unwrap_or_default()
+            .to_string();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The number in "after N retries", 0 where the request was not tried again.
+fn retries(text: &str) -> usize {
+    text.split("after ")
+        .skip(1)
+        .find_map(|rest| rest.split_once(" retries")?.0.parse().ok())
+        .unwrap_or_default()
+}
+
+/// Cuts the query string off every URL: a shared access signature is one.
+pub(crate) fn without_query_strings(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for word in text.split_inclusive(char::is_whitespace) {
+        let query = match word.find("://") {
+            Some(scheme) => word[scheme..].find('?').map(|at| scheme + at),
+            None if word.contains("sig=") => Some(0),
+            None => None,
+        };
+        match query {
+            Some(at) => {
+                clean.push_str(&word[..at]);
+                clean.push_str("?[redacted]");
+                clean.push_str(&word[word.trim_end().len()..]);
+            }
+            None => clean.push_str(word),
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_strings_are_cut_off_every_url() {
+        let text =
+            "GET https://a.blob.core.windows.net/c/b?sv=2024&sig=abc%3D in 3 s, retry sig=abc now";
+        assert_eq!(
+            without_query_strings(text),
+            "GET https://a.blob.core.windows.net/c/b?[redacted] in 3 s, retry ?[redacted] now"
+        );
+    }
+
+    #[test]
+    fn an_answer_is_told_by_its_code_and_first_sentence() {
+        let text = "403: <Error><Code>AuthenticationFailed</Code><Message>Server failed.\nRequestId:1</Message>";
+        assert_eq!(reason(text), "AuthenticationFailed: Server failed.");
+        let text =
+            r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid.\r\nTrace"}"#;
+        assert_eq!(reason(text), "AADSTS7000215: Invalid.");
+    }
+
+    #[test]
+    fn retries_are_counted_from_what_was_said() {
+        assert_eq!(retries("in 2s, after 3 retries, max_retries: 3"), 3);
+        assert_eq!(retries("in 2s - refused"), 0);
+    }
+}

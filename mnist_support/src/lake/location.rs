@@ -1,0 +1,232 @@
+//! Where a URL or a path points to.
+
+use std::path::{Component, Path, PathBuf};
+
+use object_store::path::Path as ObjectPath;
+use url::Url;
+
+use super::failure::without_query_strings;
+use crate::{Error, Result};
+
+/// The storage services whose hosts an `abfss://` URL may name: Azure's clouds.
+const CLOUDS: [&str; 3] = [
+    "core.windows.net",
+    "core.chinacloudapi.cn",
+    "core.usgovcloudapi.net",
+];
+
+/// A place in a store.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Location {
+    /// A folder or file on this machine: absolute, without `.` and `..`.
+    Local(PathBuf),
+    /// A folder or blob of a container on Azure.
+    Azure {
+        container: String,
+        /// The account, where the URL names it.
+        account: Option<String>,
+        /// The service's address, where the URL names it.
+        endpoint: Option<String>,
+        path: ObjectPath,
+    },
+}
+
+impl Location {
+    /// Reads `abfss://container@account.dfs.core.windows.net/path` (also `abfs://`), `az://container/path`,
+    /// `file:///path` or a plain path.
+    pub(crate) fn parse(url: &str) -> Result<Location> {
+        let invalid = |reason: String| Error::InvalidUrl {
+            url: without_query_strings(url),
+            reason,
+        };
+        if url.is_empty() {
+            return Err(invalid("it is empty".into()));
+        }
+        let Some((scheme, _)) = url.split_once("://") else {
+            return Ok(Location::Local(absolute(Path::new(url)).map_err(invalid)?));
+        };
+        let forms = "use abfss://container@account.dfs.core.windows.net/path, az://container/path, \
+                     file:///path or a path";
+        if !["abfss", "abfs", "az", "file"].contains(&scheme) {
+            return Err(invalid(format!("{scheme}:// is not supported; {forms}")));
+        }
+        let parsed = Url::parse(url).map_err(|error| invalid(format!("{error}; {forms}")))?;
+        if parsed.query().is_some() || parsed.fragment().is_some() {
+            return Err(invalid(
+                "a query string belongs in the secret scope (key sas), not in the URL".into(),
+            ));
+        }
+        if scheme == "file" {
+            let path = parsed
+                .to_file_path()
+                .map_err(|()| invalid("a file URL is file:///path".into()))?;
+            return Ok(Location::Local(absolute(&path).map_err(invalid)?));
+        }
+        if parsed.password().is_some() || parsed.port().is_some() {
+            return Err(invalid(format!(
+                "no password and no port can stand in it; {forms}"
+            )));
+        }
+        let host = parsed
+            .host_str()
+            .ok_or_else(|| invalid(format!("it names no container; {forms}")))?;
+        let path =
+            ObjectPath::from_url_path(parsed.path()).map_err(|error| invalid(error.to_string()))?;
+        let (container, account, endpoint) = match (parsed.username(), scheme) {
+            ("", "az") => (host, None, None),
+            ("", _) => return Err(invalid(format!("it names no container; {forms}"))),
+            (container, _) => {
+                let (account, endpoint) = host_parts(host)
+                    .ok_or_else(|| invalid(format!("the host is unknown; {forms}")))?;
+                (container, Some(account), Some(endpoint))
+            }
+        };
+        if !is_container_name(container) {
+            return Err(invalid(format!(
+                "{container:?} is not a container's name: 3 to 63 lower-case letters, digits and single hyphens"
+            )));
+        }
+        Ok(Location::Azure {
+            container: container.into(),
+            account,
+            endpoint,
+            path,
+        })
+    }
+}
+
+/// The account and the blob service's address of `account.dfs.core.windows.net`.
+fn host_parts(host: &str) -> Option<(String, String)> {
+    let (account, service) = host.split_once('.')?;
+    let cloud = service
+        .strip_prefix("dfs.")
+        .or_else(|| service.strip_prefix("blob."))?;
+    let known = CLOUDS.contains(&cloud) && is_account_name(account);
+    known.then(|| {
+        (
+            account.to_string(),
+            format!("https://{account}.blob.{cloud}"),
+        )
+    })
+}
+
+/// Azure's rule for the name of a storage account.
+pub(crate) fn is_account_name(name: &str) -> bool {
+    (3..=24).contains(&name.len())
+        && name
+            .chars()
+            .all(|character| character.is_ascii_lowercase() || character.is_ascii_digit())
+}
+
+/// Azure's rule for the name of a container; `$root`, `$web` and `$logs` are the service's own.
+fn is_container_name(name: &str) -> bool {
+    let plain = (3..=63).contains(&name.len())
+        && name.split('-').all(|part| {
+            !part.is_empty()
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+        });
+    plain || ["$root", "$web", "$logs"].contains(&name)
+}
+
+/// `path` from the root of the file system, without `.` and `..`.
+fn absolute(path: &Path) -> std::result::Result<PathBuf, String> {
+    let full = std::path::absolute(path).map_err(|error| error.to_string())?;
+    let mut clean = PathBuf::new();
+    for component in full.components() {
+        match component {
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::CurDir => {}
+            other => clean.push(other),
+        }
+    }
+    Ok(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_abfss_url_names_container_account_and_path() {
+        let location =
+            Location::parse("abfss://torchtut@mylake.dfs.core.windows.net/a/train.csv").unwrap();
+        assert_eq!(
+            location,
+            Location::Azure {
+                container: "torchtut".into(),
+                account: Some("mylake".into()),
+                endpoint: Some("https://mylake.blob.core.windows.net".into()),
+                path: ObjectPath::from("a/train.csv"),
+            }
+        );
+    }
+
+    #[test]
+    fn an_az_url_leaves_the_account_to_the_credentials() {
+        let location = Location::parse("az://torchtut").unwrap();
+        let Location::Azure {
+            container,
+            account,
+            endpoint,
+            path,
+        } = location
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (container.as_str(), account, endpoint),
+            ("torchtut", None, None)
+        );
+        assert_eq!(path.as_ref(), "");
+    }
+
+    #[test]
+    fn file_urls_and_plain_paths_are_local() {
+        assert_eq!(
+            Location::parse("file:///tmp/a%20b").unwrap(),
+            Location::Local("/tmp/a b".into())
+        );
+        assert_eq!(
+            Location::parse("/tmp/./x/../a%20b").unwrap(),
+            Location::Local("/tmp/a%20b".into())
+        );
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(
+            Location::parse("data/lake").unwrap(),
+            Location::Local(here.join("data/lake"))
+        );
+    }
+
+    #[test]
+    fn a_malformed_url_is_named_with_what_is_expected() {
+        for url in [
+            "",
+            "s3://bucket/key",
+            "https://a.blob.core.windows.net/c",
+            "abfss://mylake.dfs.core.windows.net/train.csv",
+            "abfss://torchtut@mylake/train.csv",
+            "abfss://torchtut@mylake.dfs.example.com/train.csv",
+            "abfss://torchtut@/train.csv",
+            "abfss://",
+            "az://",
+            "az://Torch_Tut/train.csv",
+            "az://torchtut:443/train.csv",
+            "file://host/path",
+        ] {
+            let error = Location::parse(url).unwrap_err();
+            assert!(matches!(error, Error::InvalidUrl { .. }), "{url}: {error}");
+            assert!(error.to_string().contains(&format!("{url:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_signature_in_a_url_is_refused_and_not_repeated() {
+        let error = Location::parse("az://torchtut/train.csv?sv=2024&sig=hunter2").unwrap_err();
+        assert!(matches!(error, Error::InvalidUrl { .. }));
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,99 @@
+//! From a small Parquet file in memory to a frame, by polars' Parquet reader.
+
+use std::fmt;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use polars::prelude::{Column, DataFrame, ParquetReader, PolarsResult, SerReader};
+
+use super::footer::Footer;
+use crate::{Error, Result};
+
+/// The names of a file's columns.
+pub(super) fn columns(footer: &Footer, file: &str) -> Result<Vec<String>> {
+    let small = footer.extract(0..0, 0, &[], file)?;
+    guarded(file, || {
+        let schema = ParquetReader::new(Cursor::new(small)).schema()?;
+        Ok(schema.iter_names().map(|name| name.to_string()).collect())
+    })
+}
+
+/// `rows` rows of a small file, after the first `skip`.
+pub(super) fn read(small: Vec<u8>, skip: usize, rows: usize, file: &str) -> Result<DataFrame> {
+    guarded(file, || {
+        ParquetReader::new(Cursor::new(small))
+            .with_slice(Some((skip, rows)))
+            .finish()
+    })
+}
+
+/// The decoder is given bytes that may be damaged anywhere, and has places that panic on such, as on types
+/// that this build of polars leaves out. Neither may end the program.
+fn guarded<T>(file: &str, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| damaged(file, error)),
+        Err(_) => Err(damaged(
+            file,
+            "a column is damaged, or of a type that is not supported",
+        )),
+    }
+}
+
+/// The error for a file that cannot be read.
+pub(super) fn damaged(file: &str, reason: impl fmt::Display) -> Error {
+    Error::Table {
+        table: file.into(),
+        reason: reason.to_string(),
+    }
+}
+
+/// Names the first value that is missing or not finite, where the frame begins with row `first_row` of the
+/// file (from 0).
+pub(super) fn check(frame: &DataFrame, file: &str, first_row: usize) -> Result<()> {
+    let row = |index: usize| (first_row + index) as u64 + 1;
+    let mut missing: Option<(usize, &Column)> = None;
+    for column in frame.columns() {
+        if column.null_count() > 0
+            && let Some(index) = column.is_null().iter().position(|null| null == Some(true))
+            && missing.is_none_or(|(first, _)| index < first)
+        {
+            missing = Some((index, column));
+        }
+    }
+    if let Some((index, column)) = missing {
+        return Err(Error::MissingValue {
+            file: file.into(),
+            row: row(index),
+            column: column.name().to_string(),
+        });
+    }
+    for column in frame.columns() {
+        let series = column.as_materialized_series();
+        let found = if let Ok(values) = series.f64() {
+            values
+                .iter()
+                .flatten()
+                .enumerate()
+                .find(|(_, value)| !value.is_finite())
+        } else if let Ok(values) = series.f32() {
+            values
+                .iter()
+                .flatten()
+                .map(f64::from)
+                .enumerate()
+                .find(|(_, value)| !value.is_finite())
+        } else {
+            None
+        };
+        if let Some((index, value)) = found {
+            return Err(Error::InvalidValue {
+                file: file.into(),
+                row: row(index),
+                column: column.name().to_string(),
+                value: value.to_string(),
+                expected: "a finite number".into(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Parquet files: a footer that says where each row group is, and reads of the row groups' bytes alone.
+
+mod extract;
+mod footer;
+mod plan;
+
+use std::ops::Range;
+
+use polars::prelude::DataFrame;
+
+use super::file::LakeFile;
+use super::partition::Part;
+use super::store::Lake;
+use crate::{Error, Result};
+use footer::Footer;
+
+/// Row groups are fetched and read in runs of about this size, the next one being fetched meanwhile.
+const RUN: u64 = 16 << 20;
+
+/// A Parquet file, not read yet.
+pub(crate) struct ParquetFile {
+    file: LakeFile,
+    footer: Footer,
+    columns: Vec<String>,
+}
+
+impl ParquetFile {
+    /// Reads the footer of a file.
+    pub(crate) fn open(lake: &Lake, path: &str) -> Result<ParquetFile> {
+        let (file, first) = lake.file(path, footer::MAGIC.len() as u64)?;
+        if file.size() == 0 {
+            return Err(Error::EmptyFile {
+                file: file.url().into(),
+                reason: "it has no bytes".into(),
+            });
+        }
+        let footer = Footer::read(&file, &first)?;
+        if footer.rows() == 0 {
+            return Err(Error::EmptyFile {
+                file: file.url().into(),
+                reason: "it has no rows".into(),
+            });
+        }
+        let columns = extract::columns(&footer, file.url())?;
+        Ok(ParquetFile {
+            file,
+            footer,
+            columns,
+        })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.file.url()
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    pub(crate) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The first `n` rows.
+    pub(crate) fn head(&self, n: usize) -> Result<DataFrame> {
+        let (groups, skip, rows) =
+            plan::locate(self.footer.group_rows(), 0..n.min(self.footer.rows()));
+        self.read_groups(groups, skip, rows)
+    }
+
+    /// All rows.
+    pub(crate) fn collect(&self) -> Result<DataFrame> {
+        self.read_groups(0..self.footer.group_rows().len(), 0, self.footer.rows())
+    }
+
+    /// Rows of a run of row groups; nothing where the file has no such rows.
+    pub(crate) fn read(
+        &self,
+        groups: Range<usize>,
+        skip: usize,
+        rows: usize,
+    ) -> Result<Option<DataFrame>> {
+        let Some(sizes) = self.footer.group_rows().get(groups.clone()) else {
+            return Ok(None);
+        };
+        let available: usize = sizes.iter().sum();
+        if skip.checked_add(rows).is_none_or(|end| end > available) {
+            return Ok(None);
+        }
+        self.read_groups(groups, skip, rows).map(Some)
+    }
+
+    /// Cuts the file into `n` sets of rows.
+    pub(crate) fn partitions(&self, n: usize) -> Result<Vec<Part>> {
+        let rows = self.footer.rows();
+        if n > rows {
+            return Err(Error::InvalidSetting {
+                setting: "partitions",
+                value: n.to_string(),
+                reason: format!("is more than the {rows} rows of {}", self.url()),
+            });
+        }
+        let part = |range| {
+            let (groups, skip, rows) = plan::locate(self.footer.group_rows(), range);
+            Part::RowGroups { groups, skip, rows }
+        };
+        Ok(plan::cut(self.footer.group_rows(), n)
+            .into_iter()
+            .map(part)
+            .collect())
+    }
+
+    fn read_groups(&self, groups: Range<usize>, skip: usize, rows: usize) -> Result<DataFrame> {
+        let runs = self.footer.runs(groups.clone(), RUN);
+        let bytes: Vec<Range<u64>> = runs
+            .iter()
+            .map(|run| self.footer.bytes_of(run.clone()))
+            .collect();
+        let mut first_row: usize = self.footer.group_rows()[..groups.start].iter().sum();
+        let (mut skip, mut left) = (skip, rows);
+        let mut whole: Option<DataFrame> = None;
+        for (run, fetched) in runs.into_iter().zip(self.file.read_ahead(&bytes)) {
+            let (range, bytes) = fetched?;
+            let available: usize = self.footer.group_rows()[run.clone()].iter().sum();
+            let take = left.min(available.saturating_sub(skip));
+            let small = self.footer.extract(run, range.start, &bytes, self.url())?;
+            drop(bytes);
+            let frame = extract::read(small, skip, take, self.url())?;
+            extract::check(&frame, self.url(), first_row + skip)?;
+            (first_row, skip, left) = (
+                first_row + available,
+                skip.saturating_sub(available),
+                left - take,
+            );
+            match &mut whole {
+                None => whole = Some(frame),
+                Some(whole) => {
+                    whole
+                        .vstack_mut_owned(frame)
+                        .map_err(|error| extract::damaged(self.url(), error))?;
+                }
+            }
+        }
+        match whole {
+            Some(mut whole) => {
+                whole.rechunk_mut_par();
+                Ok(whole)
+            }
+            None => extract::read(
+                self.footer.extract(0..0, 0, &[], self.url())?,
+                0,
+                0,
+                self.url(),
+            ),
+        }
+    }
+}

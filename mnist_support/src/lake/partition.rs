@@ -1,0 +1,48 @@
+//! A part of a table's file.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+/// A part of a table's file that one worker reads: a byte range of a CSV cut at line ends, or a set of row
+/// groups of a Parquet file.
+///
+/// It is data: it can be sent to another process, which opens the file by its
+/// [`FileSource`](super::FileSource) and reads just this part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// The size of the file that was cut, so that a part is not read from another file.
+    pub(crate) file_size: u64,
+    pub(crate) part: Part,
+}
+
+/// What a partition is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Part {
+    /// A byte range of a CSV: whole lines, without the header.
+    Bytes(Range<u64>),
+    /// Rows of consecutive row groups of a Parquet file. All of their rows, except where there are more
+    /// partitions than row groups.
+    RowGroups {
+        groups: Range<usize>,
+        skip: usize,
+        rows: usize,
+    },
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.part {
+            Part::Bytes(range) => write!(formatter, "bytes {}..{}", range.start, range.end),
+            Part::RowGroups { groups, skip, rows } => write!(
+                formatter,
+                "rows {skip}..{} of the row groups {}..{}",
+                skip + rows,
+                groups.start,
+                groups.end
+            ),
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! A folder in a store.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use url::Url;
+
+use super::azure::{self, Container};
+use super::credentials::Credentials;
+use super::failure::storage_error;
+use super::file::LakeFile;
+use super::frame::LakeFrame;
+use super::location::Location;
+use super::runtime;
+use crate::secrets::SecretScope;
+use crate::{Error, Result};
+
+/// The variable that names the folder of the local lake.
+const LAKE_VARIABLE: &str = "MNIST_LAKE";
+/// The folder of the local lake, looked for here and in the folders above.
+const LOCAL_LAKE: &str = "data/lake";
+/// An upload goes in blocks of this size, this many at a time.
+const BLOCK: usize = 8 << 20;
+const BLOCKS_AT_ONCE: usize = 4;
+
+/// A folder in a store. It prints as its URL.
+///
+/// ```
+/// use mnist_support::lake::{Credentials, Lake};
+///
+/// # fn main() -> mnist_support::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let url = folder.path().to_str().unwrap();
+/// let lake = Lake::open(url, &Credentials::local())?;
+/// lake.put("digits/small.csv", "pixel1,label\n0,7\n255,1\n".into())?;
+/// assert_eq!(lake.list()?, ["digits/small.csv"]);
+///
+/// let frame = lake.folder("digits").csv("small.csv")?;
+/// assert_eq!(frame.columns(), ["pixel1", "label"]);
+/// assert_eq!(frame.collect()?.height(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Lake {
+    store: Arc<dyn ObjectStore>,
+    place: Place,
+    folder: ObjectPath,
+    url: String,
+}
+
+#[derive(Clone)]
+enum Place {
+    /// The folder that was opened.
+    Local(PathBuf),
+    Azure(Container),
+}
+
+impl Lake {
+    /// Opens `abfss://container@account.dfs.core.windows.net/path`, `az://container/path` (the account comes
+    /// from the credentials), `file:///path` or a plain path. No request is made yet.
+    ///
+    /// # Errors
+    /// [`Error::InvalidUrl`] for anything else, or where no account is named; [`Error::AccessDenied`] where
+    /// a container is asked for without credentials, or with ones that cannot be right.
+    pub fn open(url: &str, credentials: &Credentials) -> Result<Lake> {
+        match Location::parse(url)? {
+            Location::Local(path) => Lake::local(path),
+            Location::Azure {
+                container,
+                account,
+                endpoint,
+                path,
+            } => {
+                let shown = url.trim_end_matches('/').to_string();
+                let container = azure::open(&shown, &container, account, endpoint, credentials)?;
+                Ok(Lake {
+                    store: container.store.clone(),
+                    place: Place::Azure(container),
+                    folder: path,
+                    url: shown,
+                })
+            }
+        }
+    }
+
+    /// The container of the account that `scope` names (its key `account` or `lake-name`), with the
+    /// credentials of the scope, or, where no account is configured, the folder of that name in the local
+    /// lake: the folder that the variable `MNIST_LAKE` names, or `data/lake` here or in a folder above.
+    ///
+    /// ```no_run
+    /// use mnist_support::lake::Lake;
+    /// use mnist_support::secrets::SecretScope;
+    ///
+    /// # fn main() -> mnist_support::Result<()> {
+    /// let lake = Lake::connect("torchtut", &SecretScope::open("adls")?)?;
+    /// let train = lake.csv("train.csv")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where neither an account nor a local lake with that folder is there; else as
+    /// [`Credentials::from_scope`] and [`Lake::open`].
+    pub fn connect(container: &str, scope: &SecretScope) -> Result<Lake> {
+        let credentials = Credentials::from_scope(scope)?;
+        if let Some(account) = credentials.account() {
+            let url = format!("abfss://{container}@{account}.dfs.core.windows.net");
+            return Lake::open(&url, &credentials);
+        }
+        let folder = local_lake()?.join(container);
+        if !folder.is_dir() {
+            return Err(Error::NotFound {
+                url: folder.display().to_string(),
+                hint: "run `make data`, which lays the local lake out".into(),
+            });
+        }
+        Lake::local(folder)
+    }
+
+    fn local(path: PathBuf) -> Result<Lake> {
+        let invalid = |reason: String| Error::InvalidUrl {
+            url: path.display().to_string(),
+            reason,
+        };
+        let text = path
+            .to_str()
+            .ok_or_else(|| invalid("it is not UTF-8".into()))?;
+        let folder = ObjectPath::parse(text.trim_matches('/'))
+            .map_err(|error| invalid(error.to_string()))?;
+        let url = Url::from_file_path(&path).map_err(|()| invalid("it is not absolute".into()))?;
+        let url = url.as_str().trim_end_matches('/').to_string();
+        Ok(Lake {
+            // To the disk before the name: a file that is there after a crash is whole.
+            store: Arc::new(LocalFileSystem::new().with_fsync(true)),
+            place: Place::Local(path),
+            folder,
+            url,
+        })
+    }
+
+    /// A folder of this one. It need not be there: stores have no folders of their own, only names with `/`.
+    pub fn folder(&self, path: &str) -> Lake {
+        let path = path.trim_matches('/');
+        let mut lake = self.clone();
+        if !path.is_empty() {
+            let inner = ObjectPath::parse(path).unwrap_or_else(|_| ObjectPath::from(path));
+            lake.url = self.url_of(inner.as_ref());
+            lake.folder = self.folder.parts().chain(inner.parts()).collect();
+        }
+        lake
+    }
+
+    /// The URL of this folder, without an ending `/`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A CSV file as a table. Its header and a few samples are read, no more.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::AccessDenied`], [`Error::Unreachable`] from the store;
+    /// [`Error::EmptyFile`] for a file without a header or without rows; [`Error::Table`] for a header that
+    /// is none.
+    pub fn csv(&self, path: &str) -> Result<LakeFrame> {
+        LakeFrame::csv(self, path)
+    }
+
+    /// A Parquet file as a table. Its footer is read, no more.
+    ///
+    /// # Errors
+    /// As [`Lake::csv`]; [`Error::Table`] for a file that is not Parquet, or is cut short.
+    pub fn parquet(&self, path: &str) -> Result<LakeFrame> {
+        LakeFrame::parquet(self, path)
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::AccessDenied`], [`Error::Unreachable`], [`Error::Storage`].
+    pub fn get(&self, path: &str) -> Result<Bytes> {
+        let (store, path, url) = self.locate(path)?;
+        runtime::wait(async move {
+            let failed = |error| storage_error("reading", &url, error);
+            store
+                .get(&path)
+                .await
+                .map_err(failed)?
+                .bytes()
+                .await
+                .map_err(failed)
+        })?
+    }
+
+    /// Writes a file, whole or not at all, in place of one that is there.
+    ///
+    /// # Errors
+    /// As [`Lake::get`].
+    pub fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
+        let (store, path, url) = self.locate(path)?;
+        runtime::wait(async move {
+            store
+                .put(&path, bytes.into())
+                .await
+                .map_err(|error| storage_error("writing", &url, error))?;
+            Ok(())
+        })?
+    }
+
+    /// Sends a file of this machine, in blocks, whole or not at all; returns its size in bytes. At most
+    /// 40 MB of it are in memory at a time.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for the file on this machine; else as [`Lake::put`].
+    pub fn upload(&self, path: &str, file: &Path) -> Result<u64> {
+        let (store, path, url) = self.locate(path)?;
+        let file = file.to_path_buf();
+        runtime::wait(async move {
+            let failed = |error| storage_error("writing", &url, error);
+            let mut reader = open_blocks(&file)?;
+            let upload = store.put_multipart(&path).await.map_err(failed)?;
+            let mut writer = WriteMultipart::new_with_chunk_size(upload, BLOCK);
+            let mut size = 0;
+            let sent = loop {
+                let (back, block) = match read_block(reader, &file).await {
+                    Ok(read) => read,
+                    Err(error) => break Err(error),
+                };
+                if block.is_empty() {
+                    break Ok(size);
+                }
+                reader = back;
+                size += block.len() as u64;
+                if let Err(error) = writer.wait_for_capacity(BLOCKS_AT_ONCE).await {
+                    break Err(failed(error));
+                }
+                writer.put(block);
+            };
+            match sent {
+                Ok(size) => {
+                    writer.finish().await.map_err(failed)?;
+                    Ok(size)
+                }
+                Err(error) => {
+                    // The service drops blocks that nothing commits; the first error is the one to tell.
+                    let _ = writer.abort().await;
+                    Err(error)
+                }
+            }
+        })?
+    }
+
+    /// The files of this folder and of those below it, sorted, by their paths from here.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where the container, or the folder of this machine that was opened, is not there;
+    /// else as [`Lake::get`].
+    pub fn list(&self) -> Result<Vec<String>> {
+        if let Place::Local(root) = &self.place
+            && !root.is_dir()
+        {
+            return Err(Error::NotFound {
+                url: self.url.clone(),
+                hint: "there is no such folder".into(),
+            });
+        }
+        let (store, folder, url) = (self.store.clone(), self.folder.clone(), self.url.clone());
+        let mut names = runtime::wait(async move {
+            let found: Vec<_> = store
+                .list(Some(&folder))
+                .try_collect()
+                .await
+                .map_err(|error| storage_error("listing", &url, error))?;
+            Ok::<_, Error>(
+                found
+                    .into_iter()
+                    .filter_map(|file| {
+                        let parts: Vec<_> = file.location.prefix_match(&folder)?.collect();
+                        Some(
+                            parts
+                                .iter()
+                                .map(AsRef::as_ref)
+                                .collect::<Vec<_>>()
+                                .join("/"),
+                        )
+                    })
+                    .collect::<Vec<String>>(),
+            )
+        })??;
+        names.sort();
+        Ok(names)
+    }
+
+    /// Whether a file is there.
+    ///
+    /// # Errors
+    /// As [`Lake::get`], but for a file that is not there.
+    pub fn exists(&self, path: &str) -> Result<bool> {
+        let (store, path, url) = self.locate(path)?;
+        runtime::wait(async move {
+            match store.head(&path).await {
+                Ok(_) => Ok(true),
+                Err(error) => match storage_error("looking for", &url, error) {
+                    Error::NotFound { .. } => Ok(false),
+                    error => Err(error),
+                },
+            }
+        })?
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// As [`Lake::get`].
+    pub fn delete(&self, path: &str) -> Result<()> {
+        let (store, path, url) = self.locate(path)?;
+        runtime::wait(async move {
+            store
+                .delete(&path)
+                .await
+                .map_err(|error| storage_error("removing", &url, error))
+        })?
+    }
+
+    /// Makes the container (or, on this machine, the folder that was opened). `false` where it is there.
+    ///
+    /// # Errors
+    /// [`Error::AccessDenied`], [`Error::Unreachable`], [`Error::Storage`]; [`Error::Io`] for a folder.
+    pub fn create_container(&self) -> Result<bool> {
+        match &self.place {
+            Place::Local(root) if root.is_dir() => Ok(false),
+            Place::Local(root) => {
+                std::fs::create_dir_all(root).map_err(|source| Error::Io {
+                    operation: "creating",
+                    path: root.clone(),
+                    source,
+                })?;
+                Ok(true)
+            }
+            Place::Azure(container) => container.create(),
+        }
+    }
+
+    /// Opens a file and fetches its first bytes.
+    pub(crate) fn file(&self, path: &str, first: u64) -> Result<(LakeFile, Bytes)> {
+        let (store, path, url) = self.locate(path)?;
+        LakeFile::open(store, path, url, first)
+    }
+
+    fn locate(&self, path: &str) -> Result<(Arc<dyn ObjectStore>, ObjectPath, String)> {
+        let url = self.url_of(path);
+        let inner = ObjectPath::parse(path).map_err(|error| Error::InvalidUrl {
+            url: url.clone(),
+            reason: error.to_string(),
+        })?;
+        if inner.as_ref().is_empty() && self.folder.as_ref().is_empty() {
+            return Err(Error::InvalidUrl {
+                url,
+                reason: "it names no file".into(),
+            });
+        }
+        let full = self.folder.parts().chain(inner.parts()).collect();
+        Ok((self.store.clone(), full, url))
+    }
+
+    fn url_of(&self, path: &str) -> String {
+        let mut url = self.url.clone();
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            url.push('/');
+            for character in part.chars() {
+                match character {
+                    '%' => url.push_str("%25"),
+                    '?' => url.push_str("%3F"),
+                    '#' => url.push_str("%23"),
+                    ' ' => url.push_str("%20"),
+                    other => url.push(other),
+                }
+            }
+        }
+        url
+    }
+}
+
+fn open_blocks(file: &Path) -> Result<File> {
+    File::open(file).map_err(|source| Error::Io {
+        operation: "opening",
+        path: file.into(),
+        source,
+    })
+}
+
+/// The next block of a file, empty at its end. The read blocks a thread of the pool, not the runtime.
+async fn read_block(mut reader: File, file: &Path) -> Result<(File, Bytes)> {
+    let unread = |source| Error::Io {
+        operation: "reading",
+        path: file.into(),
+        source,
+    };
+    tokio::task::spawn_blocking(move || {
+        let mut block = Vec::with_capacity(BLOCK);
+        Read::take(&mut reader, BLOCK as u64).read_to_end(&mut block)?;
+        Ok((reader, Bytes::from(block)))
+    })
+    .await
+    .map_err(std::io::Error::other)
+    .flatten()
+    .map_err(unread)
+}
+
+/// The folder of the local lake.
+fn local_lake() -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os(LAKE_VARIABLE).filter(|value| !value.is_empty()) {
+        return Ok(PathBuf::from(folder));
+    }
+    let here = std::env::current_dir().map_err(|source| Error::Io {
+        operation: "finding",
+        path: PathBuf::from("."),
+        source,
+    })?;
+    here.ancestors().map(|folder| folder.join(LOCAL_LAKE)).find(|folder| folder.is_dir()).ok_or_else(|| {
+        Error::NotFound {
+            url: LOCAL_LAKE.into(),
+            hint: format!(
+                "no folder {LOCAL_LAKE} is here ({}) or above; run `make data`, or name an account in the \
+                 secret scope",
+                here.display()
+            ),
+        }
+    })
+}
+
+impl fmt::Display for Lake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.url)
+    }
+}
+
+impl fmt::Debug for Lake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Lake({:?})", self.url)
+    }
+}
