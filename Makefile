@@ -72,9 +72,9 @@ notebooks: warm $(lake) ## run the notebooks in place, so that they carry their 
 lab: warm $(lake) ## JupyterLab with the Rust kernel
 	cd notebooks && '$(PYTHON_ENV)/bin/python' -m jupyterlab
 
-upload: $(lake) ## fill a container with the lake, TO=abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/
-	@$(if $(TO),,$(error say where to: make upload TO=abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/))
-	cargo run --quiet --package mnist_support --bin mnist-lake -- upload --lake data/lake/torchtut --to '$(TO)'
+upload: $(lake) ## fill a container with the lake, TO=abfss://CONTAINER@ACCOUNT.dfs.core.windows.net
+	@$(if $(TO),,$(error say where to: make upload TO=abfss://CONTAINER@ACCOUNT.dfs.core.windows.net))
+	cargo run --quiet --package mnist_support --bin mnist-lake -- upload --from data/lake/torchtut --to '$(TO)' --create
 
 clean: ## remove what was built (target/)
 	rm -rf target
