@@ -14,7 +14,7 @@ use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use url::Url;
 
 use super::azure::{self, Container};
-use super::credentials::Credentials;
+use super::credentials::{Authentication, Credentials};
 use super::failure::storage_error;
 use super::file::LakeFile;
 use super::frame::LakeFrame;
@@ -108,13 +108,18 @@ impl Lake {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotFound`] where neither an account nor a local lake with that folder is there; else as
+    /// [`Error::NotFound`] where neither an account nor a local lake with that folder is there;
+    /// [`Error::SecretNotFound`] where the scope has credentials and no account; else as
     /// [`Credentials::from_scope`] and [`Lake::open`].
     pub fn connect(container: &str, scope: &SecretScope) -> Result<Lake> {
         let credentials = Credentials::from_scope(scope)?;
         if let Some(account) = credentials.account() {
             let url = format!("abfss://{container}@{account}.dfs.core.windows.net");
             return Lake::open(&url, &credentials);
+        }
+        if !matches!(credentials.authentication(), Authentication::None) {
+            // Whoever gives a key means an account: the local lake would be the wrong one.
+            scope.get("account")?;
         }
         let folder = local_lake()?.join(container);
         if !folder.is_dir() {
@@ -425,15 +430,19 @@ fn local_lake() -> Result<PathBuf> {
         path: PathBuf::from("."),
         source,
     })?;
-    here.ancestors().map(|folder| folder.join(LOCAL_LAKE)).find(|folder| folder.is_dir()).ok_or_else(|| {
-        Error::NotFound {
-            url: LOCAL_LAKE.into(),
-            hint: format!(
-                "no folder {LOCAL_LAKE} is here ({}) or above; run `make data`, or name an account in the \
-                 secret scope",
-                here.display()
-            ),
-        }
+    lake_above(&here)
+}
+
+/// The local lake in a folder or in one above it.
+fn lake_above(here: &Path) -> Result<PathBuf> {
+    let mut lakes = here.ancestors().map(|folder| folder.join(LOCAL_LAKE));
+    lakes.find(|folder| folder.is_dir()).ok_or_else(|| Error::NotFound {
+        url: LOCAL_LAKE.into(),
+        hint: format!(
+            "no folder {LOCAL_LAKE} is in {} or above; run `make data`, or name an account in the \
+             secret scope",
+            here.display()
+        ),
     })
 }
 
@@ -446,5 +455,35 @@ impl fmt::Display for Lake {
 impl fmt::Debug for Lake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Lake({:?})", self.url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_local_lake_is_found_from_a_folder_below() {
+        let root = tempfile::tempdir().unwrap();
+        let notebooks = root.path().join("notebooks/inner");
+        std::fs::create_dir_all(&notebooks).unwrap();
+        let error = lake_above(&notebooks).unwrap_err();
+        assert!(error.to_string().contains("make data"), "{error}");
+        std::fs::create_dir_all(root.path().join(LOCAL_LAKE)).unwrap();
+        assert_eq!(
+            lake_above(&notebooks).unwrap(),
+            root.path().join(LOCAL_LAKE)
+        );
+    }
+
+    #[test]
+    fn a_lake_prints_as_its_url() {
+        let lake = Lake::open("az://torchtut/", &Credentials::azurite(1)).unwrap();
+        assert_eq!(lake.folder("a/b").to_string(), "az://torchtut/a/b");
+        assert_eq!(
+            format!("{:?}", lake.folder("/a b/")),
+            r#"Lake("az://torchtut/a%20b")"#
+        );
+        assert_eq!(lake.folder("").url(), "az://torchtut");
     }
 }
