@@ -69,6 +69,23 @@ fn another_process_opens_a_table_by_its_source() {
 }
 
 #[test]
+fn a_parquet_column_of_a_type_that_is_not_read_is_named() {
+    let Folder { lake, .. } = empty_folder("");
+    // Written by pyarrow 26.0.1: pq.write_table(pa.table({"label": pa.array([1, 2, 3], pa.uint8()),
+    // "pixel1": pa.array([1, 2, 3], pa.int16())}), "int16.parquet")
+    lake.put(
+        "int16.parquet",
+        include_bytes!("fixtures/int16.parquet").as_slice().into(),
+    )
+    .unwrap();
+    let error = lake.parquet("int16.parquet").unwrap_err();
+    assert!(
+        matches!(&error, Error::ColumnType { column, found, .. } if column == "pixel1" && found == "Int16"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_malformed_url_is_refused() {
     for url in [
         "",
