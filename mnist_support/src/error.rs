@@ -15,7 +15,11 @@ pub enum Error {
     // ----- secrets -----
     /// A secret scope has no such key.
     #[error("the secret scope {scope:?} has no key {key:?}: {hint}")]
-    SecretNotFound { scope: String, key: String, hint: String },
+    SecretNotFound {
+        scope: String,
+        key: String,
+        hint: String,
+    },
     /// A secret scope's file cannot be used, for instance because others can read it.
     #[error("the secrets file {} cannot be used: {reason}", path.display())]
     SecretsFile { path: PathBuf, reason: String },
@@ -29,13 +33,25 @@ pub enum Error {
     NotFound { url: String, hint: String },
     /// The service refused the credentials, or there are none.
     #[error("access to {url} was refused ({reason}): {hint}")]
-    AccessDenied { url: String, reason: String, hint: String },
+    AccessDenied {
+        url: String,
+        reason: String,
+        hint: String,
+    },
     /// The service did not answer within the retries.
     #[error("{url} could not be reached after {retries} retries: {reason}")]
-    Unreachable { url: String, retries: usize, reason: String },
+    Unreachable {
+        url: String,
+        retries: usize,
+        reason: String,
+    },
     /// Any other failure of the storage.
     #[error("{operation} {url} failed: {reason}")]
-    Storage { operation: &'static str, url: String, reason: String },
+    Storage {
+        operation: &'static str,
+        url: String,
+        reason: String,
+    },
 
     // ----- tables: CSV, Parquet, frames -----
     /// A file without a header or without rows.
@@ -43,22 +59,54 @@ pub enum Error {
     EmptyFile { file: String, reason: String },
     /// A column that is asked for and is not there.
     #[error("{table} has no column {column:?}; it has {available}")]
-    ColumnNotFound { table: String, column: String, available: String },
+    ColumnNotFound {
+        table: String,
+        column: String,
+        available: String,
+    },
     /// A row with more or fewer fields than the header has.
     #[error("{file}, row {row}: {found} fields where the header has {expected}")]
-    RaggedRow { file: String, row: u64, expected: usize, found: usize },
+    RaggedRow {
+        file: String,
+        row: u64,
+        expected: usize,
+        found: usize,
+    },
     /// A field that is not a number of its column's type.
     #[error("{file}, row {row}, column {column:?}: {value:?} is not {expected}")]
-    InvalidValue { file: String, row: u64, column: String, value: String, expected: String },
+    InvalidValue {
+        file: String,
+        row: u64,
+        column: String,
+        value: String,
+        expected: String,
+    },
     /// An empty field, or a null in a frame.
     #[error("{file}, row {row}, column {column:?}: the value is missing")]
-    MissingValue { file: String, row: u64, column: String },
+    MissingValue {
+        file: String,
+        row: u64,
+        column: String,
+    },
     /// A column of a type that cannot be a feature or a label.
     #[error("{table}, column {column:?} is of type {found}: {expected} is needed")]
-    ColumnType { table: String, column: String, found: String, expected: String },
+    ColumnType {
+        table: String,
+        column: String,
+        found: String,
+        expected: String,
+    },
     /// A label that is not one of the network's classes.
-    #[error("{table}, row {row}, column {column:?}: label {label} is not a class from 0 to {last_class}")]
-    LabelOutOfRange { table: String, row: u64, column: String, label: f64, last_class: i64 },
+    #[error(
+        "{table}, row {row}, column {column:?}: label {label} is not a class from 0 to {last_class}"
+    )]
+    LabelOutOfRange {
+        table: String,
+        row: u64,
+        column: String,
+        label: f64,
+        last_class: i64,
+    },
     /// Any other failure to read or write a table.
     #[error("{table}: {reason}")]
     Table { table: String, reason: String },
@@ -69,15 +117,29 @@ pub enum Error {
     InvalidIdx { path: PathBuf, reason: String },
     /// A download of other content than expected; it was moved aside and is not used.
     #[error("{} has SHA-256 {found}, not {expected}; it was kept as {} and is not used", path.display(), kept_as.display())]
-    HashMismatch { path: PathBuf, expected: String, found: String, kept_as: PathBuf },
+    HashMismatch {
+        path: PathBuf,
+        expected: String,
+        found: String,
+        kept_as: PathBuf,
+    },
     /// A local file operation that failed.
     #[error("{operation} {} failed: {source}", path.display())]
-    Io { operation: &'static str, path: PathBuf, source: std::io::Error },
+    Io {
+        operation: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
 
     // ----- networks -----
     /// A list of layers whose shapes do not fit, or a setting of a layer that makes no sense.
     #[error("layer {layer} ({kind}) on an input of shape {input_shape:?}: {reason}")]
-    InvalidLayer { layer: usize, kind: &'static str, input_shape: Vec<i64>, reason: String },
+    InvalidLayer {
+        layer: usize,
+        kind: &'static str,
+        input_shape: Vec<i64>,
+        reason: String,
+    },
     /// A configuration of the CNN that contradicts itself.
     #[error("CnnConfig.{field}: {reason}")]
     InvalidCnn { field: &'static str, reason: String },
@@ -86,21 +148,43 @@ pub enum Error {
     InvalidWeights { parameter: String, reason: String },
     /// An array or tensor of another shape than needed.
     #[error("{what} has shape {found:?}, where {expected} is needed")]
-    ShapeMismatch { what: String, found: Vec<i64>, expected: String },
+    ShapeMismatch {
+        what: String,
+        found: Vec<i64>,
+        expected: String,
+    },
 
     // ----- training -----
     /// A setting outside its range.
     #[error("{setting} = {value} {reason}")]
-    InvalidSetting { setting: &'static str, value: String, reason: String },
+    InvalidSetting {
+        setting: &'static str,
+        value: String,
+        reason: String,
+    },
+    /// Something that has to be fitted before it is used.
+    #[error("{what} is not fitted yet: call fit first")]
+    NotFitted { what: &'static str },
     /// A loss that is no longer a number.
-    #[error("the training loss is {loss} at iteration {iteration}: lower learning_rate, or scale the features")]
+    #[error(
+        "the training loss is {loss} at iteration {iteration}: lower learning_rate, or scale the features"
+    )]
     Diverged { iteration: usize, loss: f64 },
     /// A copy of the program failed; the others were stopped.
     #[error("the copy of rank {rank} of {world_size} failed: {reason}")]
-    CopyFailed { rank: usize, world_size: usize, reason: String },
+    CopyFailed {
+        rank: usize,
+        world_size: usize,
+        reason: String,
+    },
     /// An exchange was given up because another copy failed or left.
     #[error("the exchange between {world_size} copies was given up: {reason}")]
     ExchangeAborted { world_size: usize, reason: String },
+    /// The copies ended with other weights, though they should be the same to the bit.
+    #[error(
+        "the {world_size} copies ended with different weights: do they all run on the same kind of processor?"
+    )]
+    CopiesDisagree { world_size: usize },
     /// A device that this machine or this libtorch does not have.
     #[error("device {device:?} is not available: {reason}")]
     DeviceUnavailable { device: String, reason: String },
@@ -111,13 +195,24 @@ pub enum Error {
     // ----- pipelines -----
     /// A pipeline whose stages do not fit each other.
     #[error("pipeline stage {stage} ({kind}): {reason}")]
-    InvalidPipeline { stage: usize, kind: &'static str, reason: String },
+    InvalidPipeline {
+        stage: usize,
+        kind: &'static str,
+        reason: String,
+    },
     /// A saved model that is cut, altered or of another version.
     #[error("the saved model {url} cannot be loaded: {file}: {reason}")]
-    InvalidModel { url: String, file: String, reason: String },
+    InvalidModel {
+        url: String,
+        file: String,
+        reason: String,
+    },
 
     // ----- pictures -----
     /// A picture that could not be drawn.
     #[error("drawing {picture} failed: {reason}")]
-    Drawing { picture: &'static str, reason: String },
+    Drawing {
+        picture: &'static str,
+        reason: String,
+    },
 }

@@ -1,6 +1,71 @@
-//! stub
+//! Trains networks with libtorch on data from a data lake, data-parallel, from a Rust notebook.
+//!
+//! The modules stand in the order of the data's way: lake, shard, features, step, weights, predictions.
+//!
+//! A fit is one program that runs in many copies: [`ml::fit`] takes a [`Shard`](shard::Shard) of the
+//! data, a [`Collective`](collective::Collective) that joins it with the other copies, and a
+//! [`FitSpec`](ml::FitSpec), and returns weights and a report. An [`Engine`](engine::Engine) decides only
+//! where the copies run. Nothing above an engine knows which one it is; nothing below the trainer knows
+//! what is trained; and what crosses from one copy to another is data, never code.
+//!
+//! ```no_run
+//! use mnist_support::prelude::*;
+//!
+//! let lake = Lake::connect("torchtut", &SecretScope::open("adls")?)?;
+//! let train = lake.csv("train.csv")?;
+//! let pixels = train.columns().into_iter().filter(|name| name != "label");
+//! let model = Pipeline::new()
+//!     .stage(VectorAssembler::new().input_cols(pixels).output_col("features"))
+//!     .stage(MinMaxScaler::new().input_col("features").output_col("scaledFeatures"))
+//!     .stage(
+//!         TorchEstimator::new(CnnConfig::default().network()?)
+//!             .features_col("scaledFeatures")
+//!             .iterations(150)
+//!             .mini_batch(300),
+//!     )
+//!     .fit(&train)?;
+//! let predictions = model.transform(&lake.csv("test.csv")?)?;
+//! let accuracy = MulticlassClassificationEvaluator::new().metric_name(Metric::Accuracy);
+//! println!("{:.4}", accuracy.evaluate(&predictions)?);
+//! # Ok::<(), mnist_support::Error>(())
+//! ```
+
 pub mod error;
-pub use error::{Error, Result};
-pub mod lake;
-pub mod mnist;
+
+// Where the data is, and what opens the door to it.
 pub mod secrets;
+
+pub mod lake;
+
+pub mod mnist;
+
+// From rows to matrices.
+pub mod shard;
+
+pub mod data;
+
+// What is trained, and how copies of one program train it together.
+pub mod network;
+
+pub mod collective;
+
+pub mod train;
+
+// What a user sees of it: stages, pipelines, and where they run.
+pub mod ml;
+
+pub mod engine;
+
+pub mod evaluate;
+
+// The classic way, on one machine.
+pub mod traditional;
+
+// What cells show.
+pub mod display;
+
+pub mod prelude;
+
+pub use error::{Error, Result};
+pub use network::{CnnConfig, DropoutMasks, Layer, Network};
+pub use {ndarray, plotters, polars, tch};

@@ -1,0 +1,127 @@
+# Everything that the notebooks and tests need, set up without root. `make` lists the targets.
+# A step that is done leaves a stamp and is not done again until what it depends on changes.
+
+include mnist_support/scripts/versions.env
+scripts := mnist_support/scripts
+
+# The Python environment: the one that is active, else .venv. A virtual environment that was
+# activated inside a conda environment goes first.
+PYTHON ?= python3
+export PYTHON_ENV := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX),$(CURDIR)/.venv)
+stamps := $(PYTHON_ENV)/.mnist-notebooks
+
+# cpu or cuda; once installed, it stays what it was.
+TORCH ?= $(or $(patsubst $(stamps)/torch-%,%,$(firstword $(wildcard $(stamps)/torch-*))),cpu)
+
+# Where upload writes to.
+TO ?=
+
+# Absolute paths are written down in some steps: they are done again where a path has changed.
+place := $(shell printf '%s' '$(CURDIR) $(PYTHON_ENV)' | cksum | cut -d' ' -f1)
+
+# The node of the Python environment, if the machine has none.
+export PATH := $(PATH):$(PYTHON_ENV)/bin
+export JUPYTER_PATH := $(CURDIR)/.tools/share/jupyter
+
+# Settings of the user's that would compile every crate once more, or put it elsewhere.
+unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS
+unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR CARGO_BUILD_BUILD_DIR CARGO_BUILD_TARGET
+
+tools_checked := target/stamps/tools-$(place)
+python := $(stamps)/python
+torch := $(stamps)/torch-$(TORCH)
+libtorch := target/stamps/libtorch-$(TORCH)-$(place)
+node := $(stamps)/node
+azurite := .tools/azurite-$(AZURITE_VERSION)
+evcxr := .tools/evcxr-$(EVCXR_VERSION)
+kernel := .tools/kernel-$(place)
+lake := data/lake/.complete
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup data lint test notebooks run-notebooks lab upload clean distclean warm
+
+help: ## list the targets
+	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
+	    while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
+	@echo 'Variables: TORCH=cuda (PyTorch with CUDA), PYTHON=python3.12, CXX=g++, MNIST_DIR=a folder with the four IDX files'
+
+setup: $(libtorch) $(azurite) warm ## install and compile everything
+	@echo '==> Set up: Python environment $(PYTHON_ENV), libtorch for $(TORCH)'
+
+data: $(lake) ## download MNIST, check it and lay out data/lake
+
+lint: $(libtorch) ## rustfmt, and clippy with warnings as errors
+	cargo fmt --all --check
+	cargo fmt --manifest-path mnist_support/notebook/Cargo.toml --check
+	@echo '==> Clippy (the first time about 6 minutes)'
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+test: $(libtorch) $(azurite) $(lake) ## unit tests, doc tests, integration tests
+	@echo '==> Compiling and running the tests (the first time 10 to 15 minutes)'
+	cargo test --quiet --workspace
+
+run-notebooks: warm $(lake) ## run the notebooks, executed copies in target/notebooks
+	@$(scripts)/run_notebooks.sh copies
+
+notebooks: warm $(lake) ## run the notebooks in place, so that they carry their outputs
+	@$(scripts)/run_notebooks.sh in-place
+
+lab: warm $(lake) ## JupyterLab with the Rust kernel
+	cd notebooks && '$(PYTHON_ENV)/bin/python' -m jupyterlab
+
+upload: $(lake) ## fill a container with the lake, TO=abfss://CONTAINER@ACCOUNT.dfs.core.windows.net
+	@$(if $(TO),,$(error say where to: make upload TO=abfss://CONTAINER@ACCOUNT.dfs.core.windows.net))
+	cargo run --quiet --package mnist_support --bin mnist-lake -- upload --from data/lake/torchtut --to '$(TO)' --create
+
+clean: ## remove what was built (target/)
+	rm -rf target
+	@echo '==> Kept: data/, .tools/, .venv/ (make distclean removes them too)'
+
+distclean: clean ## remove everything that make has made
+	rm -rf data .tools .venv .cargo/libtorch.toml
+	$(if $(filter $(CURDIR)/.venv,$(PYTHON_ENV)),,@echo '==> Kept: the environment $(PYTHON_ENV)')
+
+# The steps.
+
+$(tools_checked): $(scripts)/check_tools.sh Cargo.toml
+	@$< '$(PYTHON)'
+	@mkdir -p $(@D) && touch $@
+
+$(python): requirements.txt | $(tools_checked)
+	@$(scripts)/python_environment.sh '$(PYTHON)'
+	@mkdir -p $(@D) && touch $@
+
+$(torch): $(scripts)/versions.env | $(python)
+	@$(scripts)/torch.sh $(TORCH)
+	@rm -f $(stamps)/torch-* && touch $@
+
+$(libtorch): $(torch) $(scripts)/libtorch.sh
+	@$(scripts)/libtorch.sh $(TORCH)
+	@mkdir -p $(@D) && rm -f $(@D)/libtorch-* && touch $@
+
+$(node): | $(python)
+	@$(scripts)/node.sh
+	@touch $@
+
+$(azurite): | $(node)
+	@$(scripts)/azurite.sh
+	@touch $@
+
+$(evcxr): | $(tools_checked)
+	@$(scripts)/evcxr.sh
+	@touch $@
+
+$(kernel): $(evcxr) $(scripts)/install_kernel.sh | $(python)
+	@$(scripts)/install_kernel.sh
+	@rm -f .tools/kernel-* && touch $@
+
+# Cargo knows best whether the crate is up to date: it is asked each time.
+warm: $(kernel) $(libtorch)
+	@$(scripts)/warm_kernel.sh
+
+$(lake): | $(libtorch) $(node)
+	@$(scripts)/mnist_data.sh
+	@touch $@

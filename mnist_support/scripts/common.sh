@@ -1,0 +1,35 @@
+# What every set-up script starts with: `source common.sh`.
+#
+# The Makefile hands over PYTHON_ENV, the Python environment in use, as an absolute path.
+set -euo pipefail
+
+scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+root=$(cd "$scripts/../.." && pwd -P)
+tools=$root/.tools
+triple=x86_64-unknown-linux-gnu
+source "$scripts/versions.env"
+
+say() {
+    printf '==> %s\n' "$*"
+}
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# Writes standard input to a file unless it already says that, so that its time changes only then.
+write_if_changed() {
+    local new
+    new=$(cat; echo x)
+    new=${new%x}
+    if [[ ! -e $1 || $(cat "$1"; echo x) != "${new}x" ]]; then
+        printf '%s' "$new" >"$1"
+    fi
+}
+
+# The folder of the torch package, without importing it.
+torch_folder() {
+    "$PYTHON_ENV/bin/python" -c \
+        'import importlib.util; print(importlib.util.find_spec("torch").submodule_search_locations[0])'
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Tells Jupyter about the Rust kernel: in .tools, where JUPYTER_PATH points, and in the Python
+# environment, for a Jupyter that is started there by hand.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+folder=$tools/share/jupyter/kernels/rust
+# The logos, and the version.txt without which evcxr would write its own kernel.json at each start.
+JUPYTER_PATH=$tools/share/jupyter "$tools/bin/evcxr_jupyter" --install >/dev/null
+
+"$PYTHON_ENV/bin/python" - "$scripts/kernel.sh" >"$folder/kernel.json" <<'PYTHON'
+import json, sys
+
+kernel = {
+    "argv": [sys.argv[1], "{connection_file}"],
+    "display_name": "Rust",
+    "language": "rust",
+    # evcxr ends the running cell when it is asked by a message; a signal would end the kernel.
+    "interrupt_mode": "message",
+}
+json.dump(kernel, sys.stdout, indent=2)
+PYTHON
+
+installed=$PYTHON_ENV/share/jupyter/kernels/rust
+mkdir -p "$installed"
+cp "$folder"/* "$installed/"

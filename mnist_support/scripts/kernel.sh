@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Starts the Rust kernel. Jupyter runs it as: kernel.sh CONNECTION_FILE
+#
+# Each running kernel compiles its cells in a folder of its own, a slot, which it holds by a lock
+# until it ends; so two open notebooks don't disturb one another. Slot 1 is the warm one.
+set -euo pipefail
+
+connection_file=$1
+scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+root=$(cd "$scripts/../.." && pwd -P)
+libtorch=$root/target/x86_64-unknown-linux-gnu/debug/libtorch
+
+for needed in "$root/.tools/bin/evcxr_jupyter" "$libtorch/libtch.so"; do
+    if [[ ! -e $needed ]]; then
+        echo "The Rust kernel can't start, $needed is missing. Run 'make setup' in $root." >&2
+        exit 1
+    fi
+done
+
+slot=0
+mkdir -p "$root/target/kernel"
+while :; do
+    slot=$((slot + 1))
+    exec {lock}>"$root/target/kernel/$slot.lock"
+    # The descriptor stays open across exec, so the lock lasts as long as the kernel.
+    flock --nonblock "$lock" && break
+    exec {lock}>&-
+done
+"$scripts/prepare_slot.sh" "$slot"
+
+export EVCXR_TMPDIR=$root/target/kernel/$slot/cells
+# The user's own evcxr settings could name another folder or other dependencies.
+export EVCXR_CONFIG_DIR=$root/notebooks
+# evcxr looks there whether its kernel.json is up to date, and would write into the user's.
+export JUPYTER_PATH=$root/.tools/share/jupyter
+# Where compiled cells find libtorch and its C interface.
+export LD_LIBRARY_PATH=$libtorch:$libtorch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+# Other flags or another target folder would compile every crate again.
+unset CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
+# Jupyter may have been started where cargo is not on the PATH, from a desktop for instance.
+command -v cargo >/dev/null || export PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+
+# Its own standard output only says which settings it found; what cells print goes another way.
+exec "$root/.tools/bin/evcxr_jupyter" --control_file "$connection_file" >/dev/null

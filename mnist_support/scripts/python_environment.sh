@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Makes the virtual environment, unless one is in use, and installs requirements.txt into it.
+# Usage: python_environment.sh PYTHON, the interpreter to make an environment from.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+if [[ ! -x $PYTHON_ENV/bin/python ]]; then
+    say "Making a Python environment in $PYTHON_ENV"
+    if "$1" -c 'import ensurepip' 2>/dev/null; then
+        "$1" -m venv "$PYTHON_ENV"
+    else
+        # Debian keeps ensurepip in a package of its own; an installed pip can do its work.
+        "$1" -m pip --version >/dev/null 2>&1 ||
+            fail "$1 has neither ensurepip nor pip. Install python3-venv or python3-pip."
+        "$1" -m venv --without-pip "$PYTHON_ENV"
+        "$1" -m pip --python "$PYTHON_ENV/bin/python" install --quiet pip
+    fi
+fi
+say "Installing JupyterLab into $PYTHON_ENV (about 30 s)"
+"$PYTHON_ENV/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --requirement "$root/requirements.txt"

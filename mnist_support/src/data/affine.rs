@@ -1,0 +1,100 @@
+//! A scale and an offset for every column.
+
+use ndarray::{Array2, ArrayView2};
+
+use super::{Features, FeaturesView};
+use crate::{Error, Result};
+
+impl FeaturesView<'_> {
+    /// `value * scale[column] + offset[column]` for every value, as a new matrix `[rows, columns]`.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] unless `scale` and `offset` have one entry for each column.
+    pub fn affine(&self, scale: &[f32], offset: &[f32]) -> Result<Array2<f32>> {
+        if scale.len() != self.width() || offset.len() != self.width() {
+            return Err(Error::ShapeMismatch {
+                what: "the matrix of features".to_owned(),
+                found: vec![self.rows() as i64, self.width() as i64],
+                expected: format!("[rows, {}]", scale.len().max(offset.len())),
+            });
+        }
+        match self {
+            Self::U8(array) => scaled(array, scale, offset),
+            Self::F32(array) => scaled(array, scale, offset),
+        }
+    }
+}
+
+impl Features {
+    /// `value * scale[column] + offset[column]` for every value, as a new matrix `[rows, columns]`.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] unless `scale` and `offset` have one entry for each column.
+    pub fn affine(&self, scale: &[f32], offset: &[f32]) -> Result<Array2<f32>> {
+        FeaturesView::from(self).affine(scale, offset)
+    }
+}
+
+fn scaled<T>(array: &ArrayView2<T>, scale: &[f32], offset: &[f32]) -> Result<Array2<f32>>
+where
+    T: Copy + Into<f32>,
+{
+    let mut output = Array2::zeros(array.raw_dim());
+    for (mut output, values) in output.rows_mut().into_iter().zip(array.rows()) {
+        let factors = scale.iter().zip(offset);
+        match (output.as_slice_mut(), values.as_slice()) {
+            // Slices let the compiler work on several columns at once.
+            (Some(output), Some(values)) => {
+                for ((output, &value), (&scale, &offset)) in
+                    output.iter_mut().zip(values).zip(factors)
+                {
+                    *output = value.into() * scale + offset;
+                }
+            }
+            _ => {
+                for ((output, &value), (&scale, &offset)) in
+                    output.iter_mut().zip(values).zip(factors)
+                {
+                    *output = value.into() * scale + offset;
+                }
+            }
+        }
+    }
+    Ok(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::arr2;
+
+    use super::*;
+
+    #[test]
+    fn every_column_has_its_own_scale_and_offset() {
+        let bytes = Features::U8(arr2(&[[0, 10], [2, 20]]));
+        let expected = arr2(&[[1.0, 3.0], [2.0, 8.0]]);
+        assert_eq!(bytes.affine(&[0.5, 0.5], &[1.0, -2.0]).unwrap(), expected);
+        let floats = Features::F32(bytes.to_f32());
+        assert_eq!(floats.affine(&[0.5, 0.5], &[1.0, -2.0]).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_transposed_view_is_read_in_its_own_order() {
+        let array = arr2(&[[1u8, 2, 3], [4, 5, 6]]);
+        let view = FeaturesView::from(array.t());
+        assert_eq!(
+            view.affine(&[1.0, 10.0], &[0.0, 0.0]).unwrap(),
+            arr2(&[[1.0, 40.0], [2.0, 50.0], [3.0, 60.0]])
+        );
+    }
+
+    #[test]
+    fn another_number_of_columns_is_refused() {
+        let features = Features::U8(arr2(&[[0, 10, 20]]));
+        let error = features.affine(&[1.0, 1.0], &[0.0, 0.0]).unwrap_err();
+        assert!(
+            matches!(&error, Error::ShapeMismatch { found, .. } if found == &[1, 3]),
+            "{error}"
+        );
+    }
+}

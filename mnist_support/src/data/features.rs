@@ -1,0 +1,319 @@
+//! A matrix of features, row-major, in the smallest type that holds it.
+
+use std::borrow::Cow;
+
+use ndarray::Array2;
+use polars::prelude::*;
+
+use super::FeaturesView;
+use super::columns::{numeric_column, table_error};
+use super::transpose::columns_into_rows;
+use crate::{Error, Result};
+
+/// Columns that are made contiguous and transposed together.
+const BLOCK_COLUMNS: usize = 64;
+
+/// The features of a table: `rows` x `columns`, row-major.
+///
+/// `U8` when every column is `UInt8`, as MNIST's pixels are, which takes a quarter of the memory of
+/// `F32`.
+///
+/// ```
+/// use mnist_support::data::Features;
+/// use polars::prelude::*;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let frame = df!("pixel1" => [0u8, 7], "pixel2" => [255u8, 8], "label" => [5i64, 0])?;
+/// let columns = ["pixel1".to_owned(), "pixel2".to_owned()];
+/// let features = Features::from_frame(&frame, &columns, "train.csv")?;
+/// assert_eq!(features, Features::U8(ndarray::arr2(&[[0, 255], [7, 8]])));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum Features {
+    /// Whole numbers from 0 to 255, such as grey values.
+    U8(Array2<u8>),
+    /// Anything else.
+    F32(Array2<f32>),
+}
+
+impl Features {
+    /// The named columns of `frame`, in the order of `columns`, as a matrix. `table` is the frame's name
+    /// in errors.
+    ///
+    /// Integers and floats of any width are taken, and booleans as 0 and 1. Unless all are `UInt8`, they
+    /// become `f32`, so whole numbers beyond 2^24 and the last digits of a `Float64` are rounded. Every
+    /// value of the result is finite.
+    ///
+    /// # Errors
+    /// - [`Error::ColumnNotFound`] for a name that the frame does not have.
+    /// - [`Error::ColumnType`] for a column that holds neither numbers nor booleans.
+    /// - [`Error::MissingValue`] for the first null of a column.
+    /// - [`Error::InvalidValue`] for a value that is NaN, or infinite as an `f32`.
+    /// - [`Error::InvalidSetting`] if `columns` is empty.
+    pub fn from_frame(frame: &DataFrame, columns: &[String], table: &str) -> Result<Features> {
+        if columns.is_empty() {
+            return Err(Error::InvalidSetting {
+                setting: "columns",
+                value: "[]".to_owned(),
+                reason: "names no column: at least one is needed".to_owned(),
+            });
+        }
+        let series = columns
+            .iter()
+            .map(|name| numeric_column(frame, name, table))
+            .collect::<Result<Vec<_>>>()?;
+        let rows = frame.height();
+        if series
+            .iter()
+            .all(|series| matches!(series.dtype(), DataType::UInt8))
+        {
+            let values = rows_of::<UInt8Type>(&series, rows, table, |series| {
+                let column = series.u8().map_err(|source| table_error(table, source))?;
+                Ok(column.rechunk())
+            })?;
+            Ok(Features::U8(matrix(values, rows, columns.len(), table)?))
+        } else {
+            let values = rows_of::<Float32Type>(&series, rows, table, |series| {
+                let column = float_column(series, table)?;
+                if series.dtype().is_float() {
+                    check_finite(series, &column, table)?;
+                }
+                Ok(column)
+            })?;
+            Ok(Features::F32(matrix(values, rows, columns.len(), table)?))
+        }
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        FeaturesView::from(self).rows()
+    }
+
+    /// The number of columns.
+    pub fn width(&self) -> usize {
+        FeaturesView::from(self).width()
+    }
+
+    /// The same numbers as `f32`, not scaled.
+    pub fn to_f32(&self) -> Array2<f32> {
+        match self {
+            Self::U8(array) => array.mapv(f32::from),
+            Self::F32(array) => array.clone(),
+        }
+    }
+
+    /// These rows, in this order; a row may come more than once.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] if an index is not below [`rows`](Features::rows).
+    pub fn select(&self, indices: &[usize]) -> Result<Features> {
+        FeaturesView::from(self).select(indices)
+    }
+}
+
+/// The columns as one row-major buffer. Only a block of columns is converted at a time, so that chunked
+/// or converted columns never exist twice as a whole.
+fn rows_of<'a, T>(
+    series: &[&'a Series],
+    rows: usize,
+    table: &str,
+    contiguous: impl Fn(&'a Series) -> Result<Cow<'a, ChunkedArray<T>>>,
+) -> Result<Vec<T::Native>>
+where
+    T: PolarsNumericType,
+{
+    let width = series.len();
+    let mut output = vec![T::Native::default(); rows * width];
+    if rows == 0 {
+        return Ok(output);
+    }
+    for (block, columns) in series.chunks(BLOCK_COLUMNS).enumerate() {
+        let columns = columns
+            .iter()
+            .map(|series| contiguous(series))
+            .collect::<Result<Vec<_>>>()?;
+        let slices = columns
+            .iter()
+            .map(|column| column.cont_slice())
+            .collect::<PolarsResult<Vec<_>>>()
+            .map_err(|source| table_error(table, source))?;
+        columns_into_rows(&slices, &mut output, width, block * BLOCK_COLUMNS);
+    }
+    Ok(output)
+}
+
+fn float_column<'a>(series: &'a Series, table: &str) -> Result<Cow<'a, Float32Chunked>> {
+    let polars = |source| table_error(table, source);
+    if let DataType::Float32 = series.dtype() {
+        return Ok(series.f32().map_err(polars)?.rechunk());
+    }
+    let cast = series.cast(&DataType::Float32).map_err(polars)?;
+    let column = cast.f32().map_err(polars)?.rechunk().into_owned();
+    Ok(Cow::Owned(column))
+}
+
+/// NaN and the infinities would turn a whole scaled column, and then the loss, into NaN.
+fn check_finite(series: &Series, column: &Float32Chunked, table: &str) -> Result<()> {
+    let values = column
+        .cont_slice()
+        .map_err(|source| table_error(table, source))?;
+    let Some(row) = values.iter().position(|value| !value.is_finite()) else {
+        return Ok(());
+    };
+    let value = series
+        .get(row)
+        .map_err(|source| table_error(table, source))?;
+    Err(Error::InvalidValue {
+        file: table.to_owned(),
+        row: row as u64 + 1,
+        column: series.name().to_string(),
+        value: value.to_string(),
+        expected: "a finite number that fits into 32 bits".to_owned(),
+    })
+}
+
+fn matrix<T>(values: Vec<T>, rows: usize, width: usize, table: &str) -> Result<Array2<T>> {
+    Array2::from_shape_vec((rows, width), values).map_err(|source| Error::Table {
+        table: table.to_owned(),
+        reason: source.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::arr2;
+
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn columns_come_in_the_order_asked_for() {
+        let frame = df!("a" => [1u8, 2, 3], "b" => [4u8, 5, 6], "c" => [7u8, 8, 9]).unwrap();
+        let features = Features::from_frame(&frame, &names(&["c", "a"]), "t").unwrap();
+        assert_eq!(features, Features::U8(arr2(&[[7, 1], [8, 2], [9, 3]])));
+    }
+
+    #[test]
+    fn one_column_of_another_type_makes_all_of_them_f32() {
+        let frame =
+            df!("a" => [1u8, 2], "b" => [-3i64, 4], "c" => [0.5f64, 1.5], "d" => [true, false])
+                .unwrap();
+        let features = Features::from_frame(&frame, &names(&["a", "b", "c", "d"]), "t").unwrap();
+        assert_eq!(
+            features,
+            Features::F32(arr2(&[[1.0, -3.0, 0.5, 1.0], [2.0, 4.0, 1.5, 0.0]]))
+        );
+    }
+
+    #[test]
+    fn frames_of_several_chunks_and_many_columns_keep_every_value_in_its_place() {
+        let part = |first: usize, rows: usize| {
+            let columns = (0..150)
+                .map(|column| {
+                    let values: Vec<u8> = (first..first + rows)
+                        .map(|row| ((row * 31 + column * 7) % 256) as u8)
+                        .collect();
+                    Column::new(format!("p{column}").into(), values)
+                })
+                .collect();
+            DataFrame::new(rows, columns).unwrap()
+        };
+        let frame = part(0, 100)
+            .vstack(&part(100, 3))
+            .unwrap()
+            .vstack(&part(103, 97))
+            .unwrap();
+        let columns: Vec<String> = (0..150).map(|column| format!("p{column}")).collect();
+        let Features::U8(array) = Features::from_frame(&frame, &columns, "t").unwrap() else {
+            panic!("bytes stay bytes");
+        };
+        let expected = Array2::from_shape_fn((200, 150), |(row, column)| {
+            ((row * 31 + column * 7) % 256) as u8
+        });
+        assert_eq!(array, expected);
+    }
+
+    #[test]
+    fn a_frame_without_rows_gives_a_matrix_without_rows() {
+        let frame = df!("a" => Vec::<u8>::new(), "b" => Vec::<u8>::new()).unwrap();
+        let features = Features::from_frame(&frame, &names(&["a", "b"]), "t").unwrap();
+        assert_eq!((features.rows(), features.width()), (0, 2));
+    }
+
+    #[test]
+    fn a_missing_value_is_named_with_its_row_and_column() {
+        let frame = df!("a" => [Some(1u8), Some(2), None], "b" => [1u8, 2, 3]).unwrap();
+        let error = Features::from_frame(&frame, &names(&["b", "a"]), "train.csv").unwrap_err();
+        assert!(
+            matches!(&error, Error::MissingValue { file, row: 3, column } if file == "train.csv" && column == "a"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_those_that_are_there() {
+        let frame = df!("a" => [1u8], "b" => [2u8]).unwrap();
+        let error = Features::from_frame(&frame, &names(&["a", "pixel9"]), "t.csv").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"t.csv has no column "pixel9"; it has "a", "b""#
+        );
+    }
+
+    #[test]
+    fn a_column_of_text_is_refused_by_its_type() {
+        let frame = df!("a" => ["1", "x"]).unwrap();
+        let error = Features::from_frame(&frame, &names(&["a"]), "t").unwrap_err();
+        assert!(
+            matches!(&error, Error::ColumnType { column, found, .. } if column == "a" && found == "str"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn nan_and_infinity_are_named_with_their_row() {
+        for (value, shown) in [
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+            (1e300, "1.0000e300"),
+        ] {
+            let frame = df!("a" => [0.0, value]).unwrap();
+            let error = Features::from_frame(&frame, &names(&["a"]), "t").unwrap_err();
+            assert!(
+                matches!(&error, Error::InvalidValue { row: 2, column, value, .. }
+                    if column == "a" && value.eq_ignore_ascii_case(shown)),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_columns_are_refused() {
+        let frame = df!("a" => [1u8]).unwrap();
+        let error = Features::from_frame(&frame, &[], "t").unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::InvalidSetting {
+                    setting: "columns",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn rows_are_selected_in_the_order_asked_for() {
+        let features = Features::U8(arr2(&[[1, 2], [3, 4], [5, 6]]));
+        let selected = features.select(&[2, 0, 2]).unwrap();
+        assert_eq!(selected, Features::U8(arr2(&[[5, 6], [1, 2], [5, 6]])));
+        let error = features.select(&[0, 3]).unwrap_err();
+        assert!(matches!(error, Error::ShapeMismatch { .. }), "{error}");
+    }
+}

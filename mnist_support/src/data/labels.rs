@@ -1,0 +1,171 @@
+//! The classes of a table's rows.
+
+use ndarray::Array1;
+use polars::prelude::*;
+
+use super::columns::{numeric_column, table_error};
+use crate::{Error, Result};
+
+/// The labels in `column`, one for each row: whole numbers from 0 to `classes - 1`. `table` is the
+/// frame's name in errors.
+///
+/// The column may be of any numeric type, as a CSV reader guesses it, as long as its values are whole.
+///
+/// # Errors
+/// - [`Error::ColumnNotFound`] if the frame does not have the column.
+/// - [`Error::ColumnType`] if it holds neither numbers nor booleans.
+/// - [`Error::MissingValue`] for its first null.
+/// - [`Error::LabelOutOfRange`] for its first value that is no class, fractions and NaN included.
+/// - [`Error::InvalidSetting`] if `classes` is below 1.
+///
+/// ```
+/// use mnist_support::data::labels_from_frame;
+/// use polars::prelude::*;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let frame = df!("label" => [5u8, 0, 9])?;
+/// let labels = labels_from_frame(&frame, "label", 10, "train.csv")?;
+/// assert_eq!(labels, ndarray::arr1(&[5, 0, 9]));
+/// # Ok(())
+/// # }
+/// ```
+pub fn labels_from_frame(
+    frame: &DataFrame,
+    column: &str,
+    classes: i64,
+    table: &str,
+) -> Result<Array1<i64>> {
+    if classes < 1 {
+        return Err(Error::InvalidSetting {
+            setting: "classes",
+            value: classes.to_string(),
+            reason: "must be at least 1".to_owned(),
+        });
+    }
+    // f64 holds every class that a network can have exactly, and every other value well enough to refuse.
+    let values = numeric_column(frame, column, table)?
+        .cast(&DataType::Float64)
+        .map_err(|source| table_error(table, source))?;
+    let values = values.f64().map_err(|source| table_error(table, source))?;
+    let mut labels = Vec::with_capacity(values.len());
+    for label in values.into_no_null_iter() {
+        if !(label >= 0.0 && label < classes as f64 && label.fract() == 0.0) {
+            return Err(Error::LabelOutOfRange {
+                table: table.to_owned(),
+                row: labels.len() as u64 + 1,
+                column: column.to_owned(),
+                label,
+                last_class: classes - 1,
+            });
+        }
+        labels.push(label as i64);
+    }
+    Ok(Array1::from_vec(labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels_of(values: impl IntoColumnOf) -> Result<Array1<i64>> {
+        let column = values.into_column_of("label");
+        labels_from_frame(
+            &DataFrame::new(column.len(), vec![column]).unwrap(),
+            "label",
+            10,
+            "train.csv",
+        )
+    }
+
+    trait IntoColumnOf {
+        fn into_column_of(self, name: &str) -> Column;
+    }
+
+    impl<T, const N: usize> IntoColumnOf for [T; N]
+    where
+        Series: NamedFrom<Vec<T>, [T]>,
+    {
+        fn into_column_of(self, name: &str) -> Column {
+            Series::new(name.into(), Vec::from(self)).into_column()
+        }
+    }
+
+    #[test]
+    fn labels_of_any_numeric_type_become_i64() {
+        let expected = ndarray::arr1(&[0, 9, 3]);
+        assert_eq!(labels_of([0u8, 9, 3]).unwrap(), expected);
+        assert_eq!(labels_of([0i64, 9, 3]).unwrap(), expected);
+        assert_eq!(labels_of([0.0f64, 9.0, 3.0]).unwrap(), expected);
+        assert_eq!(
+            labels_of([false, true]).unwrap(),
+            ndarray::arr1(&[0, 1]),
+            "two classes as booleans"
+        );
+    }
+
+    #[test]
+    fn a_label_outside_the_classes_is_named_with_its_row() {
+        let error = labels_of([3i64, 9, 10]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"train.csv, row 3, column "label": label 10 is not a class from 0 to 9"#
+        );
+        let error = labels_of([-1i64, 9]).unwrap_err();
+        assert!(
+            matches!(error, Error::LabelOutOfRange { row: 1, label, .. } if label == -1.0),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_fraction_or_nan_is_no_class() {
+        for value in [2.5, f64::NAN, f64::INFINITY] {
+            let error = labels_of([1.0, value]).unwrap_err();
+            assert!(
+                matches!(error, Error::LabelOutOfRange { row: 2, .. }),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_table_without_the_label_says_what_it_has() {
+        let frame = df!("pixel1" => [1u8]).unwrap();
+        let error = labels_from_frame(&frame, "label", 10, "test.csv").unwrap_err();
+        assert!(
+            matches!(&error, Error::ColumnNotFound { table, column, .. } if table == "test.csv" && column == "label"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_missing_label_is_named_with_its_row() {
+        let error = labels_of([Some(1i64), None, Some(2)]).unwrap_err();
+        assert!(
+            matches!(error, Error::MissingValue { row: 2, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn labels_of_text_are_refused() {
+        let error = labels_of(["1", "seven"]).unwrap_err();
+        assert!(matches!(error, Error::ColumnType { .. }), "{error}");
+    }
+
+    #[test]
+    fn no_classes_are_refused() {
+        let frame = df!("label" => [0u8]).unwrap();
+        let error = labels_from_frame(&frame, "label", 0, "t").unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::InvalidSetting {
+                    setting: "classes",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! A borrowed matrix of features, whichever type owns it.
+
+use ndarray::{Array2, ArrayView2, Axis};
+
+use super::Features;
+use crate::{Error, Result};
+
+/// Borrowed features, `[rows, columns]`: what functions take that work on [`Features`] and on plain
+/// arrays alike.
+///
+/// They take `impl Into<FeaturesView>`, so `&Features`, `&Array2<u8>`, `&Array2<f32>` and views of both
+/// can be passed as they are.
+#[derive(Clone, Copy, Debug)]
+pub enum FeaturesView<'a> {
+    /// Whole numbers from 0 to 255, such as grey values.
+    U8(ArrayView2<'a, u8>),
+    /// Anything else.
+    F32(ArrayView2<'a, f32>),
+}
+
+impl FeaturesView<'_> {
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::U8(array) => array.nrows(),
+            Self::F32(array) => array.nrows(),
+        }
+    }
+
+    /// The number of columns.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::U8(array) => array.ncols(),
+            Self::F32(array) => array.ncols(),
+        }
+    }
+
+    /// These rows, in this order; a row may come more than once.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] if an index is not below the number of rows.
+    pub fn select(&self, indices: &[usize]) -> Result<Features> {
+        if let Some(&index) = indices.iter().find(|&&index| index >= self.rows()) {
+            return Err(Error::ShapeMismatch {
+                what: "the matrix of features".to_owned(),
+                found: vec![self.rows() as i64, self.width() as i64],
+                expected: format!("a row of index {index}"),
+            });
+        }
+        Ok(match self {
+            Self::U8(array) => Features::U8(array.select(Axis(0), indices)),
+            Self::F32(array) => Features::F32(array.select(Axis(0), indices)),
+        })
+    }
+}
+
+impl<'a> From<&'a Features> for FeaturesView<'a> {
+    fn from(features: &'a Features) -> Self {
+        match features {
+            Features::U8(array) => Self::U8(array.view()),
+            Features::F32(array) => Self::F32(array.view()),
+        }
+    }
+}
+
+impl<'a> From<&'a Array2<u8>> for FeaturesView<'a> {
+    fn from(array: &'a Array2<u8>) -> Self {
+        Self::U8(array.view())
+    }
+}
+
+impl<'a> From<&'a Array2<f32>> for FeaturesView<'a> {
+    fn from(array: &'a Array2<f32>) -> Self {
+        Self::F32(array.view())
+    }
+}
+
+impl<'a> From<ArrayView2<'a, u8>> for FeaturesView<'a> {
+    fn from(view: ArrayView2<'a, u8>) -> Self {
+        Self::U8(view)
+    }
+}
+
+impl<'a> From<ArrayView2<'a, f32>> for FeaturesView<'a> {
+    fn from(view: ArrayView2<'a, f32>) -> Self {
+        Self::F32(view)
+    }
+}

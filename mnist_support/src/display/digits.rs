@@ -1,0 +1,347 @@
+//! Grids of images, such as MNIST's digits.
+
+use ndarray::{ArrayView1, Axis};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::picture::{FAINT, FONT, INK, Picture, fitting};
+use super::png;
+use super::ticks::grouped;
+use crate::data::FeaturesView;
+use crate::{Error, Result};
+
+/// Pixels from the left to the right of a grid.
+const WIDTH: u32 = 720;
+/// Pixels of the title's line, and of a caption's.
+const TITLE_HEIGHT: u32 = 34;
+const CAPTION_HEIGHT: u32 = 24;
+/// Pixels between an image and the edge of its place in the grid.
+const MARGIN: u32 = 6;
+
+const RIGHT: RGBColor = RGBColor(46, 125, 50);
+const WRONG: RGBColor = RGBColor(198, 40, 40);
+
+/// The first images in a grid of `columns` x `rows`, each with its label below: dark strokes on white.
+///
+/// With `predictions`, a caption is green where the prediction is the label, and red, as "4 read as 9",
+/// where it is not. Images are rows of features, square, with values from 0 to 255 or, as `f32`, from
+/// the smallest to the largest among those shown.
+///
+/// # Errors
+/// - [`Error::ShapeMismatch`] unless there is one label, and one prediction, for each image, and images
+///   are square.
+/// - [`Error::InvalidSetting`] if the grid has no columns or no rows.
+/// - [`Error::Drawing`] if there is no image.
+///
+/// ```
+/// use mnist_support::display::sample_digits;
+/// use ndarray::{Array1, Array2};
+///
+/// # fn main() -> mnist_support::Result<()> {
+/// let images = Array2::<u8>::zeros((20, 784));
+/// let labels = Array1::from_iter((0..20).map(|row| row % 10));
+/// let picture = sample_digits(&images, &labels, None, (10, 2))?;
+/// assert_eq!(picture.svg().matches("<image").count(), 20);
+/// # Ok(())
+/// # }
+/// ```
+pub fn sample_digits<'a>(
+    images: impl Into<FeaturesView<'a>>,
+    labels: impl Into<ArrayView1<'a, i64>>,
+    predictions: Option<ArrayView1<'a, i64>>,
+    grid: (usize, usize),
+) -> Result<Picture> {
+    let (images, labels) = (images.into(), labels.into());
+    check_count(&images, &labels, "the array of labels")?;
+    if let Some(predictions) = &predictions {
+        check_count(&images, predictions, "the array of predictions")?;
+    }
+    let shown = images.rows().min(grid.0.saturating_mul(grid.1));
+    let digits = (0..shown)
+        .map(|row| {
+            let label = labels[row];
+            match predictions.map(|predictions| predictions[row]) {
+                None => Digit::new(row, label.to_string(), INK),
+                Some(read) if read == label => Digit::new(row, label.to_string(), RIGHT),
+                Some(read) => Digit::new(row, format!("{label} read as {read}"), WRONG),
+            }
+        })
+        .collect::<Vec<_>>();
+    draw("a sample of the images", None, &images, &digits, grid)
+}
+
+/// The first images that were misread, in a grid of at most `columns` x `rows`, with captions such as
+/// "4 read as 9", below a title that counts all of them. See [`sample_digits`] for the images.
+///
+/// # Errors
+/// - [`Error::ShapeMismatch`] unless there is one label and one prediction for each image, and images
+///   are square.
+/// - [`Error::InvalidSetting`] if the grid has no columns or no rows.
+/// - [`Error::Drawing`] if there is no image. (That none was misread is no error.)
+pub fn misread_digits<'a>(
+    images: impl Into<FeaturesView<'a>>,
+    labels: impl Into<ArrayView1<'a, i64>>,
+    predictions: impl Into<ArrayView1<'a, i64>>,
+    grid: (usize, usize),
+) -> Result<Picture> {
+    let (images, labels, predictions) = (images.into(), labels.into(), predictions.into());
+    check_count(&images, &labels, "the array of labels")?;
+    check_count(&images, &predictions, "the array of predictions")?;
+    let mut digits: Vec<Digit> = labels
+        .iter()
+        .zip(&predictions)
+        .enumerate()
+        .filter(|(_, (label, read))| label != read)
+        .map(|(row, (label, read))| Digit::new(row, format!("{label} read as {read}"), WRONG))
+        .collect();
+    let (misread, places) = (digits.len(), grid.0.saturating_mul(grid.1));
+    digits.truncate(places);
+    let mut title = format!(
+        "{} of {} misread",
+        grouped(misread as u64),
+        grouped(images.rows() as u64)
+    );
+    if misread > places {
+        title.push_str(&format!(", the first {places}"));
+    }
+    draw("the misread images", Some(title), &images, &digits, grid)
+}
+
+/// An image to draw, and what stands below it.
+struct Digit {
+    row: usize,
+    caption: String,
+    colour: RGBColor,
+}
+
+impl Digit {
+    fn new(row: usize, caption: String, colour: RGBColor) -> Digit {
+        Digit {
+            row,
+            caption,
+            colour,
+        }
+    }
+}
+
+fn draw(
+    name: &'static str,
+    title: Option<String>,
+    images: &FeaturesView,
+    digits: &[Digit],
+    (columns, rows): (usize, usize),
+) -> Result<Picture> {
+    if columns == 0 || rows == 0 || columns > WIDTH as usize / 16 {
+        return Err(Error::InvalidSetting {
+            setting: "grid",
+            value: format!("{columns} x {rows}"),
+            reason: format!("needs 1 to {} columns and at least 1 row", WIDTH / 16),
+        });
+    }
+    if images.rows() == 0 {
+        return Err(Error::Drawing {
+            picture: name,
+            reason: "there is no image".to_owned(),
+        });
+    }
+    let side = side(images)?;
+    let indices: Vec<usize> = digits.iter().map(|digit| digit.row).collect();
+    let greys = greys(images, &indices)?;
+
+    let place = WIDTH / columns as u32;
+    // A whole number of pixels for each of the image's keeps them all of one size.
+    let (room, pixels) = (place - MARGIN, side as u32);
+    let square = if pixels <= room {
+        room / pixels * pixels
+    } else {
+        room
+    };
+    let margin = (place - square) / 2;
+    let step = square + CAPTION_HEIGHT + MARGIN;
+    let top = if title.is_some() { TITLE_HEIGHT } else { 0 };
+    let height = top + step * digits.len().div_ceil(columns) as u32 + MARGIN;
+    // From here on in units, two to a pixel.
+    let corner = |index: usize| {
+        let (column, row) = ((index % columns) as u32, (index / columns) as u32);
+        let left = 2 * (column * place + margin);
+        (left as i32, (2 * (top + row * step + MARGIN)) as i32)
+    };
+    let (square, place) = (2 * square as i32, 2 * place as i32);
+
+    let mut picture = Picture::draw(name, (WIDTH, height), |area| {
+        if let Some(title) = &title {
+            let position = (2 * margin as i32, TITLE_HEIGHT as i32 + 4);
+            let style = (FONT, 36).into_font().color(&INK);
+            area.draw_text(
+                title,
+                &style.pos(Pos::new(HPos::Left, VPos::Center)),
+                position,
+            )?;
+        }
+        for (index, digit) in digits.iter().enumerate() {
+            let (left, top) = corner(index);
+            let frame = [(left - 2, top - 2), (left + square + 1, top + square + 1)];
+            area.draw(&Rectangle::new(frame, FAINT.stroke_width(2)))?;
+            let size = fitting(&digit.caption, place - 8, 32);
+            let style = (FONT, size).into_font().color(&digit.colour);
+            area.draw_text(
+                &digit.caption,
+                &style.pos(Pos::new(HPos::Center, VPos::Center)),
+                (left + square / 2, top + square + CAPTION_HEIGHT as i32),
+            )?;
+        }
+        Ok(())
+    })?;
+    for (index, grey) in greys.chunks_exact(side * side).enumerate() {
+        let png = png::encode(grey, side as u32).map_err(|source| Error::Drawing {
+            picture: name,
+            reason: source.to_string(),
+        })?;
+        picture.lay_image(corner(index), (square, square), &png);
+    }
+    let captions: Vec<&str> = digits.iter().map(|digit| digit.caption.as_str()).collect();
+    let title = title.unwrap_or_else(|| name.to_owned());
+    Ok(picture.describe(format!("{title}: {}", captions.join(", "))))
+}
+
+fn check_count(images: &FeaturesView, labels: &ArrayView1<i64>, what: &str) -> Result<()> {
+    if labels.len() == images.rows() {
+        return Ok(());
+    }
+    Err(Error::ShapeMismatch {
+        what: what.to_owned(),
+        found: vec![labels.len() as i64],
+        expected: format!("one for each of the {} images", images.rows()),
+    })
+}
+
+/// The number of pixels on a side of each image.
+fn side(images: &FeaturesView) -> Result<usize> {
+    let side = images.width().isqrt();
+    if side > 0 && side * side == images.width() {
+        return Ok(side);
+    }
+    Err(Error::ShapeMismatch {
+        what: "the matrix of images".to_owned(),
+        found: vec![images.rows() as i64, images.width() as i64],
+        expected: "a square number of columns, such as 28 x 28,".to_owned(),
+    })
+}
+
+/// The pixels of these images, image by image, with strokes dark on white.
+fn greys(images: &FeaturesView, indices: &[usize]) -> Result<Vec<u8>> {
+    Ok(match images {
+        FeaturesView::U8(array) => {
+            let chosen = array.select(Axis(0), indices);
+            chosen.iter().map(|&value| 255 - value).collect()
+        }
+        FeaturesView::F32(array) => {
+            let chosen = array.select(Axis(0), indices);
+            let low = chosen.iter().copied().fold(f32::INFINITY, f32::min);
+            let high = chosen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            // No contrast at all is drawn as white.
+            let scale = if high > low {
+                255.0 / (high - low)
+            } else {
+                0.0
+            };
+            chosen
+                .iter()
+                .map(|&value| 255 - ((value - low) * scale).round() as u8)
+                .collect()
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array1, Array2, arr1, arr2};
+
+    use super::*;
+
+    fn images(rows: usize) -> Array2<u8> {
+        Array2::from_shape_fn((rows, 16), |(row, column)| (row * 16 + column) as u8)
+    }
+
+    fn count(picture: &Picture, part: &str) -> usize {
+        picture.svg().matches(part).count()
+    }
+
+    #[test]
+    fn a_sample_fills_its_grid_and_no_more() {
+        let labels = Array1::from_iter(0..9);
+        let picture = sample_digits(&images(9), &labels, None, (3, 2)).unwrap();
+        assert_eq!(count(&picture, "<image "), 6);
+        let picture = sample_digits(&images(9), &labels, None, (4, 10)).unwrap();
+        assert_eq!(count(&picture, "<image "), 9);
+    }
+
+    #[test]
+    fn captions_tell_right_from_wrong() {
+        let (labels, read) = (arr1(&[4, 7]), arr1(&[9, 7]));
+        let picture = sample_digits(&images(2), &labels, Some(read.view()), (2, 1)).unwrap();
+        assert_eq!(count(&picture, "4 read as 9"), 1);
+        assert_eq!(count(&picture, "\n7\n"), 1, "{}", picture.svg());
+    }
+
+    #[test]
+    fn misread_digits_are_those_that_differ_and_are_counted() {
+        let labels = arr1(&[1, 2, 3, 4, 5]);
+        let read = arr1(&[1, 7, 3, 9, 6]);
+        let picture = misread_digits(&images(5), &labels, &read, (2, 1)).unwrap();
+        assert_eq!(count(&picture, "<image "), 2);
+        for part in ["3 of 5 misread, the first 2", "2 read as 7", "4 read as 9"] {
+            assert_eq!(count(&picture, part), 1, "{part}");
+        }
+    }
+
+    #[test]
+    fn no_misread_digit_is_a_picture_that_says_so() {
+        let labels = arr1(&[1, 2]);
+        let picture = misread_digits(&images(2), &labels, &labels, (8, 5)).unwrap();
+        assert_eq!(count(&picture, "<image "), 0);
+        assert_eq!(count(&picture, "0 of 2 misread"), 1);
+    }
+
+    #[test]
+    fn strokes_are_dark_whether_bytes_or_floats() {
+        let bytes = arr2(&[[0u8, 255, 51, 0]]);
+        assert_eq!(greys(&(&bytes).into(), &[0]).unwrap(), [255, 0, 204, 255]);
+        let floats = bytes.mapv(|value| f32::from(value) / 255.0);
+        assert_eq!(greys(&(&floats).into(), &[0]).unwrap(), [255, 0, 204, 255]);
+        let flat = arr2(&[[0.3f32; 4]]);
+        assert_eq!(greys(&(&flat).into(), &[0]).unwrap(), [255; 4]);
+    }
+
+    #[test]
+    fn counts_that_disagree_are_refused() {
+        let error = sample_digits(&images(2), &arr1(&[1, 2, 3]), None, (2, 1)).unwrap_err();
+        assert!(
+            matches!(&error, Error::ShapeMismatch { found, .. } if found == &[3]),
+            "{error}"
+        );
+        let error = misread_digits(&images(2), &arr1(&[1, 2]), &arr1(&[1]), (2, 1)).unwrap_err();
+        assert!(
+            matches!(&error, Error::ShapeMismatch { what, .. } if what.contains("predictions")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn images_that_are_not_square_are_refused() {
+        let error =
+            sample_digits(&Array2::<u8>::zeros((1, 15)), &arr1(&[1]), None, (1, 1)).unwrap_err();
+        assert!(
+            matches!(&error, Error::ShapeMismatch { found, .. } if found == &[1, 15]),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_grid_without_places_and_a_set_without_images_are_refused() {
+        let error = sample_digits(&images(1), &arr1(&[1]), None, (0, 5)).unwrap_err();
+        assert!(matches!(error, Error::InvalidSetting { .. }), "{error}");
+        let error = sample_digits(&images(0), &Array1::zeros(0), None, (5, 5)).unwrap_err();
+        assert!(matches!(error, Error::Drawing { .. }), "{error}");
+    }
+}

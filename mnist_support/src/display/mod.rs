@@ -1,0 +1,22 @@
+//! What a notebook's cells show: frames as tables, and pictures.
+//!
+//! The evcxr kernel shows the last expression of a cell by calling its method `evcxr_display`. A
+//! [`Picture`] has that method itself; for polars' `DataFrame` it comes with the trait [`EvcxrDisplay`],
+//! which the notebook has to import.
+
+mod axis;
+mod confusion;
+mod content;
+mod curves;
+mod digits;
+mod html;
+mod picture;
+mod png;
+mod table;
+mod ticks;
+
+pub use confusion::confusion_matrix;
+pub use curves::loss_curves;
+pub use digits::{misread_digits, sample_digits};
+pub use picture::Picture;
+pub use table::EvcxrDisplay;

@@ -1,0 +1,189 @@
+//! Copies as threads of this process.
+
+use std::{any::Any, thread};
+
+use polars::prelude::DataFrame;
+
+use super::Engine;
+use crate::{
+    Error, Result,
+    collective::{Collective, thread_group},
+    ml::{self, FitSpec, StageModel},
+    shard::Data,
+    train::Progress,
+};
+
+/// Runs each copy on a thread of its own, with one thread of libtorch's inside it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Threads;
+
+impl Engine for Threads {
+    fn default_copies(&self) -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    fn fit(
+        &self,
+        data: &Data,
+        copies: usize,
+        spec: &FitSpec,
+        progress: &dyn Progress,
+    ) -> Result<Vec<StageModel>> {
+        let shards = data.shards(copies)?;
+        let programs = thread_group(copies)
+            .into_iter()
+            .zip(shards)
+            .map(|(collective, shard)| {
+                move || {
+                    // The end of the group moves in here, so that it is dropped when the copy ends, however it ends.
+                    let collective = collective;
+                    let collective: &dyn Collective = &collective;
+                    ml::fit(&shard, collective, spec, progress)
+                }
+            });
+        let fitted = run(programs)?;
+        fitted.into_iter().next().ok_or_else(no_copies)
+    }
+
+    fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame> {
+        let programs = data
+            .shards_at_most(self.default_copies())?
+            .into_iter()
+            .map(|shard| {
+                let models = models.to_vec();
+                move || ml::transform(&shard, &models)
+            });
+        let mut parts = run(programs)?.into_iter();
+        let mut whole = parts.next().ok_or_else(no_copies)?;
+        for part in parts {
+            whole.vstack_mut(&part).map_err(|error| Error::Table {
+                table: "the transformed frame".to_owned(),
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(whole)
+    }
+}
+
+fn no_copies() -> Error {
+    Error::InvalidSetting {
+        setting: "partitions",
+        value: "0".to_owned(),
+        reason: "must be at least 1".to_owned(),
+    }
+}
+
+/// Runs every program on a thread of its own and returns their results in order, or the error that
+/// caused the others.
+fn run<T: Send, P: FnOnce() -> Result<T> + Send>(
+    programs: impl Iterator<Item = P>,
+) -> Result<Vec<T>> {
+    let programs: Vec<P> = programs.collect();
+    let world_size = programs.len();
+    let results: Vec<Result<T>> = thread::scope(|scope| {
+        let copies: Vec<_> = programs
+            .into_iter()
+            .map(|program| {
+                scope.spawn(move || {
+                    tch::set_num_threads(1);
+                    program()
+                })
+            })
+            .collect();
+        copies
+            .into_iter()
+            .enumerate()
+            .map(|(rank, copy)| {
+                copy.join()
+                    .unwrap_or_else(|panic| Err(panicked(rank, world_size, &*panic)))
+            })
+            .collect()
+    });
+    let (mut values, mut causes, mut consequences) =
+        (Vec::with_capacity(world_size), Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error @ Error::ExchangeAborted { .. }) => consequences.push(error),
+            Err(error) => causes.push(error),
+        }
+    }
+    match causes.into_iter().chain(consequences).next() {
+        None => Ok(values),
+        Some(error) => Err(error),
+    }
+}
+
+fn panicked(rank: usize, world_size: usize, panic: &(dyn Any + Send)) -> Error {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("it panicked without a message");
+    Error::CopyFailed {
+        rank,
+        world_size,
+        reason: message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_back_in_the_order_of_the_ranks() {
+        let programs = (0..4).map(|rank| {
+            move || {
+                thread::sleep(std::time::Duration::from_millis(10 * (4 - rank)));
+                Ok(rank)
+            }
+        });
+        assert_eq!(run(programs).unwrap(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_copy_that_panics_ends_the_others_and_is_named() {
+        let programs = thread_group(3).into_iter().map(|collective| {
+            move || {
+                let collective = collective;
+                assert!(collective.rank() != 1, "out of memory, say");
+                collective.barrier()
+            }
+        });
+        match run(programs).unwrap_err() {
+            Error::CopyFailed {
+                rank: 1,
+                world_size: 3,
+                reason,
+            } => assert_eq!(reason, "out of memory, say"),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn the_error_that_caused_the_others_is_the_one_returned() {
+        let programs = thread_group(2).into_iter().map(|collective| {
+            move || {
+                let collective = collective;
+                if collective.rank() == 1 {
+                    return Err(Error::Diverged {
+                        iteration: 3,
+                        loss: f64::NAN,
+                    });
+                }
+                collective.barrier()
+            }
+        });
+        assert!(matches!(
+            run(programs),
+            Err(Error::Diverged { iteration: 3, .. })
+        ));
+    }
+
+    #[test]
+    fn every_copy_computes_with_one_thread() {
+        let programs = (0..2).map(|_| || Ok(tch::get_num_threads()));
+        assert_eq!(run(programs).unwrap(), [1, 1]);
+    }
+}

@@ -1,0 +1,69 @@
+//! The share of right predictions.
+
+use crate::{Error, Result};
+
+/// The share of predictions that are the label, from 0 to 1, as scikit-learn's function of this
+/// name.
+///
+/// ```
+/// use mnist_support::evaluate::accuracy_score;
+///
+/// assert_eq!(accuracy_score(&[7, 2, 1, 0], &[7, 2, 1, 6])?, 0.75);
+/// # Ok::<(), mnist_support::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::ShapeMismatch`] if there are no labels, or as many predictions as labels there are not.
+pub fn accuracy_score(labels: &[i64], predictions: &[i64]) -> Result<f64> {
+    check_lengths(labels, predictions)?;
+    let right = labels
+        .iter()
+        .zip(predictions)
+        .filter(|(label, prediction)| label == prediction);
+    Ok(right.count() as f64 / labels.len() as f64)
+}
+
+/// Labels and predictions must be as many, and not none.
+pub(super) fn check_lengths(labels: &[i64], predictions: &[i64]) -> Result<()> {
+    if labels.is_empty() {
+        return Err(Error::ShapeMismatch {
+            what: "the list of labels".to_string(),
+            found: vec![0],
+            expected: "at least one label".to_string(),
+        });
+    }
+    if labels.len() != predictions.len() {
+        return Err(Error::ShapeMismatch {
+            what: "the list of predictions".to_string(),
+            found: vec![predictions.len() as i64],
+            expected: format!("one prediction for each of the {} labels", labels.len()),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accuracy_is_the_share_of_right_predictions() {
+        assert_eq!(accuracy_score(&[1, 2, 3, 4], &[1, 2, 3, 4]).unwrap(), 1.0);
+        assert_eq!(accuracy_score(&[1, 2, 3, 4], &[4, 3, 2, 1]).unwrap(), 0.0);
+        assert_eq!(
+            accuracy_score(&[0, 0, 0, 1, 1], &[0, 0, 1, 1, 0]).unwrap(),
+            0.6
+        );
+    }
+
+    #[test]
+    fn no_labels_and_lists_of_unequal_length_are_refused() {
+        let empty = accuracy_score(&[], &[]).unwrap_err();
+        assert!(matches!(empty, Error::ShapeMismatch { .. }), "{empty}");
+        let unequal = accuracy_score(&[1, 2], &[1]).unwrap_err().to_string();
+        assert!(
+            unequal.contains("[1]") && unequal.contains("2 labels"),
+            "{unequal}"
+        );
+    }
+}

@@ -1,0 +1,310 @@
+//! SparkML's evaluator of a classification.
+
+use std::{collections::BTreeMap, fmt};
+
+use polars::prelude::{DataFrame, DataType};
+use serde::{Deserialize, Serialize};
+
+use super::class_counts::ClassCounts;
+use crate::{Error, Result};
+
+/// What errors call the frame: a frame has no name of its own.
+const TABLE: &str = "the data frame";
+
+/// A measure of a classification, from 0 to 1; more is better. Defined as in SparkML.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Metric {
+    /// The mean of the classes' F1, weighted by how often each is the label. SparkML's default.
+    #[default]
+    F1,
+    /// The share of right predictions.
+    Accuracy,
+    /// The mean of the classes' precision, weighted by how often each is the label.
+    WeightedPrecision,
+    /// The mean of the classes' recall, weighted by how often each is the label: the accuracy
+    /// again.
+    WeightedRecall,
+}
+
+impl fmt::Display for Metric {
+    /// SparkML's name of the metric.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Metric::F1 => "f1",
+            Metric::Accuracy => "accuracy",
+            Metric::WeightedPrecision => "weightedPrecision",
+            Metric::WeightedRecall => "weightedRecall",
+        })
+    }
+}
+
+/// Compares a frame's predictions with its labels, as SparkML's class of this name.
+///
+/// The default metric is SparkML's: F1.
+///
+/// ```
+/// use mnist_support::evaluate::{Metric, MulticlassClassificationEvaluator};
+/// use polars::df;
+///
+/// let predictions = df!("label" => [7_u8, 2, 1, 0], "prediction" => [7.0, 2.0, 1.0, 6.0])?;
+/// let evaluator = MulticlassClassificationEvaluator::new().metric_name(Metric::Accuracy);
+/// assert_eq!(evaluator.evaluate(&predictions)?, 0.75);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MulticlassClassificationEvaluator {
+    /// The column of the labels: "label".
+    pub label_col: String,
+    /// The column of the predictions: "prediction".
+    pub prediction_col: String,
+    /// What is measured: F1.
+    pub metric_name: Metric,
+}
+
+impl Default for MulticlassClassificationEvaluator {
+    fn default() -> Self {
+        Self {
+            label_col: "label".to_string(),
+            prediction_col: "prediction".to_string(),
+            metric_name: Metric::default(),
+        }
+    }
+}
+
+impl MulticlassClassificationEvaluator {
+    /// An evaluator with SparkML's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads the labels from another column.
+    pub fn label_col(mut self, column: impl Into<String>) -> Self {
+        self.label_col = column.into();
+        self
+    }
+
+    /// Reads the predictions from another column.
+    pub fn prediction_col(mut self, column: impl Into<String>) -> Self {
+        self.prediction_col = column.into();
+        self
+    }
+
+    /// Measures something else.
+    pub fn metric_name(mut self, metric: Metric) -> Self {
+        self.metric_name = metric;
+        self
+    }
+
+    /// The metric, from 0 to 1, over all rows of the frame.
+    ///
+    /// Both columns may be of any type of number. A class is a value that occurs as a label; it
+    /// need not be a whole number.
+    ///
+    /// # Errors
+    /// [`Error::ColumnNotFound`], [`Error::ColumnType`] for a column that holds no numbers,
+    /// [`Error::MissingValue`] with the row of a null or a NaN, [`Error::ShapeMismatch`] for no
+    /// rows.
+    pub fn evaluate(&self, frame: &DataFrame) -> Result<f64> {
+        let labels = numbers(frame, &self.label_col)?;
+        let predictions = numbers(frame, &self.prediction_col)?;
+        if labels.is_empty() {
+            return Err(Error::ShapeMismatch {
+                what: TABLE.to_string(),
+                found: vec![0, frame.width() as i64],
+                expected: "at least one row".to_string(),
+            });
+        }
+        let mut classes: BTreeMap<u64, ClassCounts> = BTreeMap::new();
+        let mut right = 0_u64;
+        for (label, prediction) in labels.iter().zip(&predictions) {
+            classes.entry(label.to_bits()).or_default().labels += 1;
+            let predicted = classes.entry(prediction.to_bits()).or_default();
+            predicted.predictions += 1;
+            if label == prediction {
+                predicted.true_positives += 1;
+                right += 1;
+            }
+        }
+        let rows = labels.len() as f64;
+        let weighted = |measure: fn(ClassCounts) -> f64| -> f64 {
+            classes
+                .values()
+                .map(|class| class.labels as f64 / rows * measure(*class))
+                .sum()
+        };
+        Ok(match self.metric_name {
+            Metric::F1 => weighted(ClassCounts::f1),
+            Metric::Accuracy => right as f64 / rows,
+            Metric::WeightedPrecision => weighted(ClassCounts::precision),
+            Metric::WeightedRecall => weighted(ClassCounts::recall),
+        })
+    }
+}
+
+/// A column as numbers without gaps.
+fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<f64>> {
+    let Ok(values) = frame.column(column) else {
+        let available: Vec<String> = frame
+            .get_column_names()
+            .iter()
+            .map(|name| format!("{name:?}"))
+            .collect();
+        return Err(Error::ColumnNotFound {
+            table: TABLE.to_string(),
+            column: column.to_string(),
+            available: available.join(", "),
+        });
+    };
+    let table_error = |error: polars::error::PolarsError| Error::Table {
+        table: TABLE.to_string(),
+        reason: error.to_string(),
+    };
+    if !values.dtype().is_primitive_numeric() {
+        return Err(Error::ColumnType {
+            table: TABLE.to_string(),
+            column: column.to_string(),
+            found: values.dtype().to_string(),
+            expected: "a number".to_string(),
+        });
+    }
+    let values = values.cast(&DataType::Float64).map_err(table_error)?;
+    let values = values.f64().map_err(table_error)?;
+    let number = |(index, value): (usize, Option<f64>)| match value {
+        // Adding 0 makes -0 the same class as 0.
+        Some(value) if !value.is_nan() => Ok(value + 0.0),
+        _ => Err(Error::MissingValue {
+            file: TABLE.to_string(),
+            row: index as u64 + 1,
+            column: column.to_string(),
+        }),
+    };
+    values.iter().enumerate().map(number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polars::df;
+
+    fn frame() -> DataFrame {
+        df!(
+            "label" => [0_i64, 0, 0, 0, 1, 1, 1, 2, 2, 2],
+            "prediction" => [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 2.0, 1.0, 0.0],
+        )
+        .unwrap()
+    }
+
+    fn evaluate(metric: Metric, frame: &DataFrame) -> f64 {
+        MulticlassClassificationEvaluator::new()
+            .metric_name(metric)
+            .evaluate(frame)
+            .unwrap()
+    }
+
+    fn assert_near(found: f64, expected: f64) {
+        assert!(
+            (found - expected).abs() < 1e-12,
+            "{found} is not {expected}"
+        );
+    }
+
+    #[test]
+    fn metrics_are_those_computed_by_hand() {
+        // Label frequencies 0.4, 0.3, 0.3; precisions 3/5, 2/4, 1; recalls 3/4, 2/3, 1/3.
+        let frame = frame();
+        assert_near(evaluate(Metric::Accuracy, &frame), 0.6);
+        assert_near(
+            evaluate(Metric::WeightedPrecision, &frame),
+            0.4 * 0.6 + 0.3 * 0.5 + 0.3,
+        );
+        assert_near(evaluate(Metric::WeightedRecall, &frame), 0.6);
+        let f1 = 0.4 * (2.0 / 3.0) + 0.3 * (4.0 / 7.0) + 0.3 * 0.5;
+        assert_near(evaluate(Metric::F1, &frame), f1);
+    }
+
+    #[test]
+    fn a_class_that_is_never_a_label_or_never_predicted_counts_as_in_spark() {
+        let frame = df!("label" => [0_u8, 0, 5], "prediction" => [0_i32, 9, 9]).unwrap();
+        // Class 0: precision 1, recall 1/2. Class 5: both 0. Class 9 has weight 0.
+        assert_near(evaluate(Metric::WeightedPrecision, &frame), 2.0 / 3.0);
+        assert_near(evaluate(Metric::WeightedRecall, &frame), 1.0 / 3.0);
+        assert_near(evaluate(Metric::F1, &frame), 2.0 / 3.0 * (2.0 / 3.0));
+        assert_near(evaluate(Metric::Accuracy, &frame), 1.0 / 3.0);
+    }
+
+    #[test]
+    fn defaults_are_those_of_spark() {
+        let evaluator = MulticlassClassificationEvaluator::new();
+        assert_eq!(evaluator.metric_name, Metric::F1);
+        assert_eq!(
+            (
+                evaluator.label_col.as_str(),
+                evaluator.prediction_col.as_str()
+            ),
+            ("label", "prediction")
+        );
+        assert_eq!(
+            serde_json::to_string(&Metric::WeightedPrecision).unwrap(),
+            "\"weightedPrecision\""
+        );
+        assert_eq!(serde_json::to_string(&Metric::F1).unwrap(), "\"f1\"");
+    }
+
+    #[test]
+    fn other_columns_of_other_types_can_be_compared() {
+        let frame = df!("digit" => [1_u32, 2, 3], "guess" => [1.0_f32, 2.0, -0.0]).unwrap();
+        let evaluator = MulticlassClassificationEvaluator::new()
+            .label_col("digit")
+            .prediction_col("guess")
+            .metric_name(Metric::Accuracy);
+        assert_near(evaluator.evaluate(&frame).unwrap(), 2.0 / 3.0);
+        let zeros = df!("label" => [0.0], "prediction" => [-0.0]).unwrap();
+        assert_near(evaluate(Metric::F1, &zeros), 1.0);
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_is_named_with_those_that_are() {
+        let evaluator = MulticlassClassificationEvaluator::new().prediction_col("guess");
+        match evaluator.evaluate(&frame()) {
+            Err(Error::ColumnNotFound {
+                column, available, ..
+            }) => {
+                assert_eq!(column, "guess");
+                assert_eq!(available, "\"label\", \"prediction\"");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_missing_value_is_named_with_its_row_and_column() {
+        let null = df!("label" => [Some(1_i64), Some(2), None], "prediction" => [1_i64, 2, 3]);
+        let nan = df!("label" => [1_i64, 2, 3], "prediction" => [1.0, 2.0, f64::NAN]);
+        for (frame, expected) in [(null, "label"), (nan, "prediction")] {
+            match MulticlassClassificationEvaluator::new().evaluate(&frame.unwrap()) {
+                Err(Error::MissingValue { row, column, .. }) => {
+                    assert_eq!((row, column.as_str()), (3, expected));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn text_and_a_frame_without_rows_are_refused() {
+        let text = df!("label" => ["a", "b"], "prediction" => ["a", "b"]).unwrap();
+        let error = MulticlassClassificationEvaluator::new()
+            .evaluate(&text)
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::ColumnType { column, .. } if column == "label"),
+            "{error}"
+        );
+        let error = MulticlassClassificationEvaluator::new().evaluate(&frame().head(Some(0)));
+        assert!(
+            matches!(error, Err(Error::ShapeMismatch { .. })),
+            "{error:?}"
+        );
+    }
+}

@@ -1,0 +1,43 @@
+//! SparkML's shape: stages with input and output columns, pipelines of them, and what a fit makes of them.
+//!
+//! ```
+//! use mnist_support::ml::{MinMaxScaler, Pipeline, TorchEstimator, VectorAssembler};
+//! use mnist_support::{Layer, Network};
+//! use polars::prelude::*;
+//!
+//! let frame = df!("x" => [0.0_f32, 1.0, 2.0, 3.0], "y" => [3.0_f32, 2.0, 1.0, 0.0], "label" => [0, 0, 1, 1])?;
+//! let network = Network::new(&[2], vec![Layer::linear(2, 2)])?;
+//! let pipeline = Pipeline::new()
+//!     .stage(VectorAssembler::new().input_cols(["x", "y"]).output_col("features"))
+//!     .stage(MinMaxScaler::new().input_col("features").output_col("scaledFeatures"))
+//!     .stage(
+//!         TorchEstimator::new(network)
+//!             .features_col("scaledFeatures")
+//!             .iterations(200)
+//!             .learning_rate(0.1)
+//!             .partitions(2)
+//!             .verbose(0),
+//!     );
+//! let model = pipeline.fit(&frame)?;
+//! let predictions = model.transform(&frame)?;
+//! assert_eq!(predictions.column("prediction")?.i64()?.to_vec_null_aware().left().unwrap(), [0, 0, 1, 1]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod min_max_scaler;
+mod persistence;
+mod pipeline;
+mod program;
+mod stage;
+mod table;
+mod torch_estimator;
+mod torch_model;
+mod vector_assembler;
+
+pub use min_max_scaler::{MinMaxScaler, MinMaxScalerModel};
+pub use pipeline::{Pipeline, PipelineModel};
+pub use program::{FitSpec, fit, transform};
+pub use stage::{Stage, StageModel};
+pub use torch_estimator::TorchEstimator;
+pub use torch_model::TorchModel;
+pub use vector_assembler::VectorAssembler;

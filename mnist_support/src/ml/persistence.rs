@@ -1,0 +1,207 @@
+//! A fitted pipeline as a folder of JSON and safetensors.
+//!
+//! `model.json` lists the model's other files with their lengths and SHA-256. Those have a part of their
+//! hash in their name, so a new model never overwrites a file of the former one: writing `model.json`,
+//! whole or not at all, is the moment at which the new model takes the former one's place.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use super::{MinMaxScalerModel, StageModel, TorchEstimator, TorchModel, VectorAssembler};
+use crate::{
+    Error, Result,
+    lake::Lake,
+    network::{read_safetensors, write_safetensors},
+    train::{FitReport, Trained},
+};
+
+const MANIFEST: &str = "model.json";
+const FORMAT: &str = "mnist_support.pipeline";
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    format: String,
+    version: u32,
+    /// The first is the pipeline, the others are what it refers to.
+    files: Vec<FileEntry>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileEntry {
+    name: String,
+    bytes: usize,
+    sha256: String,
+}
+
+/// A [`StageModel`] whose weights are in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+enum SavedStage {
+    VectorAssembler(VectorAssembler),
+    MinMaxScaler(MinMaxScalerModel),
+    Torch {
+        estimator: Box<TorchEstimator>,
+        report: FitReport,
+        weights: String,
+    },
+}
+
+pub(super) fn save(stages: &[StageModel], folder: &Lake) -> Result<()> {
+    let mut files = Vec::new();
+    let saved = stages
+        .iter()
+        .map(|stage| {
+            Ok(match stage {
+                StageModel::VectorAssembler(model) => SavedStage::VectorAssembler(model.clone()),
+                StageModel::MinMaxScaler(model) => SavedStage::MinMaxScaler(model.clone()),
+                StageModel::Torch(model) => {
+                    let bytes = write_safetensors(model.network(), model.weights())?;
+                    let entry = put(folder, "weights", "safetensors", bytes)?;
+                    let weights = entry.name.clone();
+                    files.push(entry);
+                    SavedStage::Torch {
+                        estimator: Box::new(model.estimator().clone()),
+                        report: model.report().clone(),
+                        weights,
+                    }
+                }
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    files.insert(
+        0,
+        put(folder, "pipeline", "json", to_json(&saved, folder)?)?,
+    );
+    let manifest = Manifest {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        files,
+    };
+    folder.put(MANIFEST, Bytes::from(to_json(&manifest, folder)?))?;
+    remove_former(&manifest, folder)
+}
+
+/// Writes a file under a name that has its hash in it.
+fn put(folder: &Lake, stem: &str, extension: &str, bytes: Vec<u8>) -> Result<FileEntry> {
+    let sha256 = hash(&bytes);
+    let entry = FileEntry {
+        name: format!("{stem}-{}.{extension}", &sha256[..16]),
+        bytes: bytes.len(),
+        sha256,
+    };
+    folder.put(&entry.name, Bytes::from(bytes))?;
+    Ok(entry)
+}
+
+/// Deletes the files of former models; only names that [`put`] gives, so nothing of the user's.
+fn remove_former(manifest: &Manifest, folder: &Lake) -> Result<()> {
+    let current: BTreeSet<&str> = manifest
+        .files
+        .iter()
+        .map(|file| file.name.as_str())
+        .collect();
+    for name in folder.list()? {
+        let ours = ["weights-", "pipeline-"].iter().any(|stem| {
+            name.strip_prefix(stem)
+                .and_then(|rest| rest.split_once('.'))
+                .is_some_and(|(hash, _)| {
+                    hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+                })
+        });
+        if ours && !current.contains(name.as_str()) {
+            folder.delete(&name)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn load(folder: &Lake) -> Result<Vec<StageModel>> {
+    let manifest: Manifest = from_json(&folder.get(MANIFEST)?, folder, MANIFEST)?;
+    if manifest.format != FORMAT || manifest.version != VERSION {
+        return Err(invalid(
+            folder,
+            MANIFEST,
+            format!(
+                "it holds {} version {}, this crate reads {FORMAT} version {VERSION}",
+                manifest.format, manifest.version
+            ),
+        ));
+    }
+    let Some(pipeline) = manifest.files.first() else {
+        return Err(invalid(folder, MANIFEST, "it lists no files".to_owned()));
+    };
+    let saved: Vec<SavedStage> = from_json(&get(folder, pipeline)?, folder, &pipeline.name)?;
+    saved
+        .into_iter()
+        .map(|stage| {
+            Ok(match stage {
+                SavedStage::VectorAssembler(model) => StageModel::VectorAssembler(model),
+                SavedStage::MinMaxScaler(model) => StageModel::MinMaxScaler(model),
+                SavedStage::Torch {
+                    estimator,
+                    report,
+                    weights,
+                } => {
+                    let Some(entry) = manifest.files.iter().find(|file| file.name == weights)
+                    else {
+                        return Err(invalid(
+                            folder,
+                            MANIFEST,
+                            format!("it does not list {weights}"),
+                        ));
+                    };
+                    let weights = read_safetensors(&estimator.network, &get(folder, entry)?)?;
+                    StageModel::Torch(TorchModel::new(*estimator, Trained { weights, report }))
+                }
+            })
+        })
+        .collect()
+}
+
+/// Reads a file and makes sure that it is the one that was written.
+fn get(folder: &Lake, entry: &FileEntry) -> Result<Bytes> {
+    let bytes = match folder.get(&entry.name) {
+        Err(Error::NotFound { .. }) => {
+            return Err(invalid(folder, &entry.name, "it is missing".to_owned()));
+        }
+        other => other?,
+    };
+    if bytes.len() != entry.bytes {
+        let reason = format!("it has {} bytes, {} were written", bytes.len(), entry.bytes);
+        return Err(invalid(folder, &entry.name, reason));
+    }
+    if hash(&bytes) != entry.sha256 {
+        return Err(invalid(
+            folder,
+            &entry.name,
+            "its content is not what was written".to_owned(),
+        ));
+    }
+    Ok(bytes)
+}
+
+fn hash(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+fn to_json(value: &impl Serialize, folder: &Lake) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map_err(|error| invalid(folder, MANIFEST, error.to_string()))
+}
+
+fn from_json<T: DeserializeOwned>(bytes: &[u8], folder: &Lake, file: &str) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| invalid(folder, file, error.to_string()))
+}
+
+fn invalid(folder: &Lake, file: &str, reason: String) -> Error {
+    Error::InvalidModel {
+        url: folder.to_string(),
+        file: file.to_owned(),
+        reason,
+    }
+}

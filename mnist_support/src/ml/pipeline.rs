@@ -1,0 +1,202 @@
+//! Stages in a row.
+
+use polars::prelude::DataFrame;
+
+use super::{FitSpec, MinMaxScalerModel, Stage, StageModel, TorchModel, persistence};
+use crate::{
+    Error, Result,
+    engine::{self, Engine},
+    lake::Lake,
+    shard::Data,
+    train::{FitReport, Print, Progress},
+};
+
+/// Stages that are fitted and applied one after the other, as SparkML's `Pipeline`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pipeline {
+    stages: Vec<Stage>,
+}
+
+impl Pipeline {
+    /// A pipeline without stages.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a stage at the end.
+    pub fn stage(mut self, stage: impl Into<Stage>) -> Self {
+        self.stages.push(stage.into());
+        self
+    }
+
+    /// The stages, in order.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// Fits all stages to `data`, a data frame or a file in the lake, and prints the progress.
+    ///
+    /// The fit runs in as many copies as the estimator's `partitions` says, each on its part of the rows.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPipeline`] where the stages do not fit each other, [`Error::InvalidSetting`] for
+    /// a setting outside its range, more partitions than rows included; those of reading the rows, with
+    /// their file, row and column; those of training.
+    pub fn fit(&self, data: impl Into<Data>) -> Result<PipelineModel> {
+        let verbose = self
+            .estimator()
+            .map_or(0, |estimator| estimator.settings.verbose);
+        self.fit_with(data, &*engine::from_environment()?, &Print::new(verbose))
+    }
+
+    /// As [`fit`](Self::fit), on an engine of your choice, with the progress wherever you want it.
+    pub fn fit_with(
+        &self,
+        data: impl Into<Data>,
+        engine: &dyn Engine,
+        progress: &dyn Progress,
+    ) -> Result<PipelineModel> {
+        self.validate()?;
+        let copies = self
+            .estimator()
+            .and_then(|estimator| estimator.settings.partitions)
+            .unwrap_or_else(|| engine.default_copies());
+        let spec = FitSpec {
+            stages: self.stages.clone(),
+        };
+        Ok(PipelineModel {
+            stages: engine.fit(&data.into(), copies, &spec, progress)?,
+        })
+    }
+
+    fn estimator(&self) -> Option<&super::TorchEstimator> {
+        self.stages.iter().find_map(|stage| match stage {
+            Stage::TorchEstimator(estimator) => Some(&**estimator),
+            _ => None,
+        })
+    }
+
+    /// Finds what can be found before any row is read.
+    fn validate(&self) -> Result<()> {
+        for (index, stage) in self.stages.iter().enumerate() {
+            let twice = self.stages[..index]
+                .iter()
+                .any(|former| former.output_col() == stage.output_col());
+            if twice {
+                return Err(Error::InvalidPipeline {
+                    stage: index,
+                    kind: stage.kind(),
+                    reason: format!(
+                        "its column {:?} is already added by a former stage",
+                        stage.output_col()
+                    ),
+                });
+            }
+            if let Stage::TorchEstimator(estimator) = stage {
+                estimator.classes()?;
+                estimator.settings.validate()?;
+                // A GPU that is missing should not be found out after the data was read.
+                estimator.settings.device.open()?;
+            }
+        }
+        if self.stages.is_empty() {
+            return Err(Error::InvalidPipeline {
+                stage: 0,
+                kind: "none",
+                reason: "the pipeline has no stages: add some with stage()".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A fitted [`Pipeline`].
+#[derive(Clone, Debug)]
+pub struct PipelineModel {
+    stages: Vec<StageModel>,
+}
+
+impl PipelineModel {
+    pub(super) fn from_stages(stages: Vec<StageModel>) -> Self {
+        PipelineModel { stages }
+    }
+
+    pub(super) fn into_stages(self) -> Vec<StageModel> {
+        self.stages
+    }
+
+    /// The fitted stages, in order.
+    pub fn stages(&self) -> &[StageModel] {
+        &self.stages
+    }
+
+    /// Adds every stage's column to the rows: vectors as lists, predictions as `Int64`.
+    ///
+    /// # Errors
+    /// Those of reading the rows; [`Error::ColumnNotFound`] and [`Error::ShapeMismatch`] where they are
+    /// not like those that the pipeline was fitted on.
+    pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
+        engine::from_environment()?.transform(&data.into(), &self.stages)
+    }
+
+    /// The trained network.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPipeline`] for a pipeline without a `TorchEstimator`; of several, the last is given.
+    pub fn torch_model(&self) -> Result<&TorchModel> {
+        let models = self.stages.iter().rev().filter_map(|stage| match stage {
+            StageModel::Torch(model) => Some(model),
+            _ => None,
+        });
+        self.one_of(models, "TorchEstimator")
+    }
+
+    /// The fitted scaler.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPipeline`] for a pipeline without a `MinMaxScaler`; of several, the last is given.
+    pub fn scaler_model(&self) -> Result<&MinMaxScalerModel> {
+        let models = self.stages.iter().rev().filter_map(|stage| match stage {
+            StageModel::MinMaxScaler(model) => Some(model),
+            _ => None,
+        });
+        self.one_of(models, "MinMaxScaler")
+    }
+
+    /// How the fit of the network went.
+    ///
+    /// # Errors
+    /// As [`torch_model`](Self::torch_model).
+    pub fn report(&self) -> Result<&FitReport> {
+        self.torch_model().map(TorchModel::report)
+    }
+
+    fn one_of<'a, T>(
+        &self,
+        mut models: impl Iterator<Item = &'a T>,
+        kind: &'static str,
+    ) -> Result<&'a T> {
+        models.next().ok_or_else(|| Error::InvalidPipeline {
+            stage: self.stages.len(),
+            kind,
+            reason: "this pipeline has no such stage".to_owned(),
+        })
+    }
+
+    /// Writes the model to a folder, local or in the lake, as JSON and safetensors; a model that is there
+    /// already is replaced. A crash at any moment leaves the former model or the new one, never half.
+    pub fn save(&self, folder: &Lake) -> Result<()> {
+        persistence::save(&self.stages, folder)
+    }
+
+    /// Reads a model back. Loading never runs code, whatever the files hold.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no model; [`Error::InvalidModel`] names the file that is cut,
+    /// altered, missing or of another version, and [`Error::InvalidWeights`] the parameter.
+    pub fn load(folder: &Lake) -> Result<PipelineModel> {
+        Ok(PipelineModel {
+            stages: persistence::load(folder)?,
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! The stages of a pipeline, before and after a fit.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    MinMaxScaler, MinMaxScalerModel, TorchEstimator, TorchModel, VectorAssembler, table::Table,
+};
+use crate::{Result, collective::Collective, train::Progress};
+
+/// A stage of a pipeline that has not been fitted: data that can be sent to another process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Number columns to a vector column.
+    VectorAssembler(VectorAssembler),
+    /// A vector column scaled feature by feature.
+    MinMaxScaler(MinMaxScaler),
+    /// A network.
+    TorchEstimator(Box<TorchEstimator>),
+}
+
+impl From<VectorAssembler> for Stage {
+    fn from(stage: VectorAssembler) -> Self {
+        Stage::VectorAssembler(stage)
+    }
+}
+
+impl From<MinMaxScaler> for Stage {
+    fn from(stage: MinMaxScaler) -> Self {
+        Stage::MinMaxScaler(stage)
+    }
+}
+
+impl From<TorchEstimator> for Stage {
+    fn from(stage: TorchEstimator) -> Self {
+        Stage::TorchEstimator(Box::new(stage))
+    }
+}
+
+impl Stage {
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Stage::VectorAssembler(_) => "VectorAssembler",
+            Stage::MinMaxScaler(_) => "MinMaxScaler",
+            Stage::TorchEstimator(_) => "TorchEstimator",
+        }
+    }
+
+    /// The column that the stage adds.
+    pub(super) fn output_col(&self) -> &str {
+        match self {
+            Stage::VectorAssembler(stage) => &stage.output_col,
+            Stage::MinMaxScaler(stage) => &stage.output_col,
+            Stage::TorchEstimator(stage) => &stage.prediction_col,
+        }
+    }
+
+    /// Fits the stage to one copy's rows, together with the other copies.
+    pub(super) fn fit_shard(
+        &self,
+        table: &Table,
+        collective: &dyn Collective,
+        progress: &dyn Progress,
+    ) -> Result<StageModel> {
+        Ok(match self {
+            Stage::VectorAssembler(stage) => StageModel::VectorAssembler(stage.clone()),
+            Stage::MinMaxScaler(stage) => {
+                StageModel::MinMaxScaler(stage.fit_shard(table, collective)?)
+            }
+            Stage::TorchEstimator(stage) => {
+                StageModel::Torch(stage.fit_shard(table, collective, progress)?)
+            }
+        })
+    }
+}
+
+/// A stage of a fitted pipeline.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum StageModel {
+    /// Needs no fit.
+    VectorAssembler(VectorAssembler),
+    /// A fitted scaler.
+    MinMaxScaler(MinMaxScalerModel),
+    /// A trained network.
+    Torch(TorchModel),
+}
+
+impl StageModel {
+    /// Adds the stage's column to a copy's rows.
+    pub(super) fn apply(&self, table: &mut Table) -> Result<()> {
+        match self {
+            StageModel::VectorAssembler(model) => model.apply(table),
+            StageModel::MinMaxScaler(model) => model.apply(table),
+            StageModel::Torch(model) => model.apply(table),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! A network as a stage of a pipeline.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Pipeline, StageModel, TorchModel, table::Table};
+use crate::{
+    Error, Network, Result,
+    collective::Collective,
+    data::labels_from_frame,
+    shard::Data,
+    train::{
+        Device, LearningRateSchedule, Loss, Optimizer, Progress, Scaling, TrainingData,
+        TrainingSettings, train,
+    },
+};
+
+/// Trains a network on a vector column and a label column, data-parallel, as SparkTorch's `SparkTorch`.
+///
+/// | SparkTorch | here |
+/// |---|---|
+/// | `inputCol`, `labelCol`, `predictionCol` | [`features_col`](Self::features_col), [`label_col`](Self::label_col), [`prediction_col`](Self::prediction_col) |
+/// | `torchObj` | the [`Network`], [`optimizer`](Self::optimizer), [`loss`](Self::loss), [`learning_rate`](Self::learning_rate) |
+/// | `iters`, `miniBatch` | [`iterations`](Self::iterations), [`mini_batch`](Self::mini_batch) |
+/// | `validationPct`, `earlyStopPatience` | [`validation_fraction`](Self::validation_fraction), [`early_stop_patience`](Self::early_stop_patience) |
+/// | `partitions`, `device`, `verbose` | the same |
+///
+/// Two differences matter: a validation loss is measured every
+/// [`validation_every`](Self::validation_every) iterations rather than at each one, and patience counts
+/// those; and the weights of the lowest validation loss are kept rather than the last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TorchEstimator {
+    pub(super) network: Network,
+    pub(super) features_col: String,
+    pub(super) label_col: String,
+    pub(super) prediction_col: String,
+    pub(super) settings: TrainingSettings,
+}
+
+impl TorchEstimator {
+    /// An estimator of `network` with the default [`TrainingSettings`], from columns `features` and `label`.
+    pub fn new(network: Network) -> Self {
+        TorchEstimator {
+            network,
+            features_col: "features".to_owned(),
+            label_col: "label".to_owned(),
+            prediction_col: "prediction".to_owned(),
+            settings: TrainingSettings::default(),
+        }
+    }
+
+    /// The vector column that goes into the network. Default: `features`.
+    pub fn features_col(mut self, name: impl Into<String>) -> Self {
+        self.features_col = name.into();
+        self
+    }
+
+    /// The column of class numbers from 0. Default: `label`.
+    pub fn label_col(mut self, name: impl Into<String>) -> Self {
+        self.label_col = name.into();
+        self
+    }
+
+    /// The column of predicted class numbers that the model adds. Default: `prediction`.
+    pub fn prediction_col(mut self, name: impl Into<String>) -> Self {
+        self.prediction_col = name.into();
+        self
+    }
+
+    /// All settings at once.
+    pub fn settings(mut self, settings: TrainingSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// How many mini-batches each copy trains on; see [`TrainingSettings::iterations`].
+    pub fn iterations(mut self, iterations: usize) -> Self {
+        self.settings.iterations = iterations;
+        self
+    }
+
+    /// Rows that each copy draws for one iteration; see [`TrainingSettings::mini_batch`].
+    pub fn mini_batch(mut self, rows: impl Into<Option<usize>>) -> Self {
+        self.settings.mini_batch = rows.into();
+        self
+    }
+
+    /// The part of the rows that is kept back; see [`TrainingSettings::validation_fraction`].
+    pub fn validation_fraction(mut self, fraction: f64) -> Self {
+        self.settings.validation_fraction = fraction;
+        self
+    }
+
+    /// How often a validation loss is measured; see [`TrainingSettings::validation_every`].
+    pub fn validation_every(mut self, iterations: usize) -> Self {
+        self.settings.validation_every = iterations;
+        self
+    }
+
+    /// When to end early; see [`TrainingSettings::early_stop_patience`].
+    pub fn early_stop_patience(mut self, validations: impl Into<Option<usize>>) -> Self {
+        self.settings.early_stop_patience = validations.into();
+        self
+    }
+
+    /// How many copies train; see [`TrainingSettings::partitions`].
+    pub fn partitions(mut self, copies: impl Into<Option<usize>>) -> Self {
+        self.settings.partitions = copies.into();
+        self
+    }
+
+    /// The rule that turns gradients into new weights; see [`TrainingSettings::optimizer`].
+    pub fn optimizer(mut self, optimizer: Optimizer) -> Self {
+        self.settings.optimizer = optimizer;
+        self
+    }
+
+    /// What is minimised; see [`TrainingSettings::loss`].
+    pub fn loss(mut self, loss: Loss) -> Self {
+        self.settings.loss = loss;
+        self
+    }
+
+    /// The step size; see [`TrainingSettings::learning_rate`].
+    pub fn learning_rate(mut self, rate: f64) -> Self {
+        self.settings.learning_rate = rate;
+        self
+    }
+
+    /// How the step size changes; see [`TrainingSettings::learning_rate_schedule`].
+    pub fn learning_rate_schedule(mut self, schedule: LearningRateSchedule) -> Self {
+        self.settings.learning_rate_schedule = schedule;
+        self
+    }
+
+    /// Where the copies compute; see [`TrainingSettings::device`].
+    pub fn device(mut self, device: Device) -> Self {
+        self.settings.device = device;
+        self
+    }
+
+    /// The seed of everything random; see [`TrainingSettings::seed`].
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// How much the fit prints; see [`TrainingSettings::verbose`].
+    pub fn verbose(mut self, level: u8) -> Self {
+        self.settings.verbose = level;
+        self
+    }
+
+    /// Trains on all rows; the frame needs a list column, as a `VectorAssembler` makes.
+    ///
+    /// # Errors
+    /// Those of [`Pipeline::fit`].
+    pub fn fit(&self, data: impl Into<Data>) -> Result<TorchModel> {
+        match Pipeline::new()
+            .stage(self.clone())
+            .fit(data)?
+            .into_stages()
+            .pop()
+        {
+            Some(StageModel::Torch(model)) => Ok(model),
+            _ => Err(Error::InvalidPipeline {
+                stage: 0,
+                kind: "TorchEstimator",
+                reason: "its fit gave another kind of model".to_owned(),
+            }),
+        }
+    }
+
+    /// How many classes the network tells apart.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] where the network's output is not one score for each class.
+    pub(super) fn classes(&self) -> Result<i64> {
+        match self.network.output_shape().as_slice() {
+            [classes] => Ok(*classes),
+            shape => Err(Error::ShapeMismatch {
+                what: "the network's output".to_owned(),
+                found: shape.to_vec(),
+                expected: "[classes], one score for each class,".to_owned(),
+            }),
+        }
+    }
+
+    pub(super) fn fit_shard(
+        &self,
+        table: &Table,
+        collective: &dyn Collective,
+        progress: &dyn Progress,
+    ) -> Result<TorchModel> {
+        let classes = self.classes()?;
+        let vector = table.vector(&self.features_col)?;
+        check_width(
+            &self.network,
+            vector.features.width(),
+            &self.features_col,
+            table,
+        )?;
+        let labels = labels_from_frame(table.frame(), &self.label_col, classes, table.name())
+            .map_err(|error| table.locate(error))?;
+        let scaling = vector
+            .scaling
+            .map(|(scale, offset)| Scaling::new(&scale, &offset))
+            .transpose()?;
+        let labels = tch::Tensor::f_from_slice(&labels.to_vec())?;
+        let data = TrainingData::new(vector.features.to_tensor()?, labels, scaling)?;
+        let trained = train(&self.network, &data, collective, &self.settings, progress)?;
+        Ok(TorchModel::new(self.clone(), trained))
+    }
+}
+
+/// Makes sure that a row of a vector column fills the network's input.
+pub(super) fn check_width(
+    network: &Network,
+    width: usize,
+    column: &str,
+    table: &Table,
+) -> Result<()> {
+    let needed: i64 = network.input_shape().iter().product();
+    if width as i64 == needed {
+        return Ok(());
+    }
+    Err(Error::ShapeMismatch {
+        what: format!("a row of the vector column {column:?} of {}", table.name()),
+        found: vec![width as i64],
+        expected: format!(
+            "{needed} features, for the network's input of {:?},",
+            network.input_shape()
+        ),
+    })
+}

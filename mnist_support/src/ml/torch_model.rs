@@ -1,0 +1,106 @@
+//! A trained network as a stage of a pipeline.
+
+use polars::prelude::*;
+use tch::{Kind, Tensor};
+
+use super::{
+    PipelineModel, StageModel, TorchEstimator, table::Table, torch_estimator::check_width,
+};
+use crate::{
+    Network, Result,
+    shard::Data,
+    train::{FitReport, Scaling, Trained, TrainingData},
+};
+
+/// How many rows go through the network at once; small batches stay in the cache.
+const BATCH: usize = 250;
+
+/// A trained network.
+#[derive(Debug)]
+pub struct TorchModel {
+    estimator: TorchEstimator,
+    weights: Vec<Tensor>,
+    report: FitReport,
+}
+
+impl Clone for TorchModel {
+    /// Shares the weights, which nothing changes.
+    fn clone(&self) -> Self {
+        TorchModel {
+            estimator: self.estimator.clone(),
+            weights: self.weights.iter().map(Tensor::shallow_clone).collect(),
+            report: self.report.clone(),
+        }
+    }
+}
+
+impl TorchModel {
+    pub(super) fn new(estimator: TorchEstimator, trained: Trained) -> Self {
+        TorchModel {
+            estimator,
+            weights: trained.weights,
+            report: trained.report,
+        }
+    }
+
+    /// The network's layers.
+    pub fn network(&self) -> &Network {
+        &self.estimator.network
+    }
+
+    /// The trained parameters, in the order of [`Network::parameter_names`], on the CPU.
+    pub fn weights(&self) -> &[Tensor] {
+        &self.weights
+    }
+
+    /// How the fit went.
+    pub fn report(&self) -> &FitReport {
+        &self.report
+    }
+
+    /// What the model was trained with.
+    pub fn estimator(&self) -> &TorchEstimator {
+        &self.estimator
+    }
+
+    /// Adds the prediction column, class numbers as `Int64`, to a frame with a vector column.
+    pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
+        PipelineModel::from_stages(vec![StageModel::Torch(self.clone())]).transform(data)
+    }
+
+    pub(super) fn apply(&self, table: &mut Table) -> Result<()> {
+        let network = &self.estimator.network;
+        let vector = table.vector(&self.estimator.features_col)?;
+        check_width(
+            network,
+            vector.features.width(),
+            &self.estimator.features_col,
+            table,
+        )?;
+        let scaling = vector
+            .scaling
+            .map(|(scale, offset)| Scaling::new(&scale, &offset))
+            .transpose()?;
+        let rows = vector.features.rows();
+        let no_labels = Tensor::f_zeros([rows as i64], (Kind::Int64, tch::Device::Cpu))?;
+        let device = self.estimator.settings.device.open()?;
+        let weights = self
+            .weights
+            .iter()
+            .map(|weight| weight.f_to_device(device))
+            .collect::<Result<Vec<_>, _>>()?;
+        let data = TrainingData::new(vector.features.to_tensor()?, no_labels, scaling)?;
+        let mut predictions: Vec<i64> = Vec::with_capacity(rows);
+        for start in (0..rows).step_by(BATCH) {
+            let features = data
+                .scaled_rows(start, BATCH.min(rows - start))?
+                .f_to_device(device)?;
+            let scores = tch::no_grad(|| network.forward(&weights, &features, None))?;
+            predictions.extend(Vec::<i64>::try_from(scores.f_argmax(1, false)?)?);
+        }
+        table.set_column(Series::new(
+            self.estimator.prediction_col.as_str().into(),
+            predictions,
+        ))
+    }
+}

@@ -1,0 +1,87 @@
+//! Number columns to one vector column.
+
+use std::sync::Arc;
+
+use polars::prelude::DataFrame;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    PipelineModel, StageModel,
+    table::{Table, Vector},
+};
+use crate::{Error, Result, data::Features, shard::Data};
+
+/// Puts number columns side by side into a vector column, as SparkML's `VectorAssembler`.
+///
+/// ```
+/// use mnist_support::ml::VectorAssembler;
+/// use polars::prelude::*;
+///
+/// let frame = df!("width" => [1_u8, 2], "height" => [3_u8, 4])?;
+/// let assembler = VectorAssembler::new().input_cols(["width", "height"]).output_col("features");
+/// assert_eq!(assembler.transform(&frame)?.column("features")?.list()?.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VectorAssembler {
+    pub(super) input_cols: Vec<String>,
+    pub(super) output_col: String,
+}
+
+impl Default for VectorAssembler {
+    fn default() -> Self {
+        VectorAssembler {
+            input_cols: Vec::new(),
+            output_col: "features".to_owned(),
+        }
+    }
+}
+
+impl VectorAssembler {
+    /// An assembler of no columns into `features`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The columns to assemble, in this order.
+    pub fn input_cols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.input_cols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The vector column that is added. Default: `features`.
+    pub fn output_col(mut self, name: impl Into<String>) -> Self {
+        self.output_col = name.into();
+        self
+    }
+
+    /// Adds the vector column, as a list, to a frame.
+    ///
+    /// # Errors
+    /// [`Error::ColumnNotFound`], [`Error::ColumnType`] for a column that is no number, and
+    /// [`Error::MissingValue`].
+    pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
+        PipelineModel::from_stages(vec![StageModel::VectorAssembler(self.clone())]).transform(data)
+    }
+
+    pub(super) fn apply(&self, table: &mut Table) -> Result<()> {
+        if self.input_cols.is_empty() {
+            return Err(Error::InvalidSetting {
+                setting: "input_cols",
+                value: "[]".to_owned(),
+                reason: "must name at least one column".to_owned(),
+            });
+        }
+        let features = Features::from_frame(table.frame(), &self.input_cols, table.name())
+            .map_err(|error| table.locate(error))?;
+        table.set_vector(
+            &self.output_col,
+            Vector {
+                features: Arc::new(features),
+                scaling: None,
+            },
+        );
+        Ok(())
+    }
+}

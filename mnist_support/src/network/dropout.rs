@@ -1,0 +1,115 @@
+//! Dropout masks that a training step can draw again.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use tch::Tensor;
+
+use super::random::{Purpose, stream};
+use crate::Result;
+
+/// The dropout masks of one training step of one copy of the network.
+///
+/// libtorch has one generator for the whole process, so what a thread draws from it depends on the
+/// other threads. Here the masks depend on (seed, step, rank) alone: the same three give the same
+/// masks again.
+///
+/// ```
+/// use mnist_support::network::{DropoutMasks, Layer, Network};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = Network::new(&[8], vec![Layer::dropout(0.5)])?;
+/// let rows = Tensor::ones([3, 8], (Kind::Float, Device::Cpu));
+/// let first = network.forward(&[], &rows, Some(&mut DropoutMasks::new(42, 0, 1)))?;
+/// let again = network.forward(&[], &rows, Some(&mut DropoutMasks::new(42, 0, 1)))?;
+/// assert_eq!(first, again);
+/// # Ok::<(), mnist_support::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct DropoutMasks {
+    random: ChaCha8Rng,
+}
+
+impl DropoutMasks {
+    /// The masks of a step, counted in any way that does not repeat, of the copy of that rank.
+    pub fn new(seed: u64, step: u64, rank: u64) -> Self {
+        Self {
+            random: stream(Purpose::Dropout, seed, step, rank),
+        }
+    }
+
+    /// The next mask, for values like `like` (shape, type, device): 0 with probability `p`, else
+    /// 1 / (1 - p), so that a masked value keeps its mean (inverted dropout, as PyTorch does it).
+    ///
+    /// # Errors
+    /// [`crate::Error::Torch`] if the mask cannot be moved to `like`'s device.
+    pub fn mask(&mut self, like: &Tensor, p: f64) -> Result<Tensor> {
+        let shape = like.size();
+        let mut bits = vec![0_u32; shape.iter().product::<i64>() as usize];
+        self.random.fill(&mut bits);
+        // A whole number that is below this one comes with probability p, to 2^-32.
+        let dropped_below = (p * 2.0_f64.powi(32)).round() as u64;
+        let kept = (1.0 / (1.0 - p)) as f32;
+        let values: Vec<f32> = bits
+            .iter()
+            .map(|&bits| {
+                if u64::from(bits) < dropped_below {
+                    0.0
+                } else {
+                    kept
+                }
+            })
+            .collect();
+        let mask = Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?;
+        Ok(mask.f_to_device(like.device())?.f_to_kind(like.f_kind()?)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    fn mask(seed: u64, step: u64, rank: u64) -> Tensor {
+        let like = Tensor::zeros([300, 128], (Kind::Float, Device::Cpu));
+        DropoutMasks::new(seed, step, rank)
+            .mask(&like, 0.1)
+            .unwrap()
+    }
+
+    #[test]
+    fn the_same_triple_gives_the_same_masks_and_any_other_triple_others() {
+        assert_eq!(mask(1, 2, 3), mask(1, 2, 3));
+        for other in [mask(2, 2, 3), mask(1, 3, 3), mask(1, 2, 4), mask(3, 2, 1)] {
+            assert_ne!(mask(1, 2, 3), other);
+        }
+    }
+
+    #[test]
+    fn masks_within_a_step_differ() {
+        let like = Tensor::zeros([10, 10], (Kind::Float, Device::Cpu));
+        let mut masks = DropoutMasks::new(1, 1, 1);
+        assert_ne!(
+            masks.mask(&like, 0.5).unwrap(),
+            masks.mask(&like, 0.5).unwrap()
+        );
+    }
+
+    #[test]
+    fn a_share_of_p_is_dropped_and_the_mean_is_kept() {
+        let mask = mask(9, 9, 9);
+        let dropped = f64::try_from(mask.eq(0.0).to_kind(Kind::Double).mean(None)).unwrap();
+        // 38,400 draws: the standard deviation of the share is 0.0015.
+        assert!((dropped - 0.1).abs() < 0.008, "{dropped}");
+        let kept = f64::try_from(mask.max()).unwrap();
+        assert!((kept - 1.0 / 0.9).abs() < 1e-6, "{kept}");
+        let mean = f64::try_from(mask.mean(Kind::Double)).unwrap();
+        assert!((mean - 1.0).abs() < 0.01, "{mean}");
+    }
+
+    #[test]
+    fn a_mask_has_the_type_of_what_it_masks() {
+        let like = Tensor::zeros([2, 3, 4], (Kind::Double, Device::Cpu));
+        let mask = DropoutMasks::new(0, 0, 0).mask(&like, 0.5).unwrap();
+        assert_eq!((mask.size(), mask.kind()), (vec![2, 3, 4], Kind::Double));
+    }
+}

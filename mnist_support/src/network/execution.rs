@@ -1,0 +1,182 @@
+//! How the layers run on libtorch: in which order, on which layout of memory, by which operation.
+
+use tch::{Device, TchError, Tensor};
+
+use super::layer::Layer;
+use crate::Result;
+
+/// The order in which the layers run. max(ReLU(x)) = ReLU(max(x)), bit for bit, gradients included,
+/// so where a MaxPool2d follows a ReLU the pooling goes first and the ReLU has a quarter of the
+/// values.
+pub(super) fn execution_order(layers: &[Layer]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..layers.len()).collect();
+    for index in 1..layers.len() {
+        if matches!(
+            (&layers[index - 1], &layers[index]),
+            (Layer::ReLU, Layer::MaxPool2d { .. })
+        ) {
+            order.swap(index - 1, index);
+        }
+    }
+    order
+}
+
+/// The same images with the channels of a pixel side by side in memory. On a CPU libtorch's
+/// convolutions and poolings are faster so, and they keep the order; shapes and names don't change.
+pub(super) fn to_channels_last(images: &Tensor) -> Result<Tensor> {
+    let size = images.size();
+    let &[rows, channels, height, width] = size.as_slice() else {
+        return Ok(images.shallow_clone());
+    };
+    if images.device() != Device::Cpu {
+        return Ok(images.shallow_clone());
+    }
+    let pixels_last = if channels == 1 {
+        // Nothing moves, but the strides must say so: libtorch looks at them.
+        images.f_reshape([rows, height, width, 1])?
+    } else {
+        images.f_permute([0, 2, 3, 1])?.f_contiguous()?
+    };
+    Ok(pixels_last.f_permute([0, 3, 1, 2])?)
+}
+
+/// One layer's operation. Dropout draws from libtorch's generator if `train` says so.
+pub(super) fn apply(
+    layer: &Layer,
+    parameters: &[Tensor],
+    values: &Tensor,
+    train: bool,
+) -> Result<Tensor, TchError> {
+    let (weight, bias) = (parameters.first(), parameters.get(1));
+    match *layer {
+        Layer::Conv2d {
+            stride, padding, ..
+        } => {
+            let weight = weight.ok_or_else(no_weight)?;
+            values.f_conv2d(weight, bias, [stride; 2], [padding; 2], [1, 1], 1)
+        }
+        Layer::Linear { .. } => values.f_linear(weight.ok_or_else(no_weight)?, bias),
+        Layer::ReLU => values.f_relu(),
+        Layer::Tanh => values.f_tanh(),
+        Layer::Sigmoid => values.f_sigmoid(),
+        Layer::MaxPool2d {
+            kernel_size,
+            stride,
+        } => values.f_max_pool2d([kernel_size; 2], [stride; 2], [0, 0], [1, 1], false),
+        Layer::AvgPool2d {
+            kernel_size,
+            stride,
+        } => values.f_avg_pool2d(
+            [kernel_size; 2],
+            [stride; 2],
+            [0, 0],
+            false,
+            true,
+            None::<i64>,
+        ),
+        Layer::Flatten => values.f_flatten(1, -1),
+        Layer::Dropout { p } => values.f_dropout(p, train),
+        Layer::LogSoftmax => values.f_log_softmax(1, None),
+        Layer::Softmax => values.f_softmax(1, None),
+    }
+}
+
+/// Never seen: the number of parameters is checked before.
+fn no_weight() -> TchError {
+    TchError::Shape("the layer's weight is missing".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Conv2dConfig, Network};
+    use tch::Kind;
+
+    fn random(shape: &[i64]) -> Tensor {
+        Tensor::randn(shape, (Kind::Float, Device::Cpu))
+    }
+
+    fn trainable(network: &Network) -> Vec<Tensor> {
+        let parameters = network.initialize(5).into_iter();
+        parameters
+            .map(|tensor| tensor.set_requires_grad(true))
+            .collect()
+    }
+
+    #[test]
+    fn pooling_before_relu_is_bit_identical_to_relu_before_pooling() {
+        let layers = vec![
+            Layer::ReLU,
+            Layer::MaxPool2d {
+                kernel_size: 3,
+                stride: 2,
+            },
+        ];
+        let network = Network::new(&[4, 15, 13], layers).unwrap();
+        assert_eq!(execution_order(network.layers()), [1, 0]);
+        let values = random(&[20, 4, 15, 13]);
+        let weights = random(&[20, 4, 7, 6]);
+        let [ours, theirs] = [0, 1].map(|_| values.copy().set_requires_grad(true));
+        let pooled = network.forward(&[], &ours, None).unwrap();
+        let expected = theirs
+            .relu()
+            .max_pool2d([3, 3], [2, 2], [0, 0], [1, 1], false);
+        assert_eq!(pooled, expected);
+        (pooled * &weights).sum(None).backward();
+        (expected * &weights).sum(None).backward();
+        assert_eq!(ours.grad(), theirs.grad());
+    }
+
+    #[test]
+    fn the_order_of_execution_moves_only_a_pooling_after_a_relu() {
+        let relu_between = [
+            Layer::ReLU,
+            Layer::max_pool2d(2),
+            Layer::max_pool2d(2),
+            Layer::ReLU,
+        ];
+        assert_eq!(execution_order(&relu_between), [1, 0, 2, 3]);
+        let not_relu = [
+            Layer::Tanh,
+            Layer::max_pool2d(2),
+            Layer::ReLU,
+            Layer::avg_pool2d(2),
+        ];
+        assert_eq!(execution_order(&not_relu), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn values_and_gradients_are_those_of_the_plain_operations() {
+        let config = Conv2dConfig {
+            padding: 1,
+            ..Default::default()
+        };
+        let layers = vec![
+            Layer::conv2d(3, 4, 3, config),
+            Layer::ReLU,
+            Layer::max_pool2d(2),
+            Layer::conv2d(4, 5, 3, config),
+            Layer::Flatten,
+            Layer::linear(5 * 4 * 3, 2),
+        ];
+        let network = Network::new(&[3, 8, 6], layers).unwrap();
+        let input = random(&[7, 3, 8, 6]);
+        let (ours, theirs) = (trainable(&network), trainable(&network));
+        let output = network.forward(&ours, &input, None).unwrap();
+        let conv = |x: &Tensor, i: usize| {
+            x.conv2d(&theirs[i], Some(&theirs[i + 1]), [1, 1], [1, 1], [1, 1], 1)
+        };
+        let hidden = conv(&input, 0)
+            .relu()
+            .max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
+        let expected = conv(&hidden, 2)
+            .flatten(1, -1)
+            .linear(&theirs[4], Some(&theirs[5]));
+        assert!(output.allclose(&expected, 1e-5, 1e-6, false));
+        output.square().sum(None).backward();
+        expected.square().sum(None).backward();
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            assert!(ours.grad().allclose(&theirs.grad(), 1e-4, 1e-4, false));
+        }
+    }
+}

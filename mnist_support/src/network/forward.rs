@@ -1,0 +1,284 @@
+//! Running a network on rows of data.
+
+use tch::{TchError, Tensor};
+
+use super::dropout::DropoutMasks;
+use super::execution::{apply, execution_order, to_channels_last};
+use super::layer::Layer;
+use super::sequential::Network;
+use crate::{Error, Result};
+
+/// Where dropout masks come from.
+pub(super) enum Dropout<'a> {
+    /// Evaluation: dropout does nothing.
+    Off,
+    /// Masks that can be drawn again.
+    Masks(&'a mut DropoutMasks),
+    /// libtorch's own generator, one for the process.
+    Libtorch,
+}
+
+impl Network {
+    /// What the network makes of some rows: a tensor of shape [rows, *output shape].
+    ///
+    /// `input` holds floats, flat ([rows, features]) or in the network's input shape ([rows,
+    /// channels, height, width]). `dropout` is `None` in evaluation, the step's masks in training.
+    /// A graph for the gradients is built if a parameter requires gradients, unless the caller is
+    /// inside [`tch::no_grad`].
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] for an input of another shape or another number of parameters,
+    /// [`Error::InvalidWeights`] for a parameter of another shape, [`Error::InvalidLayer`] where
+    /// libtorch refuses a layer's operation (for instance another type or device than the
+    /// parameters').
+    pub fn forward(
+        &self,
+        parameters: &[Tensor],
+        input: &Tensor,
+        dropout: Option<&mut DropoutMasks>,
+    ) -> Result<Tensor> {
+        self.run(
+            parameters,
+            input,
+            dropout.map_or(Dropout::Off, Dropout::Masks),
+        )
+    }
+
+    pub(super) fn run(
+        &self,
+        parameters: &[Tensor],
+        input: &Tensor,
+        mut dropout: Dropout<'_>,
+    ) -> Result<Tensor> {
+        self.check_parameters(parameters)?;
+        let mut values = self.rows(input)?;
+        let mut remaining = parameters;
+        let mut channels_last = false;
+        for index in execution_order(self.layers()) {
+            let layer = &self.layers()[index];
+            if let (Layer::Dropout { p }, Dropout::Masks(masks)) = (layer, &mut dropout) {
+                if *p > 0.0 {
+                    values = values.f_mul(&masks.mask(&values, *p)?)?;
+                }
+                continue;
+            }
+            if matches!(layer, Layer::Conv2d { .. }) && !channels_last {
+                values = to_channels_last(&values)?;
+                channels_last = true;
+            }
+            let (own, others) = remaining.split_at(layer.parameter_shapes().len());
+            remaining = others;
+            let train = matches!(dropout, Dropout::Libtorch);
+            values = apply(layer, own, &values, train).map_err(|error| Error::InvalidLayer {
+                layer: index,
+                kind: layer.kind(),
+                input_shape: values.size(),
+                reason: first_line(&error),
+            })?;
+        }
+        Ok(values)
+    }
+
+    /// The input in the shape [rows, *input shape].
+    fn rows(&self, input: &Tensor) -> Result<Tensor> {
+        let found = if input.defined() {
+            input.size()
+        } else {
+            Vec::new()
+        };
+        if let Some((&rows, row)) = found.split_first() {
+            if row == self.input_shape() {
+                return Ok(input.shallow_clone());
+            }
+            if row == [self.input_width()] {
+                let shape: Vec<i64> = [rows].iter().chain(self.input_shape()).copied().collect();
+                return Ok(input.f_reshape(shape.as_slice())?);
+            }
+        }
+        let shape: Vec<String> = self.input_shape().iter().map(i64::to_string).collect();
+        let expected = format!(
+            "[rows, {}] or [rows, {}]",
+            self.input_width(),
+            shape.join(", ")
+        );
+        Err(Error::ShapeMismatch {
+            what: "the network's input".to_string(),
+            found,
+            expected,
+        })
+    }
+
+    /// Checks number and shapes of the parameters.
+    pub(super) fn check_parameters(&self, parameters: &[Tensor]) -> Result<()> {
+        let shapes = self.parameter_shapes();
+        if parameters.len() != shapes.len() {
+            return Err(Error::ShapeMismatch {
+                what: "the list of parameters".to_string(),
+                found: vec![parameters.len() as i64],
+                expected: format!("{} tensors, one for each parameter name", shapes.len()),
+            });
+        }
+        for (index, (parameter, shape)) in parameters.iter().zip(&shapes).enumerate() {
+            if !parameter.defined() || parameter.size() != *shape {
+                let found = if parameter.defined() {
+                    parameter.size()
+                } else {
+                    Vec::new()
+                };
+                return Err(Error::InvalidWeights {
+                    parameter: self.parameter_names().swap_remove(index),
+                    reason: format!("its shape is {found:?}, where the network needs {shape:?}"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// libtorch's messages go on with a C++ stack trace.
+fn first_line(error: &TchError) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::CnnConfig;
+    use tch::{Device, Kind};
+
+    fn cnn() -> Network {
+        CnnConfig::default().network().unwrap()
+    }
+
+    fn random(shape: &[i64]) -> Tensor {
+        Tensor::randn(shape, (Kind::Float, Device::Cpu))
+    }
+
+    fn trainable(network: &Network) -> Vec<Tensor> {
+        network
+            .initialize(5)
+            .into_iter()
+            .map(|tensor| tensor.set_requires_grad(true))
+            .collect()
+    }
+
+    #[test]
+    fn a_flat_input_and_an_image_give_the_same() {
+        let (network, images) = (cnn(), random(&[6, 1, 28, 28]));
+        let parameters = network.initialize(1);
+        let from_images = network.forward(&parameters, &images, None).unwrap();
+        let from_rows = network
+            .forward(&parameters, &images.view([6, 784]), None)
+            .unwrap();
+        assert_eq!(from_images.size(), [6, 10]);
+        assert_eq!(from_images, from_rows);
+    }
+
+    #[test]
+    fn the_input_of_the_caller_is_not_changed() {
+        let network = Network::new(&[2, 2, 2], vec![Layer::Flatten, Layer::ReLU]).unwrap();
+        let input = random(&[5, 2, 2, 2]);
+        let before = input.copy();
+        let output = network.forward(&[], &input, None).unwrap();
+        assert_eq!(output, before.relu().flatten(1, -1));
+        assert_eq!(input, before);
+    }
+
+    #[test]
+    fn no_graph_is_built_under_no_grad_and_one_is_built_without() {
+        let network = cnn();
+        let parameters = trainable(&network);
+        let input = random(&[2, 784]);
+        let forward = || network.forward(&parameters, &input, None).unwrap();
+        assert!(!tch::no_grad(forward).requires_grad());
+        assert!(forward().requires_grad());
+    }
+
+    #[test]
+    fn dropout_scales_what_it_keeps_and_does_nothing_in_evaluation() {
+        let network = Network::new(&[50], vec![Layer::dropout(0.5)]).unwrap();
+        let ones = Tensor::ones([40, 50], (Kind::Float, Device::Cpu));
+        assert_eq!(network.forward(&[], &ones, None).unwrap(), ones);
+        let dropped = network
+            .forward(&[], &ones, Some(&mut DropoutMasks::new(1, 2, 3)))
+            .unwrap();
+        let zeros = i64::try_from(dropped.eq(0.0).sum(None)).unwrap();
+        let twos = i64::try_from(dropped.eq(2.0).sum(None)).unwrap();
+        assert_eq!(zeros + twos, 2000);
+        assert!((850..1150).contains(&zeros), "{zeros}");
+    }
+
+    #[test]
+    fn an_input_of_another_shape_is_refused() {
+        let network = cnn();
+        for shape in [
+            vec![784],
+            vec![3, 783],
+            vec![3, 28, 28],
+            vec![3, 1, 28, 27],
+            vec![],
+        ] {
+            let input = Tensor::zeros(&shape, (Kind::Float, Device::Cpu));
+            match network.forward(&network.initialize(1), &input, None) {
+                Err(Error::ShapeMismatch {
+                    found, expected, ..
+                }) => {
+                    assert_eq!(found, shape);
+                    assert_eq!(expected, "[rows, 784] or [rows, 1, 28, 28]");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn no_rows_give_no_rows() {
+        let network = cnn();
+        let output = network
+            .forward(&network.initialize(1), &random(&[0, 784]), None)
+            .unwrap();
+        assert_eq!(output.size(), [0, 10]);
+    }
+
+    #[test]
+    fn parameters_of_another_number_or_shape_are_refused() {
+        let network = cnn();
+        let mut parameters = network.initialize(1);
+        parameters[3] = Tensor::zeros([1], (Kind::Float, Device::Cpu));
+        match network.forward(&parameters, &random(&[1, 784]), None) {
+            Err(Error::InvalidWeights { parameter, reason }) => {
+                assert_eq!(parameter, "3.bias");
+                assert_eq!(reason, "its shape is [1], where the network needs [16]");
+            }
+            other => panic!("{other:?}"),
+        }
+        parameters.pop();
+        let error = network
+            .forward(&parameters, &random(&[1, 784]), None)
+            .unwrap_err();
+        assert!(matches!(error, Error::ShapeMismatch { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_libtorch_refuses_names_the_layer() {
+        let network = cnn();
+        let bytes = Tensor::zeros([2, 784], (Kind::Uint8, Device::Cpu));
+        match network.forward(&network.initialize(1), &bytes, None) {
+            Err(Error::InvalidLayer {
+                layer: 0,
+                kind: "Conv2d",
+                input_shape,
+                reason,
+            }) => {
+                assert_eq!(input_shape, [2, 1, 28, 28]);
+                assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

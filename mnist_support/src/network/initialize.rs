@@ -1,0 +1,67 @@
+//! The parameters that training starts from.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use tch::Tensor;
+
+use super::random::{Purpose, stream};
+use super::sequential::Network;
+
+impl Network {
+    /// New parameters by PyTorch's default rule for Conv2d and Linear, in the order of
+    /// [`Network::parameter_names`], as `f32` on the CPU, without gradients.
+    ///
+    /// PyTorch draws weights by `kaiming_uniform_(a=sqrt(5))` and biases from
+    /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)); with that `a` the bound of the weights is 1/sqrt(fan_in)
+    /// too.
+    ///
+    /// The numbers come from a ChaCha stream of the seed's own, not from libtorch's generator: the
+    /// same seed gives the same parameters on every machine and in every thread.
+    pub fn initialize(&self, seed: u64) -> Vec<Tensor> {
+        let mut random = stream(Purpose::Initialization, seed, 0, 0);
+        let mut parameters = Vec::new();
+        for layer in self.layers() {
+            let bound = 1.0 / (layer.fan_in() as f32).sqrt();
+            for shape in layer.parameter_shapes() {
+                let count = shape.iter().product::<i64>() as usize;
+                let values = uniform(&mut random, count, bound);
+                parameters.push(Tensor::from_slice(&values).view(shape.as_slice()));
+            }
+        }
+        parameters
+    }
+}
+
+/// Numbers from [-bound, bound): the upper 24 bits of each draw, as many as an `f32` holds exactly.
+fn uniform(random: &mut ChaCha8Rng, count: usize, bound: f32) -> Vec<f32> {
+    let mut bits = vec![0_u32; count];
+    random.fill(&mut bits);
+    let step = 2.0_f32.powi(-23);
+    bits.iter()
+        .map(|&bits| ((bits >> 8) as f32 * step - 1.0) * bound)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::CnnConfig;
+
+    #[test]
+    fn the_same_seed_gives_the_same_parameters_and_another_seed_others() {
+        let network = CnnConfig::default().network().unwrap();
+        let (first, again) = (network.initialize(7), network.initialize(7));
+        let other = network.initialize(8);
+        for ((first, again), other) in first.iter().zip(&again).zip(&other) {
+            assert_eq!(first, again);
+            assert_ne!(first, other);
+        }
+    }
+
+    #[test]
+    fn parameters_have_the_shapes_of_the_network() {
+        let network = CnnConfig::default().network().unwrap();
+        let shapes: Vec<_> = network.initialize(1).iter().map(Tensor::size).collect();
+        assert_eq!(shapes, network.parameter_shapes());
+    }
+}

@@ -1,0 +1,39 @@
+//! Networks as data: a list of layers that can be checked, printed, sent to another process and
+//! run.
+//!
+//! A [`Network`] is an input shape and a list of [`Layer`]s; it holds no weights. Its parameters
+//! are a plain `Vec<Tensor>` in the order of [`Network::parameter_names`], which are the names that
+//! PyTorch gives to an `nn.Sequential` of the same layers, so that weights go both ways through
+//! safetensors ([`read_safetensors`], [`write_safetensors`]).
+//!
+//! ```
+//! use mnist_support::network::CnnConfig;
+//!
+//! let network = CnnConfig::default().network()?;
+//! let parameters = network.initialize(42);
+//! let images = tch::Tensor::zeros([5, 28 * 28], (tch::Kind::Float, tch::Device::Cpu));
+//! let logits = network.forward(&parameters, &images, None)?;
+//! assert_eq!(logits.size(), [5, 10]);
+//! # Ok::<(), mnist_support::Error>(())
+//! ```
+
+mod cnn;
+mod dropout;
+mod execution;
+mod forward;
+mod initialize;
+mod layer;
+mod module;
+mod predict;
+mod random;
+mod sequential;
+mod shape;
+mod summary;
+mod weights;
+
+pub use cnn::CnnConfig;
+pub use dropout::DropoutMasks;
+pub use layer::{Conv2dConfig, Layer};
+pub use module::NetworkModule;
+pub use sequential::Network;
+pub use weights::{read_safetensors, write_safetensors};

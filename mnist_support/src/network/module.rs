@@ -1,0 +1,233 @@
+//! The network as a tch module, for training loops written on tch itself.
+
+use tch::Tensor;
+use tch::nn::{ModuleT, Path};
+
+use super::forward::Dropout;
+use super::sequential::Network;
+use crate::{Error, Result};
+
+/// A [`Network`] with its parameters in a tch variable store, so that tch's optimisers train it.
+///
+/// ```
+/// use mnist_support::network::CnnConfig;
+/// use tch::nn::{Adam, ModuleT, OptimizerConfig, VarStore};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let variables = VarStore::new(Device::Cpu);
+/// let cnn = CnnConfig::default().network()?.build(&variables.root(), 42)?;
+/// let mut optimizer = Adam::default().build(&variables, 1e-3)?;
+///
+/// let images = Tensor::rand([4, 784], (Kind::Float, Device::Cpu));
+/// let labels = Tensor::from_slice(&[3_i64, 1, 4, 1]);
+/// let loss = cnn.forward_t(&images, true).cross_entropy_for_logits(&labels);
+/// optimizer.backward_step(&loss);
+///
+/// let predictions = cnn.predict(&images, 256)?;
+/// assert_eq!(predictions.len(), 4);
+/// # Ok::<(), mnist_support::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct NetworkModule {
+    network: Network,
+    parameters: Vec<Tensor>,
+}
+
+impl Network {
+    /// Puts new parameters into a variable store, on its device, under PyTorch's names ("0.weight")
+    /// below `path`. They are those of [`Network::initialize`] with this seed.
+    ///
+    /// # Errors
+    /// [`Error::InvalidWeights`] if the store has a variable of such a name already.
+    pub fn build(&self, path: &Path<'_>, seed: u64) -> Result<NetworkModule> {
+        let split = |name: &str| match name.split_once('.') {
+            Some((layer, name)) => (path.sub(layer), name.to_string()),
+            None => (path.sub(name), String::new()),
+        };
+        let names = self.parameter_names();
+        for parameter in &names {
+            let (layer, name) = split(parameter);
+            if layer.get(&name).is_some() {
+                return Err(Error::InvalidWeights {
+                    parameter: layer.path(&name),
+                    reason: "the variable store has it already: build under another path"
+                        .to_string(),
+                });
+            }
+        }
+        let mut parameters = Vec::with_capacity(names.len());
+        for (parameter, tensor) in names.iter().zip(self.initialize(seed)) {
+            let (layer, name) = split(parameter);
+            let tensor = tensor.f_to_device(path.device())?.f_to_kind(path.kind())?;
+            parameters.push(layer.add(&name, tensor, true));
+        }
+        Ok(NetworkModule {
+            network: self.clone(),
+            parameters,
+        })
+    }
+}
+
+impl NetworkModule {
+    /// The network whose parameters these are.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The parameters, in the order of [`Network::parameter_names`]; they share their memory with
+    /// the variable store.
+    pub fn parameters(&self) -> &[Tensor] {
+        &self.parameters
+    }
+
+    /// The network's output; in training with dropout drawn by libtorch's own generator.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn try_forward(&self, rows: &Tensor, train: bool) -> Result<Tensor> {
+        let dropout = if train {
+            Dropout::Libtorch
+        } else {
+            Dropout::Off
+        };
+        self.network.run(&self.parameters, rows, dropout)
+    }
+
+    /// The most probable class of each row, `batch_size` rows at a time.
+    ///
+    /// # Errors
+    /// As [`Network::predict`].
+    pub fn predict(&self, features: &Tensor, batch_size: i64) -> Result<Vec<i64>> {
+        self.network.predict(&self.parameters, features, batch_size)
+    }
+
+    /// The probability of each class, of shape [rows, classes].
+    ///
+    /// # Errors
+    /// As [`Network::predict_proba`].
+    pub fn predict_proba(&self, features: &Tensor, batch_size: i64) -> Result<Tensor> {
+        self.network
+            .predict_proba(&self.parameters, features, batch_size)
+    }
+
+    /// Takes over the values of other parameters, for instance the best of a training or those of a
+    /// file (see [`read_safetensors`](super::read_safetensors)).
+    ///
+    /// # Errors
+    /// [`Error::InvalidWeights`] or [`Error::ShapeMismatch`] for parameters of another network.
+    pub fn load(&mut self, parameters: &[Tensor]) -> Result<()> {
+        self.network.check_parameters(parameters)?;
+        let _no_grad = tch::no_grad_guard();
+        for (own, other) in self.parameters.iter_mut().zip(parameters) {
+            own.f_copy_(other)?;
+        }
+        Ok(())
+    }
+}
+
+impl ModuleT for NetworkModule {
+    /// [`NetworkModule::try_forward`] for tch's trait, which leaves no room for an error: as tch's
+    /// own modules do, it panics where libtorch or the network refuses the input.
+    fn forward_t(&self, rows: &Tensor, train: bool) -> Tensor {
+        match self.try_forward(rows, train) {
+            Ok(output) => output,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{CnnConfig, Layer};
+    use tch::nn::{Adam, OptimizerConfig, VarStore};
+    use tch::{Device, Kind};
+
+    fn cnn() -> Network {
+        CnnConfig::default().network().unwrap()
+    }
+
+    #[test]
+    fn the_variable_store_has_the_names_and_values_of_the_network() {
+        let variables = VarStore::new(Device::Cpu);
+        let module = cnn().build(&variables.root(), 4).unwrap();
+        let stored = variables.variables();
+        let names = cnn().parameter_names();
+        assert_eq!(stored.len(), names.len());
+        for (name, expected) in names.iter().zip(cnn().initialize(4)) {
+            assert_eq!(stored[name], expected, "{name}");
+            assert!(stored[name].requires_grad());
+        }
+        assert_eq!(module.parameters().len(), names.len());
+    }
+
+    #[test]
+    fn an_optimizer_of_tch_trains_it() {
+        let variables = VarStore::new(Device::Cpu);
+        let layers = vec![Layer::linear(4, 16), Layer::ReLU, Layer::linear(16, 2)];
+        let module = Network::new(&[4], layers)
+            .unwrap()
+            .build(&variables.root(), 1)
+            .unwrap();
+        let mut optimizer = Adam::default().build(&variables, 0.01).unwrap();
+        let rows = Tensor::randn([200, 4], (Kind::Float, Device::Cpu));
+        let labels = rows.select(1, 0).gt(0.0).to_kind(Kind::Int64);
+        for _ in 0..100 {
+            let loss = module
+                .forward_t(&rows, true)
+                .cross_entropy_for_logits(&labels);
+            optimizer.backward_step(&loss);
+        }
+        let predictions = module.predict(&rows, 64).unwrap();
+        let labels = Vec::<i64>::try_from(labels).unwrap();
+        let right = predictions
+            .iter()
+            .zip(&labels)
+            .filter(|(a, b)| a == b)
+            .count();
+        assert!(right > 185, "{right} of 200");
+    }
+
+    #[test]
+    fn dropout_works_in_training_alone() {
+        let variables = VarStore::new(Device::Cpu);
+        let network = Network::new(&[1000], vec![Layer::dropout(0.5)]).unwrap();
+        let module = network.build(&variables.root(), 1).unwrap();
+        let ones = Tensor::ones([1, 1000], (Kind::Float, Device::Cpu));
+        assert_eq!(module.forward_t(&ones, false), ones);
+        assert_ne!(module.forward_t(&ones, true), module.forward_t(&ones, true));
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_refused_and_another_path_is_fine() {
+        let variables = VarStore::new(Device::Cpu);
+        cnn().build(&variables.root(), 1).unwrap();
+        match cnn().build(&variables.root(), 1) {
+            Err(Error::InvalidWeights { parameter, .. }) => assert_eq!(parameter, "0.weight"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(variables.len(), 14);
+        cnn().build(&variables.root().sub("second"), 1).unwrap();
+        assert!(variables.variables().contains_key("second.0.weight"));
+    }
+
+    #[test]
+    fn loaded_parameters_are_those_the_optimizer_sees() {
+        let variables = VarStore::new(Device::Cpu);
+        let mut module = cnn().build(&variables.root(), 1).unwrap();
+        let others = cnn().initialize(2);
+        module.load(&others).unwrap();
+        assert_eq!(variables.variables()["0.weight"], others[0]);
+        assert!(module.parameters()[0].requires_grad());
+        assert!(module.load(&others[1..]).is_err());
+    }
+
+    #[test]
+    fn an_input_of_another_shape_is_an_error() {
+        let variables = VarStore::new(Device::Cpu);
+        let module = cnn().build(&variables.root(), 1).unwrap();
+        let rows = Tensor::zeros([2, 5], (Kind::Float, Device::Cpu));
+        let error = module.try_forward(&rows, true).unwrap_err();
+        assert!(matches!(error, Error::ShapeMismatch { .. }), "{error}");
+    }
+}

@@ -1,0 +1,315 @@
+//! Weights to and from safetensors, the format that PyTorch users exchange them in.
+
+use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorView};
+use tch::{Device, Kind, Tensor};
+
+use super::sequential::Network;
+use crate::{Error, Result};
+
+/// What [`Error::InvalidWeights`] names where the trouble is not with one parameter.
+const WHOLE_FILE: &str = "(the whole file)";
+
+/// The parameters as the bytes of a safetensors file, named as PyTorch names them: in Python,
+/// `network.load_state_dict(safetensors.torch.load_file(path))`.
+///
+/// ```
+/// use mnist_support::network::{CnnConfig, read_safetensors, write_safetensors};
+///
+/// let network = CnnConfig::default().network()?;
+/// let parameters = network.initialize(42);
+/// let bytes = write_safetensors(&network, &parameters)?;
+/// assert_eq!(read_safetensors(&network, &bytes)?, parameters);
+/// # Ok::<(), mnist_support::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::InvalidWeights`] for a parameter of another shape or type (`f32` is needed),
+/// [`Error::ShapeMismatch`] for another number of parameters.
+pub fn write_safetensors(network: &Network, parameters: &[Tensor]) -> Result<Vec<u8>> {
+    network.check_parameters(parameters)?;
+    let names = network.parameter_names();
+    let mut data = Vec::with_capacity(names.len());
+    for (name, tensor) in names.iter().zip(parameters) {
+        let kind = tensor.f_kind()?;
+        if kind != Kind::Float {
+            return Err(invalid(
+                name,
+                format!("its type is {kind:?}, Float is needed"),
+            ));
+        }
+        data.push(little_endian(tensor)?);
+    }
+    let mut views = Vec::with_capacity(names.len());
+    for ((name, shape), bytes) in names.iter().zip(network.parameter_shapes()).zip(&data) {
+        let shape = shape.into_iter().map(|size| size as usize).collect();
+        let view = TensorView::new(Dtype::F32, shape, bytes)
+            .map_err(|error| invalid(name, error.to_string()))?;
+        views.push((name.as_str(), view));
+    }
+    safetensors::serialize(views, None).map_err(|error| invalid(WHOLE_FILE, error.to_string()))
+}
+
+/// The parameters of the network from the bytes of a safetensors file, on the CPU, without
+/// gradients, in the order of [`Network::parameter_names`].
+///
+/// # Errors
+/// [`Error::InvalidWeights`] names the parameter that is missing, not the network's, of another
+/// shape or of another type than `f32`, or cut off; or says that the file is no safetensors at all.
+pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(&error, bytes))?;
+    let names = network.parameter_names();
+    let mut parameters = Vec::with_capacity(names.len());
+    for (name, shape) in names.iter().zip(network.parameter_shapes()) {
+        let view = file
+            .tensor(name)
+            .map_err(|_| invalid(name, format!("it is missing; {}", has(&file))))?;
+        let found: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        if found != shape {
+            let reason = format!("its shape is {found:?}, where the network needs {shape:?}");
+            return Err(invalid(name, reason));
+        }
+        if view.dtype() != Dtype::F32 {
+            let reason = format!(
+                "its type is {}, F32 is needed: convert it with .float()",
+                view.dtype()
+            );
+            return Err(invalid(name, reason));
+        }
+        let chunks = view.data().as_chunks::<4>().0;
+        let values: Vec<f32> = chunks
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect();
+        parameters.push(Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?);
+    }
+    let mut others: Vec<&str> = file.names();
+    others.retain(|name| !names.iter().any(|own| own == name));
+    if let Some(other) = others.into_iter().min() {
+        return Err(invalid(
+            other,
+            "the network has no such parameter".to_string(),
+        ));
+    }
+    Ok(parameters)
+}
+
+fn invalid(parameter: &str, reason: String) -> Error {
+    Error::InvalidWeights {
+        parameter: parameter.to_string(),
+        reason,
+    }
+}
+
+fn has(file: &SafeTensors<'_>) -> String {
+    let mut names = file.names();
+    names.sort_unstable();
+    if names.is_empty() {
+        "the file is empty".to_string()
+    } else {
+        format!("the file has {}", names.join(", "))
+    }
+}
+
+fn little_endian(tensor: &Tensor) -> Result<Vec<u8>> {
+    let tensor = tensor
+        .f_detach()?
+        .f_to_device(Device::Cpu)?
+        .f_contiguous()?;
+    let mut values = vec![0.0_f32; tensor.numel()];
+    let count = values.len();
+    tensor.f_copy_data(&mut values, count)?;
+    Ok(values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect())
+}
+
+/// Says which parameter a file that cannot be read breaks at, where that can be known.
+fn unreadable(error: &SafeTensorError, bytes: &[u8]) -> Error {
+    match error {
+        SafeTensorError::InvalidOffset(name) => invalid(
+            name,
+            "its place in the file makes no sense: the header was altered".to_string(),
+        ),
+        SafeTensorError::MetadataIncompleteBuffer => match first_cut(bytes) {
+            Some(name) => invalid(
+                &name,
+                "the file is cut: its values are not all there".to_string(),
+            ),
+            None => invalid(
+                WHOLE_FILE,
+                "there is more data than the header describes".to_string(),
+            ),
+        },
+        _ => invalid(
+            WHOLE_FILE,
+            format!("it is not a whole safetensors file: {error}"),
+        ),
+    }
+}
+
+/// The first tensor in the file whose values go on after its end.
+fn first_cut(bytes: &[u8]) -> Option<String> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (header, data) = rest.split_at_checked(length)?;
+    let header: Metadata = serde_json::from_slice(header).ok()?;
+    let is_cut = |name: &String| {
+        header
+            .info(name)
+            .is_some_and(|info| info.data_offsets.1 > data.len())
+    };
+    header.offset_keys().into_iter().find(is_cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{CnnConfig, Layer};
+
+    fn network() -> Network {
+        let layers = vec![Layer::linear(4, 3), Layer::ReLU, Layer::linear(3, 2)];
+        Network::new(&[4], layers).unwrap()
+    }
+
+    /// The bytes of a file of these tensors, whatever they are.
+    fn file(tensors: &[(&str, Dtype, &[usize])]) -> Vec<u8> {
+        let zeros = [0_u8; 1024];
+        let views = tensors.iter().map(|&(name, dtype, shape)| {
+            let length = shape.iter().product::<usize>() * dtype.bitsize() / 8;
+            (
+                name,
+                TensorView::new(dtype, shape.to_vec(), &zeros[..length]).unwrap(),
+            )
+        });
+        safetensors::serialize(views, None).unwrap()
+    }
+
+    fn refusal(bytes: &[u8]) -> (String, String) {
+        match read_safetensors(&network(), bytes) {
+            Err(Error::InvalidWeights { parameter, reason }) => (parameter, reason),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const RIGHT: [(&str, Dtype, &[usize]); 4] = [
+        ("0.weight", Dtype::F32, &[3, 4]),
+        ("0.bias", Dtype::F32, &[3]),
+        ("2.weight", Dtype::F32, &[2, 3]),
+        ("2.bias", Dtype::F32, &[2]),
+    ];
+
+    #[test]
+    fn parameters_come_back_bit_for_bit() {
+        let cnn = CnnConfig::default().network().unwrap();
+        let trainable = |tensor: Tensor| tensor.set_requires_grad(true);
+        let parameters: Vec<Tensor> = cnn.initialize(3).into_iter().map(trainable).collect();
+        let bytes = write_safetensors(&cnn, &parameters).unwrap();
+        let read = read_safetensors(&cnn, &bytes).unwrap();
+        assert_eq!(read, parameters);
+        assert!(read.iter().all(|tensor| !tensor.requires_grad()));
+        assert_eq!(
+            read_safetensors(&network(), &file(&RIGHT)).unwrap().len(),
+            4
+        );
+    }
+
+    #[test]
+    fn a_tensor_that_is_not_contiguous_is_written_in_its_logical_order() {
+        let network = Network::new(&[2], vec![Layer::linear(2, 3)]).unwrap();
+        let mut parameters = network.initialize(1);
+        parameters[0] = Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0])
+            .view([2, 3])
+            .tr();
+        let bytes = write_safetensors(&network, &parameters).unwrap();
+        assert_eq!(read_safetensors(&network, &bytes).unwrap(), parameters);
+    }
+
+    #[test]
+    fn a_missing_parameter_is_named() {
+        let (parameter, reason) = refusal(&file(&RIGHT[..3]));
+        assert_eq!(parameter, "2.bias");
+        assert_eq!(
+            reason,
+            "it is missing; the file has 0.bias, 0.weight, 2.weight"
+        );
+        assert_eq!(refusal(&file(&[])).1, "it is missing; the file is empty");
+    }
+
+    #[test]
+    fn a_parameter_that_the_network_does_not_have_is_named() {
+        let mut tensors = RIGHT.to_vec();
+        tensors.push(("5.weight", Dtype::F32, &[1]));
+        assert_eq!(refusal(&file(&tensors)).0, "5.weight");
+    }
+
+    #[test]
+    fn a_parameter_of_another_shape_is_named_with_both_shapes() {
+        let mut tensors = RIGHT;
+        tensors[2].2 = &[3, 2];
+        let (parameter, reason) = refusal(&file(&tensors));
+        assert_eq!(parameter, "2.weight");
+        assert_eq!(
+            reason,
+            "its shape is [3, 2], where the network needs [2, 3]"
+        );
+    }
+
+    #[test]
+    fn a_parameter_of_another_type_is_named() {
+        let mut tensors = RIGHT;
+        tensors[1].1 = Dtype::F64;
+        let (parameter, reason) = refusal(&file(&tensors));
+        assert_eq!(parameter, "0.bias");
+        assert!(reason.contains("F64"), "{reason}");
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_refused() {
+        let bytes = file(&RIGHT);
+        for length in 0..bytes.len() {
+            let (parameter, reason) = refusal(&bytes[..length]);
+            assert!(!parameter.is_empty() && !reason.is_empty());
+        }
+        let (parameter, reason) = refusal(&bytes[..bytes.len() - 1]);
+        assert_eq!(parameter, "2.weight");
+        assert!(reason.contains("cut"), "{reason}");
+        assert_eq!(refusal(&bytes[..4]).0, WHOLE_FILE);
+    }
+
+    #[test]
+    fn an_altered_header_is_refused() {
+        let bytes = file(&RIGHT);
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        for position in 0..header {
+            let mut altered = bytes.clone();
+            altered[position] ^= 0x04;
+            let read = read_safetensors(&network(), &altered);
+            let refused = matches!(read, Err(Error::InvalidWeights { .. }));
+            assert!(refused, "byte {position}: {read:?}");
+        }
+        let text = String::from_utf8_lossy(&bytes[8..header]).replacen("[0,12]", "[4,12]", 1);
+        let altered = [&bytes[..8], text.as_bytes(), &bytes[header..]].concat();
+        let (parameter, reason) = refusal(&altered);
+        assert_eq!(parameter, "0.bias");
+        assert!(reason.contains("altered"), "{reason}");
+    }
+
+    #[test]
+    fn data_after_the_end_is_refused() {
+        let bytes = [file(&RIGHT), vec![0; 5]].concat();
+        assert_eq!(refusal(&bytes).0, WHOLE_FILE);
+    }
+
+    #[test]
+    fn parameters_of_another_network_or_type_are_not_written() {
+        let network = network();
+        let mut parameters = network.initialize(1);
+        parameters[1] = parameters[1].to_kind(Kind::Double);
+        match write_safetensors(&network, &parameters) {
+            Err(Error::InvalidWeights { parameter, .. }) => assert_eq!(parameter, "0.bias"),
+            other => panic!("{other:?}"),
+        }
+        assert!(write_safetensors(&network, &parameters[..2]).is_err());
+    }
+}

@@ -1,0 +1,20 @@
+//! The names that a notebook needs: `use mnist_support::prelude::*;`.
+//!
+//! [`traditional::prelude`](crate::traditional::prelude) is its counterpart for the classic way.
+
+pub use std::time::Instant;
+
+pub use crate::{
+    CnnConfig, Layer, Network,
+    data::{Features, labels_from_frame},
+    display::{
+        EvcxrDisplay, Picture, confusion_matrix, loss_curves, misread_digits, sample_digits,
+    },
+    engine::{Engine, Threads},
+    evaluate::{ConfusionMatrix, Metric, MulticlassClassificationEvaluator, accuracy_score},
+    lake::{Credentials, Lake, LakeFrame},
+    ml::{MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, VectorAssembler},
+    secrets::{Secret, SecretScope},
+    train::{Device, FitReport, LearningRateSchedule, Loss, Optimizer, TrainingSettings},
+};
+pub use polars::prelude::{Column, DataFrame, DataType, Series};

@@ -1,0 +1,389 @@
+//! Stops a training loop that no longer improves, and keeps its best weights.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tch::{Tensor, nn::VarStore, no_grad};
+
+use crate::{Error, Result};
+
+/// Watches the validation loss, epoch by epoch, and keeps the weights of the best one in a safetensors
+/// file.
+///
+/// The file is written under a temporary name beside it and then renamed, so that a crash leaves the last
+/// whole checkpoint.
+///
+/// ```
+/// use mnist_support::traditional::EarlyStopping;
+/// use tch::{Device, nn};
+///
+/// # fn main() -> mnist_support::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// let mut variables = nn::VarStore::new(Device::Cpu);
+/// let _layer = nn::linear(variables.root() / "layer", 4, 2, Default::default());
+///
+/// let mut early_stopping = EarlyStopping::new(2, folder.path().join("best.safetensors"))?;
+/// for validation_loss in [0.9, 0.5, 0.6, 0.7, 0.4] {
+///     // ... train an epoch ...
+///     if early_stopping.step(validation_loss, &variables)? {
+///         break;
+///     }
+/// }
+/// early_stopping.restore(&mut variables)?;
+/// assert_eq!(early_stopping.best_epoch(), Some(2));
+/// assert_eq!(early_stopping.best_loss(), Some(0.5));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct EarlyStopping {
+    patience: usize,
+    min_delta: f64,
+    checkpoint: PathBuf,
+    epoch: usize,
+    best: Option<Best>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Best {
+    epoch: usize,
+    loss: f64,
+}
+
+impl EarlyStopping {
+    /// Stops after `patience` epochs without a lower loss than the best; keeps the best weights in the
+    /// file `checkpoint`, which is replaced if it is there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if `patience` is 0.
+    pub fn new(patience: usize, checkpoint: impl Into<PathBuf>) -> Result<EarlyStopping> {
+        if patience == 0 {
+            return Err(Error::InvalidSetting {
+                setting: "patience",
+                value: "0".to_owned(),
+                reason: "must be at least 1 epoch".to_owned(),
+            });
+        }
+        Ok(EarlyStopping {
+            patience,
+            min_delta: 0.0,
+            checkpoint: checkpoint.into(),
+            epoch: 0,
+            best: None,
+        })
+    }
+
+    /// Counts a loss as lower only if it is so by more than this.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if it is negative or not finite.
+    pub fn min_delta(self, min_delta: f64) -> Result<EarlyStopping> {
+        if !(min_delta >= 0.0 && min_delta.is_finite()) {
+            return Err(Error::InvalidSetting {
+                setting: "min_delta",
+                value: min_delta.to_string(),
+                reason: "must be a finite number, 0 or above".to_owned(),
+            });
+        }
+        Ok(EarlyStopping { min_delta, ..self })
+    }
+
+    /// Takes the validation loss of an epoch, writes the checkpoint if it is the best so far, and says
+    /// whether to stop.
+    ///
+    /// A loss that is NaN or infinite is never the best.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Torch`] if the checkpoint cannot be written; the epoch does not count
+    /// then, and the last checkpoint is still there.
+    pub fn step(&mut self, validation_loss: f64, variables: &VarStore) -> Result<bool> {
+        let epoch = self.epoch + 1;
+        let threshold = match self.best {
+            Some(best) => best.loss - self.min_delta,
+            None => f64::INFINITY,
+        };
+        if validation_loss.is_finite() && validation_loss < threshold {
+            write_checkpoint(&self.checkpoint, variables)?;
+            self.best = Some(Best {
+                epoch,
+                loss: validation_loss,
+            });
+        }
+        self.epoch = epoch;
+        Ok(self.epochs_without_improvement() >= self.patience)
+    }
+
+    /// Sets the variables to those of the best epoch.
+    ///
+    /// # Errors
+    /// - [`Error::Io`] if the checkpoint cannot be read, or was never written because no epoch had a
+    ///   finite loss.
+    /// - [`Error::Torch`] if the file is not a whole safetensors file.
+    /// - [`Error::InvalidWeights`] if it lacks a variable, or holds one of another shape. Nothing is set
+    ///   then.
+    pub fn restore(&self, variables: &mut VarStore) -> Result<()> {
+        // Asked of the file system first, for an error that has the path and the reason.
+        fs::metadata(&self.checkpoint).map_err(|source| Error::Io {
+            operation: "reading the checkpoint",
+            path: self.checkpoint.clone(),
+            source,
+        })?;
+        let saved = Tensor::read_safetensors(&self.checkpoint)?;
+        let mut pairs = Vec::new();
+        for (name, variable) in variables.variables() {
+            let Some((_, saved)) = saved.iter().find(|(saved, _)| *saved == name) else {
+                return Err(Error::InvalidWeights {
+                    parameter: name,
+                    reason: format!("{} does not hold it", self.checkpoint.display()),
+                });
+            };
+            if saved.size() != variable.size() {
+                return Err(Error::InvalidWeights {
+                    parameter: name,
+                    reason: format!(
+                        "{} holds it in shape {:?}, {:?} is needed",
+                        self.checkpoint.display(),
+                        saved.size(),
+                        variable.size()
+                    ),
+                });
+            }
+            pairs.push((variable, saved));
+        }
+        no_grad(|| {
+            for (mut variable, saved) in pairs {
+                variable.f_copy_(saved)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The lowest validation loss so far.
+    pub fn best_loss(&self) -> Option<f64> {
+        self.best.map(|best| best.loss)
+    }
+
+    /// The epoch of the lowest validation loss so far, counted from 1.
+    pub fn best_epoch(&self) -> Option<usize> {
+        self.best.map(|best| best.epoch)
+    }
+
+    /// How many epochs have passed since the best one.
+    pub fn epochs_without_improvement(&self) -> usize {
+        self.epoch - self.best.map_or(0, |best| best.epoch)
+    }
+
+    /// The file that holds the best weights.
+    pub fn checkpoint(&self) -> &Path {
+        &self.checkpoint
+    }
+}
+
+fn write_checkpoint(checkpoint: &Path, variables: &VarStore) -> Result<()> {
+    let failed = |operation: &'static str| {
+        move |source| Error::Io {
+            operation,
+            path: checkpoint.to_owned(),
+            source,
+        }
+    };
+    let mut name = checkpoint
+        .file_name()
+        .ok_or_else(|| std::io::Error::other("the path does not end in a file name"))
+        .map_err(failed("writing the checkpoint"))?
+        .to_owned();
+    // The process's number keeps two notebooks that share a folder apart.
+    name.push(format!(".{}.partial", std::process::id()));
+    let partial = checkpoint.with_file_name(name);
+
+    let mut tensors: Vec<(String, Tensor)> = variables
+        .variables()
+        .into_iter()
+        .map(|(name, tensor)| Ok((name, tensor.f_detach()?.f_contiguous()?)))
+        .collect::<Result<_>>()?;
+    tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
+
+    let written = fs::File::create(&partial)
+        .map_err(failed("writing the checkpoint"))
+        .and_then(|file| {
+            Tensor::write_safetensors(&tensors, &partial)?;
+            // On the disk before the name says so.
+            file.sync_all().map_err(failed("writing the checkpoint"))?;
+            fs::rename(&partial, checkpoint).map_err(failed("renaming the checkpoint"))
+        });
+    if written.is_err() {
+        // The first error is the one to report; a file left over does no harm.
+        fs::remove_file(&partial).ok();
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, nn};
+
+    use super::*;
+
+    fn variables(outputs: i64) -> VarStore {
+        let variables = VarStore::new(Device::Cpu);
+        nn::linear(variables.root() / "layer", 3, outputs, Default::default());
+        variables
+    }
+
+    fn fill(variables: &VarStore, value: f64) {
+        no_grad(|| {
+            for mut variable in variables.trainable_variables() {
+                let _ = variable.fill_(value);
+            }
+        });
+    }
+
+    fn weight(variables: &VarStore) -> f64 {
+        variables.variables()["layer.weight"].double_value(&[1, 2])
+    }
+
+    #[test]
+    fn it_stops_when_patience_is_over_and_restores_the_best_weights() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut variables = variables(2);
+        let mut early_stopping =
+            EarlyStopping::new(3, folder.path().join("best.safetensors")).unwrap();
+        let mut stopped = Vec::new();
+        for (epoch, loss) in [0.9, 0.5, 0.6, 0.55, 0.5].into_iter().enumerate() {
+            fill(&variables, epoch as f64 + 1.0);
+            stopped.push(early_stopping.step(loss, &variables).unwrap());
+        }
+        assert_eq!(stopped, [false, false, false, false, true]);
+        assert_eq!(early_stopping.best_epoch(), Some(2));
+        assert_eq!(early_stopping.best_loss(), Some(0.5));
+        assert_eq!(weight(&variables), 5.0);
+        early_stopping.restore(&mut variables).unwrap();
+        assert_eq!(weight(&variables), 2.0);
+        assert!(variables.variables()["layer.weight"].requires_grad());
+        let files: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(files.len(), 1, "nothing but the checkpoint is left");
+    }
+
+    #[test]
+    fn an_improvement_starts_the_patience_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let variables = variables(2);
+        let mut early_stopping =
+            EarlyStopping::new(2, folder.path().join("best.safetensors")).unwrap();
+        for loss in [1.0, 1.1, 0.9, 1.0, 0.8] {
+            assert!(!early_stopping.step(loss, &variables).unwrap());
+        }
+        assert_eq!(early_stopping.epochs_without_improvement(), 0);
+    }
+
+    #[test]
+    fn a_gain_within_min_delta_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let variables = variables(2);
+        let mut early_stopping = EarlyStopping::new(2, folder.path().join("best.safetensors"))
+            .unwrap()
+            .min_delta(0.1)
+            .unwrap();
+        assert!(!early_stopping.step(1.0, &variables).unwrap());
+        assert!(!early_stopping.step(0.95, &variables).unwrap());
+        assert!(early_stopping.step(0.91, &variables).unwrap());
+        assert_eq!(early_stopping.best_loss(), Some(1.0));
+    }
+
+    #[test]
+    fn a_loss_that_is_not_a_number_is_never_the_best() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut variables = variables(2);
+        let mut early_stopping =
+            EarlyStopping::new(2, folder.path().join("best.safetensors")).unwrap();
+        assert!(!early_stopping.step(f64::NAN, &variables).unwrap());
+        assert!(early_stopping.step(f64::NEG_INFINITY, &variables).unwrap());
+        assert_eq!(early_stopping.best_epoch(), None);
+        let error = early_stopping.restore(&mut variables).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = folder.path().join("absent").join("best.safetensors");
+        let mut early_stopping = EarlyStopping::new(2, &checkpoint).unwrap();
+        let error = early_stopping.step(1.0, &variables(2)).unwrap_err();
+        assert!(
+            matches!(&error, Error::Io { path, .. } if *path == checkpoint),
+            "{error}"
+        );
+        assert_eq!(early_stopping.best_epoch(), None);
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_network_names_the_variable_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut early_stopping =
+            EarlyStopping::new(2, folder.path().join("best.safetensors")).unwrap();
+        early_stopping.step(1.0, &variables(2)).unwrap();
+
+        let mut wider = variables(4);
+        fill(&wider, 7.0);
+        let error = early_stopping.restore(&mut wider).unwrap_err();
+        assert!(
+            matches!(&error, Error::InvalidWeights { parameter, .. } if parameter.starts_with("layer.")),
+            "{error}"
+        );
+        assert_eq!(weight(&wider), 7.0);
+
+        let mut deeper = variables(2);
+        nn::linear(deeper.root() / "last", 2, 2, Default::default());
+        let error = early_stopping.restore(&mut deeper).unwrap_err();
+        assert!(
+            matches!(&error, Error::InvalidWeights { parameter, .. } if parameter.starts_with("last.")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_checkpoint_that_was_cut_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut variables = variables(2);
+        let mut early_stopping =
+            EarlyStopping::new(2, folder.path().join("best.safetensors")).unwrap();
+        early_stopping.step(1.0, &variables).unwrap();
+        let bytes = fs::read(early_stopping.checkpoint()).unwrap();
+        fs::write(early_stopping.checkpoint(), &bytes[..bytes.len() - 5]).unwrap();
+        fill(&variables, 7.0);
+        let error = early_stopping.restore(&mut variables).unwrap_err();
+        assert!(matches!(error, Error::Torch(_)), "{error}");
+        assert_eq!(weight(&variables), 7.0);
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        let error = EarlyStopping::new(0, "best.safetensors").unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::InvalidSetting {
+                    setting: "patience",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        for min_delta in [-0.1, f64::NAN, f64::INFINITY] {
+            let error = EarlyStopping::new(1, "best.safetensors")
+                .unwrap()
+                .min_delta(min_delta)
+                .unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    Error::InvalidSetting {
+                        setting: "min_delta",
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The names that a notebook in the classic way needs: `use mnist_support::traditional::prelude::*;`.
+
+pub use std::time::Instant;
+
+pub use super::{DataLoader, Dataset, EarlyStopping, MinMaxScaler, Split, train_test_split};
+pub use crate::{
+    CnnConfig, Layer, Network,
+    data::{Features, labels_from_frame},
+    display::{
+        EvcxrDisplay, Picture, confusion_matrix, loss_curves, misread_digits, sample_digits,
+    },
+    evaluate::{ConfusionMatrix, Metric, MulticlassClassificationEvaluator, accuracy_score},
+    lake::{Credentials, Lake, LakeFrame},
+    secrets::{Secret, SecretScope},
+};
+pub use polars::prelude::{Column, DataFrame, DataType, Series};
+pub use tch::{
+    self, Device, Tensor,
+    nn::{self, Module, ModuleT, OptimizerConfig},
+};

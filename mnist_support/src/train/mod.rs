@@ -1,0 +1,28 @@
+//! Synchronous data-parallel training, as one program that every copy runs.
+//!
+//! Read [`train`](trainer::train) first: it is the whole of it. The other files are its parts.
+
+mod adam;
+mod batches;
+mod data;
+mod device;
+mod flat;
+mod loss;
+mod optimizer;
+mod progress;
+mod report;
+mod schedule;
+mod settings;
+mod sgd;
+mod stopping;
+mod trainer;
+
+pub use data::{Scaling, TrainingData};
+pub use device::Device;
+pub use loss::Loss;
+pub use optimizer::Optimizer;
+pub use progress::{Print, Progress, ProgressEvent, Silent};
+pub use report::{FitReport, LossPoint};
+pub use schedule::LearningRateSchedule;
+pub use settings::TrainingSettings;
+pub use trainer::{Trained, train};

@@ -1,0 +1,100 @@
+//! What a fit tells of itself when it has ended.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The losses at one iteration.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossPoint {
+    /// The iteration, from 1.
+    pub iteration: usize,
+    /// The mean loss over the rows of all copies' mini-batches, before the step, with dropout.
+    pub training_loss: f64,
+    /// The mean loss over the validation rows of all copies, after the step, where it was measured.
+    pub validation_loss: Option<f64>,
+}
+
+/// The course of a fit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FitReport {
+    /// How many copies trained.
+    pub copies: usize,
+    /// The rows that all copies trained on.
+    pub training_rows: usize,
+    /// The rows that all copies kept back.
+    pub validation_rows: usize,
+    /// The rows of one iteration, over all copies.
+    pub global_batch: usize,
+    /// The losses of every iteration that ran.
+    pub history: Vec<LossPoint>,
+    /// The iteration whose weights were kept: the one of the lowest validation loss, or the last.
+    pub best_iteration: usize,
+    /// The validation loss at that iteration.
+    pub best_validation_loss: Option<f64>,
+    /// Whether patience ended the fit before its last iteration.
+    pub stopped_early: bool,
+    /// The time of the training loop of rank 0, in seconds, validation included.
+    pub seconds: f64,
+}
+
+impl FitReport {
+    /// How many iterations ran.
+    pub fn iterations(&self) -> usize {
+        self.history.len()
+    }
+
+    /// How often the training rows were gone through.
+    pub fn epochs(&self) -> f64 {
+        (self.iterations() * self.global_batch) as f64 / self.training_rows.max(1) as f64
+    }
+
+    /// Training rows a second, validation included.
+    pub fn rows_per_second(&self) -> f64 {
+        (self.iterations() * self.global_batch) as f64 / self.seconds.max(f64::MIN_POSITIVE)
+    }
+
+    /// The training losses as points (iteration, loss), for a plot.
+    pub fn training_losses(&self) -> Vec<(f64, f64)> {
+        self.history
+            .iter()
+            .map(|point| (point.iteration as f64, point.training_loss))
+            .collect()
+    }
+
+    /// The validation losses as points (iteration, loss), for a plot.
+    pub fn validation_losses(&self) -> Vec<(f64, f64)> {
+        self.history
+            .iter()
+            .filter_map(|point| Some((point.iteration as f64, point.validation_loss?)))
+            .collect()
+    }
+}
+
+impl fmt::Display for FitReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} iterations of {} rows ({:.1} epochs of {} rows) on {} {} in {:.1} s, {:.0} rows/s",
+            self.iterations(),
+            self.global_batch,
+            self.epochs(),
+            self.training_rows,
+            self.copies,
+            if self.copies == 1 { "copy" } else { "copies" },
+            self.seconds,
+            self.rows_per_second(),
+        )?;
+        if let Some(loss) = self.best_validation_loss {
+            write!(
+                f,
+                "\nlowest validation loss {loss:.4} on {} rows at iteration {}, whose weights are kept",
+                self.validation_rows, self.best_iteration
+            )?;
+        }
+        if self.stopped_early {
+            write!(f, "\nstopped early: the validation loss no longer fell")?;
+        }
+        Ok(())
+    }
+}

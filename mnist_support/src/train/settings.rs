@@ -1,0 +1,279 @@
+//! What a fit can be told, in one struct.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Device, LearningRateSchedule, Loss, Optimizer};
+use crate::{Error, Result};
+
+/// The settings of a fit. The notebooks, every copy of the program and saved pipelines use this one struct.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingSettings {
+    /// How many mini-batches each copy trains on. Not epochs: with `n` rows in all, an epoch takes
+    /// `n / (partitions * mini_batch)` iterations. Default: 10, as SparkTorch's.
+    pub iterations: usize,
+    /// Rows that each copy draws for one iteration. `None`: all of its rows. Default: `None`.
+    pub mini_batch: Option<usize>,
+    /// The part of each copy's rows, in `[0, 1)`, that is kept back to measure the validation loss. Default: 0.
+    pub validation_fraction: f64,
+    /// A validation loss is measured every so many iterations, and after the last. Default: 10.
+    pub validation_every: usize,
+    /// Training ends after this many validation losses in a row without a new best. `None`: never early.
+    /// Default: `None`.
+    pub early_stop_patience: Option<usize>,
+    /// How many copies train, each on its own part of the rows. `None`: one for each processor core.
+    /// Default: `None`.
+    pub partitions: Option<usize>,
+    /// The rule that turns gradients into new weights. Default: Adam.
+    pub optimizer: Optimizer,
+    /// What is minimised. Default: cross-entropy.
+    pub loss: Loss,
+    /// The step size. Default: 0.001.
+    pub learning_rate: f64,
+    /// How the learning rate changes over the iterations. Default: constant.
+    pub learning_rate_schedule: LearningRateSchedule,
+    /// Where the copies compute. Default: the CPU.
+    pub device: Device,
+    /// Decides the initial weights, the validation rows, the order of the rows and dropout: the same
+    /// seed and partitions give the same losses again. Default: 42.
+    pub seed: u64,
+    /// 0: silent. 1: about ten lines a fit. 2: a line for each validation loss, or for each iteration
+    /// where there is no validation. Default: 1.
+    pub verbose: u8,
+}
+
+impl Default for TrainingSettings {
+    fn default() -> Self {
+        TrainingSettings {
+            iterations: 10,
+            mini_batch: None,
+            validation_fraction: 0.0,
+            validation_every: 10,
+            early_stop_patience: None,
+            partitions: None,
+            optimizer: Optimizer::default(),
+            loss: Loss::default(),
+            learning_rate: 0.001,
+            learning_rate_schedule: LearningRateSchedule::default(),
+            device: Device::default(),
+            seed: 42,
+            verbose: 1,
+        }
+    }
+}
+
+fn invalid(setting: &'static str, value: impl ToString, reason: &str) -> Error {
+    Error::InvalidSetting {
+        setting,
+        value: value.to_string(),
+        reason: reason.to_owned(),
+    }
+}
+
+impl TrainingSettings {
+    /// Checks what can be checked before any row is read.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] names the first setting that is outside its range.
+    pub fn validate(&self) -> Result<()> {
+        if self.mini_batch == Some(0) {
+            return Err(invalid(
+                "mini_batch",
+                0,
+                "must be at least 1; None takes all rows",
+            ));
+        }
+        if !(0.0..1.0).contains(&self.validation_fraction) {
+            return Err(invalid(
+                "validation_fraction",
+                self.validation_fraction,
+                "must be in [0, 1)",
+            ));
+        }
+        if self.validation_every == 0 {
+            return Err(invalid("validation_every", 0, "must be at least 1"));
+        }
+        if self.early_stop_patience == Some(0) {
+            return Err(invalid(
+                "early_stop_patience",
+                0,
+                "must be at least 1; None never stops early",
+            ));
+        }
+        if self.early_stop_patience.is_some() && self.validation_fraction == 0.0 {
+            return Err(invalid(
+                "validation_fraction",
+                0,
+                "leaves nothing to measure early_stop_patience by: keep back some rows, or take the patience away",
+            ));
+        }
+        if self.partitions == Some(0) {
+            return Err(invalid(
+                "partitions",
+                0,
+                "must be at least 1; None takes one for each core",
+            ));
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return Err(invalid(
+                "learning_rate",
+                self.learning_rate,
+                "must be above 0 and finite",
+            ));
+        }
+        self.optimizer.validate()?;
+        self.loss.validate()
+    }
+
+    /// How many of a copy's `rows` it keeps back for validation.
+    pub(crate) fn validation_rows(&self, rows: usize) -> usize {
+        (rows as f64 * self.validation_fraction) as usize
+    }
+
+    /// The mini-batch on a shard that has `rows` rows left to train on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] where the shard has fewer rows than `mini_batch`.
+    pub(crate) fn mini_batch_of(&self, rows: usize) -> Result<usize> {
+        match self.mini_batch {
+            None => Ok(rows),
+            Some(mini_batch) if mini_batch <= rows => Ok(mini_batch),
+            Some(mini_batch) => Err(invalid(
+                "mini_batch",
+                mini_batch,
+                &format!(
+                    "is more than the {rows} rows that this partition has left to train on: \
+                     lower it, or take fewer partitions"
+                ),
+            )),
+        }
+    }
+
+    /// How many copies a fit on this machine runs.
+    pub fn copies(&self) -> usize {
+        self.partitions
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_survive_json() {
+        let settings = TrainingSettings::default();
+        settings.validate().unwrap();
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(
+            serde_json::from_str::<TrainingSettings>(&json).unwrap(),
+            settings
+        );
+    }
+
+    #[test]
+    fn settings_outside_their_range_are_named() {
+        let base = TrainingSettings {
+            validation_fraction: 0.3,
+            ..Default::default()
+        };
+        let cases = [
+            (
+                "mini_batch",
+                TrainingSettings {
+                    mini_batch: Some(0),
+                    ..base.clone()
+                },
+            ),
+            (
+                "validation_fraction",
+                TrainingSettings {
+                    validation_fraction: 1.0,
+                    ..base.clone()
+                },
+            ),
+            (
+                "validation_fraction",
+                TrainingSettings {
+                    validation_fraction: -0.1,
+                    ..base.clone()
+                },
+            ),
+            (
+                "validation_fraction",
+                TrainingSettings {
+                    validation_fraction: f64::NAN,
+                    ..base.clone()
+                },
+            ),
+            (
+                "validation_fraction",
+                TrainingSettings {
+                    validation_fraction: 0.0,
+                    early_stop_patience: Some(3),
+                    ..base.clone()
+                },
+            ),
+            (
+                "validation_every",
+                TrainingSettings {
+                    validation_every: 0,
+                    ..base.clone()
+                },
+            ),
+            (
+                "early_stop_patience",
+                TrainingSettings {
+                    early_stop_patience: Some(0),
+                    ..base.clone()
+                },
+            ),
+            (
+                "partitions",
+                TrainingSettings {
+                    partitions: Some(0),
+                    ..base.clone()
+                },
+            ),
+            (
+                "learning_rate",
+                TrainingSettings {
+                    learning_rate: 0.0,
+                    ..base.clone()
+                },
+            ),
+            (
+                "learning_rate",
+                TrainingSettings {
+                    learning_rate: f64::NAN,
+                    ..base
+                },
+            ),
+        ];
+        for (expected, settings) in cases {
+            match settings.validate() {
+                Err(Error::InvalidSetting { setting, .. }) => assert_eq!(setting, expected),
+                other => panic!("{expected}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_mini_batch_above_the_shard_is_an_error_that_names_both() {
+        let settings = TrainingSettings {
+            mini_batch: Some(300),
+            ..Default::default()
+        };
+        assert_eq!(settings.mini_batch_of(300).unwrap(), 300);
+        let message = settings.mini_batch_of(299).unwrap_err().to_string();
+        assert!(
+            message.contains("300") && message.contains("299"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_setting_in_json_is_refused() {
+        assert!(serde_json::from_str::<TrainingSettings>(r#"{"iters": 5}"#).is_err());
+    }
+}

@@ -1,0 +1,60 @@
+//! What several test files share: the real digits.
+#![allow(dead_code)] // each test file uses its own part
+
+use std::path::PathBuf;
+
+use mnist_support::{
+    CnnConfig,
+    lake::{Credentials, Lake},
+    ml::{MinMaxScaler, Pipeline, TorchEstimator, VectorAssembler},
+};
+use polars::prelude::DataFrame;
+
+/// The local lake that `make data` lays out.
+pub fn lake() -> Lake {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../data/lake/torchtut");
+    assert!(
+        folder.join("test.parquet").exists(),
+        "the digits are missing: run `make data`"
+    );
+    Lake::open(folder.to_str().unwrap(), &Credentials::local()).unwrap()
+}
+
+/// The first `rows` of the 10,000 test digits, 785 columns.
+pub fn digits(rows: usize) -> DataFrame {
+    lake().parquet("test.parquet").unwrap().head(rows).unwrap()
+}
+
+pub fn pixel_columns(frame: &DataFrame) -> Vec<String> {
+    let names = frame
+        .get_column_names_owned()
+        .into_iter()
+        .map(|name| name.to_string());
+    names.filter(|name| name != "label").collect()
+}
+
+/// The originals' CNN with the settings of a short fit.
+pub fn estimator() -> TorchEstimator {
+    TorchEstimator::new(CnnConfig::default().network().unwrap())
+        .features_col("scaledFeatures")
+        .iterations(20)
+        .mini_batch(50)
+        .partitions(2)
+        .verbose(0)
+}
+
+/// Assembler, scaler and `estimator`.
+pub fn pipeline(pixels: Vec<String>, estimator: TorchEstimator) -> Pipeline {
+    Pipeline::new()
+        .stage(
+            VectorAssembler::new()
+                .input_cols(pixels)
+                .output_col("features"),
+        )
+        .stage(
+            MinMaxScaler::new()
+                .input_col("features")
+                .output_col("scaledFeatures"),
+        )
+        .stage(estimator)
+}

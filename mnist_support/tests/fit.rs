@@ -1,0 +1,507 @@
+//! Fits of the whole pipeline on real digits.
+
+mod common;
+
+use common::{digits, estimator, lake, pipeline, pixel_columns};
+use mnist_support::{
+    Error, Layer, Network,
+    collective::thread_group,
+    engine::{Engine, Threads},
+    evaluate::{Metric, MulticlassClassificationEvaluator},
+    ml::{self, FitSpec, StageModel},
+    shard::Data,
+    train::{LossPoint, Optimizer, Progress, ProgressEvent, Silent},
+};
+use polars::prelude::*;
+use std::sync::Mutex;
+
+fn losses(model: &ml::PipelineModel) -> Vec<LossPoint> {
+    model.report().unwrap().history.clone()
+}
+
+fn bits(model: &StageModel) -> Vec<u32> {
+    let StageModel::Torch(model) = model else {
+        panic!("the last stage is the network")
+    };
+    model
+        .weights()
+        .iter()
+        .flat_map(|weight| Vec::<f32>::try_from(weight.reshape([-1])).unwrap())
+        .map(f32::to_bits)
+        .collect()
+}
+
+#[test]
+fn a_short_fit_learns_to_read_digits_it_has_not_seen() {
+    let train = lake().parquet("train.parquet").unwrap();
+    let pixels = train
+        .columns()
+        .into_iter()
+        .filter(|name| name != "label")
+        .collect();
+    let model = pipeline(
+        pixels,
+        estimator()
+            .iterations(150)
+            .mini_batch(300)
+            .learning_rate(0.003),
+    )
+    .fit(&train)
+    .unwrap();
+    let predictions = model
+        .transform(&lake().parquet("test.parquet").unwrap())
+        .unwrap();
+    let accuracy = MulticlassClassificationEvaluator::new()
+        .metric_name(Metric::Accuracy)
+        .evaluate(&predictions)
+        .unwrap();
+    assert_eq!(predictions.height(), 10_000);
+    assert!(accuracy > 0.92, "accuracy {accuracy}");
+}
+
+#[test]
+fn all_copies_end_with_the_same_bits() {
+    let frame = digits(601);
+    // 601 rows on 3 copies: shards of different sizes, with validation and dropout.
+    let estimator = estimator()
+        .partitions(3)
+        .validation_fraction(0.2)
+        .validation_every(5);
+    let spec = FitSpec {
+        stages: pipeline(pixel_columns(&frame), estimator).stages().to_vec(),
+    };
+    let shards = Data::from(&frame).shards(3).unwrap();
+    let copies: Vec<Vec<u32>> = std::thread::scope(|scope| {
+        let copies: Vec<_> = thread_group(3)
+            .into_iter()
+            .zip(shards)
+            .map(|(collective, shard)| {
+                let spec = &spec;
+                scope.spawn(move || {
+                    tch::set_num_threads(1);
+                    bits(
+                        ml::fit(&shard, &collective, spec, &Silent)
+                            .unwrap()
+                            .last()
+                            .unwrap(),
+                    )
+                })
+            })
+            .collect();
+        copies
+            .into_iter()
+            .map(|copy| copy.join().unwrap())
+            .collect()
+    });
+    assert_eq!(copies[0].len(), 40_994);
+    assert_eq!(copies[0], copies[1]);
+    assert_eq!(copies[0], copies[2]);
+}
+
+#[test]
+fn the_same_seed_and_partitions_give_the_same_losses_again() {
+    let frame = digits(600);
+    let fit = |seed| {
+        let estimator = estimator()
+            .seed(seed)
+            .validation_fraction(0.25)
+            .validation_every(4);
+        pipeline(pixel_columns(&frame), estimator)
+            .fit(&frame)
+            .unwrap()
+    };
+    let first = losses(&fit(7));
+    assert_eq!(first, losses(&fit(7)));
+    assert_ne!(first, losses(&fit(8)));
+}
+
+#[test]
+fn a_file_in_the_lake_and_the_same_rows_in_memory_give_the_same_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut frame = digits(400);
+    let path = folder.path().join("digits.csv");
+    CsvWriter::new(std::fs::File::create(&path).unwrap())
+        .finish(&mut frame)
+        .unwrap();
+    let file = mnist_support::lake::Lake::open(
+        folder.path().to_str().unwrap(),
+        &mnist_support::lake::Credentials::local(),
+    )
+    .unwrap()
+    .csv("digits.csv")
+    .unwrap();
+    // One copy each, so that both see the same rows.
+    let pipeline = pipeline(pixel_columns(&frame), estimator().partitions(1));
+    assert_eq!(
+        losses(&pipeline.fit(&file).unwrap()),
+        losses(&pipeline.fit(&frame).unwrap())
+    );
+}
+
+/// A network without dropout on all rows at once: the copies together compute what one computes alone.
+fn whole_batch(partitions: usize) -> Vec<LossPoint> {
+    let frame = digits(101);
+    let network = Network::new(
+        &[784],
+        vec![Layer::linear(784, 16), Layer::ReLU, Layer::linear(16, 10)],
+    )
+    .unwrap();
+    let estimator = ml::TorchEstimator::new(network)
+        .features_col("scaledFeatures")
+        .iterations(30)
+        .learning_rate(0.01)
+        .partitions(partitions)
+        .verbose(0);
+    losses(
+        &pipeline(pixel_columns(&frame), estimator)
+            .fit(&frame)
+            .unwrap(),
+    )
+}
+
+#[test]
+fn copies_with_uneven_shards_train_as_one_copy_with_all_rows() {
+    let alone = whole_batch(1);
+    for partitions in [2, 3] {
+        for (one, many) in alone.iter().zip(whole_batch(partitions)) {
+            assert!(
+                (one.training_loss - many.training_loss).abs() < 1e-4,
+                "{one:?} {many:?}"
+            );
+        }
+    }
+    assert!(alone[29].training_loss < 0.5 * alone[0].training_loss);
+}
+
+#[test]
+fn the_weights_of_the_lowest_validation_loss_are_kept() {
+    let frame = digits(400);
+    // A learning rate at which the validation loss soon rises.
+    let estimator = estimator()
+        .iterations(60)
+        .learning_rate(0.05)
+        .validation_fraction(0.3)
+        .validation_every(3)
+        .early_stop_patience(4);
+    let model = pipeline(pixel_columns(&frame), estimator)
+        .fit(&frame)
+        .unwrap();
+    let report = model.report().unwrap();
+    let measured = report.validation_losses();
+    let (best, lowest) = measured
+        .iter()
+        .copied()
+        .reduce(|a, b| if b.1 < a.1 { b } else { a })
+        .unwrap();
+    assert_eq!(report.best_iteration, best as usize);
+    assert_eq!(report.best_validation_loss, Some(lowest));
+    if report.stopped_early {
+        let since = measured
+            .iter()
+            .filter(|(iteration, _)| *iteration > best)
+            .count();
+        assert_eq!(since, 4);
+        assert!(report.iterations() < 60);
+    }
+}
+
+#[test]
+fn early_stopping_ends_a_fit_that_no_longer_improves() {
+    let frame = digits(200);
+    let estimator = estimator()
+        .iterations(500)
+        .learning_rate(0.03)
+        .validation_fraction(0.5)
+        .validation_every(1)
+        .early_stop_patience(5);
+    let model = pipeline(pixel_columns(&frame), estimator)
+        .fit(&frame)
+        .unwrap();
+    let report = model.report().unwrap();
+    assert!(report.stopped_early && report.iterations() < 500);
+    assert_eq!(report.iterations(), report.best_iteration + 5);
+}
+
+#[test]
+fn progress_tells_of_every_iteration_from_rank_zero_alone() {
+    struct Record(Mutex<Vec<ProgressEvent>>);
+    impl Progress for Record {
+        fn report(&self, event: &ProgressEvent) {
+            self.0.lock().unwrap().push(event.clone());
+        }
+    }
+    let frame = digits(300);
+    let record = Record(Mutex::default());
+    let model = pipeline(pixel_columns(&frame), estimator().validation_fraction(0.2))
+        .fit_with(&frame, &Threads, &record)
+        .unwrap();
+    let events = record.0.into_inner().unwrap();
+    assert!(matches!(
+        events[0],
+        ProgressEvent::Started {
+            copies: 2,
+            training_rows: 240,
+            validation_rows: 60,
+            iterations: 20
+        }
+    ));
+    let told: Vec<LossPoint> = events[1..]
+        .iter()
+        .map(|event| match event {
+            ProgressEvent::Iteration { losses, .. } => *losses,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(told, losses(&model));
+}
+
+#[test]
+fn stages_can_be_fitted_one_by_one() {
+    let frame = digits(120);
+    let assembled = ml::VectorAssembler::new()
+        .input_cols(pixel_columns(&frame))
+        .transform(&frame)
+        .unwrap();
+    let scaler = ml::MinMaxScaler::new().fit(&assembled).unwrap();
+    let scaled = scaler.transform(&assembled).unwrap();
+    let one_by_one = estimator().fit(&scaled).unwrap();
+    let together = pipeline(pixel_columns(&frame), estimator())
+        .fit(&frame)
+        .unwrap();
+    for (a, b) in one_by_one.report().history.iter().zip(losses(&together)) {
+        assert!(
+            (a.training_loss - b.training_loss).abs() < 1e-4,
+            "{a:?} {b:?}"
+        );
+    }
+    assert_eq!(one_by_one.transform(&scaled).unwrap().height(), 120);
+}
+
+#[test]
+fn transform_keeps_the_rows_order_and_adds_a_column_for_each_stage() {
+    let frame = digits(301);
+    let model = pipeline(pixel_columns(&frame), estimator())
+        .fit(&frame)
+        .unwrap();
+    let transformed = model.transform(&frame).unwrap();
+    assert_eq!(
+        transformed.column("label").unwrap(),
+        frame.column("label").unwrap()
+    );
+    let types: Vec<String> = ["features", "scaledFeatures", "prediction"]
+        .iter()
+        .map(|name| transformed.column(name).unwrap().dtype().to_string())
+        .collect();
+    assert_eq!(types, ["list[u8]", "list[f32]", "i64"]);
+    let scaled = transformed
+        .column("scaledFeatures")
+        .unwrap()
+        .list()
+        .unwrap()
+        .get_inner();
+    let scaled = scaled.f32().unwrap();
+    assert!(scaled.min().unwrap() >= 0.0 && scaled.max().unwrap() <= 1.0);
+    // A frame without rows has no predictions, but their column.
+    let empty = model.transform(frame.slice(0, 0)).unwrap();
+    assert_eq!(
+        (empty.height(), empty.column("prediction").unwrap().len()),
+        (0, 0)
+    );
+}
+
+#[test]
+fn the_scalers_statistics_come_from_all_partitions() {
+    let frame = df!("x" => [1.0_f32, 2.0, 3.0, 9.0], "y" => [5.0_f32, 5.0, 5.0, 5.0]).unwrap();
+    let stages = vec![
+        ml::VectorAssembler::new().input_cols(["x", "y"]).into(),
+        ml::MinMaxScaler::new().into(),
+    ];
+    let models = Threads
+        .fit(&Data::from(&frame), 4, &FitSpec { stages }, &Silent)
+        .unwrap();
+    let Some(StageModel::MinMaxScaler(scaler)) = models.last() else {
+        panic!("{models:?}")
+    };
+    assert_eq!(
+        (scaler.original_min(), scaler.original_max()),
+        (&[1.0, 5.0][..], &[9.0, 5.0][..])
+    );
+}
+
+#[test]
+fn every_optimizer_lowers_the_loss() {
+    let frame = digits(200);
+    let network = Network::new(&[784], vec![Layer::linear(784, 10)]).unwrap();
+    for (optimizer, rate) in [
+        (Optimizer::adam(), 0.01),
+        (Optimizer::adam_w(0.01), 0.01),
+        (Optimizer::sgd(0.9), 0.02),
+        (
+            Optimizer::Sgd {
+                momentum: 0.9,
+                weight_decay: 1e-4,
+                nesterov: true,
+            },
+            0.02,
+        ),
+    ] {
+        let estimator = ml::TorchEstimator::new(network.clone())
+            .features_col("scaledFeatures")
+            .optimizer(optimizer)
+            .learning_rate(rate)
+            .iterations(50)
+            .partitions(2)
+            .verbose(0);
+        let history = losses(
+            &pipeline(pixel_columns(&frame), estimator)
+                .fit(&frame)
+                .unwrap(),
+        );
+        let (first, last) = (history[0].training_loss, history[49].training_loss);
+        assert!(last < 0.3 * first, "{optimizer:?}: {first} to {last}");
+    }
+}
+
+// ----- bad input -----
+
+fn fails(frame: &DataFrame, estimator: ml::TorchEstimator) -> Error {
+    pipeline(pixel_columns(frame), estimator)
+        .fit(frame)
+        .unwrap_err()
+}
+
+#[test]
+fn settings_outside_their_range_are_named() {
+    let frame = digits(20);
+    let cases = [
+        (estimator().partitions(0), "partitions"),
+        (estimator().partitions(21), "partitions"),
+        (estimator().mini_batch(0), "mini_batch"),
+        (estimator().mini_batch(11), "mini_batch"),
+        (
+            estimator().mini_batch(10).validation_fraction(0.1),
+            "mini_batch",
+        ),
+        (
+            estimator().mini_batch(1).validation_fraction(1.0),
+            "validation_fraction",
+        ),
+        (
+            estimator().mini_batch(1).validation_fraction(-0.5),
+            "validation_fraction",
+        ),
+        (
+            estimator().mini_batch(1).validation_fraction(0.01),
+            "validation_fraction",
+        ),
+        (
+            estimator().mini_batch(1).learning_rate(-1.0),
+            "learning_rate",
+        ),
+    ];
+    for (estimator, expected) in cases {
+        match fails(&frame, estimator) {
+            Error::InvalidSetting { setting, .. } => assert_eq!(setting, expected),
+            other => panic!("{expected}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn a_label_outside_the_classes_is_named_with_its_row_in_the_whole_frame() {
+    let mut frame = digits(40);
+    let mut labels: Vec<i64> = vec![3; 40];
+    labels[31] = 12;
+    frame
+        .with_column(Column::new("label".into(), labels))
+        .unwrap();
+    match fails(&frame, estimator().mini_batch(5)) {
+        Error::LabelOutOfRange { row, label, .. } => assert_eq!((row, label), (32, 12.0)),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn missing_columns_and_values_are_named() {
+    let frame = digits(40);
+    let error = fails(&frame.drop("label").unwrap(), estimator().mini_batch(5));
+    assert!(
+        matches!(&error, Error::ColumnNotFound { column, .. } if column == "label"),
+        "{error}"
+    );
+
+    let error = pipeline(vec!["pixel1".into(), "pixel9999".into()], estimator())
+        .fit(&frame)
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::ColumnNotFound { column, .. } if column == "pixel9999"),
+        "{error}"
+    );
+
+    let mut holed = frame.clone();
+    let mut values: Vec<Option<u8>> = vec![Some(0); 40];
+    values[39] = None;
+    holed
+        .with_column(Column::new("pixel5".into(), values))
+        .unwrap();
+    match fails(&holed, estimator().mini_batch(5)) {
+        Error::MissingValue { row, column, .. } => {
+            assert_eq!((row, column.as_str()), (40, "pixel5"))
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn features_that_do_not_fill_the_network_are_an_error_that_says_how_many_it_needs() {
+    let frame = digits(40);
+    let error = pipeline(
+        vec!["pixel1".into(), "pixel2".into()],
+        estimator().mini_batch(5),
+    )
+    .fit(&frame)
+    .unwrap_err();
+    assert!(matches!(error, Error::ShapeMismatch { .. }));
+    assert!(error.to_string().contains("784"), "{error}");
+}
+
+#[test]
+fn an_estimator_without_its_vector_column_says_what_makes_one() {
+    let error = ml::Pipeline::new()
+        .stage(estimator())
+        .fit(&digits(40))
+        .unwrap_err();
+    assert!(error.to_string().contains("VectorAssembler"), "{error}");
+}
+
+#[test]
+fn a_pipeline_without_stages_or_with_a_column_twice_is_an_error() {
+    let frame = digits(40);
+    assert!(matches!(
+        ml::Pipeline::new().fit(&frame),
+        Err(Error::InvalidPipeline { .. })
+    ));
+    let twice = pipeline(pixel_columns(&frame), estimator())
+        .stage(ml::MinMaxScaler::new().input_col("features"));
+    assert!(matches!(
+        twice.fit(&frame),
+        Err(Error::InvalidPipeline {
+            stage: 3,
+            kind: "MinMaxScaler",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_fit_with_its_iteration() {
+    let frame = digits(40);
+    let error = fails(
+        &frame,
+        estimator()
+            .mini_batch(5)
+            .optimizer(Optimizer::sgd(0.0))
+            .learning_rate(1e30),
+    );
+    assert!(matches!(error, Error::Diverged { .. }), "{error}");
+}
