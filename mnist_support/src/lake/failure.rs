@@ -7,6 +7,10 @@ use object_store::client::{HttpError, HttpErrorKind};
 
 use crate::Error;
 
+/// What object_store says where the Azure command line gives no token, and where a workload has none.
+const NO_CLI: &str = "az account get-access-token";
+const NO_TOKEN_FILE: &str = "federated token file";
+
 /// The error for `operation` on `url` (which carries no query string), when the store said `failure`.
 pub(crate) fn storage_error(
     operation: &'static str,
@@ -43,6 +47,8 @@ pub(crate) fn storage_error(
         "403 Forbidden",
         "AADSTS",
         "invalid_client",
+        NO_CLI,
+        NO_TOKEN_FILE,
     ];
     if refusals.iter().any(|refusal| text.contains(refusal)) {
         return refused(url, &text);
@@ -90,7 +96,11 @@ fn not_found(url: &str, text: &str) -> Error {
 }
 
 fn refused(url: &str, text: &str) -> Error {
-    let hint = if text.contains("AADSTS") || text.contains("token request") {
+    let hint = if text.contains(NO_CLI) {
+        "sign in with `az login`, or choose another way by the key authentication of the secret scope"
+    } else if text.contains(NO_TOKEN_FILE) {
+        "check token-file in the secret scope"
+    } else if text.contains("AADSTS") || text.contains("token request") {
         "check tenant-id, client-id and client-secret in the secret scope"
     } else {
         "check the credentials in the secret scope, and the role that they have on the container"
@@ -228,6 +238,56 @@ mod tests {
         let text =
             r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid.\r\nTrace"}"#;
         assert_eq!(reason(text), "AADSTS7000215: Invalid.");
+    }
+
+    fn of(text: &str) -> Error {
+        let source = text.to_string().into();
+        let failure = object_store::Error::Generic {
+            store: "MicrosoftAzure",
+            source,
+        };
+        storage_error("reading", "az://torchtut/train.csv", failure)
+    }
+
+    #[test]
+    fn credentials_that_give_no_token_are_told_with_what_to_do() {
+        for (text, hint) in [
+            (
+                "'az account get-access-token' command failed: Please run 'az login'",
+                "`az login`",
+            ),
+            ("Error reading federated token file ", "token-file"),
+            (
+                "Error performing token request: status code: 400: AADSTS90002",
+                "tenant-id",
+            ),
+            (
+                "Server returned non-2xx status code: 403 Forbidden",
+                "the role",
+            ),
+        ] {
+            let error = of(text);
+            assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+            assert!(error.to_string().contains(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn any_other_failure_is_told_in_full_without_query_strings() {
+        let error = of("PUT https://a.blob.core.windows.net/c?sig=hunter2 said 409 Conflict");
+        assert!(
+            matches!(
+                error,
+                Error::Storage {
+                    operation: "reading",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains("409 Conflict") && !error.to_string().contains("hunter2")
+        );
     }
 
     #[test]

@@ -40,10 +40,13 @@ impl LakeFile {
             let failed = |error| storage_error("opening", &url, error);
             let (meta, bytes) = match store.get_opts(&path, options).await {
                 Ok(answer) => (answer.meta.clone(), answer.bytes().await.map_err(failed)?),
-                // A range of an empty file cannot be satisfied.
-                Err(error) => match store.head(&path).await {
-                    Ok(meta) if meta.size == 0 => (meta, Bytes::new()),
-                    _ => return Err(failed(error)),
+                // A range of an empty file cannot be satisfied, which is none of the usual failures.
+                Err(error) => match failed(error) {
+                    error @ Error::Storage { .. } => match store.head(&path).await {
+                        Ok(meta) if meta.size == 0 => (meta, Bytes::new()),
+                        _ => return Err(error),
+                    },
+                    error => return Err(error),
                 },
             };
             Ok((

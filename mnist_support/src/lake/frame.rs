@@ -75,7 +75,8 @@ pub struct FileSource {
 /// ```
 ///
 /// # What a CSV may be
-/// UTF-8, with or without a byte order mark, a header of distinct names, commas, lines that end in `\n` or
+/// UTF-8, with or without a byte order mark, a header of distinct names (spaces around them are
+/// dropped), commas, lines that end in `\n` or
 /// `\r\n`, and in every field a finite number: `7`, `-1`, `0.5`, `1e-3`. A field may stand in double quotes.
 /// A line break inside quotes is refused with an error that names the row, as lines are where a file is cut.
 /// Blank lines at the end are ignored; elsewhere they are ragged rows.

@@ -14,11 +14,13 @@ mod csv;
 mod failure;
 mod file;
 mod frame;
+mod local;
 mod location;
 mod parquet;
 mod partition;
 mod runtime;
 mod store;
+mod upload;
 
 pub use credentials::{Authentication, Credentials};
 pub use frame::{FileFormat, FileSource, LakeFrame, NumberType};

@@ -1,8 +1,6 @@
 //! A folder in a store.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,26 +8,20 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
 use super::azure::{self, Container};
-use super::credentials::Credentials;
+use super::credentials::{Authentication, Credentials};
 use super::failure::storage_error;
 use super::file::LakeFile;
 use super::frame::LakeFrame;
+use super::local::local_lake;
 use super::location::Location;
 use super::runtime;
+use super::upload::upload;
 use crate::secrets::SecretScope;
 use crate::{Error, Result};
-
-/// The variable that names the folder of the local lake.
-const LAKE_VARIABLE: &str = "MNIST_LAKE";
-/// The folder of the local lake, looked for here and in the folders above.
-const LOCAL_LAKE: &str = "data/lake";
-/// An upload goes in blocks of this size, this many at a time.
-const BLOCK: usize = 8 << 20;
-const BLOCKS_AT_ONCE: usize = 4;
 
 /// A folder in a store. It prints as its URL.
 ///
@@ -108,13 +100,18 @@ impl Lake {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotFound`] where neither an account nor a local lake with that folder is there; else as
+    /// [`Error::NotFound`] where neither an account nor a local lake with that folder is there;
+    /// [`Error::SecretNotFound`] where the scope has credentials and no account; else as
     /// [`Credentials::from_scope`] and [`Lake::open`].
     pub fn connect(container: &str, scope: &SecretScope) -> Result<Lake> {
         let credentials = Credentials::from_scope(scope)?;
         if let Some(account) = credentials.account() {
             let url = format!("abfss://{container}@{account}.dfs.core.windows.net");
             return Lake::open(&url, &credentials);
+        }
+        if !matches!(credentials.authentication(), Authentication::None) {
+            // Whoever gives a key means an account: the local lake would be the wrong one.
+            scope.get("account")?;
         }
         let folder = local_lake()?.join(container);
         if !folder.is_dir() {
@@ -178,6 +175,7 @@ impl Lake {
     ///
     /// # Errors
     /// As [`Lake::csv`]; [`Error::Table`] for a file that is not Parquet, or is cut short.
+    /// [`Error::ColumnType`] for a column of a type that is not read, such as `Int16` or a date.
     pub fn parquet(&self, path: &str) -> Result<LakeFrame> {
         LakeFrame::parquet(self, path)
     }
@@ -222,40 +220,7 @@ impl Lake {
     /// [`Error::Io`] for the file on this machine; else as [`Lake::put`].
     pub fn upload(&self, path: &str, file: &Path) -> Result<u64> {
         let (store, path, url) = self.locate(path)?;
-        let file = file.to_path_buf();
-        runtime::wait(async move {
-            let failed = |error| storage_error("writing", &url, error);
-            let mut reader = open_blocks(&file)?;
-            let upload = store.put_multipart(&path).await.map_err(failed)?;
-            let mut writer = WriteMultipart::new_with_chunk_size(upload, BLOCK);
-            let mut size = 0;
-            let sent = loop {
-                let (back, block) = match read_block(reader, &file).await {
-                    Ok(read) => read,
-                    Err(error) => break Err(error),
-                };
-                if block.is_empty() {
-                    break Ok(size);
-                }
-                reader = back;
-                size += block.len() as u64;
-                if let Err(error) = writer.wait_for_capacity(BLOCKS_AT_ONCE).await {
-                    break Err(failed(error));
-                }
-                writer.put(block);
-            };
-            match sent {
-                Ok(size) => {
-                    writer.finish().await.map_err(failed)?;
-                    Ok(size)
-                }
-                Err(error) => {
-                    // The service drops blocks that nothing commits; the first error is the one to tell.
-                    let _ = writer.abort().await;
-                    Err(error)
-                }
-            }
-        })?
+        runtime::wait(upload(store, path, url, file.to_path_buf()))?
     }
 
     /// The files of this folder and of those below it, sorted, by their paths from here.
@@ -389,54 +354,6 @@ impl Lake {
     }
 }
 
-fn open_blocks(file: &Path) -> Result<File> {
-    File::open(file).map_err(|source| Error::Io {
-        operation: "opening",
-        path: file.into(),
-        source,
-    })
-}
-
-/// The next block of a file, empty at its end. The read blocks a thread of the pool, not the runtime.
-async fn read_block(mut reader: File, file: &Path) -> Result<(File, Bytes)> {
-    let unread = |source| Error::Io {
-        operation: "reading",
-        path: file.into(),
-        source,
-    };
-    tokio::task::spawn_blocking(move || {
-        let mut block = Vec::with_capacity(BLOCK);
-        Read::take(&mut reader, BLOCK as u64).read_to_end(&mut block)?;
-        Ok((reader, Bytes::from(block)))
-    })
-    .await
-    .map_err(std::io::Error::other)
-    .flatten()
-    .map_err(unread)
-}
-
-/// The folder of the local lake.
-fn local_lake() -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os(LAKE_VARIABLE).filter(|value| !value.is_empty()) {
-        return Ok(PathBuf::from(folder));
-    }
-    let here = std::env::current_dir().map_err(|source| Error::Io {
-        operation: "finding",
-        path: PathBuf::from("."),
-        source,
-    })?;
-    here.ancestors().map(|folder| folder.join(LOCAL_LAKE)).find(|folder| folder.is_dir()).ok_or_else(|| {
-        Error::NotFound {
-            url: LOCAL_LAKE.into(),
-            hint: format!(
-                "no folder {LOCAL_LAKE} is here ({}) or above; run `make data`, or name an account in the \
-                 secret scope",
-                here.display()
-            ),
-        }
-    })
-}
-
 impl fmt::Display for Lake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.url)
@@ -446,5 +363,21 @@ impl fmt::Display for Lake {
 impl fmt::Debug for Lake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Lake({:?})", self.url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lake_prints_as_its_url() {
+        let lake = Lake::open("az://torchtut/", &Credentials::azurite(1)).unwrap();
+        assert_eq!(lake.folder("a/b").to_string(), "az://torchtut/a/b");
+        assert_eq!(
+            format!("{:?}", lake.folder("/a b/")),
+            r#"Lake("az://torchtut/a%20b")"#
+        );
+        assert_eq!(lake.folder("").url(), "az://torchtut");
     }
 }

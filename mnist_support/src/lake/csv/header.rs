@@ -1,5 +1,7 @@
 //! The first line of a CSV.
 
+use std::collections::BTreeSet;
+
 use crate::{Error, Result};
 
 use super::lines;
@@ -58,6 +60,7 @@ pub(super) fn read(bytes: &[u8], whole: bool, file: &str) -> Result<Option<Heade
             "its first line is numbers; a header that names the columns is needed".into(),
         ));
     }
+    let mut seen = BTreeSet::new();
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() {
             return Err(invalid(format!(
@@ -65,7 +68,7 @@ pub(super) fn read(bytes: &[u8], whole: bool, file: &str) -> Result<Option<Heade
                 index + 1
             )));
         }
-        if names[..index].contains(name) {
+        if !seen.insert(name) {
             return Err(invalid(format!(
                 "the header names the column {name:?} twice"
             )));

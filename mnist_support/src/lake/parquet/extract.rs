@@ -4,18 +4,49 @@ use std::fmt;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use polars::prelude::{Column, DataFrame, ParquetReader, PolarsResult, SerReader};
+use polars::prelude::{ArrowDataType, Column, DataFrame, ParquetReader, PolarsResult, SerReader};
 
 use super::footer::Footer;
 use crate::{Error, Result};
 
-/// The names of a file's columns.
+/// The names of a file's columns, all of types that this build of polars reads.
 pub(super) fn columns(footer: &Footer, file: &str) -> Result<Vec<String>> {
     let small = footer.extract(0..0, 0, &[], file)?;
-    guarded(file, || {
-        let schema = ParquetReader::new(Cursor::new(small)).schema()?;
-        Ok(schema.iter_names().map(|name| name.to_string()).collect())
-    })
+    let schema = guarded(file, || ParquetReader::new(Cursor::new(small)).schema())?;
+    for field in schema.iter_values() {
+        if !is_supported(&field.dtype) {
+            return Err(Error::ColumnType {
+                table: file.into(),
+                column: field.name.to_string(),
+                found: format!("{:?}", field.dtype),
+                expected: "UInt8, Int32, Int64, UInt32, UInt64, Float32 or Float64".into(),
+            });
+        }
+    }
+    Ok(schema.iter_names().map(|name| name.to_string()).collect())
+}
+
+/// Polars is built with the types that images, labels and features need; text and truth values are read
+/// too, and refused where they are used as features.
+fn is_supported(dtype: &ArrowDataType) -> bool {
+    use ArrowDataType as D;
+    matches!(
+        dtype,
+        D::Boolean
+            | D::UInt8
+            | D::Int32
+            | D::Int64
+            | D::UInt32
+            | D::UInt64
+            | D::Float32
+            | D::Float64
+    ) || matches!(
+        dtype,
+        D::Utf8View | D::LargeUtf8 | D::Utf8 | D::BinaryView | D::LargeBinary | D::Binary
+    ) || matches!(
+        dtype,
+        D::Dictionary(..) | D::LargeList(_) | D::List(_) | D::FixedSizeList(..)
+    )
 }
 
 /// `rows` rows of a small file, after the first `skip`.

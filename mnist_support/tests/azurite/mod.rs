@@ -1,0 +1,128 @@
+//! A real Azurite for the tests.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::signer::{Method, Signer};
+
+/// The key of every Azurite, from its documentation.
+pub const KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// A running Azurite, which keeps its blobs in memory. It is killed when the last test that uses it is done,
+/// however that test ends.
+pub struct Azurite {
+    process: Child,
+    port: u16,
+}
+
+impl Azurite {
+    /// The Azurite of the tests that run at the moment, or a new one.
+    pub fn shared() -> Arc<Azurite> {
+        static RUNNING: Mutex<Weak<Azurite>> = Mutex::new(Weak::new());
+        let mut running = RUNNING
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        running.upgrade().unwrap_or_else(|| {
+            let azurite = Arc::new(Azurite::start());
+            *running = Arc::downgrade(&azurite);
+            azurite
+        })
+    }
+
+    fn start() -> Azurite {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let program = program();
+        let process = Command::new(&program)
+            .args([
+                "--inMemoryPersistence",
+                "--disableTelemetry",
+                "--silent",
+                "--blobPort",
+            ])
+            .arg(port.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{} does not start ({error}); run `make setup`",
+                    program.display()
+                )
+            });
+        let mut azurite = Azurite { process, port };
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Some(status) = azurite.process.try_wait().unwrap() {
+                panic!("Azurite ended at its start: {status}");
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "Azurite does not listen after 60 s"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        azurite
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address of its one account.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}/devstoreaccount1", self.port)
+    }
+
+    /// A shared access signature to read one blob, valid for a minute.
+    pub fn signature(&self, container: &str, blob: &str) -> String {
+        let store = MicrosoftAzureBuilder::new()
+            .with_account("devstoreaccount1")
+            .with_access_key(KEY)
+            .with_container_name(container)
+            .with_endpoint(self.endpoint())
+            .with_allow_http(true)
+            .build()
+            .unwrap();
+        let signed = tokio::runtime::Runtime::new()
+            .unwrap()
+            .block_on(store.signed_url(
+                Method::GET,
+                &object_store::path::Path::from(blob),
+                Duration::from_secs(60),
+            ));
+        signed.unwrap().query().unwrap().to_string()
+    }
+}
+
+impl Drop for Azurite {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Azurite's program: the variable AZURITE, or where `make setup` puts it.
+fn program() -> PathBuf {
+    if let Some(program) = std::env::var_os("AZURITE").filter(|program| !program.is_empty()) {
+        return program.into();
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let program = root.join(".tools/node_modules/.bin/azurite-blob");
+    assert!(
+        program.exists(),
+        "{} is not there; run `make setup`",
+        program.display()
+    );
+    program
+}
