@@ -17,4 +17,7 @@ pub use crate::{
     secrets::{Secret, SecretScope},
     train::{Device, FitReport, LearningRateSchedule, Loss, Optimizer, TrainingSettings},
 };
-pub use polars::prelude::{Column, DataFrame, DataType, Series};
+pub use polars::{
+    df,
+    prelude::{Column, DataFrame, DataType, Series},
+};

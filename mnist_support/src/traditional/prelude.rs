@@ -13,7 +13,10 @@ pub use crate::{
     lake::{Credentials, Lake, LakeFrame},
     secrets::{Secret, SecretScope},
 };
-pub use polars::prelude::{Column, DataFrame, DataType, Series};
+pub use polars::{
+    df,
+    prelude::{Column, DataFrame, DataType, Series},
+};
 pub use tch::{
     self, Device, Tensor,
     nn::{self, Module, ModuleT, OptimizerConfig},
