@@ -8,8 +8,9 @@ set -euo pipefail
 connection_file=$1
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(cd "$scripts/../.." && pwd -P)
+libtorch=$root/target/x86_64-unknown-linux-gnu/debug/libtorch
 
-for needed in "$root/.tools/bin/evcxr_jupyter" "$root/target/libtorch/libtch.so"; do
+for needed in "$root/.tools/bin/evcxr_jupyter" "$libtorch/libtch.so"; do
     if [[ ! -e $needed ]]; then
         echo "The Rust kernel can't start, $needed is missing. Run 'make setup' in $root." >&2
         exit 1
@@ -36,7 +37,7 @@ export EVCXR_CONFIG_DIR=$root/notebooks
 # evcxr looks there whether its kernel.json is up to date, and would write into the user's.
 export JUPYTER_PATH=$root/.tools/share/jupyter
 # Where compiled cells find libtorch and its C interface.
-export LD_LIBRARY_PATH=$root/target/libtorch:$root/target/libtorch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export LD_LIBRARY_PATH=$libtorch:$libtorch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 # Other flags or another target folder would compile every crate again.
 unset CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
 # Where lld is installed, evcxr has cells linked by it, with a flag for which cargo would compile

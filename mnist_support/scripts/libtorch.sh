@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles libtorch's C interface into target/libtorch/libtch.so and tells cargo where it is.
+# Compiles libtorch's C interface into a shared library and tells cargo where it is.
 # Usage: libtorch.sh cpu|cuda
 #
 # torch-sys would compile the same two files into a static library. Notebook cells need a shared
@@ -8,7 +8,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 variant=$1
-out=$root/target/libtorch
+out=$root/target/$triple/debug/libtorch
 torch=$(torch_folder)
 
 # The order is that of torch-sys's build script.
@@ -18,7 +18,7 @@ cuda) libraries=(torch_cuda torch_cpu torch c10) ;;
 *) fail "TORCH=$variant is neither cpu nor cuda." ;;
 esac
 
-# Both folders lie below target/, so that `cargo test` and `cargo run` add them to LD_LIBRARY_PATH.
+# Cargo adds search folders to LD_LIBRARY_PATH for what it runs if they lie where its own output does.
 mkdir -p "$out"
 ln -sfn "$torch/lib" "$out/lib"
 

@@ -1,6 +1,6 @@
 //! SparkML's evaluator of a classification.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use polars::prelude::{DataFrame, DataType};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,18 @@ pub enum Metric {
     /// The mean of the classes' recall, weighted by how often each is the label: the accuracy
     /// again.
     WeightedRecall,
+}
+
+impl fmt::Display for Metric {
+    /// SparkML's name of the metric.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Metric::F1 => "f1",
+            Metric::Accuracy => "accuracy",
+            Metric::WeightedPrecision => "weightedPrecision",
+            Metric::WeightedRecall => "weightedRecall",
+        })
+    }
 }
 
 /// Compares a frame's predictions with its labels, as SparkML's class of this name.

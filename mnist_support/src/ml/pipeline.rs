@@ -139,25 +139,48 @@ impl PipelineModel {
         engine::from_environment()?.transform(&data.into(), &self.stages)
     }
 
-    /// The last trained network of the pipeline.
-    pub fn torch_model(&self) -> Option<&TorchModel> {
-        self.stages.iter().rev().find_map(|stage| match stage {
+    /// The trained network.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPipeline`] for a pipeline without a `TorchEstimator`; of several, the last is given.
+    pub fn torch_model(&self) -> Result<&TorchModel> {
+        let models = self.stages.iter().rev().filter_map(|stage| match stage {
             StageModel::Torch(model) => Some(model),
             _ => None,
-        })
+        });
+        self.one_of(models, "TorchEstimator")
     }
 
-    /// The last fitted scaler of the pipeline.
-    pub fn scaler_model(&self) -> Option<&MinMaxScalerModel> {
-        self.stages.iter().rev().find_map(|stage| match stage {
+    /// The fitted scaler.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPipeline`] for a pipeline without a `MinMaxScaler`; of several, the last is given.
+    pub fn scaler_model(&self) -> Result<&MinMaxScalerModel> {
+        let models = self.stages.iter().rev().filter_map(|stage| match stage {
             StageModel::MinMaxScaler(model) => Some(model),
             _ => None,
-        })
+        });
+        self.one_of(models, "MinMaxScaler")
     }
 
     /// How the fit of the network went.
-    pub fn report(&self) -> Option<&FitReport> {
+    ///
+    /// # Errors
+    /// As [`torch_model`](Self::torch_model).
+    pub fn report(&self) -> Result<&FitReport> {
         self.torch_model().map(TorchModel::report)
+    }
+
+    fn one_of<'a, T>(
+        &self,
+        mut models: impl Iterator<Item = &'a T>,
+        kind: &'static str,
+    ) -> Result<&'a T> {
+        models.next().ok_or_else(|| Error::InvalidPipeline {
+            stage: self.stages.len(),
+            kind,
+            reason: "this pipeline has no such stage".to_owned(),
+        })
     }
 
     /// Writes the model to a folder, local or in the lake, as JSON and safetensors; a model that is there
