@@ -17,14 +17,17 @@ for needed in "$root/.tools/bin/evcxr_jupyter" "$libtorch/libtch.so"; do
     fi
 done
 
-slot=0
+slot=1
+# A kernel that is being restarted may need a moment to let go of the warm slot.
+wait_seconds=1
 mkdir -p "$root/target/kernel"
 while :; do
-    slot=$((slot + 1))
     exec {lock}>"$root/target/kernel/$slot.lock"
     # The descriptor stays open across exec, so the lock lasts as long as the kernel.
-    flock --nonblock "$lock" && break
+    flock --timeout "$wait_seconds" "$lock" && break
     exec {lock}>&-
+    slot=$((slot + 1))
+    wait_seconds=0
 done
 "$scripts/prepare_slot.sh" "$slot"
 
@@ -37,6 +40,11 @@ export JUPYTER_PATH=$root/.tools/share/jupyter
 export LD_LIBRARY_PATH=$libtorch:$libtorch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 # Other flags or another target folder would compile every crate again.
 unset CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
+# Where lld is installed, evcxr has cells linked by it, with a flag for which cargo would compile
+# every crate again; but where mold is, evcxr runs cargo through that and adds no flag.
+if command -v lld >/dev/null && ! command -v mold >/dev/null; then
+    export PATH=$scripts/system_linker:$PATH
+fi
 # Jupyter may have been started where cargo is not on the PATH, from a desktop for instance.
 command -v cargo >/dev/null || export PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 
