@@ -55,7 +55,7 @@ data: $(lake) ## download MNIST, check it and lay out data/lake
 
 lint: $(libtorch) ## rustfmt, and clippy with warnings as errors
 	cargo fmt --all --check
-	rustfmt --edition 2024 --check mnist_support/notebook/src/lib.rs
+	cargo fmt --manifest-path mnist_support/notebook/Cargo.toml --check
 	@echo '==> Clippy (the first time about 6 minutes)'
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
