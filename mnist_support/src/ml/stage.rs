@@ -68,7 +68,7 @@ impl Stage {
                 StageModel::MinMaxScaler(stage.fit_shard(table, collective)?)
             }
             Stage::TorchEstimator(stage) => {
-                StageModel::Torch(stage.fit_shard(table, collective, progress)?)
+                StageModel::Torch(Box::new(stage.fit_shard(table, collective, progress)?))
             }
         })
     }
@@ -83,7 +83,7 @@ pub enum StageModel {
     /// A fitted scaler.
     MinMaxScaler(MinMaxScalerModel),
     /// A trained network.
-    Torch(TorchModel),
+    Torch(Box<TorchModel>),
 }
 
 impl StageModel {
