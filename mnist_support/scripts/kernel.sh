@@ -48,5 +48,16 @@ fi
 # Jupyter may have been started where cargo is not on the PATH, from a desktop for instance.
 command -v cargo >/dev/null || export PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 
+# A toolchain whose cargo tells rust-analyzer of fewer crates; narrow/narrow_metadata.py says why.
+# rustup takes a toolchain by its path; without rustup, CARGO says it.
+KERNEL_SYSROOT=$(cd "$root/notebooks" && rustc --print sysroot)
+export KERNEL_SYSROOT
+toolchain=$root/target/kernel/toolchain
+mkdir -p "$toolchain/bin"
+ln -sfn "$KERNEL_SYSROOT/lib" "$toolchain/lib"
+ln -sfn "$KERNEL_SYSROOT/bin/rustc" "$toolchain/bin/rustc"
+ln -sfn "$scripts/narrow/cargo" "$toolchain/bin/cargo"
+export RUSTUP_TOOLCHAIN=$toolchain CARGO=$toolchain/bin/cargo
+
 # Its own standard output only says which settings it found; what cells print goes another way.
 exec "$root/.tools/bin/evcxr_jupyter" --control_file "$connection_file" >/dev/null
