@@ -49,7 +49,7 @@ fn a_short_fit_learns_to_read_digits_it_has_not_seen() {
     .fit(&train)
     .unwrap();
     let predictions = model
-        .transform(&lake().parquet("test.parquet").unwrap())
+        .transform(lake().parquet("test.parquet").unwrap())
         .unwrap();
     let accuracy = MulticlassClassificationEvaluator::new()
         .metric_name(Metric::Accuracy)
@@ -474,7 +474,7 @@ fn features_that_do_not_fill_the_network_are_an_error_that_says_how_many_it_need
 fn an_estimator_without_its_vector_column_says_what_makes_one() {
     let error = ml::Pipeline::new()
         .stage(estimator())
-        .fit(&digits(40))
+        .fit(digits(40))
         .unwrap_err();
     assert!(error.to_string().contains("VectorAssembler"), "{error}");
 }

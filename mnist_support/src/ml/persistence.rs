@@ -157,7 +157,10 @@ pub(super) fn load(folder: &Lake) -> Result<Vec<StageModel>> {
                         ));
                     };
                     let weights = read_safetensors(&estimator.network, &get(folder, entry)?)?;
-                    StageModel::Torch(TorchModel::new(*estimator, Trained { weights, report }))
+                    StageModel::Torch(Box::new(TorchModel::new(
+                        *estimator,
+                        Trained { weights, report },
+                    )))
                 }
             })
         })

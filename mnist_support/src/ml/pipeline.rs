@@ -167,7 +167,7 @@ impl PipelineModel {
     /// [`Error::InvalidPipeline`] for a pipeline without a `TorchEstimator`; of several, the last is given.
     pub fn torch_model(&self) -> Result<&TorchModel> {
         let models = self.stages.iter().rev().filter_map(|stage| match stage {
-            StageModel::Torch(model) => Some(model),
+            StageModel::Torch(model) => Some(&**model),
             _ => None,
         });
         self.one_of(models, "TorchEstimator")

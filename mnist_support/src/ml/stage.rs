@@ -69,7 +69,7 @@ impl Stage {
                 StageModel::MinMaxScaler(stage.fit_shard(table, collective)?)
             }
             Stage::TorchEstimator(stage) => {
-                StageModel::Torch(stage.fit_shard(table, collective, context)?)
+                StageModel::Torch(Box::new(stage.fit_shard(table, collective, context)?))
             }
         })
     }
@@ -84,7 +84,7 @@ pub enum StageModel {
     /// A fitted scaler.
     MinMaxScaler(MinMaxScalerModel),
     /// A trained network.
-    Torch(TorchModel),
+    Torch(Box<TorchModel>),
 }
 
 impl StageModel {

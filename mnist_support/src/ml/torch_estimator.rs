@@ -174,7 +174,7 @@ impl TorchEstimator {
             .into_stages()
             .pop()
         {
-            Some(StageModel::Torch(model)) => Ok(model),
+            Some(StageModel::Torch(model)) => Ok(*model),
             _ => Err(Error::InvalidPipeline {
                 stage: 0,
                 kind: "TorchEstimator",

@@ -65,7 +65,7 @@ impl TorchModel {
 
     /// Adds the prediction column, class numbers as `Int64`, to a frame with a vector column.
     pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
-        PipelineModel::from_stages(vec![StageModel::Torch(self.clone())]).transform(data)
+        PipelineModel::from_stages(vec![StageModel::Torch(Box::new(self.clone()))]).transform(data)
     }
 
     pub(super) fn apply(&self, table: &mut Table) -> Result<()> {
