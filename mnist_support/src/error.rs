@@ -185,6 +185,9 @@ pub enum Error {
         "the {world_size} copies ended with different weights: do they all run on the same kind of processor?"
     )]
     CopiesDisagree { world_size: usize },
+    /// A checkpoint that is damaged, or of another fit.
+    #[error("the checkpoint {url} cannot be used: {reason}")]
+    InvalidCheckpoint { url: String, reason: String },
     /// A device that this machine or this libtorch does not have.
     #[error("device {device:?} is not available: {reason}")]
     DeviceUnavailable { device: String, reason: String },

@@ -8,7 +8,7 @@ use mnist_support::{
     collective::thread_group,
     engine::{Engine, Threads},
     evaluate::{Metric, MulticlassClassificationEvaluator},
-    ml::{self, FitSpec, StageModel},
+    ml::{self, FitContext, FitSpec, StageModel},
     shard::Data,
     train::{LossPoint, Optimizer, Progress, ProgressEvent, Silent},
 };
@@ -80,7 +80,7 @@ fn all_copies_end_with_the_same_bits() {
                 scope.spawn(move || {
                     tch::set_num_threads(1);
                     bits(
-                        ml::fit(&shard, &collective, spec, &Silent)
+                        ml::fit(&shard, &collective, spec, FitContext::new(&Silent))
                             .unwrap()
                             .last()
                             .unwrap(),
@@ -317,7 +317,12 @@ fn the_scalers_statistics_come_from_all_partitions() {
         ml::MinMaxScaler::new().into(),
     ];
     let models = Threads
-        .fit(&Data::from(&frame), 4, &FitSpec { stages }, &Silent)
+        .fit(
+            &Data::from(&frame),
+            4,
+            &FitSpec { stages },
+            FitContext::new(&Silent),
+        )
         .unwrap();
     let Some(StageModel::MinMaxScaler(scaler)) = models.last() else {
         panic!("{models:?}")

@@ -8,10 +8,10 @@ mod threads;
 use polars::prelude::DataFrame;
 
 use crate::{
-    Result,
-    ml::{FitSpec, StageModel},
+    Error, Result,
+    ml::{FitContext, FitSpec, StageModel},
     shard::Data,
-    train::Progress,
+    train::ProgressEvent,
 };
 pub use threads::Threads;
 
@@ -29,7 +29,7 @@ pub trait Engine {
         data: &Data,
         copies: usize,
         spec: &FitSpec,
-        progress: &dyn Progress,
+        context: FitContext<'_>,
     ) -> Result<Vec<StageModel>>;
 
     /// Adds the columns of `models` to `data`; the order of the rows stays.
@@ -39,4 +39,26 @@ pub trait Engine {
 /// The engine that the environment asks for: at present always the threads of this process.
 pub fn from_environment() -> Result<Box<dyn Engine>> {
     Ok(Box::new(Threads))
+}
+
+/// Runs `attempt` again, at most `spec.max_restarts()` times, while a copy fails of something that may
+/// not happen again: a panic or the end of its process, not a wrong setting or wrong data.
+fn with_restarts<T>(
+    spec: &FitSpec,
+    context: FitContext<'_>,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let mut restarts = 0;
+    loop {
+        match attempt() {
+            Err(error @ Error::CopyFailed { .. }) if restarts < spec.max_restarts() => {
+                restarts += 1;
+                context.progress.report(&ProgressEvent::Restarted {
+                    restarts,
+                    reason: error.to_string(),
+                });
+            }
+            result => return result,
+        }
+    }
 }

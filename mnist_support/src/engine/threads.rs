@@ -4,13 +4,12 @@ use std::{any::Any, thread};
 
 use polars::prelude::DataFrame;
 
-use super::Engine;
+use super::{Engine, with_restarts};
 use crate::{
     Error, Result,
-    collective::{Collective, thread_group},
-    ml::{self, FitSpec, StageModel},
+    collective::thread_group,
+    ml::{self, FitContext, FitSpec, StageModel},
     shard::Data,
-    train::Progress,
 };
 
 /// Runs each copy on a thread of its own, with one thread of libtorch's inside it.
@@ -27,21 +26,19 @@ impl Engine for Threads {
         data: &Data,
         copies: usize,
         spec: &FitSpec,
-        progress: &dyn Progress,
+        context: FitContext<'_>,
     ) -> Result<Vec<StageModel>> {
         let shards = data.shards(copies)?;
-        let programs = thread_group(copies)
-            .into_iter()
-            .zip(shards)
-            .map(|(collective, shard)| {
-                move || {
-                    // The end of the group moves in here, so that it is dropped when the copy ends, however it ends.
-                    let collective = collective;
-                    let collective: &dyn Collective = &collective;
-                    ml::fit(&shard, collective, spec, progress)
-                }
-            });
-        let fitted = run(programs)?;
+        let fitted = with_restarts(spec, context, || {
+            run(thread_group(copies)
+                .into_iter()
+                .zip(&shards)
+                .map(|(collective, shard)| {
+                    // The end of the group moves in, so that it is dropped when the copy ends,
+                    // however it ends.
+                    move || ml::fit(shard, &{ collective }, spec, context)
+                }))
+        })?;
         fitted.into_iter().next().ok_or_else(no_copies)
     }
 
@@ -130,6 +127,7 @@ fn panicked(rank: usize, world_size: usize, panic: &(dyn Any + Send)) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collective::Collective;
 
     #[test]
     fn results_come_back_in_the_order_of_the_ranks() {

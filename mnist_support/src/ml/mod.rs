@@ -24,16 +24,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod context;
 mod min_max_scaler;
 mod persistence;
 mod pipeline;
 mod program;
+mod run;
 mod stage;
 mod table;
 mod torch_estimator;
 mod torch_model;
 mod vector_assembler;
 
+pub use context::FitContext;
 pub use min_max_scaler::{MinMaxScaler, MinMaxScalerModel};
 pub use pipeline::{Pipeline, PipelineModel};
 pub use program::{FitSpec, fit, transform};

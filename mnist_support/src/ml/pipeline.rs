@@ -2,7 +2,9 @@
 
 use polars::prelude::DataFrame;
 
-use super::{FitSpec, MinMaxScalerModel, Stage, StageModel, TorchModel, persistence};
+use super::{
+    FitContext, FitSpec, MinMaxScalerModel, Stage, StageModel, TorchModel, persistence, run::Run,
+};
 use crate::{
     Error, Result,
     engine::{self, Engine},
@@ -12,9 +14,10 @@ use crate::{
 };
 
 /// Stages that are fitted and applied one after the other, as SparkML's `Pipeline`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Pipeline {
     stages: Vec<Stage>,
+    run_folder: Option<Lake>,
 }
 
 impl Pipeline {
@@ -26,6 +29,14 @@ impl Pipeline {
     /// Adds a stage at the end.
     pub fn stage(mut self, stage: impl Into<Stage>) -> Self {
         self.stages.push(stage.into());
+        self
+    }
+
+    /// Where the checkpoints of a fit go (`checkpoint_every`): a folder of its own, local or in the lake. A
+    /// fit that finds a checkpoint of its own there goes on from it, also after the program was ended.
+    /// Default: a folder below the system's folder for temporary files, for this fit alone.
+    pub fn run_folder(mut self, folder: &Lake) -> Self {
+        self.run_folder = Some(folder.clone());
         self
     }
 
@@ -64,9 +75,20 @@ impl Pipeline {
         let spec = FitSpec {
             stages: self.stages.clone(),
         };
-        Ok(PipelineModel {
-            stages: engine.fit(&data.into(), copies, &spec, progress)?,
-        })
+        let run = match &self.run_folder {
+            Some(folder) => Some(Run::in_folder(folder)),
+            None if spec.has_checkpoints() => Some(Run::temporary()?),
+            None => None,
+        };
+        let context = FitContext {
+            progress,
+            run_folder: run.as_ref().map(Run::folder),
+        };
+        let stages = engine.fit(&data.into(), copies, &spec, context)?;
+        if let Some(run) = run {
+            run.finish()?;
+        }
+        Ok(PipelineModel { stages })
     }
 
     fn estimator(&self) -> Option<&super::TorchEstimator> {

@@ -3,14 +3,37 @@
 use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
-use super::{Stage, StageModel, table::Table};
-use crate::{Result, collective::Collective, shard::Shard, train::Progress};
+use super::{FitContext, Stage, StageModel, TorchEstimator, table::Table};
+use crate::{Result, collective::Collective, shard::Shard};
 
 /// What a fit is to do: data, so that it can travel to another process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitSpec {
     /// The stages, in order.
     pub stages: Vec<Stage>,
+}
+
+impl FitSpec {
+    /// How often the fit may start again after a copy has failed.
+    pub fn max_restarts(&self) -> usize {
+        self.estimators()
+            .map(|estimator| estimator.settings.max_restarts)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Whether the fit writes checkpoints.
+    pub fn has_checkpoints(&self) -> bool {
+        self.estimators()
+            .any(|estimator| estimator.settings.checkpoint_every.is_some())
+    }
+
+    fn estimators(&self) -> impl Iterator<Item = &TorchEstimator> {
+        self.stages.iter().filter_map(|stage| match stage {
+            Stage::TorchEstimator(estimator) => Some(&**estimator),
+            _ => None,
+        })
+    }
 }
 
 /// One copy of a fit: reads its shard, fits every stage together with the other copies, and returns the
@@ -21,12 +44,12 @@ pub fn fit(
     shard: &Shard,
     collective: &dyn Collective,
     spec: &FitSpec,
-    progress: &dyn Progress,
+    context: FitContext<'_>,
 ) -> Result<Vec<StageModel>> {
     let mut table = Table::read(shard)?;
     let mut models = Vec::with_capacity(spec.stages.len());
     for (index, stage) in spec.stages.iter().enumerate() {
-        let model = stage.fit_shard(&table, collective, progress)?;
+        let model = stage.fit_shard(&table, collective, context)?;
         if index + 1 < spec.stages.len() {
             model.apply(&mut table)?;
         }

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    MinMaxScaler, MinMaxScalerModel, TorchEstimator, TorchModel, VectorAssembler, table::Table,
+    FitContext, MinMaxScaler, MinMaxScalerModel, TorchEstimator, TorchModel, VectorAssembler,
+    table::Table,
 };
-use crate::{Result, collective::Collective, train::Progress};
+use crate::{Result, collective::Collective};
 
 /// A stage of a pipeline that has not been fitted: data that can be sent to another process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ impl Stage {
         &self,
         table: &Table,
         collective: &dyn Collective,
-        progress: &dyn Progress,
+        context: FitContext<'_>,
     ) -> Result<StageModel> {
         Ok(match self {
             Stage::VectorAssembler(stage) => StageModel::VectorAssembler(stage.clone()),
@@ -68,7 +69,7 @@ impl Stage {
                 StageModel::MinMaxScaler(stage.fit_shard(table, collective)?)
             }
             Stage::TorchEstimator(stage) => {
-                StageModel::Torch(Box::new(stage.fit_shard(table, collective, progress)?))
+                StageModel::Torch(Box::new(stage.fit_shard(table, collective, context)?))
             }
         })
     }

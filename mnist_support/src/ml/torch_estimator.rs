@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Pipeline, StageModel, TorchModel, table::Table};
+use super::{FitContext, Pipeline, StageModel, TorchModel, table::Table};
 use crate::{
     Error, Network, Result,
     collective::Collective,
     data::labels_from_frame,
     shard::Data,
     train::{
-        Device, LearningRateSchedule, Loss, Optimizer, Progress, Scaling, TrainingData,
+        Checkpoints, Device, LearningRateSchedule, Loss, Optimizer, Scaling, TrainingData,
         TrainingSettings, train,
     },
 };
@@ -145,6 +145,18 @@ impl TorchEstimator {
         self
     }
 
+    /// How often the state is written down; see [`TrainingSettings::checkpoint_every`].
+    pub fn checkpoint_every(mut self, iterations: impl Into<Option<usize>>) -> Self {
+        self.settings.checkpoint_every = iterations.into();
+        self
+    }
+
+    /// How often a failed fit starts again; see [`TrainingSettings::max_restarts`].
+    pub fn max_restarts(mut self, restarts: usize) -> Self {
+        self.settings.max_restarts = restarts;
+        self
+    }
+
     /// How much the fit prints; see [`TrainingSettings::verbose`].
     pub fn verbose(mut self, level: u8) -> Self {
         self.settings.verbose = level;
@@ -190,7 +202,7 @@ impl TorchEstimator {
         &self,
         table: &Table,
         collective: &dyn Collective,
-        progress: &dyn Progress,
+        context: FitContext<'_>,
     ) -> Result<TorchModel> {
         let classes = self.classes()?;
         let vector = table.vector(&self.features_col)?;
@@ -208,7 +220,21 @@ impl TorchEstimator {
             .transpose()?;
         let labels = tch::Tensor::f_from_slice(&labels.to_vec())?;
         let data = TrainingData::new(vector.features.to_tensor()?, labels, scaling)?;
-        let trained = train(&self.network, &data, collective, &self.settings, progress)?;
+        let checkpoints = match (context.run_folder, self.settings.checkpoint_every) {
+            // The column's name keeps the checkpoints of two estimators apart.
+            (Some(run), Some(every)) => {
+                Some(Checkpoints::new(run.folder(&self.prediction_col), every)?)
+            }
+            _ => None,
+        };
+        let trained = train(
+            &self.network,
+            &data,
+            collective,
+            &self.settings,
+            context.progress,
+            checkpoints.as_ref(),
+        )?;
         Ok(TorchModel::new(self.clone(), trained))
     }
 }

@@ -73,4 +73,23 @@ impl Step for Adam {
         )?;
         Ok(())
     }
+
+    fn steps(&self) -> i32 {
+        self.steps
+    }
+
+    fn state(&self) -> Vec<Tensor> {
+        vec![self.mean.shallow_clone(), self.mean_square.shallow_clone()]
+    }
+
+    fn restore(&mut self, steps: i32, state: &[Tensor]) -> Result<()> {
+        self.steps = steps;
+        for (own, saved) in [&mut self.mean, &mut self.mean_square]
+            .into_iter()
+            .zip(state)
+        {
+            own.f_copy_(saved)?;
+        }
+        Ok(())
+    }
 }

@@ -43,6 +43,11 @@ impl FlatParameters {
         &mut self.flat
     }
 
+    /// The flat vector, sharing its memory.
+    pub(super) fn flat(&self) -> Tensor {
+        self.flat.shallow_clone()
+    }
+
     /// A copy of the flat vector.
     pub(super) fn snapshot(&self) -> Result<Tensor> {
         Ok(self.flat.f_detach_copy()?)

@@ -4,6 +4,7 @@
 
 mod adam;
 mod batches;
+mod checkpoint;
 mod data;
 mod device;
 mod flat;
@@ -14,9 +15,12 @@ mod report;
 mod schedule;
 mod settings;
 mod sgd;
+mod state;
 mod stopping;
 mod trainer;
 
+pub(crate) use checkpoint::CHECKPOINT_FILE;
+pub use checkpoint::Checkpoints;
 pub use data::{Scaling, TrainingData};
 pub use device::Device;
 pub use loss::Loss;

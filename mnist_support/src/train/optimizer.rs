@@ -147,6 +147,15 @@ pub(crate) trait Step {
         gradient: &Tensor,
         learning_rate: f64,
     ) -> Result<()>;
+
+    /// How many steps were made, for rules that depend on it; else 0.
+    fn steps(&self) -> i32;
+
+    /// What the rule remembers from step to step, shaped like the parameters, sharing its memory.
+    fn state(&self) -> Vec<Tensor>;
+
+    /// Goes on where another of the same rule left off, with copies of its `state`.
+    fn restore(&mut self, steps: i32, state: &[Tensor]) -> Result<()>;
 }
 
 #[cfg(test)]

@@ -24,6 +24,13 @@ pub enum ProgressEvent {
         /// How many iterations there will be at most.
         iterations: usize,
     },
+    /// A copy has failed, and the fit starts again from its last checkpoint, or from the beginning.
+    Restarted {
+        /// How often it has started again by now.
+        restarts: usize,
+        /// What the copy failed of.
+        reason: String,
+    },
     /// An iteration has ended.
     Iteration {
         /// Its losses.
@@ -48,6 +55,9 @@ impl fmt::Display for ProgressEvent {
                 "{copies} {} train on {training_rows} rows and validate on {validation_rows}",
                 if *copies == 1 { "copy" } else { "copies" },
             ),
+            ProgressEvent::Restarted { restarts, reason } => {
+                write!(f, "restart {restarts}: {reason}")
+            }
             ProgressEvent::Iteration {
                 losses,
                 iterations,
@@ -121,6 +131,7 @@ impl Print {
                 };
                 true
             }
+            ProgressEvent::Restarted { .. } => true,
             // A line that lacks the validation loss would be hard to compare with the others.
             ProgressEvent::Iteration { losses, .. }
                 if state.validating && losses.validation_loss.is_none() =>

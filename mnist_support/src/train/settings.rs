@@ -37,6 +37,12 @@ pub struct TrainingSettings {
     /// Decides the initial weights, the validation rows, the order of the rows and dropout: the same
     /// seed and partitions give the same losses again. Default: 42.
     pub seed: u64,
+    /// The state of the fit is written to the run's folder every so many iterations, so that a fit that
+    /// was interrupted goes on from there. `None`: never. Default: `None`.
+    pub checkpoint_every: Option<usize>,
+    /// How often a fit whose copy failed starts again, from the last checkpoint if there is one.
+    /// Default: 0.
+    pub max_restarts: usize,
     /// 0: silent. 1: about ten lines a fit. 2: a line for each validation loss, or for each iteration
     /// where there is no validation. Default: 1.
     pub verbose: u8,
@@ -57,6 +63,8 @@ impl Default for TrainingSettings {
             learning_rate_schedule: LearningRateSchedule::default(),
             device: Device::default(),
             seed: 42,
+            checkpoint_every: None,
+            max_restarts: 0,
             verbose: 1,
         }
     }
@@ -107,6 +115,13 @@ impl TrainingSettings {
                 "leaves nothing to measure early_stop_patience by: keep back some rows, or take the patience away",
             ));
         }
+        if self.checkpoint_every == Some(0) {
+            return Err(invalid(
+                "checkpoint_every",
+                0,
+                "must be at least 1; None writes no checkpoints",
+            ));
+        }
         if self.partitions == Some(0) {
             return Err(invalid(
                 "partitions",
@@ -147,6 +162,17 @@ impl TrainingSettings {
                 ),
             )),
         }
+    }
+
+    /// Whether a validation loss is due after `iteration`, which counts from 1.
+    pub(crate) fn validates_at(&self, iteration: usize) -> bool {
+        iteration.is_multiple_of(self.validation_every) || iteration == self.iterations
+    }
+
+    /// The learning rate of `iteration`, which counts from 1.
+    pub(crate) fn learning_rate_at(&self, iteration: usize) -> f64 {
+        let schedule = &self.learning_rate_schedule;
+        self.learning_rate * schedule.factor(iteration, self.iterations)
     }
 
     /// How many copies a fit on this machine runs.

@@ -55,4 +55,19 @@ impl Step for Sgd {
         let _ = parameters.f_sub_(&direction.f_mul_scalar(learning_rate)?)?;
         Ok(())
     }
+
+    fn steps(&self) -> i32 {
+        0
+    }
+
+    fn state(&self) -> Vec<Tensor> {
+        vec![self.velocity.shallow_clone()]
+    }
+
+    fn restore(&mut self, _steps: i32, state: &[Tensor]) -> Result<()> {
+        for saved in state {
+            self.velocity.f_copy_(saved)?;
+        }
+        Ok(())
+    }
 }

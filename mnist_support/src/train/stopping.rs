@@ -46,8 +46,20 @@ impl BestSoFar {
             .is_some_and(|patience| self.without_improvement >= patience)
     }
 
-    pub(super) fn into_best(self) -> Option<Best> {
-        self.best
+    /// The lowest loss so far and its weights.
+    pub(super) fn best(&self) -> Option<&Best> {
+        self.best.as_ref()
+    }
+
+    /// How many losses in a row were no new best.
+    pub(super) fn without_improvement(&self) -> usize {
+        self.without_improvement
+    }
+
+    /// Goes on where another left off.
+    pub(super) fn restore(&mut self, best: Option<Best>, without_improvement: usize) {
+        self.best = best;
+        self.without_improvement = without_improvement;
     }
 }
 
@@ -69,7 +81,7 @@ mod tests {
             .map(|(iteration, loss)| observe(&mut stopping, iteration, loss))
             .collect();
         assert_eq!(stops, [false, false, false, false, false, true]);
-        let best = stopping.into_best().unwrap();
+        let best = stopping.best().unwrap();
         assert_eq!(
             (best.iteration, best.loss, best.weights.double_value(&[])),
             (3, 3.0, 3.0)
@@ -82,6 +94,6 @@ mod tests {
         for (iteration, loss) in [1.0, 2.0, 3.0, 4.0].into_iter().enumerate() {
             assert!(!observe(&mut stopping, iteration, loss));
         }
-        assert_eq!(stopping.into_best().unwrap().iteration, 0);
+        assert_eq!(stopping.best().unwrap().iteration, 0);
     }
 }

@@ -5,10 +5,11 @@ use std::time::Instant;
 use tch::{Kind, Tensor};
 
 use super::{
-    FitReport, LossPoint, Progress, ProgressEvent, TrainingData, TrainingSettings,
+    Checkpoints, FitReport, LossPoint, Progress, ProgressEvent, TrainingData, TrainingSettings,
     batches::{Batches, split},
+    checkpoint::fit_identity,
     flat::FlatParameters,
-    stopping::BestSoFar,
+    state::State,
 };
 use crate::{
     DropoutMasks, Error, Network, Result,
@@ -35,31 +36,29 @@ pub struct Trained {
 /// then every copy takes the same step with their mean. Since the sum has the same bits everywhere, so
 /// have the weights, and they never need to be exchanged again after the start.
 ///
-/// With `validation_fraction` above 0 the weights of the lowest validation loss are kept, otherwise the last.
+/// With `validation_fraction` above 0 the weights of the lowest validation loss are kept, otherwise the
+/// last. With `checkpoints` the fit goes on from the last one, if there is one, and writes new ones.
 ///
 /// # Errors
 /// [`Error::InvalidSetting`] for a setting outside its range or a mini-batch above the shard;
 /// [`Error::Diverged`] when the loss is no longer a number; [`Error::ExchangeAborted`] when another copy
-/// failed; [`Error::DeviceUnavailable`].
+/// failed; [`Error::DeviceUnavailable`]; [`Error::InvalidCheckpoint`].
 pub fn train(
     network: &Network,
     data: &TrainingData,
     collective: &dyn Collective,
     settings: &TrainingSettings,
     progress: &dyn Progress,
+    checkpoints: Option<&Checkpoints>,
 ) -> Result<Trained> {
     settings.validate()?;
     let device = settings.device.open()?;
     let (rank, copies) = (collective.rank(), collective.world_size());
-    let (training, validation) = split(
-        settings.seed,
-        rank,
-        data.rows(),
-        settings.validation_rows(data.rows()),
-    );
+    let validation_rows = settings.validation_rows(data.rows());
+    let (training, validation) = split(settings.seed, rank, data.rows(), validation_rows);
     let mini_batch = settings.mini_batch_of(training.len())?;
-    let [training_rows, validation_rows, global_batch] =
-        total([training.len(), validation.len(), mini_batch], collective)?;
+    let counts = [training.len(), validation.len(), mini_batch];
+    let [training_rows, validation_rows, global_batch] = total(counts, collective)?;
     if validation_rows == 0 && settings.validation_fraction > 0.0 {
         return Err(Error::InvalidSetting {
             setting: "validation_fraction",
@@ -69,13 +68,14 @@ pub fn train(
     }
 
     let data = data.to_device(device)?;
-    let mut parameters = FlatParameters::new(&network.initialize(settings.seed), device)?;
-    collective.broadcast(parameters.flat_mut(), 0)?;
-    let mut optimizer = settings.optimizer.start(parameters.flat_mut())?;
+    let rows = [training_rows, validation_rows, global_batch];
+    let fit = fit_identity(network, settings, copies, rows)?;
+    let mut state = State::start(network, settings, device)?;
+    if let Some(checkpoints) = checkpoints {
+        checkpoints.read(&fit, &mut state)?;
+    }
+    collective.broadcast(state.parameters.flat_mut(), 0)?;
     let mut batches = Batches::new(settings.seed, rank, training, mini_batch);
-    let mut best = BestSoFar::new(settings.early_stop_patience);
-    let mut history = Vec::with_capacity(settings.iterations);
-    let mut stopped_early = false;
     let report = |event: &ProgressEvent| {
         if rank == 0 {
             progress.report(event);
@@ -87,99 +87,116 @@ pub fn train(
         validation_rows,
         iterations: settings.iterations,
     });
-    let start = Instant::now();
+    let (start, done_before) = (Instant::now(), state.seconds);
 
-    for iteration in 1..=settings.iterations {
-        let (features, labels) = data.select(&batches.rows_of(iteration - 1))?;
-        let mut masks = DropoutMasks::new(settings.seed, iteration as u64, rank as u64);
-        let outputs = network.forward(parameters.parameters(), &features, Some(&mut masks))?;
-        let loss = settings.loss.sum(&outputs, &labels)?;
-
-        let mut sums = parameters.gradient(
-            &loss,
-            &[loss.f_double_value(&[])? as f32, mini_batch as f32],
+    while !state.is_done(settings) {
+        let iteration = state.iteration + 1;
+        let (features, labels) = data.select(&batches.rows_of(state.iteration))?;
+        let training_loss = step(
+            network, &features, &labels, collective, settings, &mut state,
         )?;
-        collective.all_reduce(&mut sums, ReduceOp::Sum)?;
-        let length = sums.size()[0];
-        let (loss, rows) = (
-            sums.f_double_value(&[length - 2])?,
-            sums.f_double_value(&[length - 1])?,
-        );
-        let training_loss = loss / rows;
-        if !training_loss.is_finite() {
-            return Err(Error::Diverged {
-                iteration,
-                loss: training_loss,
-            });
-        }
-        let gradient = sums.f_narrow(0, 0, length - 2)?.f_div_scalar_(rows)?;
-        let learning_rate = settings.learning_rate
-            * settings
-                .learning_rate_schedule
-                .factor(iteration, settings.iterations);
-        tch::no_grad(|| optimizer.step(parameters.flat_mut(), &gradient, learning_rate))?;
-
-        let mut validation_loss = None;
-        if validation_rows > 0
-            && (iteration % settings.validation_every == 0 || iteration == settings.iterations)
-        {
-            let loss = tch::no_grad(|| {
+        let validation_loss = if validation_rows > 0 && settings.validates_at(iteration) {
+            let parameters = &state.parameters;
+            let validate = || {
                 validate(
                     network,
-                    &parameters,
+                    parameters,
                     &data,
                     &validation,
                     collective,
                     settings,
                 )
-            })?;
-            if !loss.is_finite() {
-                return Err(Error::Diverged { iteration, loss });
-            }
-            let weights = best
-                .is_improved_by(loss)
-                .then(|| parameters.snapshot())
-                .transpose()?;
-            stopped_early =
-                best.observe(iteration, loss, weights) && iteration < settings.iterations;
-            validation_loss = Some(loss);
-        }
+            };
+            let loss = finite(tch::no_grad(validate)?, iteration)?;
+            let improved = state.best.is_improved_by(loss);
+            let weights = improved.then(|| state.parameters.snapshot()).transpose()?;
+            state.stopped_early =
+                state.best.observe(iteration, loss, weights) && iteration < settings.iterations;
+            Some(loss)
+        } else {
+            None
+        };
         let losses = LossPoint {
             iteration,
             training_loss,
             validation_loss,
         };
-        history.push(losses);
+        state.iteration = iteration;
+        state.history.push(losses);
+        state.seconds = done_before + start.elapsed().as_secs_f64();
         report(&ProgressEvent::Iteration {
             losses,
             iterations: settings.iterations,
-            rows_per_second: (iteration * global_batch) as f64 / start.elapsed().as_secs_f64(),
+            rows_per_second: (iteration * global_batch) as f64 / state.seconds,
         });
-        if stopped_early {
-            break;
+        if let Some(checkpoints) = checkpoints
+            && rank == 0
+            && checkpoints.is_due(iteration)
+        {
+            checkpoints.write(&fit, &state)?;
         }
     }
 
-    let seconds = start.elapsed().as_secs_f64();
-    let best = best.into_best();
-    if let Some(best) = &best {
-        parameters.restore(&best.weights)?;
+    let kept = state.best.best().map(|best| (best.iteration, best.loss));
+    if let Some(best) = state.best.best() {
+        state.parameters.restore(&best.weights)?;
     }
-    check_identical(parameters.flat_mut(), collective)?;
+    check_identical(state.parameters.flat_mut(), collective)?;
     Ok(Trained {
-        weights: parameters.to_weights()?,
+        weights: state.parameters.to_weights()?,
         report: FitReport {
             copies,
             training_rows,
             validation_rows,
             global_batch,
-            best_iteration: best.as_ref().map_or(history.len(), |best| best.iteration),
-            best_validation_loss: best.map(|best| best.loss),
-            history,
-            stopped_early,
-            seconds,
+            best_iteration: kept.map_or(state.iteration, |(iteration, _)| iteration),
+            best_validation_loss: kept.map(|(_, loss)| loss),
+            history: state.history,
+            stopped_early: state.stopped_early,
+            seconds: state.seconds,
         },
     })
+}
+
+/// One iteration: this copy's gradient, the exchange, and the step. Returns the mean loss over all copies' rows.
+fn step(
+    network: &Network,
+    features: &Tensor,
+    labels: &Tensor,
+    collective: &dyn Collective,
+    settings: &TrainingSettings,
+    state: &mut State,
+) -> Result<f64> {
+    let iteration = state.iteration + 1;
+    let mut masks = DropoutMasks::new(settings.seed, iteration as u64, collective.rank() as u64);
+    let parameters = state.parameters.parameters();
+    let outputs = network.forward(parameters, features, Some(&mut masks))?;
+    let loss = settings.loss.sum(&outputs, labels)?;
+
+    let own = [loss.f_double_value(&[])? as f32, labels.size()[0] as f32];
+    let mut sums = state.parameters.gradient(&loss, &own)?;
+    collective.all_reduce(&mut sums, ReduceOp::Sum)?;
+    let length = sums.size()[0] - own.len() as i64;
+    let (loss, rows) = (
+        sums.f_double_value(&[length])?,
+        sums.f_double_value(&[length + 1])?,
+    );
+    let loss = finite(loss / rows, iteration)?;
+
+    let gradient = sums.f_narrow(0, 0, length)?.f_div_scalar_(rows)?;
+    let learning_rate = settings.learning_rate_at(iteration);
+    let (parameters, optimizer) = (&mut state.parameters, &mut state.optimizer);
+    tch::no_grad(|| optimizer.step(parameters.flat_mut(), &gradient, learning_rate))?;
+    Ok(loss)
+}
+
+/// The loss itself, or the error that it is no longer a number.
+fn finite(loss: f64, iteration: usize) -> Result<f64> {
+    if loss.is_finite() {
+        Ok(loss)
+    } else {
+        Err(Error::Diverged { iteration, loss })
+    }
 }
 
 /// The mean loss over the validation rows of all copies.

@@ -1,0 +1,117 @@
+//! Where a fit stands between two iterations: all that a checkpoint has to hold.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+use super::{
+    LossPoint, TrainingSettings,
+    flat::FlatParameters,
+    optimizer::Step,
+    stopping::{Best, BestSoFar},
+};
+use crate::{Network, Result};
+
+/// The state of a fit, the same in every copy.
+///
+/// Nothing random is in it: the rows of a mini-batch and the masks of dropout follow from the seed and
+/// the number of the iteration.
+pub(super) struct State {
+    /// How many iterations have been done.
+    pub(super) iteration: usize,
+    pub(super) parameters: FlatParameters,
+    pub(super) optimizer: Box<dyn Step>,
+    pub(super) best: BestSoFar,
+    pub(super) history: Vec<LossPoint>,
+    pub(super) stopped_early: bool,
+    /// The time that the iterations took, over all attempts.
+    pub(super) seconds: f64,
+}
+
+/// The part of a [`State`] that is no tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Numbers {
+    pub(super) iteration: usize,
+    optimizer_steps: i32,
+    best: Option<(usize, f64)>,
+    without_improvement: usize,
+    history: Vec<LossPoint>,
+    stopped_early: bool,
+    seconds: f64,
+}
+
+impl State {
+    /// The state before the first iteration.
+    pub(super) fn start(
+        network: &Network,
+        settings: &TrainingSettings,
+        device: Device,
+    ) -> Result<Self> {
+        let mut parameters = FlatParameters::new(&network.initialize(settings.seed), device)?;
+        Ok(State {
+            iteration: 0,
+            optimizer: settings.optimizer.start(parameters.flat_mut())?,
+            parameters,
+            best: BestSoFar::new(settings.early_stop_patience),
+            history: Vec::with_capacity(settings.iterations),
+            stopped_early: false,
+            seconds: 0.0,
+        })
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_done(&self, settings: &TrainingSettings) -> bool {
+        self.stopped_early || self.iteration >= settings.iterations
+    }
+
+    /// The numbers, and the tensors by name; the tensors share the state's memory.
+    pub(super) fn parts(&self) -> (Numbers, Vec<(String, Tensor)>) {
+        let mut tensors = vec![("parameters".to_owned(), self.parameters.flat())];
+        for (index, tensor) in self.optimizer.state().into_iter().enumerate() {
+            tensors.push((format!("optimizer.{index}"), tensor));
+        }
+        if let Some(best) = self.best.best() {
+            tensors.push(("best".to_owned(), best.weights.shallow_clone()));
+        }
+        let numbers = Numbers {
+            iteration: self.iteration,
+            optimizer_steps: self.optimizer.steps(),
+            best: self.best.best().map(|best| (best.iteration, best.loss)),
+            without_improvement: self.best.without_improvement(),
+            history: self.history.clone(),
+            stopped_early: self.stopped_early,
+            seconds: self.seconds,
+        };
+        (numbers, tensors)
+    }
+
+    /// Takes over the state that [`parts`](Self::parts) gave; `take` hands out a tensor by its name and
+    /// makes sure that it is like the given one.
+    pub(super) fn resume(
+        &mut self,
+        numbers: Numbers,
+        take: impl Fn(&str, &Tensor) -> Result<Tensor>,
+    ) -> Result<()> {
+        let flat = self.parameters.flat();
+        self.parameters.restore(&take("parameters", &flat)?)?;
+        let optimizer = (0..self.optimizer.state().len())
+            .map(|index| take(&format!("optimizer.{index}"), &flat))
+            .collect::<Result<Vec<_>>>()?;
+        self.optimizer
+            .restore(numbers.optimizer_steps, &optimizer)?;
+        let best = match numbers.best {
+            None => None,
+            Some((iteration, loss)) => Some(Best {
+                iteration,
+                loss,
+                weights: take("best", &flat)?,
+            }),
+        };
+        self.best.restore(best, numbers.without_improvement);
+        self.iteration = numbers.iteration;
+        self.history = numbers.history;
+        self.stopped_early = numbers.stopped_early;
+        self.seconds = numbers.seconds;
+        Ok(())
+    }
+}
