@@ -177,6 +177,16 @@ pub enum Error {
         world_size: usize,
         reason: String,
     },
+    /// The copies did not find each other.
+    #[error(
+        "the copy of rank {rank} could not join the {world_size} copies that meet at {master}: {reason}"
+    )]
+    Rendezvous {
+        rank: usize,
+        world_size: usize,
+        master: String,
+        reason: String,
+    },
     /// An exchange was given up because another copy failed or left.
     #[error("the exchange between {world_size} copies was given up: {reason}")]
     ExchangeAborted { world_size: usize, reason: String },

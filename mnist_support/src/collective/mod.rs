@@ -3,11 +3,16 @@
 //! The names are those of `torch.distributed`. A program that is written against [`Collective`] runs
 //! unchanged on threads, on processes, or alone.
 
+mod gloo;
+mod reduce;
+#[cfg(test)]
+mod suite;
 mod threads;
 
 use tch::Tensor;
 
 use crate::Result;
+pub use gloo::{Bind, GlooCollective, GlooConfig, StoreHost};
 pub use threads::{ThreadCollective, thread_group};
 
 /// How [`Collective::all_reduce`] combines the copies' values.
@@ -24,7 +29,7 @@ pub enum ReduceOp {
 /// One copy's end of a group of copies.
 ///
 /// Every copy must call the same methods in the same order with tensors of the same shape and kind.
-/// When a copy fails or leaves, the others' calls end in [`Error::ExchangeAborted`](crate::Error::ExchangeAborted)
+/// When a copy fails or leaves, or does not answer in the time that the collective allows, the others' calls end in [`Error::ExchangeAborted`](crate::Error::ExchangeAborted)
 /// instead of waiting for it.
 pub trait Collective {
     /// This copy's number, from 0.

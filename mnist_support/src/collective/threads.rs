@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tch::Tensor;
 
-use super::{Collective, ReduceOp};
+use super::{Collective, ReduceOp, reduce::reduce_in_order};
 use crate::{Error, Result};
 
 /// Makes the ends of a group of `world_size` threads, in the order of their ranks.
@@ -152,23 +152,19 @@ impl Collective for ThreadCollective {
 
     fn all_reduce(&self, tensor: &mut Tensor, operation: ReduceOp) -> Result<()> {
         self.exchange(tensor, |copy| {
-            let mut result = copy.brought_by(0)?.f_detach_copy()?;
-            for rank in 1..copy.world_size() {
+            let first = copy.brought_by(0)?;
+            let tensor_of = |rank| {
                 let other = copy.brought_by(rank)?;
-                if other.size() != result.size() || other.kind() != result.kind() {
+                if other.size() != first.size() || other.kind() != first.kind() {
                     return Err(Error::ShapeMismatch {
                         what: format!("the tensor that rank {rank} brought to all_reduce"),
                         found: other.size(),
-                        expected: format!("{:?}, as rank 0's,", result.size()),
+                        expected: format!("{:?}, as rank 0's,", first.size()),
                     });
                 }
-                result = match operation {
-                    ReduceOp::Sum => result.f_add_(&other)?,
-                    ReduceOp::Min => result.f_minimum(&other)?,
-                    ReduceOp::Max => result.f_maximum(&other)?,
-                };
-            }
-            Ok(result)
+                Ok(other)
+            };
+            reduce_in_order(copy.world_size(), tensor_of, operation)
         })
     }
 
@@ -198,141 +194,25 @@ impl Drop for ThreadCollective {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
+    use crate::collective::suite::{self, Start, run};
 
-    /// Runs `program` in `world_size` copies.
-    fn run<T: Send>(world_size: usize, program: impl Fn(ThreadCollective) -> T + Sync) -> Vec<T> {
-        thread::scope(|scope| {
-            let copies: Vec<_> = thread_group(world_size)
-                .into_iter()
-                .map(|copy| scope.spawn(|| program(copy)))
-                .collect();
-            copies
-                .into_iter()
-                .map(|copy| copy.join().unwrap())
-                .collect()
-        })
+    fn group(world_size: usize) -> Vec<Start<ThreadCollective>> {
+        thread_group(world_size)
+            .into_iter()
+            .map(|copy| -> Start<_> { Box::new(|| copy) })
+            .collect()
     }
 
-    fn values(tensor: &Tensor) -> Vec<f32> {
-        Vec::try_from(tensor).unwrap()
-    }
+    suite::suite!(group);
 
     #[test]
-    fn all_reduce_gives_every_copy_the_same_sum_minimum_and_maximum() {
-        for world_size in [1, 2, 3, 5] {
-            for (operation, expected) in [
-                (ReduceOp::Sum, (0..world_size).sum::<usize>()),
-                (ReduceOp::Min, 0),
-                (ReduceOp::Max, world_size - 1),
-            ] {
-                for result in run(world_size, |copy| {
-                    let mut tensor = Tensor::from_slice(&[copy.rank() as f32; 4]);
-                    copy.all_reduce(&mut tensor, operation).unwrap();
-                    values(&tensor)
-                }) {
-                    assert_eq!(result, [expected as f32; 4]);
-                }
+    fn the_copy_that_left_is_named() {
+        for result in run(&group, 3, |copy| (copy.rank() != 1).then(|| copy.barrier())) {
+            if let Some(result) = result {
+                let error = result.unwrap_err().to_string();
+                assert!(error.contains("rank 1 is gone"), "{error}");
             }
-        }
-    }
-
-    #[test]
-    fn sums_have_the_same_bits_in_every_copy_and_in_every_run() {
-        let sums = |_| {
-            run(3, |copy| {
-                let mut tensor =
-                    Tensor::from_slice(&[0.1_f32, 1e8, -1e8]) * (copy.rank() as f64 + 0.3);
-                copy.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
-                values(&tensor)
-                    .into_iter()
-                    .map(f32::to_bits)
-                    .collect::<Vec<_>>()
-            })
-        };
-        let all: Vec<_> = (0..20).flat_map(sums).collect();
-        assert!(all.iter().all(|bits| *bits == all[0]));
-    }
-
-    #[test]
-    fn many_exchanges_in_a_row_do_not_mix() {
-        for result in run(4, |copy| {
-            (0..500).all(|round| {
-                let mut tensor = Tensor::from_slice(&[(copy.rank() * round) as f32]);
-                copy.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
-                values(&tensor) == [(6 * round) as f32]
-            })
-        }) {
-            assert!(result);
-        }
-    }
-
-    #[test]
-    fn broadcast_hands_out_the_roots_tensor() {
-        for result in run(3, |copy| {
-            let mut tensor = Tensor::from_slice(&[copy.rank() as f32]);
-            copy.broadcast(&mut tensor, 2).unwrap();
-            values(&tensor)
-        }) {
-            assert_eq!(result, [2.0]);
-        }
-    }
-
-    #[test]
-    fn a_root_that_is_no_rank_is_an_error() {
-        for result in run(2, |copy| copy.broadcast(&mut Tensor::from(0.0), 2)) {
-            assert!(matches!(
-                result,
-                Err(Error::InvalidSetting {
-                    setting: "root",
-                    ..
-                })
-            ));
-        }
-    }
-
-    #[test]
-    fn a_copy_that_leaves_ends_the_others_exchange_with_an_error() {
-        let results = run(3, |copy| {
-            if copy.rank() == 1 {
-                return Ok(());
-            }
-            copy.all_reduce(&mut Tensor::from(1.0), ReduceOp::Sum)
-        });
-        assert!(results[1].is_ok());
-        for rank in [0, 2] {
-            let error = results[rank].as_ref().unwrap_err().to_string();
-            assert!(error.contains("rank 1 is gone"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_copy_that_panics_does_not_leave_the_others_waiting() {
-        thread::scope(|scope| {
-            let mut copies = thread_group(2).into_iter();
-            let (waiting, panicking) = (copies.next().unwrap(), copies.next().unwrap());
-            let waiting = scope.spawn(move || waiting.barrier());
-            let panicked = scope.spawn(move || {
-                let _end = panicking;
-                panic!("on purpose");
-            });
-            assert!(panicked.join().is_err());
-            assert!(matches!(
-                waiting.join().unwrap(),
-                Err(Error::ExchangeAborted { .. })
-            ));
-        });
-    }
-
-    #[test]
-    fn tensors_of_other_shapes_are_an_error_in_every_copy() {
-        for result in run(2, |copy| {
-            let mut tensor = Tensor::zeros([copy.rank() as i64 + 1], tch::kind::FLOAT_CPU);
-            copy.all_reduce(&mut tensor, ReduceOp::Sum)
-        }) {
-            assert!(matches!(result, Err(Error::ShapeMismatch { .. })));
         }
     }
 }

@@ -1,0 +1,54 @@
+//! Compiles the bridge to c10d (`gloo/`) against the headers of the libtorch that torch-sys is linked to.
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=gloo");
+    let headers = headers_of_libtorch()?;
+    // Another libtorch behind the same path is another bridge.
+    println!(
+        "cargo::rerun-if-changed={}",
+        headers.join("torch/headeronly/version.h").display()
+    );
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .define("USE_C10D_GLOO", None)
+        .include("gloo/stubs")
+        .flag("-isystem")
+        .flag(text(&headers)?)
+        .flag("-isystem")
+        .flag(text(&headers.join("torch/csrc/api/include"))?)
+        .file("gloo/bridge.cpp")
+        .try_compile("mnist_gloo")?;
+    Ok(())
+}
+
+/// The folder of headers beside the folder of libraries, which is a link to where libtorch is installed.
+fn headers_of_libtorch() -> Result<PathBuf, Box<dyn Error>> {
+    let libraries = env::var("DEP_TCH_LIBTORCH_LIB").map_err(|_| {
+        "torch-sys does not say where libtorch is: `make setup` writes that to .cargo/libtorch.toml"
+    })?;
+    let libraries = fs::canonicalize(&libraries)
+        .map_err(|error| format!("{libraries}: {error}: run `make setup`"))?;
+    let headers = libraries.with_file_name("include");
+    if !headers.join("torch").is_dir() {
+        return Err(format!(
+            "{} has no headers of libtorch: `make setup` installs a libtorch that has them",
+            headers.display()
+        )
+        .into());
+    }
+    Ok(headers)
+}
+
+fn text(path: &Path) -> Result<&str, Box<dyn Error>> {
+    path.to_str()
+        .ok_or_else(|| format!("{} is not UTF-8", path.display()).into())
+}

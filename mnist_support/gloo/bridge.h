@@ -1,0 +1,59 @@
+// What Rust sees of c10d's TCPStore and ProcessGroupGloo.
+//
+// Every function that can fail returns null, or a message to be freed with mnist_gloo_free. No
+// exception leaves the bridge. Strings are UTF-8 and end with a zero.
+#pragma once
+
+#include <cstdint>
+
+namespace at {
+class Tensor;
+}
+
+extern "C" {
+
+struct MnistGlooStore;
+struct MnistGlooGroup;
+
+// What is sent to one peer and what is received from it; null where nothing is. Both tensors are
+// contiguous and on the CPU.
+struct MnistGlooParcel {
+    std::int32_t peer;
+    const at::Tensor* send;
+    at::Tensor* receive;
+};
+
+// Connects to the store at host and port. With a listen_fd other than -1, a socket that listens at
+// that address, this process serves the store too, and the store owns the socket.
+char* mnist_gloo_store_open(
+    const char* host, std::uint16_t port, int listen_fd, std::int64_t timeout_ms, MnistGlooStore** store);
+char* mnist_gloo_store_set(MnistGlooStore* store, const char* key, const char* value);
+// value becomes null if the store has no such key, else a string to be freed with mnist_gloo_free.
+char* mnist_gloo_store_get(MnistGlooStore* store, const char* key, char** value);
+void mnist_gloo_store_close(MnistGlooStore* store);
+
+// Connects with every other rank. bind_to is an address of this machine, or the name of one of its
+// interfaces. The group keeps the store open for as long as it lives.
+char* mnist_gloo_group_open(
+    MnistGlooStore* store,
+    const char* prefix,
+    std::int32_t rank,
+    std::int32_t world_size,
+    const char* bind_to,
+    bool bind_to_interface,
+    std::int64_t timeout_ms,
+    MnistGlooGroup** group);
+// Sends and receives all parcels at once and returns when all have arrived. After an error peer is the
+// rank that it concerns, or -1, and the group can only be closed.
+char* mnist_gloo_exchange(
+    MnistGlooGroup* group,
+    const MnistGlooParcel* parcels,
+    std::size_t length,
+    std::uint32_t tag,
+    std::int64_t timeout_ms,
+    std::int32_t* peer);
+void mnist_gloo_group_close(MnistGlooGroup* group);
+
+void mnist_gloo_free(char* text);
+
+} // extern "C"

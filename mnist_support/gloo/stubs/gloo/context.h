@@ -1,0 +1,14 @@
+// Gloo's connections to all peers: the bridge only ever holds a pointer to one.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+namespace gloo {
+
+class Context {
+public:
+    void setTimeout(std::chrono::milliseconds timeout);
+};
+
+} // namespace gloo

@@ -1,0 +1,134 @@
+//! The sum, minimum or maximum of all copies' values, computed in the order of the ranks.
+
+use std::time::Instant;
+
+use tch::Tensor;
+
+use super::{GlooCollective, Parcel};
+use crate::{
+    Result,
+    collective::{ReduceOp, reduce::reduce_in_order},
+};
+
+/// How the values travel. Both ways give the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Every copy gets every other copy's values: one exchange.
+    Gather,
+    /// Every copy reduces one part of the values and hands it out: two exchanges, but never more than
+    /// twice the values in and out of a copy.
+    ScatterThenGather,
+}
+
+impl Way {
+    fn of(world_size: usize, _bytes: usize) -> Way {
+        if world_size <= 2 {
+            Way::Gather
+        } else {
+            Way::ScatterThenGather
+        }
+    }
+}
+
+impl GlooCollective {
+    /// Reduces one row of values of all copies into a new tensor.
+    pub(super) fn reduce(
+        &self,
+        values: &Tensor,
+        operation: ReduceOp,
+        deadline: Instant,
+    ) -> Result<Tensor> {
+        let bytes = values.numel() * values.kind().elt_size_in_bytes();
+        self.reduce_by(Way::of(self.world_size, bytes), values, operation, deadline)
+    }
+
+    fn reduce_by(
+        &self,
+        way: Way,
+        values: &Tensor,
+        operation: ReduceOp,
+        deadline: Instant,
+    ) -> Result<Tensor> {
+        if self.world_size == 1 || values.numel() == 0 {
+            return Ok(values.f_detach_copy()?);
+        }
+        match way {
+            Way::Gather => self.gather(values, operation, deadline),
+            Way::ScatterThenGather => self.scatter_then_gather(values, operation, deadline),
+        }
+    }
+
+    fn gather(&self, values: &Tensor, operation: ReduceOp, deadline: Instant) -> Result<Tensor> {
+        self.reduce_part(values, |_| Ok(values.shallow_clone()), operation, deadline)
+    }
+
+    fn scatter_then_gather(
+        &self,
+        values: &Tensor,
+        operation: ReduceOp,
+        deadline: Instant,
+    ) -> Result<Tensor> {
+        let part_of = |tensor: &Tensor, rank: usize| -> Result<Tensor> {
+            let (length, copies) = (tensor.numel(), self.world_size);
+            let (start, end) = (length * rank / copies, length * (rank + 1) / copies);
+            Ok(tensor.f_narrow(0, start as i64, (end - start) as i64)?)
+        };
+        let ours = self.reduce_part(
+            &part_of(values, self.rank)?,
+            |peer| part_of(values, peer),
+            operation,
+            deadline,
+        )?;
+        let result = values.f_empty_like()?;
+        part_of(&result, self.rank)?.f_copy_(&ours)?;
+        let mut theirs: Vec<(usize, Tensor)> = self
+            .peers()
+            .map(|peer| Ok((peer, part_of(&result, peer)?)))
+            .collect::<Result<_>>()?;
+        let mut parcels: Vec<Parcel<'_>> = theirs
+            .iter_mut()
+            .map(|(peer, part)| Parcel {
+                peer: *peer,
+                send: Some(&ours),
+                receive: Some(part),
+            })
+            .collect();
+        self.exchange(&mut parcels, deadline)?;
+        Ok(result)
+    }
+
+    /// Sends each peer what `for_peer` gives, receives from each what belongs to `ours`, and reduces that.
+    fn reduce_part(
+        &self,
+        ours: &Tensor,
+        for_peer: impl Fn(usize) -> Result<Tensor>,
+        operation: ReduceOp,
+        deadline: Instant,
+    ) -> Result<Tensor> {
+        let sent = self
+            .peers()
+            .map(for_peer)
+            .collect::<Result<Vec<Tensor>>>()?;
+        let mut parts = (0..self.world_size)
+            .map(|_| Ok(ours.f_empty_like()?))
+            .collect::<Result<Vec<Tensor>>>()?;
+        parts[self.rank] = ours.shallow_clone();
+        let mut parcels: Vec<Parcel<'_>> = parts
+            .iter_mut()
+            .enumerate()
+            .filter(|(peer, _)| *peer != self.rank)
+            .zip(&sent)
+            .map(|((peer, receive), send)| Parcel {
+                peer,
+                send: Some(send),
+                receive: Some(receive),
+            })
+            .collect();
+        self.exchange(&mut parcels, deadline)?;
+        reduce_in_order(
+            self.world_size,
+            |rank| Ok(parts[rank].shallow_clone()),
+            operation,
+        )
+    }
+}

@@ -1,0 +1,279 @@
+//! One suite for every collective: what [`Collective`] promises, whatever joins the copies.
+
+use tch::{Kind, Tensor};
+
+use super::{Collective, ReduceOp};
+use crate::{Error, Result};
+
+/// Numbers whose sum depends on the order of its terms.
+fn awkward(rank: usize, length: usize) -> Tensor {
+    let values: Vec<f32> = (0..length)
+        .map(|index| {
+            let number = (index * 7 + rank * 13) as f32;
+            (number * 0.7).sin() * 10_f32.powi((index + 3 * rank) as i32 % 13 - 6)
+        })
+        .collect();
+    Tensor::from_slice(&values)
+}
+
+fn bits(tensor: &Tensor) -> Vec<i32> {
+    Vec::try_from(tensor.view_dtype(Kind::Int)).unwrap()
+}
+
+/// What the suite is run on: makes the ends of a group of so many copies.
+///
+/// `group(world_size)` returns one function for each copy, which is called on the copy's own thread.
+pub(super) type Start<C> = Box<dyn FnOnce() -> C + Send>;
+
+/// Runs `program` in `world_size` copies, each on a thread of its own, and returns the results by rank.
+pub(super) fn run<C: Collective, T: Send>(
+    group: &impl Fn(usize) -> Vec<Start<C>>,
+    world_size: usize,
+    program: impl Fn(C) -> T + Sync,
+) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let copies: Vec<_> = group(world_size)
+            .into_iter()
+            .map(|start| scope.spawn(|| program(start())))
+            .collect();
+        copies
+            .into_iter()
+            .map(|copy| copy.join().unwrap())
+            .collect()
+    })
+}
+
+pub(super) fn all_reduce_gives_every_copy_the_same_sum_minimum_and_maximum<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    for world_size in [1, 2, 3, 5] {
+        let last = world_size as f64 - 1.0;
+        for results in run(&group, world_size, |copy| {
+            let mut results = Vec::new();
+            for kind in [Kind::Float, Kind::Double, Kind::Int, Kind::Int64] {
+                for operation in [ReduceOp::Sum, ReduceOp::Min, ReduceOp::Max] {
+                    let mut tensor =
+                        Tensor::full([2, 3], copy.rank() as f64, (kind, tch::Device::Cpu));
+                    copy.all_reduce(&mut tensor, operation).unwrap();
+                    assert_eq!((tensor.size(), tensor.kind()), (vec![2, 3], kind));
+                    results.push((operation, Vec::<f64>::try_from(tensor.view([-1])).unwrap()));
+                }
+            }
+            results
+        }) {
+            for (operation, values) in results {
+                let expected = match operation {
+                    ReduceOp::Sum => (0..world_size).sum::<usize>() as f64,
+                    ReduceOp::Min => 0.0,
+                    ReduceOp::Max => last,
+                };
+                assert_eq!(values, [expected; 6], "{operation:?} of {world_size}");
+            }
+        }
+    }
+}
+
+pub(super) fn sums_are_added_in_the_order_of_the_ranks<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    for world_size in [2, 3, 4] {
+        // Lengths below the number of copies, odd ones, and that of a network's gradient.
+        for length in [0, 1, 3, 1001, 41_000] {
+            let mut expected = awkward(0, length);
+            for rank in 1..world_size {
+                expected += awkward(rank, length);
+            }
+            for result in run(&group, world_size, |copy| {
+                let mut tensor = awkward(copy.rank(), length);
+                copy.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
+                bits(&tensor)
+            }) {
+                assert!(
+                    result == bits(&expected),
+                    "{length} floats of {world_size} copies"
+                );
+            }
+        }
+    }
+}
+
+pub(super) fn a_number_that_is_none_is_the_minimum_and_maximum<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    for result in run(&group, 3, |copy| {
+        let mut tensors = [ReduceOp::Min, ReduceOp::Max].map(|operation| {
+            let value = if copy.rank() == 1 { f32::NAN } else { 1.0 };
+            let mut tensor = Tensor::from_slice(&[value, 2.0]);
+            copy.all_reduce(&mut tensor, operation).unwrap();
+            tensor
+        });
+        tensors.each_mut().map(|tensor| {
+            let values = Vec::<f32>::try_from(&*tensor).unwrap();
+            values[0].is_nan() && values[1] == 2.0
+        })
+    }) {
+        assert_eq!(result, [true, true]);
+    }
+}
+
+pub(super) fn a_part_of_a_transposed_tensor_is_reduced_in_place<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    for result in run(&group, 3, |copy| {
+        let whole = Tensor::ones([2, 2], tch::kind::FLOAT_CPU);
+        let mut column = whole.transpose(0, 1).narrow(0, 1, 1);
+        copy.all_reduce(&mut column, ReduceOp::Sum).unwrap();
+        copy.broadcast(&mut column, 1).unwrap();
+        Vec::<f32>::try_from(whole.view([-1])).unwrap()
+    }) {
+        assert_eq!(result, [1.0, 3.0, 1.0, 3.0]);
+    }
+}
+
+pub(super) fn many_exchanges_in_a_row_do_not_mix<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    for result in run(&group, 4, |copy| {
+        (0..500).all(|round| {
+            let mut tensor = Tensor::from_slice(&[(copy.rank() * round) as f32]);
+            copy.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
+            tensor.double_value(&[0]) == (6 * round) as f64
+        })
+    }) {
+        assert!(result);
+    }
+}
+
+pub(super) fn broadcast_hands_out_the_roots_tensor<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    for result in run(&group, 3, |copy| {
+        [0, 2].map(|root| {
+            let mut tensor = Tensor::from_slice(&[copy.rank() as i64, 7]);
+            copy.broadcast(&mut tensor, root).unwrap();
+            Vec::<i64>::try_from(tensor).unwrap()
+        })
+    }) {
+        assert_eq!(result, [[0, 7], [2, 7]]);
+    }
+}
+
+pub(super) fn a_root_that_is_no_rank_is_an_error<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    for result in run(&group, 2, |copy| copy.broadcast(&mut Tensor::from(0.0), 2)) {
+        assert!(matches!(
+            result,
+            Err(Error::InvalidSetting {
+                setting: "root",
+                ..
+            })
+        ));
+    }
+}
+
+pub(super) fn no_copy_passes_a_barrier_before_all_have_come<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let arrived = AtomicUsize::new(0);
+    for seen in run(&group, 3, |copy| {
+        std::thread::sleep(std::time::Duration::from_millis(30 * copy.rank() as u64));
+        arrived.fetch_add(1, Ordering::SeqCst);
+        copy.barrier().unwrap();
+        arrived.load(Ordering::SeqCst)
+    }) {
+        assert_eq!(seen, 3);
+    }
+}
+
+pub(super) fn a_copy_that_leaves_ends_the_others_exchange_with_an_error<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    let results: Vec<Result<()>> = run(&group, 3, |copy| {
+        if copy.rank() == 1 {
+            return Ok(());
+        }
+        copy.all_reduce(&mut Tensor::from(1.0), ReduceOp::Sum)
+    });
+    assert!(results[1].is_ok());
+    for rank in [0, 2] {
+        let error = results[rank].as_ref().unwrap_err();
+        assert!(matches!(error, Error::ExchangeAborted { .. }), "{error}");
+        assert!(error.to_string().contains("is gone"), "{error}");
+    }
+}
+
+pub(super) fn an_end_that_failed_keeps_failing<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    let results = run(&group, 2, |copy| {
+        (copy.rank() == 1).then(|| [copy.barrier(), copy.barrier()])
+    });
+    for result in results.into_iter().flatten().flatten() {
+        assert!(matches!(result, Err(Error::ExchangeAborted { .. })));
+    }
+}
+
+pub(super) fn a_copy_that_panics_does_not_leave_the_others_waiting<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    let results = run(&group, 2, |copy| {
+        if copy.rank() == 1 {
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let _end = copy;
+                panic!("on purpose");
+            }));
+            assert!(panicked.is_err());
+            return None;
+        }
+        Some(copy.barrier())
+    });
+    assert!(matches!(
+        results[0],
+        Some(Err(Error::ExchangeAborted { .. }))
+    ));
+}
+
+pub(super) fn tensors_of_other_shapes_are_an_error_in_every_copy<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    for result in run(&group, 3, |copy| {
+        let mut tensor = Tensor::zeros([copy.rank() as i64 + 1], tch::kind::FLOAT_CPU);
+        let failed = copy.all_reduce(&mut tensor, ReduceOp::Sum);
+        // Nothing was exchanged: the copies are still in step.
+        copy.barrier().unwrap();
+        failed
+    }) {
+        assert!(matches!(result, Err(Error::ShapeMismatch { .. })));
+    }
+}
+
+/// Makes a test of each function of the suite, in the module that calls it.
+macro_rules! suite {
+    ($group:expr) => {
+        $crate::collective::suite::suite!($group;
+            all_reduce_gives_every_copy_the_same_sum_minimum_and_maximum,
+            sums_are_added_in_the_order_of_the_ranks,
+            a_number_that_is_none_is_the_minimum_and_maximum,
+            a_part_of_a_transposed_tensor_is_reduced_in_place,
+            many_exchanges_in_a_row_do_not_mix,
+            broadcast_hands_out_the_roots_tensor,
+            a_root_that_is_no_rank_is_an_error,
+            no_copy_passes_a_barrier_before_all_have_come,
+            a_copy_that_leaves_ends_the_others_exchange_with_an_error,
+            an_end_that_failed_keeps_failing,
+            a_copy_that_panics_does_not_leave_the_others_waiting,
+            tensors_of_other_shapes_are_an_error_in_every_copy,
+        );
+    };
+    ($group:expr; $($name:ident,)+) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::collective::suite::$name($group);
+            }
+        )+
+    };
+}
+pub(super) use suite;
