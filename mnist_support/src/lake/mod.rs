@@ -17,7 +17,7 @@ mod frame;
 mod location;
 mod parquet;
 mod partition;
-mod runtime;
+pub(crate) mod runtime;
 mod store;
 
 pub use credentials::{Authentication, Credentials};
