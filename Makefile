@@ -31,35 +31,41 @@ tools_checked := target/stamps/tools-$(place)
 python := $(stamps)/python
 torch := $(stamps)/torch-$(TORCH)
 libtorch := target/stamps/libtorch-$(TORCH)-$(place)
+protoc := target/stamps/protoc-$(PROTOC_VERSION)-$(place)
 node := $(stamps)/node
 azurite := .tools/azurite-$(AZURITE_VERSION)
 evcxr := .tools/evcxr-$(EVCXR_VERSION)
 kernel := .tools/kernel-$(place)
+spark := .tools/spark-$(SPARK_VERSION)-$(place)
 lake := data/lake/.complete
+# What cargo needs to compile the crate.
+native := $(libtorch) $(protoc)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup data lint test notebooks run-notebooks lab upload clean distclean warm
+.PHONY: help setup data lint test notebooks run-notebooks lab upload spark-up spark-down clean distclean warm
 
 help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
-	@echo 'Variables: TORCH=cuda (PyTorch with CUDA), PYTHON=python3.12, CXX=g++, MNIST_DIR=a folder with the four IDX files'
+	@echo 'Variables: TORCH=cuda (PyTorch with CUDA), PYTHON=python3.12, CXX=g++, MNIST_DIR=a folder with the four IDX files, SPARK_REMOTE=sc://HOST:PORT (a Spark cluster to run on)'
 
-setup: $(libtorch) $(azurite) warm ## install and compile everything
+setup: $(native) $(azurite) warm ## install and compile everything
 	@echo '==> Set up: Python environment $(PYTHON_ENV), libtorch for $(TORCH)'
 
 data: $(lake) ## download MNIST, check it and lay out data/lake
 
-lint: $(libtorch) ## rustfmt, and clippy with warnings as errors
+lint: $(native) ## rustfmt, and clippy with warnings as errors
 	cargo fmt --all --check
 	cargo fmt --manifest-path mnist_support/notebook/Cargo.toml --check
 	@echo '==> Clippy (the first time about 6 minutes)'
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-test: $(libtorch) $(azurite) $(lake) ## unit tests, doc tests, integration tests
+test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
+	@if $(scripts)/java.sh >/dev/null; then $(MAKE) --no-print-directory $(spark); \
+	    else echo '==> Left out: the tests that need Spark'; fi
 	@echo '==> Compiling and running the tests (the first time 10 to 15 minutes)'
 	cargo test --quiet --workspace
 
@@ -76,12 +82,19 @@ upload: $(lake) ## fill a container with the lake, TO=abfss://CONTAINER@ACCOUNT.
 	@$(if $(TO),,$(error say where to: make upload TO=abfss://CONTAINER@ACCOUNT.dfs.core.windows.net))
 	cargo run --quiet --package mnist_support --bin mnist-lake -- upload --from data/lake/torchtut --to '$(TO)' --create
 
+spark-up: $(spark) $(libtorch) ## start a Spark cluster on this machine: a master, two workers, a Connect server
+	@$(scripts)/spark_up.sh
+
+spark-down: ## stop it
+	@$(scripts)/spark_down.sh
+
 clean: ## remove what was built (target/)
+	@$(scripts)/spark_down.sh >/dev/null
 	rm -rf target
 	@echo '==> Kept: data/, .tools/, .venv/ (make distclean removes them too)'
 
 distclean: clean ## remove everything that make has made
-	rm -rf data .tools .venv .cargo/libtorch.toml
+	rm -rf data .tools .venv .cargo/libtorch.toml .cargo/protoc.toml
 	$(if $(filter $(CURDIR)/.venv,$(PYTHON_ENV)),,@echo '==> Kept: the environment $(PYTHON_ENV)')
 
 # The steps.
@@ -102,6 +115,10 @@ $(libtorch): $(torch) $(scripts)/libtorch.sh
 	@$(scripts)/libtorch.sh $(TORCH)
 	@mkdir -p $(@D) && rm -f $(@D)/libtorch-* && touch $@
 
+$(protoc): $(scripts)/protoc.sh | $(python)
+	@$(scripts)/protoc.sh
+	@mkdir -p $(@D) && rm -f $(@D)/protoc-* && touch $@
+
 $(node): | $(python)
 	@$(scripts)/node.sh
 	@touch $@
@@ -118,10 +135,16 @@ $(kernel): $(evcxr) $(scripts)/install_kernel.sh | $(python)
 	@$(scripts)/install_kernel.sh
 	@rm -f .tools/kernel-* && touch $@
 
+# Spark without Java is of no use, and large: java.sh says so first.
+$(spark): $(scripts)/spark.sh | $(python)
+	@$(scripts)/java.sh >/dev/null
+	@$(scripts)/spark.sh
+	@rm -f .tools/spark-* && touch $@
+
 # Cargo knows best whether the crate is up to date: it is asked each time.
-warm: $(kernel) $(libtorch)
+warm: $(kernel) $(native)
 	@$(scripts)/warm_kernel.sh
 
-$(lake): | $(libtorch) $(node)
+$(lake): | $(native) $(node)
 	@$(scripts)/mnist_data.sh
 	@touch $@

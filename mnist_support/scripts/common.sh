@@ -33,3 +33,14 @@ torch_folder() {
     "$PYTHON_ENV/bin/python" -c \
         'import importlib.util; print(importlib.util.find_spec("torch").submodule_search_locations[0])'
 }
+
+# The process of a cluster's part (master, worker-1, server), if it runs: what was noted by
+# spark_up.sh, unless its number has gone to another process since.
+process_of() {
+    local folder=$1 role=$2 process
+    [[ -e $folder/pids/$role ]] || return 1
+    process=$(<"$folder/pids/$role")
+    # Only this cluster's processes work in this folder; a process that has ended has none.
+    [[ $(readlink "/proc/$process/cwd" 2>/dev/null) == "$folder" ]] || return 1
+    printf '%s\n' "$process"
+}

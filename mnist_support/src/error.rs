@@ -205,6 +205,41 @@ pub enum Error {
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
 
+    // ----- Spark -----
+    /// A barrier needs more tasks at the same time than the cluster has cores for.
+    #[error(
+        "{needed} copies have to run at the same time, and the cluster at {url} has cores for {found}: ask for fewer \
+         copies (partitions), or add executors"
+    )]
+    TooFewSlots {
+        url: String,
+        needed: usize,
+        found: usize,
+    },
+    /// The executors run another version of Python than was named to them.
+    #[error(
+        "an executor of {url} runs Python {executors}, where Python {given} was expected: all executors need the same \
+         version of Python, and a version that is set must be theirs"
+    )]
+    PythonMismatch {
+        url: String,
+        executors: String,
+        given: String,
+    },
+    /// What ran on a cluster was ended on request.
+    #[error("{operation} {url} was interrupted")]
+    Interrupted {
+        operation: &'static str,
+        url: String,
+    },
+    /// Any other failure that Spark reports.
+    #[error("{operation} {url} failed: {reason}")]
+    Spark {
+        operation: &'static str,
+        url: String,
+        reason: String,
+    },
+
     // ----- pipelines -----
     /// A pipeline whose stages do not fit each other.
     #[error("pipeline stage {stage} ({kind}): {reason}")]

@@ -56,6 +56,8 @@ pub mod ml;
 
 pub mod engine;
 
+pub mod spark;
+
 pub mod evaluate;
 
 // The classic way, on one machine.

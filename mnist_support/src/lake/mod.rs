@@ -18,7 +18,7 @@ mod local;
 mod location;
 mod parquet;
 mod partition;
-mod runtime;
+pub(crate) mod runtime;
 mod store;
 mod upload;
 

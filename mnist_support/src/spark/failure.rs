@@ -1,0 +1,195 @@
+//! What a server's errors mean for a user of this crate.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use spark_connect_core::SparkError;
+use spark_connect_proto as proto;
+use tokio::time::timeout;
+
+use super::connection::Connection;
+use crate::Error;
+
+/// What run_worker.py puts before its report of a failed worker.
+const MARK: &str = "mnist-worker-failed ";
+
+/// gRPC's numbers of two states of a call.
+const CANCELLED: i32 = 1;
+const UNAVAILABLE: i32 = 14;
+
+/// How long to wait for the whole text of an error.
+const DETAILS: Duration = Duration::from_secs(10);
+
+/// What run_worker.py reports of a failed worker.
+#[derive(Deserialize)]
+struct Report {
+    rank: usize,
+    world_size: usize,
+    reason: String,
+}
+
+/// Whether there was no server at the time: another try may find it.
+pub(super) fn is_unavailable(error: &SparkError) -> bool {
+    error.grpc_code() == Some(UNAVAILABLE)
+}
+
+/// Whether the server does not know the execution: it never got it, or was started anew.
+pub(super) fn is_unknown_execution(error: &SparkError) -> bool {
+    let text = error.message();
+    text.contains("INVALID_HANDLE.OPERATION_NOT_FOUND")
+        || text.contains("INVALID_HANDLE.SESSION_NOT_FOUND")
+}
+
+/// The error of this crate that says what happened, from the whole text of the server's.
+pub(super) async fn explain(
+    connection: &Connection,
+    operation: &'static str,
+    error: SparkError,
+    retries: usize,
+) -> Error {
+    let url = connection.url.clone();
+    if is_unavailable(&error) {
+        return unreachable(url, retries, &error);
+    }
+    let text = match details(connection, &error).await {
+        Some(whole) => whole,
+        None => error.message(),
+    };
+    classify(url, operation, error.grpc_code(), text)
+}
+
+pub(super) fn unreachable(url: String, retries: usize, error: &SparkError) -> Error {
+    Error::Unreachable {
+        url,
+        retries,
+        reason: format!(
+            "no Spark Connect server answers ({}). Is it running, and SPARK_REMOTE its address? On this machine \
+             `make spark-up` starts one",
+            error.message().trim()
+        ),
+    }
+}
+
+fn classify(url: String, operation: &'static str, code: Option<i32>, text: String) -> Error {
+    if let Some(report) = text.split_once(MARK).and_then(|(_, rest)| {
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Report>();
+        values.next()?.ok()
+    }) {
+        return Error::CopyFailed {
+            rank: report.rank,
+            world_size: report.world_size,
+            reason: report.reason,
+        };
+    }
+    if let Some((executors, given)) = python_versions(&text) {
+        return Error::PythonMismatch {
+            url,
+            executors,
+            given,
+        };
+    }
+    if code == Some(CANCELLED) || text.contains("OPERATION_CANCELED") {
+        return Error::Interrupted { operation, url };
+    }
+    Error::Spark {
+        operation,
+        url,
+        reason: text,
+    }
+}
+
+/// The executors' Python and the one that was named, from Spark's complaint that they differ.
+fn python_versions(text: &str) -> Option<(String, String)> {
+    let (_, rest) = text.split_once("[PYTHON_VERSION_MISMATCH]")?;
+    let (_, rest) = rest.split_once("different version: ")?;
+    let (executors, rest) = rest.split_once(" than that in driver: ")?;
+    let given: String = rest
+        .chars()
+        .take_while(|character| character.is_ascii_digit() || *character == '.')
+        .collect();
+    Some((executors.to_owned(), given.trim_end_matches('.').to_owned()))
+}
+
+/// The whole message of an error and of its causes; the one that comes with a call is cut at 2 kB.
+async fn details(connection: &Connection, error: &SparkError) -> Option<String> {
+    let request = proto::FetchErrorDetailsRequest {
+        session_id: connection.client.session_id().to_owned(),
+        user_context: Some(proto::UserContext::default()),
+        error_id: error.params.get("errorId")?.clone(),
+        ..Default::default()
+    };
+    let response = timeout(DETAILS, connection.client.fetch_error_details(request))
+        .await
+        .ok()?
+        .ok()?;
+    let mut messages: Vec<&str> = Vec::new();
+    let mut next = response.root_error_idx;
+    // As many steps as there are errors, so that a circle of causes ends.
+    for _ in 0..response.errors.len() {
+        let Some(error) = next.and_then(|index| response.errors.get(usize::try_from(index).ok()?))
+        else {
+            break;
+        };
+        let message = error.message.trim();
+        if !message.is_empty() && !messages.iter().any(|known| known.contains(message)) {
+            messages.push(message);
+        }
+        next = error.cause_idx;
+    }
+    (!messages.is_empty()).then(|| messages.join("\ncaused by: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classified(text: &str) -> Error {
+        classify(
+            "sc://spark:15002".to_owned(),
+            "running workers at",
+            Some(13),
+            text.to_owned(),
+        )
+    }
+
+    #[test]
+    fn a_worker_s_report_is_found_in_whatever_spark_wraps_around_it() {
+        let error = classified(
+            "Job aborted: Traceback (most recent call last):\n  raise copy.failed(x)\nRuntimeError: \
+             mnist-worker-failed {\"rank\": 1, \"world_size\": 2, \"reason\": \"on a, the worker ended with \
+             exit status 3.\\nlast {words}\"}\n\tat org.apache.spark.X\n\nDriver stacktrace:",
+        );
+        match error {
+            Error::CopyFailed {
+                rank: 1,
+                world_size: 2,
+                reason,
+            } => assert_eq!(
+                reason,
+                "on a, the worker ended with exit status 3.\nlast {words}"
+            ),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_python_mismatch_names_both_versions() {
+        let error = classified(
+            "PySparkRuntimeError: [PYTHON_VERSION_MISMATCH] Python in worker has different version: 3.11 than \
+             that in driver: 3.9, PySpark cannot run with different minor versions.",
+        );
+        assert!(
+            matches!(&error, Error::PythonMismatch { executors, given, .. } if executors == "3.11" && given == "3.9"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn any_other_error_keeps_its_whole_text() {
+        let error = classified("[TABLE_OR_VIEW_NOT_FOUND] The table `t` cannot be found.");
+        assert_eq!(
+            error.to_string(),
+            "running workers at sc://spark:15002 failed: [TABLE_OR_VIEW_NOT_FOUND] The table `t` cannot be found."
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! Which Python the executors run.
+
+use super::{SparkSession, execution, pickle, plan, worker::ANSWER};
+use crate::{Error, Result};
+
+/// A version that no Python has: the executors then say which they have.
+const NONE: &str = "0.0";
+
+impl SparkSession {
+    /// The executors' version of Python, "3.12" for instance, which a function that is sent to them must name.
+    /// Asked once per session, unless it was [set](Self::set_python_version).
+    ///
+    /// Spark has no question for it; but an executor refuses a function for another version and then names its
+    /// own. So one task is sent that must fail.
+    ///
+    /// # Errors
+    /// [`Error::Spark`] where no executor can run Python.
+    pub fn python_version(&self) -> Result<String> {
+        let mut known = self
+            .connection
+            .python
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(version) = &*known {
+            return Ok(version.clone());
+        }
+        const OPERATION: &str = "asking for the executors' Python at";
+        let question = plan::map_partitions(
+            plan::range(1, Some(1)),
+            &["id".to_owned()],
+            plan::PythonFunction {
+                command: pickle::command("def run(batches):\n    return batches\n", "run", ""),
+                python: NONE,
+                output: ANSWER,
+            },
+            false,
+        );
+        match execution::collect(&self.connection, OPERATION, question, None) {
+            Err(Error::PythonMismatch { executors, .. }) => {
+                *known = Some(executors.clone());
+                Ok(executors)
+            }
+            Err(error) => Err(error),
+            Ok(_) => Err(Error::Spark {
+                operation: OPERATION,
+                url: self.url().to_owned(),
+                reason: format!(
+                    "an executor ran a function for Python {NONE}: name its version with set_python_version"
+                ),
+            }),
+        }
+    }
+
+    /// Names the executors' version of Python, "3.12" for instance, so that they are not asked.
+    pub fn set_python_version(&self, version: &str) {
+        *self
+            .connection
+            .python
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(version.to_owned());
+    }
+}

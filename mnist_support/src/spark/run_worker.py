@@ -1,0 +1,187 @@
+"""Runs one copy of a worker inside a Spark task; see `WorkerCommand`, which describes what a worker gets.
+
+Spark's Python worker executes this text on an executor. JOB, a JSON string, is already defined here.
+Needs only the standard library, pyarrow and pyspark, which every executor that runs Python has.
+"""
+import ctypes
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+import pyarrow
+from pyspark import BarrierTaskContext, SparkFiles, TaskContext
+
+# What a worker answers with, and so the columns of Spark's result.
+ANSWER = pyarrow.schema([
+    ("rank", pyarrow.int32()),
+    ("kind", pyarrow.string()),
+    ("json", pyarrow.string()),
+    ("data", pyarrow.binary()),
+])
+STDERR_LINES = 100
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+class Copy:
+    """The place of this task among those of the job."""
+
+    def __init__(self, job):
+        self.world_size = job["copies"]
+        if job["barrier"]:
+            self.context = BarrierTaskContext.get()
+            # host:port, where an IPv6 host stands in brackets.
+            self.addresses = [task.address.rsplit(":", 1)[0].strip("[]") for task in self.context.getTaskInfos()]
+            self.rank = self.context.partitionId()
+            if len(self.addresses) != self.world_size:
+                raise self.failed("Spark runs %d copies instead" % len(self.addresses))
+        else:
+            self.context, self.addresses = TaskContext.get(), None
+            self.rank = self.context.partitionId()
+
+    def failed(self, reason):
+        """An exception that the client recognises whatever Spark wraps around it."""
+        report = {"rank": self.rank, "world_size": self.world_size, "reason": "on %s, %s" % (socket.gethostname(), reason)}
+        return RuntimeError("mnist-worker-failed " + json.dumps(report))
+
+    def rendezvous(self):
+        """Where the copies meet: a port that is free on rank 0's machine, agreed on by all."""
+        port = ""
+        if self.rank == 0:
+            family = socket.AF_INET6 if ":" in self.addresses[0] else socket.AF_INET
+            with socket.socket(family) as listener:
+                listener.bind((self.addresses[0], 0))
+                port = str(listener.getsockname()[1])
+        return {
+            "MASTER_ADDR": self.addresses[0],
+            "MASTER_PORT": self.context.allGather(port)[0],
+            "MNIST_WORKER_ADDR": self.addresses[self.rank],
+        }
+
+
+def libtorch_folder(job, copy):
+    """The folder of libtorch_cpu.so: the job's, the executor's setting, or that of its torch package."""
+    named = job["libtorch"] or os.environ.get("MNIST_LIBTORCH")
+    if named:
+        for folder in (named, os.path.join(named, "lib")):
+            if os.path.exists(os.path.join(folder, "libtorch_cpu.so")):
+                return folder
+        raise copy.failed("libtorch was to be in %s: there is no libtorch_cpu.so there" % named)
+    package = importlib.util.find_spec("torch")
+    if package is None:
+        raise copy.failed(
+            "there is no libtorch: install the torch package for %s, or set MNIST_LIBTORCH in the executors' "
+            "environment to a folder that holds libtorch_cpu.so" % sys.executable)
+    return os.path.join(package.submodule_search_locations[0], "lib")
+
+
+def lay_out(job, folder):
+    """Gives the files that came with the job their own names back, in a folder of the worker's own."""
+    for name, artifact in job["files"].items():
+        file = SparkFiles.get(artifact)
+        if not os.access(file, os.X_OK):
+            os.chmod(file, 0o755)
+        os.symlink(file, os.path.join(folder, name))
+
+
+def die_with(parent):
+    """In the child: a killed task must not leave its worker behind."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def feed(batches, worker, errors):
+    """Streams the task's rows into the worker. One that reads none of them may end before."""
+    writer = None
+    try:
+        for batch in batches:
+            writer = writer or pyarrow.ipc.new_stream(worker.stdin, batch.schema)
+            writer.write_batch(batch)
+        if writer:
+            writer.close()
+    except OSError:
+        pass  # The worker has closed its end; how it ends tells whether that is an error.
+    except BaseException as error:
+        errors.append(error)
+        worker.kill()
+    finally:
+        try:
+            worker.stdin.close()
+        except OSError:
+            pass
+
+
+def drain(copy, worker, lines):
+    """Passes the worker's messages on to the executor's log and keeps the last ones."""
+    for line in worker.stderr:
+        line = line.decode("utf-8", "replace")
+        sys.stderr.write("[rank %d] %s" % (copy.rank, line))
+        lines.append(line[:4000])
+        del lines[:-STDERR_LINES]
+
+
+def ending(status):
+    if status >= 0:
+        return "exit status %d" % status
+    return "signal %d (%s)" % (-status, signal.strsignal(-status))
+
+
+def run(batches):
+    """What Spark calls: takes a task's rows, gives what the worker answers."""
+    job = json.loads(JOB)
+    copy = Copy(job)
+    folder = tempfile.mkdtemp(prefix="worker-", dir=SparkFiles.getRootDirectory())
+    lay_out(job, folder)
+    libraries = [folder, os.environ.get("LD_LIBRARY_PATH", "")]
+    if job["libtorch"] is not None:
+        libraries.insert(1, libtorch_folder(job, copy))
+    environment = dict(
+        os.environ,
+        LD_LIBRARY_PATH=":".join(filter(None, libraries)),
+        RANK=str(copy.rank),
+        WORLD_SIZE=str(copy.world_size),
+        **(copy.rendezvous() if job["barrier"] else {}),
+    )
+    environment.update(job["environment"])
+    parent = os.getpid()
+    worker = subprocess.Popen(
+        [os.path.join(folder, job["executable"])] + job["arguments"], cwd=folder, env=environment,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=lambda: die_with(parent))
+    errors, lines, answer_error = [], [], None
+    threads = [
+        threading.Thread(target=feed, args=(batches, worker, errors), daemon=True),
+        threading.Thread(target=drain, args=(copy, worker, lines), daemon=True),
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        try:
+            for batch in pyarrow.ipc.open_stream(worker.stdout):
+                yield batch.select(ANSWER.names).cast(ANSWER)
+        except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
+            answer_error = error
+        while worker.stdout.read(1 << 16):
+            pass  # A worker that says more than its answer must not wait for a reader.
+        status = worker.wait()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+        if status or answer_error:
+            what = "the worker ended with " + ending(status)
+            if not status:
+                what += ", and its answer could not be read: %s" % answer_error
+            raise copy.failed("%s. The end of its standard error:\n%s" % (what, "".join(lines) or "(nothing)"))
+    finally:
+        if worker.poll() is None:
+            worker.kill()
+            worker.wait()
+        shutil.rmtree(folder, ignore_errors=True)
