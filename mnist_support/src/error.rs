@@ -187,6 +187,16 @@ pub enum Error {
         master: String,
         reason: String,
     },
+    /// A copy that is a process reported an error of its own.
+    #[error("the copy of rank {rank} of {world_size}: {message}")]
+    InCopy {
+        rank: usize,
+        world_size: usize,
+        message: String,
+    },
+    /// A file that describes no job of a worker.
+    #[error("{} is not a job: {reason}", path.display())]
+    InvalidJob { path: PathBuf, reason: String },
     /// An exchange was given up because another copy failed or left.
     #[error("the exchange between {world_size} copies was given up: {reason}")]
     ExchangeAborted { world_size: usize, reason: String },

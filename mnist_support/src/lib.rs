@@ -54,9 +54,13 @@ pub mod train;
 // What a user sees of it: stages, pipelines, and where they run.
 pub mod ml;
 
-pub mod engine;
+pub mod run;
+
+pub mod worker;
 
 pub mod spark;
+
+pub mod engine;
 
 pub mod evaluate;
 

@@ -5,6 +5,8 @@ use polars::prelude::*;
 use crate::{
     Error, Result,
     lake::{LakeFrame, Partition},
+    spark::SparkFrame,
+    worker::frame_from_batches,
 };
 
 /// The rows of a fit or a transformation: a data frame in memory, or a file in the lake that nobody has
@@ -17,6 +19,9 @@ pub enum Data {
     Frame(DataFrame),
     /// Rows in a file; each copy reads its own part of it.
     Lake(LakeFrame),
+    /// A table or query on a Spark cluster, whose rows stream into the copies there. Copies elsewhere get
+    /// them by way of this process.
+    Spark(SparkFrame),
 }
 
 impl From<&DataFrame> for Data {
@@ -43,6 +48,18 @@ impl From<LakeFrame> for Data {
     }
 }
 
+impl From<&SparkFrame> for Data {
+    fn from(frame: &SparkFrame) -> Self {
+        Data::Spark(frame.clone())
+    }
+}
+
+impl From<SparkFrame> for Data {
+    fn from(frame: SparkFrame) -> Self {
+        Data::Spark(frame)
+    }
+}
+
 impl Data {
     /// Deals the rows out to `copies` copies, in order, about as many to each.
     ///
@@ -59,6 +76,10 @@ impl Data {
                     partition,
                 })
                 .collect()),
+            Data::Spark(frame) => {
+                let rows = frame_from_batches(&frame.collect()?, frame.name())?;
+                Data::Frame(rows).shards(copies)
+            }
             Data::Frame(frame) => {
                 let rows = frame.height();
                 if copies == 0 || copies > rows {
@@ -87,7 +108,7 @@ impl Data {
                 first_row: 0,
             }]),
             Data::Frame(frame) => self.shards(copies.clamp(1, frame.height())),
-            Data::Lake(_) => match self.shards(copies) {
+            Data::Lake(_) | Data::Spark(_) => match self.shards(copies) {
                 Err(Error::InvalidSetting {
                     setting: "partitions",
                     ..
@@ -108,6 +129,13 @@ pub enum Shard {
         /// How many rows of the whole frame come before them.
         first_row: u64,
     },
+    /// Rows that came to this copy alone.
+    Stream {
+        /// The rows.
+        frame: DataFrame,
+        /// What they are called.
+        name: String,
+    },
     /// A part of a file, to be read by the copy that trains on it.
     File {
         /// The file.
@@ -121,7 +149,7 @@ impl Shard {
     /// The rows as a data frame; reads them where they are in a file.
     pub fn read(&self) -> Result<DataFrame> {
         match self {
-            Shard::Frame { frame, .. } => Ok(frame.clone()),
+            Shard::Frame { frame, .. } | Shard::Stream { frame, .. } => Ok(frame.clone()),
             Shard::File { frame, partition } => frame.read(partition),
         }
     }
@@ -130,6 +158,7 @@ impl Shard {
     pub fn name(&self) -> String {
         match self {
             Shard::Frame { .. } => "the data frame".to_owned(),
+            Shard::Stream { name, .. } => name.clone(),
             Shard::File { frame, partition } => format!("{} ({partition})", frame.name()),
         }
     }
@@ -138,7 +167,7 @@ impl Shard {
     pub fn first_row(&self) -> u64 {
         match self {
             Shard::Frame { first_row, .. } => *first_row,
-            Shard::File { .. } => 0,
+            Shard::Stream { .. } | Shard::File { .. } => 0,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! An engine knows nothing of what is fitted: it deals out shards, starts [`ml::fit`](crate::ml::fit) once
 //! for each, and hands back what rank 0 found.
 
+mod spark;
 mod threads;
 
 use polars::prelude::DataFrame;
@@ -13,6 +14,7 @@ use crate::{
     shard::Data,
     train::ProgressEvent,
 };
+pub use spark::Spark;
 pub use threads::Threads;
 
 /// A place to run copies of a program.
@@ -36,9 +38,24 @@ pub trait Engine {
     fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame>;
 }
 
-/// The engine that the environment asks for: at present always the threads of this process.
+/// The engine that the environment asks for: [`Spark`] at the server that `SPARK_REMOTE` names
+/// (`sc://host:port`), else the [`Threads`] of this process.
+///
+/// # Errors
+/// Those of [`Spark::connect`].
 pub fn from_environment() -> Result<Box<dyn Engine>> {
-    Ok(Box::new(Threads))
+    match std::env::var("SPARK_REMOTE") {
+        Ok(url) if !url.is_empty() => Ok(Box::new(Spark::connect(&url)?)),
+        _ => Ok(Box::new(Threads)),
+    }
+}
+
+fn no_copies() -> Error {
+    Error::InvalidSetting {
+        setting: "partitions",
+        value: "0".to_owned(),
+        reason: "must be at least 1".to_owned(),
+    }
 }
 
 /// Runs `attempt` again, at most `spec.max_restarts()` times, while a copy fails of something that may

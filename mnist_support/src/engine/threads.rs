@@ -4,7 +4,7 @@ use std::{any::Any, thread};
 
 use polars::prelude::DataFrame;
 
-use super::{Engine, with_restarts};
+use super::{Engine, no_copies, with_restarts};
 use crate::{
     Error, Result,
     collective::thread_group,
@@ -59,14 +59,6 @@ impl Engine for Threads {
             })?;
         }
         Ok(whole)
-    }
-}
-
-fn no_copies() -> Error {
-    Error::InvalidSetting {
-        setting: "partitions",
-        value: "0".to_owned(),
-        reason: "must be at least 1".to_owned(),
     }
 }
 

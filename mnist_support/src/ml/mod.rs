@@ -29,7 +29,7 @@ mod min_max_scaler;
 mod persistence;
 mod pipeline;
 mod program;
-mod run;
+
 mod stage;
 mod table;
 mod torch_estimator;

@@ -2,13 +2,12 @@
 
 use polars::prelude::DataFrame;
 
-use super::{
-    FitContext, FitSpec, MinMaxScalerModel, Stage, StageModel, TorchModel, persistence, run::Run,
-};
+use super::{FitContext, FitSpec, MinMaxScalerModel, Stage, StageModel, TorchModel, persistence};
 use crate::{
     Error, Result,
     engine::{self, Engine},
     lake::Lake,
+    run::Run,
     shard::Data,
     train::{FitReport, Print, Progress},
 };
@@ -34,7 +33,7 @@ impl Pipeline {
 
     /// Where the checkpoints of a fit go (`checkpoint_every`): a folder of its own, local or in the lake. A
     /// fit that finds a checkpoint of its own there goes on from it, also after the program was ended.
-    /// Default: a folder below the system's folder for temporary files, for this fit alone.
+    /// Default: a folder for this fit alone; see [`Run::new`].
     pub fn run_folder(mut self, folder: &Lake) -> Self {
         self.run_folder = Some(folder.clone());
         self
@@ -77,7 +76,7 @@ impl Pipeline {
         };
         let run = match &self.run_folder {
             Some(folder) => Some(Run::in_folder(folder)),
-            None if spec.has_checkpoints() => Some(Run::temporary()?),
+            None if spec.has_checkpoints() => Some(Run::new()?),
             None => None,
         };
         let context = FitContext {
@@ -139,7 +138,7 @@ pub struct PipelineModel {
 }
 
 impl PipelineModel {
-    pub(super) fn from_stages(stages: Vec<StageModel>) -> Self {
+    pub(crate) fn from_stages(stages: Vec<StageModel>) -> Self {
         PipelineModel { stages }
     }
 

@@ -28,6 +28,14 @@ impl FitSpec {
             .any(|estimator| estimator.settings.checkpoint_every.is_some())
     }
 
+    /// How much the fit prints.
+    pub fn verbose(&self) -> u8 {
+        self.estimators()
+            .map(|estimator| estimator.settings.verbose)
+            .max()
+            .unwrap_or(0)
+    }
+
     fn estimators(&self) -> impl Iterator<Item = &TorchEstimator> {
         self.stages.iter().filter_map(|stage| match stage {
             Stage::TorchEstimator(estimator) => Some(&**estimator),

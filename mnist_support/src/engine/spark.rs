@@ -1,0 +1,313 @@
+//! Copies as processes on the executors of a Spark cluster.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::Cursor,
+    path::{Path, PathBuf},
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use polars::prelude::{DataFrame, ParquetReader, ParquetWriter, SerReader};
+use tempfile::TempDir;
+
+use super::{Engine, with_restarts};
+use crate::{
+    Error, Result,
+    lake::{Credentials, Lake},
+    ml::{FitContext, FitSpec, PipelineModel, StageModel},
+    run::{LeaseHolder, ProgressReader, Run},
+    shard::Data,
+    spark::{Libtorch, SparkFrame, SparkSession, WorkerCommand},
+    train::Progress,
+    worker::{Answers, Job, Rows},
+};
+
+const WORKER: &str = "mnist-worker";
+/// Where the worker's program is, if not among this workspace's.
+const WORKER_VARIABLE: &str = "MNIST_WORKER";
+/// Where executors find libtorch, if not in their Python's torch package.
+const LIBTORCH_VARIABLE: &str = "MNIST_LIBTORCH";
+/// How often the run's folder is looked at for news.
+const NEWS_EVERY: Duration = Duration::from_millis(300);
+const ROWS_IN_A_GROUP: usize = 4096;
+
+/// Runs each copy as a process on an executor: a fit as a barrier stage whose copies exchange through
+/// Gloo, a transformation as a map.
+#[derive(Clone, Debug)]
+pub struct Spark {
+    session: SparkSession,
+    worker: PathBuf,
+}
+
+impl Spark {
+    /// Connects to the Spark Connect server at `sc://host:port`.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] where no server answers; [`Error::NotFound`] without the worker's program.
+    pub fn connect(url: &str) -> Result<Self> {
+        Self::on(SparkSession::connect(url)?)
+    }
+
+    /// Runs in a session that is there already, for instance that of a [`SparkFrame`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without the worker's program.
+    pub fn on(session: SparkSession) -> Result<Self> {
+        Ok(Spark {
+            session,
+            worker: worker_program()?,
+        })
+    }
+
+    /// The session: for its tables and queries.
+    pub fn session(&self) -> &SparkSession {
+        &self.session
+    }
+
+    /// What the workers get from Spark, and where they find their rows.
+    fn rows(&self, data: &Data, copies: usize, run: &Lake) -> Result<(SparkFrame, Rows)> {
+        Ok(match data {
+            Data::Spark(frame) => {
+                let name = frame.name().to_owned();
+                (frame.clone(), Rows::Stdin { name })
+            }
+            Data::Lake(frame) => (
+                self.session.range(copies)?,
+                Rows::File(frame.source().clone()),
+            ),
+            Data::Frame(frame) => {
+                const FILE: &str = "rows.parquet";
+                run.put(FILE, Bytes::from(to_parquet(frame)?))?;
+                let source = run.parquet(FILE)?.source().clone();
+                (self.session.range(copies)?, Rows::File(source))
+            }
+        })
+    }
+
+    fn run_job(
+        &self,
+        frame: &SparkFrame,
+        copies: usize,
+        job: &Job,
+        files: &[PathBuf],
+    ) -> Result<Answers> {
+        const FILE: &str = "job.json";
+        let folder = temporary_folder()?;
+        job.write(&folder.path().join(FILE))?;
+        let mut command = WorkerCommand::new(&self.worker)
+            .argument("--job")
+            .argument(FILE)
+            .file(folder.path().join(FILE))
+            .barrier(matches!(job, Job::Fit { .. }));
+        for file in files.iter().chain(&loaded_libraries()?) {
+            command = command.file(file);
+        }
+        if let Ok(folder) = env::var(LIBTORCH_VARIABLE) {
+            command = command.libtorch(Libtorch::Folder(folder));
+        }
+        let answers = self.session.run_workers(frame, copies, &command)?;
+        Answers::collect(&answers, copies)
+    }
+}
+
+impl Engine for Spark {
+    fn default_copies(&self) -> usize {
+        // A server that does not say how many cores it has says so again when they are needed.
+        self.session.slots().ok().flatten().unwrap_or(2).max(1)
+    }
+
+    fn fit(
+        &self,
+        data: &Data,
+        copies: usize,
+        spec: &FitSpec,
+        context: FitContext<'_>,
+    ) -> Result<Vec<StageModel>> {
+        // More copies than rows are found out here, not on the executors.
+        if !matches!(data, Data::Spark(_)) {
+            data.shards(copies)?;
+        }
+        let own = match context.run_folder {
+            Some(_) => None,
+            None => Some(Run::new()?),
+        };
+        let folder = own.as_ref().map(Run::folder).or(context.run_folder);
+        let run = folder.ok_or_else(super::no_copies)?;
+        let (frame, rows) = self.rows(data, copies, run)?;
+        let _lease = LeaseHolder::start(run)?;
+        let mut attempt = 0;
+        let answers = with_restarts(spec, context, || {
+            let job = Job::Fit {
+                spec: spec.clone(),
+                rows: rows.clone(),
+                run_folder: Some(run.url().to_owned()),
+                attempt,
+                lease: true,
+            };
+            let news = ProgressReader::new(run, attempt);
+            attempt += 1;
+            with_news(news, context.progress, || {
+                self.run_job(&frame, copies, &job, &[])
+            })
+        })?;
+        let model = model_of(answers.files)?;
+        if let Some(own) = own {
+            own.finish()?;
+        }
+        Ok(model.stages().to_vec())
+    }
+
+    fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame> {
+        let copies = match data {
+            Data::Spark(_) => self.default_copies(),
+            _ => data.shards_at_most(self.default_copies())?.len(),
+        };
+        let run = Run::new()?;
+        let (frame, rows) = self.rows(data, copies, run.folder())?;
+        let folder = temporary_folder()?;
+        let local = Lake::open(&folder.path().to_string_lossy(), &Credentials::local())?;
+        PipelineModel::from_stages(models.to_vec()).save(&local)?;
+        let files: Vec<PathBuf> = local
+            .list()?
+            .iter()
+            .map(|name| folder.path().join(name))
+            .collect();
+        let job = Job::Transform {
+            model: ".".to_owned(),
+            rows,
+        };
+        let answers = self.run_job(&frame, copies, &job, &files)?;
+        run.finish()?;
+        let mut whole: Option<DataFrame> = None;
+        for part in answers.files.into_values() {
+            let part = from_parquet(part)?;
+            match &mut whole {
+                None => whole = Some(part),
+                Some(whole) => {
+                    whole.vstack_mut(&part).map_err(table_error)?;
+                }
+            }
+        }
+        whole.ok_or_else(super::no_copies)
+    }
+}
+
+/// Passes the news in the run's folder on while `job` runs.
+fn with_news<T>(
+    mut news: ProgressReader,
+    progress: &dyn Progress,
+    job: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let (done, waiting) = channel::<()>();
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || -> Result<()> {
+            loop {
+                let ended = waiting.recv_timeout(NEWS_EVERY) != Err(RecvTimeoutError::Timeout);
+                for event in news.take()? {
+                    progress.report(&event);
+                }
+                if ended {
+                    return Ok(());
+                }
+            }
+        });
+        let result = job();
+        drop(done);
+        let read = reading
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let result = result?;
+        read?;
+        Ok(result)
+    })
+}
+
+/// The model whose files these are.
+fn model_of(files: BTreeMap<String, Vec<u8>>) -> Result<PipelineModel> {
+    let folder = temporary_folder()?;
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).map_err(|source| Error::Io {
+            operation: "writing",
+            path,
+            source,
+        })?;
+    }
+    PipelineModel::load(&Lake::open(
+        &folder.path().to_string_lossy(),
+        &Credentials::local(),
+    )?)
+}
+
+/// The worker's program: the one that the environment names, or the one that this workspace has built.
+fn worker_program() -> Result<PathBuf> {
+    if let Some(program) = env::var_os(WORKER_VARIABLE) {
+        return Ok(PathBuf::from(program));
+    }
+    const BUILT: &str = "target/x86_64-unknown-linux-gnu/debug";
+    let here = env::current_dir().unwrap_or_default();
+    here.ancestors()
+        .map(|folder| folder.join(BUILT).join(WORKER))
+        .find(|program| program.is_file())
+        .ok_or_else(|| Error::NotFound {
+            url: format!("{BUILT}/{WORKER}"),
+            hint: format!(
+                "build it with `cargo build --bin {WORKER}`, or name it in {WORKER_VARIABLE}"
+            ),
+        })
+}
+
+/// The shared libraries that the worker needs beside libtorch: this process has loaded the same.
+fn loaded_libraries() -> Result<Vec<PathBuf>> {
+    let path = Path::new("/proc/self/maps");
+    let maps = fs::read_to_string(path).map_err(|source| Error::Io {
+        operation: "reading",
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut libraries: Vec<PathBuf> = maps
+        .lines()
+        .filter_map(|line| Some(PathBuf::from(&line[line.find('/')?..])))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name == "libtch.so" || (name.starts_with("libstd-") && name.ends_with(".so"))
+        })
+        .collect();
+    libraries.sort();
+    libraries.dedup();
+    Ok(libraries)
+}
+
+fn temporary_folder() -> Result<TempDir> {
+    tempfile::tempdir().map_err(|source| Error::Io {
+        operation: "making a folder below",
+        path: env::temp_dir(),
+        source,
+    })
+}
+
+fn to_parquet(frame: &DataFrame) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes)
+        .with_row_group_size(Some(ROWS_IN_A_GROUP))
+        .finish(&mut frame.clone())
+        .map_err(table_error)?;
+    Ok(bytes)
+}
+
+fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
+    ParquetReader::new(Cursor::new(bytes))
+        .finish()
+        .map_err(table_error)
+}
+
+fn table_error(error: polars::prelude::PolarsError) -> Error {
+    Error::Table {
+        table: "the rows that travel between this program and Spark".to_owned(),
+        reason: error.to_string(),
+    }
+}

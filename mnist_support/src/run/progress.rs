@@ -1,0 +1,162 @@
+//! Progress through the run's folder: rank 0 writes its news as small files, the reader takes them in order.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    Error, Result,
+    lake::Lake,
+    train::{Progress, ProgressEvent},
+};
+
+/// News is written at most so often, so that a fast fit does not spend its time on files.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Writes a fit's news to the run's folder.
+#[derive(Debug)]
+pub struct FolderProgress {
+    folder: Lake,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    pending: Vec<ProgressEvent>,
+    files: usize,
+    written: Option<Instant>,
+}
+
+fn attempt_folder(run: &Lake, attempt: usize) -> Lake {
+    run.folder(&format!("progress/{attempt:04}"))
+}
+
+impl FolderProgress {
+    /// The news of the attempt of this number, counted from 0.
+    pub fn new(run: &Lake, attempt: usize) -> Self {
+        FolderProgress {
+            folder: attempt_folder(run, attempt),
+            state: Mutex::new(State {
+                pending: Vec::new(),
+                files: 0,
+                written: None,
+            }),
+        }
+    }
+
+    fn write(&self, state: &mut State) -> Result<()> {
+        if state.pending.is_empty() {
+            return Ok(());
+        }
+        let events = serde_json::to_vec(&state.pending).map_err(|error| Error::Storage {
+            operation: "writing progress to",
+            url: self.folder.to_string(),
+            reason: error.to_string(),
+        })?;
+        self.folder
+            .put(&format!("{:08}.json", state.files), Bytes::from(events))?;
+        state.pending.clear();
+        state.files += 1;
+        state.written = Some(Instant::now());
+        Ok(())
+    }
+}
+
+impl Progress for FolderProgress {
+    /// A file that can't be written is tried again with the next news: the fit does not fail for it, and
+    /// what is missed in between is in the report.
+    fn report(&self, event: &ProgressEvent) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.pending.push(event.clone());
+        let last = matches!(event, ProgressEvent::Iteration { losses, iterations, .. }
+            if losses.iteration == *iterations);
+        let due = state
+            .written
+            .is_none_or(|written| written.elapsed() >= INTERVAL);
+        if (due || last)
+            && let Err(error) = self.write(&mut state)
+        {
+            eprintln!("the progress could not be written: {error}");
+            state.written = Some(Instant::now());
+        }
+    }
+}
+
+/// Takes the news of a fit from the run's folder.
+#[derive(Debug)]
+pub struct ProgressReader {
+    folder: Lake,
+    next: usize,
+}
+
+impl ProgressReader {
+    /// A reader of the attempt of this number.
+    pub fn new(run: &Lake, attempt: usize) -> Self {
+        ProgressReader {
+            folder: attempt_folder(run, attempt),
+            next: 0,
+        }
+    }
+
+    /// The news since the last call.
+    ///
+    /// # Errors
+    /// Those of the storage; [`Error::Storage`] for a file that holds no news.
+    pub fn take(&mut self) -> Result<Vec<ProgressEvent>> {
+        let mut events = Vec::new();
+        loop {
+            let name = format!("{:08}.json", self.next);
+            let file = match self.folder.get(&name) {
+                Err(Error::NotFound { .. }) => return Ok(events),
+                other => other?,
+            };
+            let news: Vec<ProgressEvent> =
+                serde_json::from_slice(&file).map_err(|error| Error::Storage {
+                    operation: "reading the progress in",
+                    url: format!("{}/{name}", self.folder),
+                    reason: error.to_string(),
+                })?;
+            events.extend(news);
+            self.next += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{lake::Credentials, train::LossPoint};
+
+    fn event(iteration: usize) -> ProgressEvent {
+        ProgressEvent::Iteration {
+            losses: LossPoint {
+                iteration,
+                training_loss: 0.1 * iteration as f64,
+                validation_loss: None,
+            },
+            iterations: 50,
+            rows_per_second: 1.0,
+        }
+    }
+
+    #[test]
+    fn all_news_arrive_once_and_in_order_in_a_few_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Lake::open(folder.path().to_str().unwrap(), &Credentials::local()).unwrap();
+        let (writer, mut reader) = (FolderProgress::new(&run, 0), ProgressReader::new(&run, 0));
+        assert!(reader.take().unwrap().is_empty());
+        writer.report(&event(1));
+        assert_eq!(reader.take().unwrap(), [event(1)]);
+        (2..=50).for_each(|iteration| writer.report(&event(iteration)));
+        assert_eq!(
+            reader.take().unwrap(),
+            (2..=50).map(event).collect::<Vec<_>>()
+        );
+        assert!(reader.take().unwrap().is_empty());
+        assert!(run.list().unwrap().len() <= 3);
+        assert!(ProgressReader::new(&run, 1).take().unwrap().is_empty());
+    }
+}

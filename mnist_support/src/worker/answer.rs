@@ -1,0 +1,274 @@
+//! What a worker answers: an Arrow IPC stream on its standard output.
+//!
+//! Each row has a rank, a kind and, by its kind, JSON and bytes: `file`, a part of a file; `error`, why
+//! this copy could not do its work; `done`, that it could. A file is cut into parts of a few MB, because
+//! Spark has limits for a row.
+
+use std::{collections::BTreeMap, io::Write, sync::Arc};
+
+use arrow_array::{
+    Array, BinaryArray, Int32Array, RecordBatch, StringArray, cast::AsArray, types::Int32Type,
+};
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{ArrowError, DataType, Field, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The length of a file's part, in bytes.
+const PART: usize = 4 << 20;
+
+/// What becomes of a copy, in the JSON of an `error` row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What the error says.
+    pub message: String,
+    /// Whether it failed only because another copy did.
+    pub consequence: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Part {
+    name: String,
+    part: usize,
+    parts: usize,
+}
+
+/// Writes a worker's answer.
+pub(super) struct AnswerWriter<W: Write> {
+    rank: i32,
+    schema: Arc<Schema>,
+    writer: StreamWriter<W>,
+}
+
+impl<W: Write> AnswerWriter<W> {
+    pub(super) fn new(output: W, rank: usize) -> Result<Self> {
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("rank", DataType::Int32, false),
+            Field::new("kind", DataType::Utf8, false),
+            Field::new("json", DataType::Utf8, false),
+            Field::new("data", DataType::Binary, false),
+        ]));
+        Ok(AnswerWriter {
+            rank: rank as i32,
+            writer: StreamWriter::try_new(output, &schema).map_err(unwritten)?,
+            schema,
+        })
+    }
+
+    /// Writes a file.
+    pub(super) fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let parts = bytes.len().div_ceil(PART).max(1);
+        for part in 0..parts {
+            let bytes = &bytes[part * PART..bytes.len().min((part + 1) * PART)];
+            let place = Part {
+                name: name.to_owned(),
+                part,
+                parts,
+            };
+            self.row("file", &place, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the answer with the copy's error, or without one.
+    pub(super) fn finish(mut self, error: Option<&Error>) -> Result<()> {
+        match error {
+            None => self.row("done", &(), &[])?,
+            Some(error) => {
+                let outcome = Outcome {
+                    message: error.to_string(),
+                    consequence: matches!(error, Error::ExchangeAborted { .. }),
+                };
+                self.row("error", &outcome, &[])?;
+            }
+        }
+        self.writer.finish().map_err(unwritten)
+    }
+
+    fn row(&mut self, kind: &str, json: &impl Serialize, data: &[u8]) -> Result<()> {
+        let json = serde_json::to_string(json)
+            .map_err(|error| unwritten(ArrowError::JsonError(error.to_string())))?;
+        let columns: Vec<Arc<dyn Array>> = vec![
+            Arc::new(Int32Array::from(vec![self.rank])),
+            Arc::new(StringArray::from(vec![kind])),
+            Arc::new(StringArray::from(vec![json])),
+            Arc::new(BinaryArray::from_vec(vec![data])),
+        ];
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .and_then(|row| self.writer.write(&row))
+            .map_err(unwritten)
+    }
+}
+
+fn unwritten(error: ArrowError) -> Error {
+    Error::Table {
+        table: "the worker's answer".to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+/// The answers of all copies of a job.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// The files, by their names.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Answers {
+    /// Puts the copies' answers together.
+    ///
+    /// # Errors
+    /// [`Error::InCopy`] with the error of the copy that failed first, [`Error::CopyFailed`] where a copy
+    /// ended without saying how, or part of a file is missing.
+    pub fn collect(batches: &[RecordBatch], world_size: usize) -> Result<Answers> {
+        let mut parts: BTreeMap<String, BTreeMap<usize, Vec<u8>>> = BTreeMap::new();
+        let mut lengths = BTreeMap::new();
+        let mut ended = vec![false; world_size];
+        let mut failures: Vec<(usize, Outcome)> = Vec::new();
+        for (rank, kind, json, data) in batches.iter().flat_map(rows) {
+            let unreadable = |reason: String| Error::CopyFailed {
+                rank,
+                world_size,
+                reason: format!("its answer cannot be read: {reason}"),
+            };
+            match kind {
+                "file" => {
+                    let place: Part = serde_json::from_str(json)
+                        .map_err(|error| unreadable(error.to_string()))?;
+                    lengths.insert(place.name.clone(), (rank, place.parts));
+                    parts
+                        .entry(place.name)
+                        .or_default()
+                        .insert(place.part, data.to_vec());
+                    continue;
+                }
+                "error" => failures.push((
+                    rank,
+                    serde_json::from_str(json).map_err(|error| unreadable(error.to_string()))?,
+                )),
+                "done" => {}
+                other => return Err(unreadable(format!("it holds a row of the kind {other:?}"))),
+            }
+            if let Some(ended) = ended.get_mut(rank) {
+                *ended = true;
+            }
+        }
+        failures.sort_by_key(|(rank, outcome)| (outcome.consequence, *rank));
+        if let Some((rank, outcome)) = failures.into_iter().next() {
+            return Err(Error::InCopy {
+                rank,
+                world_size,
+                message: outcome.message,
+            });
+        }
+        let missing = |rank, reason: &str| Error::CopyFailed {
+            rank,
+            world_size,
+            reason: reason.to_owned(),
+        };
+        if let Some(rank) = ended.iter().position(|ended| !ended) {
+            return Err(missing(rank, "it ended without saying how"));
+        }
+        for (name, (rank, count)) in lengths {
+            if parts.get(&name).map_or(0, BTreeMap::len) != count {
+                return Err(missing(rank, "a part of its answer is missing"));
+            }
+        }
+        let files = parts
+            .into_iter()
+            .map(|(name, parts)| (name, parts.into_values().flatten().collect()));
+        Ok(Answers {
+            files: files.collect(),
+        })
+    }
+}
+
+/// The rows of a batch that has the columns of an answer; none of one that has not.
+fn rows(batch: &RecordBatch) -> Vec<(usize, &str, &str, &[u8])> {
+    let column = |name| batch.column_by_name(name);
+    let (Some(rank), Some(kind), Some(json), Some(data)) = (
+        column("rank").and_then(|column| column.as_primitive_opt::<Int32Type>()),
+        column("kind").and_then(|column| column.as_string_opt::<i32>()),
+        column("json").and_then(|column| column.as_string_opt::<i32>()),
+        column("data").and_then(|column| column.as_binary_opt::<i32>()),
+    ) else {
+        return Vec::new();
+    };
+    (0..batch.num_rows())
+        .map(|row| {
+            (
+                rank.value(row).max(0) as usize,
+                kind.value(row),
+                json.value(row),
+                data.value(row),
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_ipc::reader::StreamReader;
+
+    use super::*;
+
+    fn answer(rank: usize, files: &[(&str, &[u8])], error: Option<Error>) -> Vec<RecordBatch> {
+        let mut bytes = Vec::new();
+        let mut writer = AnswerWriter::new(&mut bytes, rank).unwrap();
+        for (name, content) in files {
+            writer.file(name, content).unwrap();
+        }
+        writer.finish(error.as_ref()).unwrap();
+        StreamReader::try_new(&bytes[..], None)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
+    }
+
+    #[test]
+    fn large_files_arrive_whole_in_parts_of_a_few_megabytes() {
+        let large: Vec<u8> = (0..(9 << 20) + 17).map(|byte| (byte % 251) as u8).collect();
+        let first = answer(0, &[("weights", &large), ("empty", b"")], None);
+        assert!(
+            first
+                .iter()
+                .all(|batch| batch.get_array_memory_size() < 6 << 20)
+        );
+        let batches = [first, answer(1, &[], None)].concat();
+        let answers = Answers::collect(&batches, 2).unwrap();
+        assert_eq!(answers.files["weights"], large);
+        assert_eq!(answers.files["empty"], b"");
+    }
+
+    #[test]
+    fn the_error_that_caused_the_others_is_the_one_returned() {
+        let aborted = Error::ExchangeAborted {
+            world_size: 2,
+            reason: "gone".to_owned(),
+        };
+        let cause = Error::Diverged {
+            iteration: 3,
+            loss: f64::NAN,
+        };
+        let batches = [answer(0, &[], Some(aborted)), answer(1, &[], Some(cause))].concat();
+        match Answers::collect(&batches, 2).unwrap_err() {
+            Error::InCopy {
+                rank: 1, message, ..
+            } => assert!(message.contains("iteration 3"), "{message}"),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_copy_that_did_not_say_how_it_ended_and_a_cut_file_are_errors() {
+        let silent = Answers::collect(&answer(0, &[], None), 2);
+        assert!(matches!(silent, Err(Error::CopyFailed { rank: 1, .. })));
+        let mut cut = answer(0, &[("weights", &vec![1; 5 << 20])], None);
+        cut.remove(0);
+        assert!(matches!(
+            Answers::collect(&cut, 1),
+            Err(Error::CopyFailed { rank: 0, .. })
+        ));
+    }
+}

@@ -1,0 +1,156 @@
+//! One copy of a job.
+
+use std::{env, io::Write};
+
+use polars::prelude::{DataFrame, ParquetWriter};
+
+use super::{Job, answer::AnswerWriter, job::SCOPE};
+use crate::{
+    Error, Result,
+    collective::{Bind, Collective, GlooCollective, GlooConfig},
+    lake::{Credentials, Lake},
+    ml::{self, FitContext, PipelineModel},
+    run::{FolderProgress, end_without_lease},
+    secrets::SecretScope,
+    train::{Print, Progress},
+};
+
+/// By which Spark's executor knows the worker's machine.
+const OWN_ADDRESS: &str = "MNIST_WORKER_ADDR";
+
+/// Where a copy's result goes.
+pub enum Output<W> {
+    /// As an answer, for the program that started the copies.
+    Answer(W),
+    /// To a folder, as a saved pipeline; progress is printed. For jobs that nobody waits for.
+    Save(String),
+}
+
+/// Runs this process's copy of `job`.
+///
+/// With [`Output::Answer`] an error is answered, too, and only one of answering is returned.
+///
+/// # Errors
+/// Those of the job; [`Error::InvalidSetting`] for variables of `torch.distributed` that are missing.
+pub fn run<W: Write>(job: &Job, output: Output<W>) -> Result<()> {
+    // One thread computes; the machine's other cores are for other copies.
+    tch::set_num_threads(1);
+    match output {
+        Output::Save(url) => {
+            let Job::Fit { .. } = job else {
+                return Err(Error::InvalidSetting {
+                    setting: "--save",
+                    value: url,
+                    reason: "is for fits: a transformation has no model to save".to_owned(),
+                });
+            };
+            let (rank, model) = fit(job)?;
+            if rank == 0 {
+                model.save(&open(&url)?)?;
+            }
+            Ok(())
+        }
+        Output::Answer(stream) => {
+            let rank = number("RANK")?;
+            let mut answer = AnswerWriter::new(stream, rank)?;
+            let result = work(job, rank, &mut answer);
+            answer.finish(result.as_ref().err())
+        }
+    }
+}
+
+fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Result<()> {
+    match job {
+        Job::Fit { .. } => {
+            let (rank, model) = fit(job)?;
+            if rank == 0 {
+                let folder = tempfile::tempdir().map_err(|source| Error::Io {
+                    operation: "making a folder below",
+                    path: env::temp_dir(),
+                    source,
+                })?;
+                let folder = Lake::open(&folder.path().to_string_lossy(), &Credentials::local())?;
+                model.save(&folder)?;
+                for name in folder.list()? {
+                    answer.file(&name, &folder.get(&name)?)?;
+                }
+            }
+            Ok(())
+        }
+        Job::Transform { model, rows } => {
+            let model = PipelineModel::load(&open(model)?)?;
+            let shard = rows.shard(rank, number("WORLD_SIZE")?, std::io::stdin().lock())?;
+            let mut frame = ml::transform(&shard, model.stages())?;
+            answer.file(&format!("{rank:06}.parquet"), &to_parquet(&mut frame)?)
+        }
+    }
+}
+
+/// This copy of a fit, and its rank.
+fn fit(job: &Job) -> Result<(usize, PipelineModel)> {
+    let Job::Fit {
+        spec,
+        rows,
+        run_folder,
+        attempt,
+        lease,
+    } = job
+    else {
+        return Err(Error::InvalidPipeline {
+            stage: 0,
+            kind: "none",
+            reason: "the job is no fit".to_owned(),
+        });
+    };
+    let run = run_folder.as_deref().map(open).transpose()?;
+    if *lease && let Some(run) = &run {
+        end_without_lease(run, |reason| {
+            eprintln!("mnist-worker: {reason}");
+            // Nobody waits for this copy: it may be in the middle of a step or an exchange.
+            std::process::exit(1);
+        });
+    }
+    let mut config = GlooConfig::from_environment()?;
+    if let Ok(address) = env::var(OWN_ADDRESS) {
+        config.bind = Bind::Address(address);
+    }
+    let shard = rows.shard(config.rank, config.world_size, std::io::stdin().lock())?;
+    let collective = GlooCollective::connect(&config)?;
+    let progress: Box<dyn Progress> = match &run {
+        Some(run) if *lease => Box::new(FolderProgress::new(run, *attempt)),
+        _ => Box::new(Print::new(spec.verbose())),
+    };
+    let context = FitContext {
+        progress: &*progress,
+        run_folder: run.as_ref(),
+    };
+    let stages = ml::fit(&shard, &collective, spec, context)?;
+    // No copy may close its connections while another still needs them.
+    collective.barrier()?;
+    Ok((config.rank, PipelineModel::from_stages(stages)))
+}
+
+/// A folder, with the credentials that this machine has.
+fn open(url: &str) -> Result<Lake> {
+    Lake::open(url, &Credentials::from_scope(&SecretScope::open(SCOPE)?)?)
+}
+
+fn number(variable: &'static str) -> Result<usize> {
+    let value = env::var(variable).unwrap_or_default();
+    value.parse().map_err(|_| Error::InvalidSetting {
+        setting: variable,
+        value,
+        reason: "must be a whole number from 0: who starts the copies sets it".to_owned(),
+    })
+}
+
+fn to_parquet(frame: &mut DataFrame) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes)
+        .finish(frame)
+        .map_err(|error| Error::Table {
+            table: "the transformed rows".to_owned(),
+            reason: error.to_string(),
+        })?;
+    Ok(bytes)
+}

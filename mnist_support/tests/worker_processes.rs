@@ -1,0 +1,302 @@
+//! Copies that are processes: `mnist-worker` started as `torchrun` starts it.
+
+mod common;
+
+use std::{
+    io::Read,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use arrow_ipc::reader::StreamReader;
+use common::{digits, estimator, pipeline, pixel_columns};
+use mnist_support::{
+    Error,
+    engine::Threads,
+    lake::{Credentials, Lake, LakeFrame},
+    ml::{FitSpec, PipelineModel, TorchEstimator},
+    train::Silent,
+    worker::{Answers, Job, Rows},
+};
+use polars::prelude::ParquetWriter;
+use tempfile::TempDir;
+
+struct Setting {
+    folder: TempDir,
+    frame: LakeFrame,
+}
+
+/// A folder with 400 digits in a file.
+fn setting() -> Setting {
+    let folder = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(folder.path().join("digits.parquet")).unwrap();
+    ParquetWriter::new(file)
+        .with_row_group_size(Some(50))
+        .finish(&mut digits(400))
+        .unwrap();
+    let frame = open(folder.path()).parquet("digits.parquet").unwrap();
+    Setting { folder, frame }
+}
+
+fn open(folder: &Path) -> Lake {
+    Lake::open(folder.to_str().unwrap(), &Credentials::local()).unwrap()
+}
+
+fn fifty_steps() -> TorchEstimator {
+    estimator()
+        .iterations(50)
+        .validation_fraction(0.2)
+        .validation_every(10)
+}
+
+impl Setting {
+    fn job(&self, estimator: TorchEstimator) -> Job {
+        let pipeline = pipeline(pixel_columns(&digits(1)), estimator);
+        Job::Fit {
+            spec: FitSpec {
+                stages: pipeline.stages().to_vec(),
+            },
+            rows: Rows::File(self.frame.source().clone()),
+            run_folder: Some(self.folder.path().join("run").display().to_string()),
+            attempt: 0,
+            lease: false,
+        }
+    }
+
+    /// Starts the copies of a job on a free port.
+    fn start(&self, job: &Job, copies: usize, arguments: &[&str]) -> Vec<Child> {
+        let file = self.folder.path().join("job.json");
+        job.write(&file).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        (0..copies)
+            .map(|rank| {
+                Command::new(env!("CARGO_BIN_EXE_mnist-worker"))
+                    .arg("--job")
+                    .arg(&file)
+                    .args(arguments)
+                    .env("RANK", rank.to_string())
+                    .env("WORLD_SIZE", copies.to_string())
+                    .env("MASTER_ADDR", "127.0.0.1")
+                    .env("MASTER_PORT", port.to_string())
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect()
+    }
+
+    fn threads(&self, estimator: TorchEstimator) -> PipelineModel {
+        pipeline(pixel_columns(&digits(1)), estimator)
+            .fit_with(&self.frame, &Threads, &Silent)
+            .unwrap()
+    }
+}
+
+/// What the copies answer when all have ended.
+fn answers(copies: Vec<Child>) -> mnist_support::Result<Answers> {
+    let count = copies.len();
+    let mut batches = Vec::new();
+    for copy in copies {
+        let output = copy.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let stream = StreamReader::try_new(&output.stdout[..], None)
+            .unwrap_or_else(|error| panic!("{error}: {text}"));
+        batches.extend(stream.map(|batch| batch.unwrap()));
+    }
+    Answers::collect(&batches, count)
+}
+
+/// The model in the answers.
+fn model(answers: &Answers) -> PipelineModel {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in &answers.files {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    PipelineModel::load(&open(folder.path())).unwrap()
+}
+
+fn bits(model: &PipelineModel) -> Vec<u32> {
+    let weights = model.torch_model().unwrap().weights().iter();
+    weights
+        .flat_map(|weight| Vec::<f32>::try_from(weight.reshape([-1])).unwrap())
+        .map(f32::to_bits)
+        .collect()
+}
+
+#[test]
+fn processes_train_to_the_bits_that_threads_train_to() {
+    let setting = setting();
+    let threads = setting.threads(fifty_steps());
+    let processes = model(&answers(setting.start(&setting.job(fifty_steps()), 2, &[])).unwrap());
+    assert_eq!(
+        processes.report().unwrap().history,
+        threads.report().unwrap().history
+    );
+    assert_eq!(bits(&processes), bits(&threads));
+}
+
+#[test]
+fn a_fit_that_nobody_waits_for_saves_its_model() {
+    let setting = setting();
+    let models: PathBuf = setting.folder.path().join("models/digits");
+    let copies = setting.start(
+        &setting.job(fifty_steps().verbose(1)),
+        2,
+        &["--save", models.to_str().unwrap()],
+    );
+    let mut printed = Vec::new();
+    for copy in copies {
+        let output = copy.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        printed.push(String::from_utf8(output.stdout).unwrap());
+    }
+    assert!(printed[0].contains("iteration 50/50"), "{printed:?}");
+    assert!(printed[1].is_empty(), "only rank 0 tells: {printed:?}");
+    let saved = PipelineModel::load(&open(&models)).unwrap();
+    assert_eq!(bits(&saved), bits(&setting.threads(fifty_steps())));
+}
+
+#[test]
+fn a_transformation_needs_no_other_copy() {
+    let setting = setting();
+    let model = setting.threads(fifty_steps());
+    let models = setting.folder.path().join("model");
+    model.save(&open(&models)).unwrap();
+    let job = Job::Transform {
+        model: models.display().to_string(),
+        rows: Rows::File(setting.frame.source().clone()),
+    };
+    let answers = answers(setting.start(&job, 3, &[])).unwrap();
+    let parts: Vec<_> = answers.files.into_values().collect();
+    let rows: usize = parts
+        .into_iter()
+        .map(|part| {
+            use polars::prelude::{ParquetReader, SerReader};
+            ParquetReader::new(std::io::Cursor::new(part))
+                .finish()
+                .unwrap()
+                .height()
+        })
+        .sum();
+    assert_eq!(rows, 400);
+}
+
+/// Waits until the fit has written a checkpoint.
+fn wait_for_checkpoint(setting: &Setting) {
+    let file = setting
+        .folder
+        .path()
+        .join("run/prediction/checkpoint.safetensors");
+    let start = Instant::now();
+    while !file.exists() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "no checkpoint came"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_killed_process_ends_the_other_and_the_next_start_ends_as_if_nothing_had_happened() {
+    let long = || fifty_steps().iterations(300);
+    let checkpointed = || long().checkpoint_every(7);
+    for victim in [0, 1] {
+        let setting = setting();
+        let mut copies = setting.start(&setting.job(checkpointed()), 2, &[]);
+        wait_for_checkpoint(&setting);
+        copies[victim].kill().unwrap();
+        let killed = Instant::now();
+        let survivor = copies.remove(1 - victim);
+        copies.remove(0).wait().unwrap();
+        let output = survivor.wait_with_output().unwrap();
+        assert!(
+            killed.elapsed() < Duration::from_secs(20),
+            "the other copy went on waiting"
+        );
+        let stream = StreamReader::try_new(&output.stdout[..], None).unwrap();
+        let batches: Vec<_> = stream.map(|batch| batch.unwrap()).collect();
+        assert!(matches!(
+            Answers::collect(&batches, 2),
+            Err(Error::InCopy { .. })
+        ));
+
+        let resumed = model(&answers(setting.start(&setting.job(checkpointed()), 2, &[])).unwrap());
+        let undisturbed = setting.threads(long());
+        assert_eq!(
+            resumed.report().unwrap().history,
+            undisturbed.report().unwrap().history
+        );
+        assert_eq!(bits(&resumed), bits(&undisturbed));
+    }
+}
+
+#[test]
+fn an_error_of_one_copy_is_the_answer_of_the_job() {
+    let setting = setting();
+    let job = setting.job(fifty_steps().mini_batch(1000));
+    match answers(setting.start(&job, 2, &[])).unwrap_err() {
+        Error::InCopy { message, .. } => {
+            assert!(message.contains("mini_batch = 1000"), "{message}")
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_copy_whose_lease_is_not_renewed_ends() {
+    let setting = setting();
+    let mut job = setting.job(fifty_steps().iterations(1_000_000));
+    if let Job::Fit { lease, .. } = &mut job {
+        *lease = true;
+    }
+    let start = Instant::now();
+    for mut copy in setting.start(&job, 2, &[]) {
+        let mut text = String::new();
+        copy.stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        assert!(!copy.wait().unwrap().success());
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "it went on: {text}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_no_job_and_variables_that_are_missing_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("job.json");
+    std::fs::write(&file, "{\"Fit\": {}}").unwrap();
+    let run = |file: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mnist-worker"));
+        command
+            .arg("--job")
+            .arg(file)
+            .env_remove("RANK")
+            .stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(run(&file).contains("job.json is not a job"));
+    assert!(run(&folder.path().join("none.json")).contains("none.json"));
+    setting().job(fifty_steps()).write(&file).unwrap();
+    assert!(run(&file).contains("RANK"));
+}
