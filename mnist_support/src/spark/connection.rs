@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     future::Future,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Connection {
     pub(super) url: String,
     /// The executors' Python, once known.
     pub(super) python: Mutex<Option<String>>,
+    /// Whether the server was seen to report an execution's progress.
+    pub(super) reports_progress: AtomicBool,
     /// The names under which files were sent, by path, size and time of their last change.
     pub(super) sent: Mutex<HashMap<(PathBuf, u64, std::time::SystemTime), String>>,
 }
@@ -66,6 +68,7 @@ impl Connection {
             client: Arc::new(client),
             url: shown,
             python: Mutex::new(None),
+            reports_progress: AtomicBool::new(false),
             sent: Mutex::new(HashMap::new()),
         })
     }

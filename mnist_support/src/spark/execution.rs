@@ -1,7 +1,8 @@
 //! Running a plan to its end, however often the server ends the stream of its answers.
 
 use std::{
-    sync::Arc,
+    future::Future,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -15,25 +16,26 @@ use tokio::time::{sleep, timeout};
 use super::{connection::Connection, failure, plan};
 use crate::{Error, Result, lake::runtime::wait};
 
-/// How often a stream is asked for again when there is no server, and how long to wait each time.
-const REATTACHES: u32 = 6;
+/// How often a stream that broke off is asked for again, and the first wait, which doubles each time.
+const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A stream on which nothing came for so long is asked for again: the server itself ends it after
-/// 2 minutes, so the connection must be broken.
+/// How long the server may take to open a stream.
+const OPENING: Duration = Duration::from_secs(30);
+
+/// A stream on which nothing came for so long is asked for again: the server itself ends it after 2 minutes, so
+/// the connection must be broken.
 const SILENCE: Duration = Duration::from_secs(180);
 
 /// How often to look at the clock while nothing comes.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Stops an execution that does not begin.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Start {
-    /// How long to wait for the first task.
-    pub(super) limit: Duration,
-    /// How many tasks have to run at the same time.
-    pub(super) slots: usize,
-}
+/// How long to wait for an execution's first stage. Where too few cores are there for a barrier, Spark does not
+/// begin it, and says nothing about it for 10 minutes.
+const BEGINNING: Duration = Duration::from_secs(120);
+
+/// How long to wait for a task: a cluster may be busy with something else, or have lost its executors.
+const IDLENESS: Duration = Duration::from_secs(600);
 
 /// Runs a plan and returns its rows.
 ///
@@ -43,115 +45,143 @@ pub(super) fn collect(
     connection: &Arc<Connection>,
     operation: &'static str,
     relation: proto::Relation,
-    start: Option<Start>,
 ) -> Result<Vec<RecordBatch>> {
     let connection = Arc::clone(connection);
-    wait(async move { run(&connection, operation, relation, start).await })?
+    wait(async move { run(&connection, operation, relation).await })?
 }
 
 async fn run(
     connection: &Connection,
     operation: &'static str,
     relation: proto::Relation,
-    start: Option<Start>,
 ) -> Result<Vec<RecordBatch>> {
-    let execution = Execution::new(proto::ExecutePlanRequest {
-        session_id: connection.client.session_id().to_owned(),
-        user_context: Some(proto::UserContext::default()),
-        plan: Some(plan::root(relation)),
-        ..Default::default()
-    });
-    let mut result = Rows::default();
-    let mut watch = start.map(Watch::new);
-    let mut losses = 0;
-    let first = connection.client.execute_plan(execution.request().clone());
-    let mut stream = match first.await {
-        Ok(stream) => Some(stream),
-        Err(error) if failure::is_unavailable(&error) => None,
-        Err(error) => return Err(failure::explain(connection, operation, error, 0).await),
+    let mut run = Run {
+        connection,
+        operation,
+        execution: Execution::new(proto::ExecutePlanRequest {
+            session_id: connection.client.session_id().to_owned(),
+            user_context: Some(proto::UserContext::default()),
+            plan: Some(plan::root(relation)),
+            ..Default::default()
+        }),
+        begun: false,
+        watch: Watch::new(),
+        rows: Rows::default(),
     };
-    while !execution.is_completed().await {
-        let mut last_words = None;
-        if let Some(open) = &mut stream {
-            let silent_since = Instant::now();
-            let message = loop {
-                match timeout(TICK, open.message()).await {
-                    Ok(message) => break Some(message),
-                    Err(_) if silent_since.elapsed() > SILENCE => break None,
-                    Err(_) => {}
-                }
-                if let Some(late) = watch.as_ref().filter(|watch| watch.is_late()) {
-                    let late = late.error(connection);
-                    // What can't be interrupted has ended.
-                    let _ = connection
-                        .client
-                        .interrupt_operation(execution.operation_id())
-                        .await;
-                    return Err(late);
-                }
-            };
-            match message {
-                Some(Ok(Some(response))) => {
-                    losses = 0;
-                    execution.set_last_response_id(&response).await;
-                    match response.response_type {
-                        Some(ResponseType::ArrowBatch(batch)) => {
-                            result.add(connection, operation, &batch)?
-                        }
-                        Some(ResponseType::ExecutionProgress(progress)) => {
-                            if let Some(watch) = &mut watch {
-                                watch.note(&progress);
-                            }
-                        }
-                        _ => {}
+    let client = &connection.client;
+    let mut tries = 0;
+    let mut opened = opened(client.execute_plan(run.execution.request().clone())).await;
+    loop {
+        let error = match opened {
+            Ok(mut stream) => loop {
+                match timeout(TICK, stream.message()).await {
+                    Ok(Ok(Some(response))) => {
+                        tries = 0;
+                        run.take(response).await?;
                     }
-                    continue;
+                    Ok(Ok(None)) => break None,
+                    Ok(Err(status)) => break Some(SparkError::from_grpc_status(status)),
+                    Err(_) if run.watch.is_silent() => break None,
+                    Err(_) => run.check_progress().await?,
                 }
-                Some(Ok(None)) | None => {}
-                Some(Err(status)) => last_words = Some(SparkError::from_grpc_status(status)),
-            }
+            },
+            Err(error) => Some(error),
+        };
+        if run.execution.is_completed().await {
+            run.release().await;
+            return Ok(run.rows.batches);
         }
-        stream = None;
-        if let Some(error) = last_words.filter(|error| !is_disconnection(error)) {
-            return Err(failure::explain(connection, operation, error, 0).await);
+        run.watch.listen();
+        // Without any answer so far the server may never have got the plan.
+        let begin_again = !run.begun && error.as_ref().is_some_and(failure::is_unknown_execution);
+        if let Some(error) = error {
+            if tries >= TRIES || !(begin_again || failure::is_disconnection(&error)) {
+                return Err(failure::explain(connection, operation, error, tries as usize).await);
+            }
+            sleep(PAUSE * 2_u32.pow(tries)).await;
+            tries += 1;
         }
-        let again = connection
-            .client
-            .reattach_execute(execution.create_reattach_request().await);
-        match again.await {
-            Ok(open) => stream = Some(open),
-            Err(error) if failure::is_unavailable(&error) && losses < REATTACHES => {
-                sleep(PAUSE * 2_u32.pow(losses)).await;
-                losses += 1;
-            }
-            Err(error) if failure::is_unknown_execution(&error) => {
-                // Without any answer so far the server may never have got the plan.
-                if execution.last_response_id().await.is_some() || losses >= REATTACHES {
-                    return Err(Error::Spark {
-                        operation,
-                        url: connection.url.clone(),
-                        reason: "the server was started anew meanwhile and knows nothing of the run: run it again"
-                            .to_owned(),
-                    });
-                }
-                losses += 1;
-                let again = connection.client.execute_plan(execution.request().clone());
-                stream = again.await.ok();
-            }
-            Err(error) => {
-                return Err(failure::explain(connection, operation, error, losses as usize).await);
-            }
-        }
+        opened = if begin_again {
+            self::opened(client.execute_plan(run.execution.request().clone())).await
+        } else {
+            let request = run.execution.create_reattach_request().await;
+            self::opened(client.reattach_execute(request)).await
+        };
     }
-    // The server keeps answers until it is told that they have come; if not, it forgets them later.
-    let done = execution.create_release_request(true).await;
-    let _ = connection.client.release_execute(done).await;
-    Ok(result.batches)
 }
 
-/// Whether a stream broke off, rather than the execution.
-fn is_disconnection(error: &SparkError) -> bool {
-    failure::is_unavailable(error) || error.message().contains("INVALID_CURSOR.DISCONNECTED")
+/// What an attempt to open a stream came to, within a time.
+#[allow(clippy::result_large_err)] // the error is Spark's own type
+async fn opened<Stream>(
+    attempt: impl Future<Output = Result<Stream, SparkError>>,
+) -> Result<Stream, SparkError> {
+    match timeout(OPENING, attempt).await {
+        Ok(opened) => opened,
+        Err(_) => Err(failure::unavailable("the server does not answer")),
+    }
+}
+
+/// A plan that is being executed, and what came of it so far.
+struct Run<'a> {
+    connection: &'a Connection,
+    operation: &'static str,
+    execution: Execution,
+    begun: bool,
+    watch: Watch,
+    rows: Rows,
+}
+
+impl Run<'_> {
+    async fn take(&mut self, response: proto::ExecutePlanResponse) -> Result<()> {
+        self.begun = true;
+        self.watch.listen();
+        self.execution.set_last_response_id(&response).await;
+        match response.response_type {
+            Some(ResponseType::ArrowBatch(batch)) => {
+                self.rows.add(&batch).map_err(|reason| Error::Spark {
+                    operation: self.operation,
+                    url: self.connection.url.clone(),
+                    reason: format!("the rows of the result can't be read: {reason}"),
+                })
+            }
+            Some(ResponseType::ExecutionProgress(progress)) => {
+                self.watch.note(&progress);
+                let reports = &self.connection.reports_progress;
+                reports.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the execution and with it the wait for it if nothing runs. A server that never reports progress
+    /// gives no reason to think so.
+    async fn check_progress(&self) -> Result<()> {
+        let reports = self.connection.reports_progress.load(Ordering::Relaxed);
+        let Some(limit) = self.watch.exceeded().filter(|_| reports) else {
+            return Ok(());
+        };
+        let client = &self.connection.client;
+        // What can't be interrupted has ended.
+        let _ = client
+            .interrupt_operation(self.execution.operation_id())
+            .await;
+        Err(Error::Spark {
+            operation: self.operation,
+            url: self.connection.url.clone(),
+            reason: format!(
+                "no task has run for {} seconds. Does the cluster have executors, and as many free cores as there are \
+                 tasks (partitions) that have to run at the same time?",
+                limit.as_secs()
+            ),
+        })
+    }
+
+    /// Tells the server that the answers have come: until then it keeps them, for a while.
+    async fn release(&self) {
+        let request = self.execution.create_release_request(true).await;
+        let _ = self.connection.client.release_execute(request).await;
+    }
 }
 
 /// The rows that have come, in order and without a gap.
@@ -162,76 +192,64 @@ struct Rows {
 }
 
 impl Rows {
-    fn add(
-        &mut self,
-        connection: &Connection,
-        operation: &'static str,
-        message: &ArrowBatch,
-    ) -> Result<()> {
-        let broken = |reason: String| Error::Spark {
-            operation,
-            url: connection.url.clone(),
-            reason: format!("the rows of the result can't be read: {reason}"),
-        };
+    fn add(&mut self, message: &ArrowBatch) -> Result<(), String> {
         if let Some(start) = message.start_offset.filter(|start| *start != self.count) {
-            return Err(broken(format!("row {start} came after row {}", self.count)));
+            return Err(format!("row {start} came after row {}", self.count));
         }
-        let reader = StreamReader::try_new(&message.data[..], None)
-            .map_err(|error| broken(error.to_string()))?;
+        let text = |error: arrow_schema::ArrowError| error.to_string();
         let before = self.count;
-        for batch in reader {
-            let batch = batch.map_err(|error| broken(error.to_string()))?;
+        for batch in StreamReader::try_new(&message.data[..], None).map_err(text)? {
+            let batch = batch.map_err(text)?;
             self.count += batch.num_rows() as i64;
             self.batches.push(batch);
         }
         if self.count - before != message.row_count {
-            return Err(broken(format!(
-                "{} rows where {} were sent",
-                self.count - before,
+            let found = self.count - before;
+            return Err(format!(
+                "{found} rows where {} were sent",
                 message.row_count
-            )));
+            ));
         }
         Ok(())
     }
 }
 
-/// Looks whether any task runs.
+/// Looks whether anything comes, and whether any task runs.
 struct Watch {
-    start: Start,
+    heard: Instant,
+    begun: bool,
     idle_since: Option<Instant>,
 }
 
 impl Watch {
-    fn new(start: Start) -> Watch {
+    fn new() -> Watch {
         Watch {
-            start,
+            heard: Instant::now(),
+            begun: false,
             idle_since: Some(Instant::now()),
         }
     }
 
+    fn listen(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    fn is_silent(&self) -> bool {
+        self.heard.elapsed() > SILENCE
+    }
+
     fn note(&mut self, progress: &ExecutionProgress) {
+        self.begun = true;
         if progress.num_inflight_tasks > 0 {
             self.idle_since = None;
-        } else if self.idle_since.is_none() {
-            self.idle_since = Some(Instant::now());
+        } else {
+            self.idle_since.get_or_insert_with(Instant::now);
         }
     }
 
-    fn is_late(&self) -> bool {
-        self.idle_since
-            .is_some_and(|since| since.elapsed() > self.start.limit)
-    }
-
-    fn error(&self, connection: &Connection) -> Error {
-        Error::Spark {
-            operation: "running workers at",
-            url: connection.url.clone(),
-            reason: format!(
-                "no task ran for {} seconds. {} tasks have to run at the same time: are there executors with as many \
-                 free cores?",
-                self.start.limit.as_secs(),
-                self.start.slots
-            ),
-        }
+    /// The limit that nothing has run for.
+    fn exceeded(&self) -> Option<Duration> {
+        let limit = if self.begun { IDLENESS } else { BEGINNING };
+        (self.idle_since?.elapsed() > limit).then_some(limit)
     }
 }

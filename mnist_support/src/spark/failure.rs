@@ -13,8 +13,10 @@ use crate::Error;
 /// What run_worker.py puts before its report of a failed worker.
 const MARK: &str = "mnist-worker-failed ";
 
-/// gRPC's numbers of two states of a call.
+/// gRPC's numbers of how a call ended.
 const CANCELLED: i32 = 1;
+const UNKNOWN: i32 = 2;
+const INTERNAL: i32 = 13;
 const UNAVAILABLE: i32 = 14;
 
 /// How long to wait for the whole text of an error.
@@ -31,6 +33,22 @@ struct Report {
 /// Whether there was no server at the time: another try may find it.
 pub(super) fn is_unavailable(error: &SparkError) -> bool {
     error.grpc_code() == Some(UNAVAILABLE)
+}
+
+/// The error of a server that does not answer.
+pub(super) fn unavailable(reason: &str) -> SparkError {
+    SparkError {
+        grpc_code: Some(UNAVAILABLE),
+        ..SparkError::connect_msg(reason)
+    }
+}
+
+/// Whether a stream broke off, rather than the execution. Spark's own errors come with details; what only has
+/// the code of an unknown or internal error stems from the connection.
+pub(super) fn is_disconnection(error: &SparkError) -> bool {
+    is_unavailable(error)
+        || error.message().contains("INVALID_CURSOR.DISCONNECTED")
+        || (matches!(error.grpc_code(), Some(UNKNOWN | INTERNAL)) && error.grpc_details().is_none())
 }
 
 /// Whether the server does not know the execution: it never got it, or was started anew.
@@ -51,6 +69,14 @@ pub(super) async fn explain(
     if is_unavailable(&error) {
         return unreachable(url, retries, &error);
     }
+    if is_unknown_execution(&error) {
+        return Error::Spark {
+            operation,
+            url,
+            reason: "the server knows nothing of the run, so it was started anew meanwhile: connect and run it again"
+                .to_owned(),
+        };
+    }
     let text = match details(connection, &error).await {
         Some(whole) => whole,
         None => error.message(),
@@ -58,7 +84,7 @@ pub(super) async fn explain(
     classify(url, operation, error.grpc_code(), text)
 }
 
-pub(super) fn unreachable(url: String, retries: usize, error: &SparkError) -> Error {
+fn unreachable(url: String, retries: usize, error: &SparkError) -> Error {
     Error::Unreachable {
         url,
         retries,

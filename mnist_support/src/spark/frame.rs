@@ -81,7 +81,6 @@ impl SparkFrame {
             &self.session.connection,
             "reading rows from",
             self.relation.clone(),
-            None,
         )
     }
 }

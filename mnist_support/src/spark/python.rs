@@ -35,7 +35,7 @@ impl SparkSession {
             },
             false,
         );
-        match execution::collect(&self.connection, OPERATION, question, None) {
+        match execution::collect(&self.connection, OPERATION, question) {
             Err(Error::PythonMismatch { executors, .. }) => {
                 *known = Some(executors.clone());
                 Ok(executors)

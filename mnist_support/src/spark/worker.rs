@@ -3,8 +3,6 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
 };
 
 use arrow_array::{Int32Array, RecordBatch, cast::AsArray, types::Int32Type};
@@ -20,9 +18,6 @@ pub(super) const ANSWER: &str = "rank int, kind string, json string, data binary
 
 const SOURCE: &str = include_str!("run_worker.py");
 const OPERATION: &str = "running workers at";
-
-/// How long workers that must all run at the same time may wait for free cores.
-const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// Where a worker finds libtorch on its executor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -171,12 +166,8 @@ impl SparkSession {
             },
             command.barrier,
         );
-        let start = command.barrier.then_some(execution::Start {
-            limit: START_LIMIT,
-            slots: copies,
-        });
         // Collected directly: anything above a barrier would run it again when it fails.
-        let answers = execution::collect(&self.connection, OPERATION, workers, start)?;
+        let answers = execution::collect(&self.connection, OPERATION, workers)?;
         check_ranks(&answers, copies)?;
         Ok(answers)
     }
@@ -249,6 +240,8 @@ fn check_ranks(answers: &[RecordBatch], copies: usize) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow_schema::{DataType, Field, Schema};
 
     use super::*;

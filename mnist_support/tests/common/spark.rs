@@ -1,0 +1,123 @@
+//! A Spark cluster for a test file.
+#![allow(dead_code)] // each test file uses its own part
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, OnceLock},
+    time::{Duration, Instant},
+};
+
+/// A master, two workers of one core, and a Connect server, on this machine.
+pub struct Cluster {
+    pub url: String,
+    pub folder: PathBuf,
+    /// Stops the cluster when this end of its standard input closes, however this process ends.
+    _guard: Child,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
+}
+
+fn script(name: &str) -> PathBuf {
+    root().join("mnist_support/scripts").join(name)
+}
+
+/// The interpreter that the executors use.
+pub fn python() -> PathBuf {
+    root().join(".tools/spark/bin/python")
+}
+
+impl Cluster {
+    /// Starts a cluster in `target/` under a name. Without Java it says so, past the test harness, which would
+    /// keep it to itself, and there is none.
+    pub fn start(name: &str, settings: &[&str]) -> Option<Cluster> {
+        let java = Command::new(script("java.sh")).output().unwrap();
+        if !java.status.success() {
+            let reason = String::from_utf8_lossy(&java.stderr);
+            writeln!(
+                std::io::stderr(),
+                "LEFT OUT: tests that need Spark: {}",
+                reason.trim()
+            )
+            .unwrap();
+            return None;
+        }
+        assert!(
+            python().exists(),
+            "Spark is not installed: run `make test` or `make spark-up` once"
+        );
+        let folder = root().join("target").join(name);
+        // In a session of its own, so that Ctrl-C ends the tests and not what cleans up behind them.
+        let guard = Command::new("setsid")
+            .arg("sh")
+            .args(["-c", "cat >/dev/null; exec \"$0\" \"$1\""])
+            .arg(script("spark_down.sh"))
+            .arg(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let started = Command::new(script("spark_up.sh"))
+            .arg(&folder)
+            .args(settings)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&started.stderr);
+        assert!(
+            started.status.success(),
+            "the cluster did not start: {said}"
+        );
+        let line = String::from_utf8(started.stdout).unwrap();
+        let url = line
+            .trim()
+            .strip_prefix("export SPARK_REMOTE=")
+            .unwrap()
+            .to_owned();
+        Some(Cluster {
+            url,
+            folder,
+            _guard: guard,
+        })
+    }
+
+    /// The process of a part: master, worker-1, worker-2, server.
+    pub fn process(&self, part: &str) -> u32 {
+        let pid = std::fs::read_to_string(self.folder.join("pids").join(part)).unwrap();
+        pid.trim().parse().unwrap()
+    }
+}
+
+/// The cluster that a test file's tests share, one test at a time; `None` without Java.
+pub fn shared(name: &str, settings: &[&str]) -> Option<MutexGuard<'static, Option<Cluster>>> {
+    static CLUSTER: OnceLock<Mutex<Option<Cluster>>> = OnceLock::new();
+    let cluster = CLUSTER.get_or_init(|| Mutex::new(Cluster::start(name, settings)));
+    let cluster = cluster
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    cluster.is_some().then_some(cluster)
+}
+
+/// Waits until something is so, at most `limit`; how long it took.
+pub fn until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < limit, "after {limit:?}: not {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    start.elapsed()
+}
+
+/// Whether a process runs (one that has ended and is not yet reaped does not).
+pub fn runs(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_some_and(|rest| !rest.trim().is_empty() && !rest.trim_start().starts_with('Z'))
+}
