@@ -1,0 +1,342 @@
+//! Fits and transformations on the executors of a real cluster.
+
+#[path = "common/spark.rs"]
+mod cluster;
+mod common;
+
+use std::{
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use cluster::{Cluster, runs, until};
+use common::{digits, estimator, lake, pipeline, pixel_columns};
+use mnist_support::{
+    Error,
+    engine::{Engine, Spark, Threads},
+    evaluate::{Metric, MulticlassClassificationEvaluator},
+    lake::{Credentials, Lake, LakeFrame},
+    ml::{PipelineModel, TorchEstimator},
+    shard::Data,
+    train::{LossPoint, Progress, ProgressEvent, Silent},
+};
+use polars::prelude::{DataFrame, ParquetWriter};
+use tempfile::TempDir;
+
+struct Bench {
+    cluster: MutexGuard<'static, Option<Cluster>>,
+    folder: TempDir,
+    file: LakeFrame,
+}
+
+impl Bench {
+    /// The cluster and a file of 400 digits; `None` without Java.
+    fn new() -> Option<Bench> {
+        let cluster = cluster::shared("spark-engine", &[])?;
+        let folder = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(folder.path().join("digits.parquet")).unwrap();
+        let writer = ParquetWriter::new(file).with_row_group_size(Some(50));
+        writer.finish(&mut digits(400)).unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &Credentials::local()).unwrap();
+        let file = lake.parquet("digits.parquet").unwrap();
+        Some(Bench {
+            cluster,
+            folder,
+            file,
+        })
+    }
+
+    fn cluster(&self) -> &Cluster {
+        self.cluster.as_ref().unwrap()
+    }
+
+    fn engine(&self) -> Spark {
+        Spark::connect(&self.cluster().url).unwrap()
+    }
+}
+
+fn fit(
+    data: impl Into<Data>,
+    estimator: TorchEstimator,
+    engine: &dyn Engine,
+    progress: &dyn Progress,
+) -> mnist_support::Result<PipelineModel> {
+    pipeline(pixel_columns(&digits(1)), estimator).fit_with(data, engine, progress)
+}
+
+fn fifty_steps() -> TorchEstimator {
+    estimator()
+        .iterations(50)
+        .validation_fraction(0.2)
+        .validation_every(10)
+}
+
+fn history(model: &PipelineModel) -> Vec<LossPoint> {
+    model.report().unwrap().history.clone()
+}
+
+fn bits(model: &PipelineModel) -> Vec<u32> {
+    let weights = model.torch_model().unwrap().weights().iter();
+    weights
+        .flat_map(|weight| Vec::<f32>::try_from(weight.reshape([-1])).unwrap())
+        .map(f32::to_bits)
+        .collect()
+}
+
+#[test]
+fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
+    let Some(bench) = Bench::new() else { return };
+    let engine = bench.engine();
+    let spark = fit(&bench.file, fifty_steps(), &engine, &Silent).unwrap();
+    let threads = fit(&bench.file, fifty_steps(), &Threads, &Silent).unwrap();
+    assert_eq!(history(&spark), history(&threads));
+    assert_eq!(bits(&spark), bits(&threads));
+
+    let data = Data::from(&bench.file);
+    let there = engine.transform(&data, spark.stages()).unwrap();
+    let here = Threads.transform(&data, threads.stages()).unwrap();
+    assert_eq!(there, here);
+}
+
+#[test]
+fn rows_in_memory_travel_to_the_executors() {
+    let Some(bench) = Bench::new() else { return };
+    let frame = digits(400);
+    let spark = fit(
+        &frame,
+        fifty_steps().partitions(1),
+        &bench.engine(),
+        &Silent,
+    )
+    .unwrap();
+    let threads = fit(&frame, fifty_steps().partitions(1), &Threads, &Silent).unwrap();
+    assert_eq!(history(&spark), history(&threads));
+}
+
+#[test]
+fn a_query_s_rows_stream_into_the_workers() {
+    let Some(bench) = Bench::new() else { return };
+    let engine = bench.engine();
+    let path = bench.folder.path().join("digits.parquet");
+    let query = format!("SELECT * FROM parquet.`{}` WHERE label < 5", path.display());
+    let rows = engine.session().sql(&query);
+    let model = fit(&rows, fifty_steps(), &engine, &Silent).unwrap();
+    let labels: Vec<u8> = digits(400)
+        .column("label")
+        .unwrap()
+        .u8()
+        .unwrap()
+        .into_no_null_iter()
+        .collect();
+    let chosen = labels.iter().filter(|label| **label < 5).count();
+    let report = model.report().unwrap();
+    assert_eq!(report.training_rows + report.validation_rows, chosen);
+    let predictions = engine
+        .transform(&Data::from(&rows), model.stages())
+        .unwrap();
+    assert_eq!(predictions.height(), chosen);
+}
+
+#[test]
+fn a_real_fit_is_as_good_on_spark_and_tells_of_itself_while_it_runs() {
+    struct Times(Mutex<Vec<(Instant, ProgressEvent)>>);
+    impl Progress for Times {
+        fn report(&self, event: &ProgressEvent) {
+            self.0.lock().unwrap().push((Instant::now(), event.clone()));
+        }
+    }
+    let Some(bench) = Bench::new() else { return };
+    let (train, test) = (
+        lake().parquet("train.parquet").unwrap(),
+        lake().parquet("test.parquet").unwrap(),
+    );
+    let settings = || {
+        estimator()
+            .iterations(150)
+            .mini_batch(300)
+            .learning_rate(0.003)
+    };
+    let times = Times(Mutex::default());
+    let engine = bench.engine();
+    let spark = fit(&train, settings(), &engine, &times).unwrap();
+    let ended = Instant::now();
+    let accuracy = |frame: &DataFrame| {
+        MulticlassClassificationEvaluator::new()
+            .metric_name(Metric::Accuracy)
+            .evaluate(frame)
+            .unwrap()
+    };
+    let there = accuracy(
+        &engine
+            .transform(&Data::from(&test), spark.stages())
+            .unwrap(),
+    );
+    let threads = fit(&train, settings(), &Threads, &Silent).unwrap();
+    let here = accuracy(&threads.transform(&test).unwrap());
+    assert!(
+        (there - here).abs() < 0.003,
+        "{there} on Spark, {here} on threads"
+    );
+    assert!(there > 0.9, "{there}");
+
+    let times = times.0.into_inner().unwrap();
+    assert_eq!(times.len(), 151);
+    let first = ended - times[1].0;
+    assert!(
+        first > Duration::from_secs(1),
+        "the first news came {first:?} before the end"
+    );
+}
+
+/// The worker processes below a cluster's executors.
+fn workers(cluster: &Cluster) -> Vec<u32> {
+    let executors = cluster.folder.join("work");
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|process| {
+            let command = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&command).contains("mnist-worker")
+                && std::fs::read_link(format!("/proc/{process}/cwd")).is_ok_and(|folder| {
+                    folder.starts_with(&executors) || folder.starts_with(&cluster.folder)
+                })
+                && runs(*process)
+        })
+        .collect()
+}
+
+fn kill(process: u32) {
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &process.to_string()])
+        .status();
+    assert!(killed.is_ok());
+}
+
+#[test]
+fn a_worker_killed_at_ten_moments_of_a_fit_does_not_change_its_result() {
+    let Some(bench) = Bench::new() else { return };
+    let long = || fifty_steps().iterations(400);
+    let undisturbed = fit(&bench.file, long(), &Threads, &Silent).unwrap();
+    let (mut recovered, mut restarted) = (0, 0);
+    for moment in 0..10_u64 {
+        struct Restarts(AtomicUsize);
+        impl Progress for Restarts {
+            fn report(&self, event: &ProgressEvent) {
+                if matches!(event, ProgressEvent::Restarted { .. }) {
+                    self.0.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+        let restarts = Restarts(AtomicUsize::new(0));
+        let engine = bench.engine();
+        let model = thread::scope(|scope| {
+            let estimator = long().checkpoint_every(20).max_restarts(3);
+            let fit = scope.spawn(|| fit(&bench.file, estimator, &engine, &restarts));
+            until(Duration::from_secs(60), "started", || {
+                workers(bench.cluster()).len() == 2
+            });
+            // From the very beginning, when it reads, to the end, when it answers.
+            thread::sleep(Duration::from_millis(400 * moment));
+            if let Some(victim) = workers(bench.cluster()).get(moment as usize % 2) {
+                kill(*victim);
+            }
+            fit.join().unwrap()
+        })
+        .unwrap_or_else(|error| panic!("killed after {} ms: {error}", 400 * moment));
+        assert_eq!(bits(&model), bits(&undisturbed));
+        recovered += 1;
+        restarted += restarts.0.load(Ordering::SeqCst);
+    }
+    println!("{recovered} of 10 fits recovered, with {restarted} restarts");
+    assert!(restarted >= 5, "only {restarted} kills hit a running fit");
+}
+
+#[test]
+fn workers_end_when_the_program_that_waits_for_them_is_gone() {
+    let Some(bench) = Bench::new() else { return };
+    // A program of its own, so that it can be killed: this test's, told to fit without end.
+    let mut program = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["fit_without_end", "--exact", "--ignored"])
+        .env("SPARK_ENGINE_URL", &bench.cluster().url)
+        .env("SPARK_ENGINE_FILE", bench.folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    until(Duration::from_secs(60), "started", || {
+        workers(bench.cluster()).len() == 2
+    });
+    thread::sleep(Duration::from_secs(2));
+    program.kill().unwrap();
+    program.wait().unwrap();
+    let took = until(Duration::from_secs(30), "ended", || {
+        workers(bench.cluster()).is_empty()
+    });
+    println!("the workers were gone after {took:?}");
+    // The server may still be told of the failure; the next test needs its cores.
+    thread::sleep(Duration::from_secs(2));
+}
+
+#[test]
+#[ignore = "the program that another test starts and kills"]
+fn fit_without_end() {
+    let folder = std::env::var("SPARK_ENGINE_FILE").unwrap();
+    let file = Lake::open(&folder, &Credentials::local())
+        .unwrap()
+        .parquet("digits.parquet")
+        .unwrap();
+    let engine = Spark::connect(&std::env::var("SPARK_ENGINE_URL").unwrap()).unwrap();
+    fit(
+        &file,
+        fifty_steps().iterations(10_000_000),
+        &engine,
+        &Silent,
+    )
+    .unwrap();
+}
+
+#[test]
+fn errors_in_the_workers_come_back_as_they_were() {
+    let Some(bench) = Bench::new() else { return };
+    match fit(
+        &bench.file,
+        fifty_steps().mini_batch(1000),
+        &bench.engine(),
+        &Silent,
+    )
+    .unwrap_err()
+    {
+        Error::InCopy { message, .. } => {
+            assert!(message.contains("mini_batch = 1000"), "{message}")
+        }
+        other => panic!("{other}"),
+    }
+    let error = fit(
+        &bench.file,
+        fifty_steps().partitions(3),
+        &bench.engine(),
+        &Silent,
+    )
+    .unwrap_err();
+    assert!(matches!(error, Error::TooFewSlots { .. }), "{error}");
+    let error = fit(
+        &bench.file,
+        fifty_steps().partitions(401),
+        &bench.engine(),
+        &Silent,
+    )
+    .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::InvalidSetting {
+                setting: "partitions",
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
