@@ -123,7 +123,11 @@ fn a_process_that_never_comes_is_named() {
     let said = copies[0].says().unwrap();
     assert!(said.contains("rank 1, 3 did not come within 3s"), "{said}");
     let said = copies[1].says().unwrap();
-    assert!(said.contains("not all 4 copies came"), "{said}");
+    // Rank 0 may give up, and take the store with it, a moment earlier.
+    assert!(
+        said.contains("not all 4 copies came") || said.contains("rank 0 gave up"),
+        "{said}"
+    );
     assert!(start.elapsed() < timeout + SLACK, "{:?}", start.elapsed());
 }
 

@@ -67,10 +67,17 @@ fn meet(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
     let store = Store::open(address.0, address.1, listener, left(deadline))
         .map_err(|reason| format!("what listens there is no store: {reason}"))?;
     let round = if config.rank == 0 {
-        call_the_roll(&store, config, deadline)?
+        call_the_roll(&store, config, deadline)
     } else {
-        answer_the_roll(&store, config, deadline)?
-    };
+        answer_the_roll(&store, config, deadline)
+    }
+    .map_err(|absence| match absence {
+        Absence::Copies(reason) => reason,
+        Absence::Store(reason) => format!(
+            "the store that the copies meet in is gone ({reason}): if rank 0 serves it, rank 0 gave up or \
+             died, and says why"
+        ),
+    })?;
     Group::open(
         &store,
         &round,
@@ -80,6 +87,21 @@ fn meet(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
         left(deadline),
     )
     .map_err(|reason| format!("the copies met, and could not connect with each other: {reason}"))
+}
+
+/// Why a roll call failed.
+enum Absence {
+    /// Copies that are missing, or were told something else.
+    Copies(String),
+    /// The store does not answer any more.
+    Store(String),
+}
+
+/// What the store's functions fail with.
+impl From<String> for Absence {
+    fn from(reason: String) -> Self {
+        Absence::Store(reason)
+    }
 }
 
 /// Waits until something listens at the store's address.
@@ -119,7 +141,7 @@ fn wait_for_listener(config: &GlooConfig, deadline: Instant) -> Result<(), Strin
 /// A store that outlives a restart, as torchrun's does, still holds what earlier rounds wrote. So each
 /// copy says hello with a word that it has just made up, and only the answer to that word counts; an
 /// answer to a copy of an earlier round reaches nobody, and is given again when the new copy comes.
-fn call_the_roll(store: &Store, config: &GlooConfig, deadline: Instant) -> Result<String, String> {
+fn call_the_roll(store: &Store, config: &GlooConfig, deadline: Instant) -> Result<String, Absence> {
     let round = format!("mnist_support/{}", word());
     let mut answered: HashMap<usize, String> = HashMap::new();
     let mut missing: Vec<usize> = (1..config.world_size).collect();
@@ -147,11 +169,11 @@ fn call_the_roll(store: &Store, config: &GlooConfig, deadline: Instant) -> Resul
         }
         if Instant::now() >= deadline {
             let ranks: Vec<String> = absent.iter().map(usize::to_string).collect();
-            return Err(format!(
+            return Err(Absence::Copies(format!(
                 "rank {} did not come within {:?}",
                 ranks.join(", "),
                 config.timeout
-            ));
+            )));
         }
         missing = absent;
         thread::sleep(POLL);
@@ -163,35 +185,38 @@ fn answer_the_roll(
     store: &Store,
     config: &GlooConfig,
     deadline: Instant,
-) -> Result<String, String> {
+) -> Result<String, Absence> {
     let hello = word();
     store.set(&hello_key(config.rank), &hello)?;
-    let welcome = wait_for(store, &welcome_key(&hello), deadline)?
-        .ok_or_else(|| format!("rank 0 did not come within {:?}", config.timeout))?;
-    let (world_size, round) = welcome
-        .split_once(' ')
-        .ok_or_else(|| format!("rank 0 answered {welcome:?}: is it of the same version?"))?;
+    let welcome = wait_for(store, &welcome_key(&hello), deadline)?.ok_or_else(|| {
+        Absence::Copies(format!("rank 0 did not come within {:?}", config.timeout))
+    })?;
+    let (world_size, round) = welcome.split_once(' ').ok_or_else(|| {
+        Absence::Copies(format!(
+            "rank 0 answered {welcome:?}: is it of the same version?"
+        ))
+    })?;
     store.set(
         &format!("{round}/present/{}", config.rank),
         &config.world_size.to_string(),
     )?;
     check_world_size(config, 0, world_size)?;
     wait_for(store, &format!("{round}/complete"), deadline)?.ok_or_else(|| {
-        format!(
+        Absence::Copies(format!(
             "rank 0 is here, but not all {} copies came within {:?}",
             config.world_size, config.timeout
-        )
+        ))
     })?;
     Ok(round.to_owned())
 }
 
-fn check_world_size(config: &GlooConfig, rank: usize, world_size: &str) -> Result<(), String> {
+fn check_world_size(config: &GlooConfig, rank: usize, world_size: &str) -> Result<(), Absence> {
     if world_size == config.world_size.to_string() {
         return Ok(());
     }
-    Err(format!(
+    Err(Absence::Copies(format!(
         "rank {rank} was told that there are {world_size} copies"
-    ))
+    )))
 }
 
 fn wait_for(store: &Store, key: &str, deadline: Instant) -> Result<Option<String>, String> {
