@@ -16,6 +16,7 @@ mod config;
 mod ffi;
 mod reduce;
 mod rendezvous;
+mod roll_call;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
