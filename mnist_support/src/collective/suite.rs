@@ -6,7 +6,7 @@ use super::{Collective, ReduceOp};
 use crate::{Error, Result};
 
 /// Numbers whose sum depends on the order of its terms.
-fn awkward(rank: usize, length: usize) -> Tensor {
+pub(super) fn awkward(rank: usize, length: usize) -> Tensor {
     let values: Vec<f32> = (0..length)
         .map(|index| {
             let number = (index * 7 + rank * 13) as f32;
@@ -16,13 +16,14 @@ fn awkward(rank: usize, length: usize) -> Tensor {
     Tensor::from_slice(&values)
 }
 
-fn bits(tensor: &Tensor) -> Vec<i32> {
+pub(super) fn bits(tensor: &Tensor) -> Vec<i32> {
     Vec::try_from(tensor.view_dtype(Kind::Int)).unwrap()
 }
 
-/// What the suite is run on: makes the ends of a group of so many copies.
+/// Makes one copy's end of a group; it is called on the copy's own thread.
 ///
-/// `group(world_size)` returns one function for each copy, which is called on the copy's own thread.
+/// The suite is run on a function that returns as many of these as it is asked for, in the order of the
+/// ranks.
 pub(super) type Start<C> = Box<dyn FnOnce() -> C + Send>;
 
 /// Runs `program` in `world_size` copies, each on a thread of its own, and returns the results by rank.
@@ -77,8 +78,8 @@ pub(super) fn sums_are_added_in_the_order_of_the_ranks<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
     for world_size in [2, 3, 4] {
-        // Lengths below the number of copies, odd ones, and that of a network's gradient.
-        for length in [0, 1, 3, 1001, 41_000] {
+        // Lengths below the number of copies, odd ones, that of a small network's gradient, and more.
+        for length in [0, 1, 3, 1001, 41_000, 300_001] {
             let mut expected = awkward(0, length);
             for rank in 1..world_size {
                 expected += awkward(rank, length);
@@ -210,6 +211,7 @@ pub(super) fn an_end_that_failed_keeps_failing<C: Collective>(
     let results = run(&group, 2, |copy| {
         (copy.rank() == 1).then(|| [copy.barrier(), copy.barrier()])
     });
+    assert!(results[1].is_some());
     for result in results.into_iter().flatten().flatten() {
         assert!(matches!(result, Err(Error::ExchangeAborted { .. })));
     }

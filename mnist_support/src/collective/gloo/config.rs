@@ -15,7 +15,8 @@ pub struct GlooConfig {
     pub master_addr: String,
     /// The port at which the store listens that the copies find each other through.
     pub master_port: u16,
-    /// How long to wait for another copy: to come at all, and in each exchange.
+    /// How long to wait for another copy: to come at all, and in each exchange. An error comes at most a
+    /// second later.
     ///
     /// A copy that reads longer than this before its first exchange counts as lost. By default 5 minutes.
     pub timeout: Duration,

@@ -16,6 +16,7 @@ mod config;
 mod ffi;
 mod reduce;
 mod rendezvous;
+mod roll_call;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -285,6 +286,19 @@ mod tests {
     }
 
     suite::suite!(group);
+
+    #[test]
+    fn a_copy_that_has_finished_may_leave_while_others_still_read() {
+        for _ in 0..20 {
+            for result in run(&group, 3, |copy| {
+                let mut tensor = Tensor::ones([50_000], tch::kind::FLOAT_CPU);
+                copy.all_reduce(&mut tensor, ReduceOp::Sum)?;
+                copy.broadcast(&mut tensor, 1)
+            }) {
+                result.unwrap();
+            }
+        }
+    }
 
     #[test]
     fn copies_that_call_different_methods_find_out() {

@@ -1,8 +1,8 @@
 //! How the copies find each other: through a store, once, before the first exchange.
 
 use std::{
-    collections::HashMap,
-    net::{TcpListener, UdpSocket},
+    io,
+    net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
@@ -11,14 +11,15 @@ use std::{
 use super::{
     config::{Bind, GlooConfig, StoreHost},
     ffi::{Endpoint, Group, Store},
+    roll_call::{Absence, answer_the_roll, call_the_roll},
 };
 use crate::Result;
 
-/// How often a copy looks whether another has written a key.
-const POLL: Duration = Duration::from_millis(5);
+/// How often a copy tries whether the store listens by now.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// What is left for an error of the rendezvous's own, which says more than that nothing came.
-const GRACE: Duration = Duration::from_millis(200);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Connects this copy with all others, or fails when the time is up.
 pub(super) fn join(config: &GlooConfig) -> Result<Group> {
@@ -37,10 +38,12 @@ pub(super) fn join(config: &GlooConfig) -> Result<Group> {
     match receiver.recv_timeout(config.timeout + GRACE) {
         Ok(group) => group.map_err(|reason| config.rendezvous_error(reason)),
         Err(RecvTimeoutError::Timeout) => Err(config.rendezvous_error(format!(
-            "what listens there has not answered within {:?}: is it rank 0's store, and does it run?",
+            "what listens there said nothing within {:?}: is it rank 0's store, and does it run?",
             config.timeout
         ))),
-        Err(RecvTimeoutError::Disconnected) => Err(config.rendezvous_error("the rendezvous panicked")),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(config.rendezvous_error("the rendezvous panicked"))
+        }
     }
 }
 
@@ -55,15 +58,23 @@ fn meet(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
             )
         })?)
     } else {
+        wait_for_listener(config, deadline)?;
         None
     };
     let store = Store::open(address.0, address.1, listener, left(deadline))
-        .map_err(|reason| format!("the store does not answer: {reason}"))?;
+        .map_err(|reason| format!("what listens there is no store: {reason}"))?;
     let round = if config.rank == 0 {
-        call_the_roll(&store, config, deadline)?
+        call_the_roll(&store, config, deadline)
     } else {
-        answer_the_roll(&store, config, deadline)?
-    };
+        answer_the_roll(&store, config, deadline)
+    }
+    .map_err(|absence| match absence {
+        Absence::Copies(reason) => reason,
+        Absence::Store(reason) => format!(
+            "the store that the copies meet in is gone ({reason}): if rank 0 serves it, rank 0 gave up or \
+             died, and says why"
+        ),
+    })?;
     Group::open(
         &store,
         &round,
@@ -75,107 +86,36 @@ fn meet(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
     .map_err(|reason| format!("the copies met, and could not connect with each other: {reason}"))
 }
 
-/// Rank 0's part of the roll call: welcomes every other copy and returns the key of this round.
+/// Waits until something listens at the store's address.
 ///
-/// A store that outlives a restart, as torchrun's does, still holds what earlier rounds wrote. So each
-/// copy says hello with a word that it has just made up, and only the answer to that word counts; an
-/// answer to a copy of an earlier round reaches nobody, and is given again when the new copy comes.
-fn call_the_roll(store: &Store, config: &GlooConfig, deadline: Instant) -> Result<String, String> {
-    let round = format!("mnist_support/{}", word());
-    let mut answered: HashMap<usize, String> = HashMap::new();
-    let mut missing: Vec<usize> = (1..config.world_size).collect();
+/// c10d's own client would wait as well, but writes its failures with their C++ calls to standard error.
+fn wait_for_listener(config: &GlooConfig, deadline: Instant) -> Result<(), String> {
     loop {
-        let mut absent = Vec::new();
-        for rank in missing {
-            if let Some(world_size) = store.get(&format!("{round}/present/{rank}"))? {
-                check_world_size(config, rank, &world_size)?;
-                continue;
+        let connected = (config.master_addr.as_str(), config.master_port)
+            .to_socket_addrs()
+            .and_then(|addresses| {
+                let mut connected = Err(io::ErrorKind::AddrNotAvailable.into());
+                for address in addresses {
+                    let limit = left(deadline).max(Duration::from_millis(1));
+                    connected = TcpStream::connect_timeout(&address, limit).map(drop);
+                    if connected.is_ok() {
+                        break;
+                    }
+                }
+                connected
+            });
+        match connected {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => {
+                return Err(format!(
+                    "nobody answered there within {:?} ({error}): does rank 0 run, and is MASTER_ADDR its \
+                     machine's address?",
+                    config.timeout
+                ));
             }
-            if let Some(hello) = store.get(&hello_key(rank))?
-                && answered.get(&rank) != Some(&hello)
-            {
-                store.set(
-                    &welcome_key(&hello),
-                    &format!("{} {round}", config.world_size),
-                )?;
-                answered.insert(rank, hello);
-            }
-            absent.push(rank);
+            Err(_) => thread::sleep(RETRY.min(left(deadline))),
         }
-        if absent.is_empty() {
-            store.set(&format!("{round}/complete"), "1")?;
-            return Ok(round);
-        }
-        if Instant::now() >= deadline {
-            let ranks: Vec<String> = absent.iter().map(usize::to_string).collect();
-            return Err(format!(
-                "rank {} did not come within {:?}",
-                ranks.join(", "),
-                config.timeout
-            ));
-        }
-        missing = absent;
-        thread::sleep(POLL);
     }
-}
-
-/// The other copies' part.
-fn answer_the_roll(
-    store: &Store,
-    config: &GlooConfig,
-    deadline: Instant,
-) -> Result<String, String> {
-    let hello = word();
-    store.set(&hello_key(config.rank), &hello)?;
-    let welcome = wait_for(store, &welcome_key(&hello), deadline)?
-        .ok_or_else(|| format!("rank 0 did not come within {:?}", config.timeout))?;
-    let (world_size, round) = welcome
-        .split_once(' ')
-        .ok_or_else(|| format!("rank 0 answered {welcome:?}: is it of the same version?"))?;
-    store.set(
-        &format!("{round}/present/{}", config.rank),
-        &config.world_size.to_string(),
-    )?;
-    check_world_size(config, 0, world_size)?;
-    wait_for(store, &format!("{round}/complete"), deadline)?.ok_or_else(|| {
-        format!(
-            "rank 0 is here, but not all {} copies came within {:?}",
-            config.world_size, config.timeout
-        )
-    })?;
-    Ok(round.to_owned())
-}
-
-fn check_world_size(config: &GlooConfig, rank: usize, world_size: &str) -> Result<(), String> {
-    if world_size == config.world_size.to_string() {
-        return Ok(());
-    }
-    Err(format!(
-        "rank {rank} was told that there are {world_size} copies"
-    ))
-}
-
-fn wait_for(store: &Store, key: &str, deadline: Instant) -> Result<Option<String>, String> {
-    loop {
-        let value = store.get(key)?;
-        if value.is_some() || Instant::now() >= deadline {
-            return Ok(value);
-        }
-        thread::sleep(POLL);
-    }
-}
-
-fn hello_key(rank: usize) -> String {
-    format!("mnist_support/hello/{rank}")
-}
-
-fn welcome_key(hello: &str) -> String {
-    format!("mnist_support/welcome/{hello}")
-}
-
-/// A word that nobody has used before.
-fn word() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }
 
 fn endpoint(config: &GlooConfig) -> Result<Endpoint, String> {
@@ -199,4 +139,151 @@ fn endpoint(config: &GlooConfig) -> Result<Endpoint, String> {
 
 fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::{
+        Error,
+        collective::{Collective, GlooCollective, gloo::roll_call::hello_key},
+    };
+
+    const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+    fn config(rank: usize, world_size: usize, port: u16, timeout: Duration) -> GlooConfig {
+        GlooConfig {
+            timeout,
+            ..GlooConfig::new(rank, world_size, LOOPBACK.to_string(), port)
+        }
+    }
+
+    /// The message of a rendezvous that fails, and how long it took.
+    fn failure(config: &GlooConfig) -> (String, Duration) {
+        let start = Instant::now();
+        let error = GlooCollective::connect(config).unwrap_err();
+        assert!(matches!(error, Error::Rendezvous { .. }), "{error}");
+        (error.to_string(), start.elapsed())
+    }
+
+    fn listener() -> (TcpListener, u16) {
+        let listener = TcpListener::bind((LOOPBACK, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (listener, port)
+    }
+
+    #[test]
+    fn a_master_that_is_not_there_is_an_error_with_its_address() {
+        let timeout = Duration::from_secs(1);
+        let (_, port) = listener();
+        let (message, took) = failure(&config(1, 2, port, timeout));
+        assert!(
+            message.contains(&format!(
+                "127.0.0.1:{port}: nobody answered there within 1s"
+            )),
+            "{message}"
+        );
+        assert!(took < timeout + Duration::from_secs(3), "{took:?}");
+    }
+
+    #[test]
+    fn a_master_that_accepts_and_says_nothing_is_an_error() {
+        let timeout = Duration::from_secs(1);
+        let (_listener, port) = listener();
+        let (message, took) = failure(&config(1, 2, port, timeout));
+        assert!(message.contains("said nothing within 1s"), "{message}");
+        assert!(took < timeout + Duration::from_secs(3), "{took:?}");
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_an_error_at_once() {
+        let (_listener, port) = listener();
+        let (message, took) = failure(&config(0, 1, port, Duration::from_secs(60)));
+        assert!(message.contains("rank 0 cannot listen there"), "{message}");
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    }
+
+    #[test]
+    fn copies_that_were_told_different_numbers_of_copies_find_out() {
+        let (listener, port) = listener();
+        drop(listener);
+        let timeout = Duration::from_secs(60);
+        thread::scope(|scope| {
+            let copies = [config(0, 2, port, timeout), config(1, 3, port, timeout)]
+                .map(|config| scope.spawn(move || failure(&config)));
+            let [(first, _), (second, took)] = copies.map(|copy| copy.join().unwrap());
+            assert!(
+                first.contains("rank 1 was told that there are 3 copies"),
+                "{first}"
+            );
+            assert!(
+                second.contains("rank 0 was told that there are 2 copies"),
+                "{second}"
+            );
+            assert!(took < Duration::from_secs(30), "{took:?}");
+        });
+    }
+
+    #[test]
+    fn copies_that_start_again_meet_in_a_store_that_stayed() {
+        let (listener, port) = listener();
+        let timeout = Duration::from_secs(30);
+        let store = Store::open("127.0.0.1", port, Some(listener), timeout).unwrap();
+        // What a copy leaves behind that was killed before all had come.
+        store.set(&hello_key(2), "gone").unwrap();
+        for world_size in [3, 3, 2, 3] {
+            thread::scope(|scope| {
+                let copies: Vec<_> = (0..world_size)
+                    .rev()
+                    .map(|rank| {
+                        scope.spawn(move || {
+                            let config = GlooConfig {
+                                store: StoreHost::Existing,
+                                ..config(rank, world_size, port, timeout)
+                            };
+                            GlooCollective::connect(&config).unwrap().barrier().unwrap();
+                        })
+                    })
+                    .collect();
+                for copy in copies {
+                    copy.join().unwrap();
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_name_and_an_interface_do_as_well_as_an_address() {
+        let (listener, port) = listener();
+        drop(listener);
+        thread::scope(|scope| {
+            let binds = [
+                Bind::Interface("lo".to_owned()),
+                Bind::Address("127.0.0.1".to_owned()),
+                Bind::RouteToMaster,
+            ];
+            let copies = binds.into_iter().enumerate().map(|(rank, bind)| {
+                let mut config = GlooConfig::new(rank, 3, "localhost", port);
+                config.bind = bind;
+                scope.spawn(move || GlooCollective::connect(&config).unwrap().barrier())
+            });
+            for copy in copies.collect::<Vec<_>>() {
+                copy.join().unwrap().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_is_named() {
+        let (listener, port) = listener();
+        drop(listener);
+        let config = GlooConfig {
+            bind: Bind::Interface("no-such".to_owned()),
+            ..config(0, 1, port, Duration::from_secs(10))
+        };
+        let (message, _) = failure(&config);
+        assert!(message.contains("no-such"), "{message}");
+    }
 }

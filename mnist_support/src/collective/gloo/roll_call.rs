@@ -1,0 +1,137 @@
+//! How rank 0 finds out that all copies of this round have come, and the copies that it has.
+
+use std::{
+    collections::HashMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{config::GlooConfig, ffi::Store};
+
+/// How often a copy looks whether another has written a key.
+const POLL: Duration = Duration::from_millis(5);
+
+/// Why a roll call failed.
+pub(super) enum Absence {
+    /// Copies that are missing, or were told something else.
+    Copies(String),
+    /// The store does not answer any more.
+    Store(String),
+}
+
+/// What the store's functions fail with.
+impl From<String> for Absence {
+    fn from(reason: String) -> Self {
+        Absence::Store(reason)
+    }
+}
+
+/// Rank 0's part of the roll call: welcomes every other copy and returns the key of this round.
+///
+/// A store that outlives a restart, as torchrun's does, still holds what earlier rounds wrote. So each
+/// copy says hello with a word that it has just made up, and only the answer to that word counts; an
+/// answer to a copy of an earlier round reaches nobody, and is given again when the new copy comes.
+pub(super) fn call_the_roll(
+    store: &Store,
+    config: &GlooConfig,
+    deadline: Instant,
+) -> Result<String, Absence> {
+    let round = format!("mnist_support/{}", word());
+    let mut answered: HashMap<usize, String> = HashMap::new();
+    let mut missing: Vec<usize> = (1..config.world_size).collect();
+    loop {
+        let mut absent = Vec::new();
+        for rank in missing {
+            if let Some(world_size) = store.get(&format!("{round}/present/{rank}"))? {
+                check_world_size(config, rank, &world_size)?;
+                continue;
+            }
+            if let Some(hello) = store.get(&hello_key(rank))?
+                && answered.get(&rank) != Some(&hello)
+            {
+                store.set(
+                    &welcome_key(&hello),
+                    &format!("{} {round}", config.world_size),
+                )?;
+                answered.insert(rank, hello);
+            }
+            absent.push(rank);
+        }
+        if absent.is_empty() {
+            store.set(&format!("{round}/complete"), "1")?;
+            return Ok(round);
+        }
+        if Instant::now() >= deadline {
+            let ranks: Vec<String> = absent.iter().map(usize::to_string).collect();
+            return Err(Absence::Copies(format!(
+                "rank {} did not come within {:?}",
+                ranks.join(", "),
+                config.timeout
+            )));
+        }
+        missing = absent;
+        thread::sleep(POLL);
+    }
+}
+
+/// The other copies' part.
+pub(super) fn answer_the_roll(
+    store: &Store,
+    config: &GlooConfig,
+    deadline: Instant,
+) -> Result<String, Absence> {
+    let hello = word();
+    store.set(&hello_key(config.rank), &hello)?;
+    let welcome = wait_for(store, &welcome_key(&hello), deadline)?.ok_or_else(|| {
+        Absence::Copies(format!("rank 0 did not come within {:?}", config.timeout))
+    })?;
+    let (world_size, round) = welcome.split_once(' ').ok_or_else(|| {
+        Absence::Copies(format!(
+            "rank 0 answered {welcome:?}: is it of the same version?"
+        ))
+    })?;
+    store.set(
+        &format!("{round}/present/{}", config.rank),
+        &config.world_size.to_string(),
+    )?;
+    check_world_size(config, 0, world_size)?;
+    wait_for(store, &format!("{round}/complete"), deadline)?.ok_or_else(|| {
+        Absence::Copies(format!(
+            "rank 0 is here, but not all {} copies came within {:?}",
+            config.world_size, config.timeout
+        ))
+    })?;
+    Ok(round.to_owned())
+}
+
+fn check_world_size(config: &GlooConfig, rank: usize, world_size: &str) -> Result<(), Absence> {
+    if world_size == config.world_size.to_string() {
+        return Ok(());
+    }
+    Err(Absence::Copies(format!(
+        "rank {rank} was told that there are {world_size} copies"
+    )))
+}
+
+fn wait_for(store: &Store, key: &str, deadline: Instant) -> Result<Option<String>, String> {
+    loop {
+        let value = store.get(key)?;
+        if value.is_some() || Instant::now() >= deadline {
+            return Ok(value);
+        }
+        thread::sleep(POLL);
+    }
+}
+
+pub(super) fn hello_key(rank: usize) -> String {
+    format!("mnist_support/hello/{rank}")
+}
+
+fn welcome_key(hello: &str) -> String {
+    format!("mnist_support/welcome/{hello}")
+}
+
+/// A word that nobody has used before.
+fn word() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}

@@ -1,0 +1,88 @@
+//! A fit on Gloo is the fit on threads, to the bit.
+
+mod common;
+
+use std::net::TcpListener;
+
+use common::{digits, estimator, pipeline, pixel_columns};
+use mnist_support::{
+    collective::{Collective, GlooCollective, GlooConfig, thread_group},
+    ml::{self, FitSpec, StageModel},
+    shard::Data,
+    tch,
+    train::Silent,
+};
+use tch::Tensor;
+
+const COPIES: usize = 3;
+
+/// The losses and the weights of every copy, as bits.
+fn fit<C: Collective>(starts: Vec<impl FnOnce() -> C + Send>) -> Vec<(Vec<u64>, Vec<u32>)> {
+    let frame = digits(601);
+    let estimator = estimator()
+        .partitions(COPIES)
+        .validation_fraction(0.2)
+        .validation_every(5);
+    let spec = FitSpec {
+        stages: pipeline(pixel_columns(&frame), estimator).stages().to_vec(),
+    };
+    let shards = Data::from(&frame).shards(COPIES).unwrap();
+    std::thread::scope(|scope| {
+        let copies: Vec<_> = starts
+            .into_iter()
+            .zip(shards)
+            .map(|(start, shard)| {
+                let spec = &spec;
+                scope.spawn(move || {
+                    tch::set_num_threads(1);
+                    let collective = start();
+                    let models = ml::fit(&shard, &collective, spec, &Silent).unwrap();
+                    let Some(StageModel::Torch(model)) = models.last() else {
+                        panic!("the last stage is the network")
+                    };
+                    let losses = model
+                        .report()
+                        .history
+                        .iter()
+                        .map(|point| point.training_loss.to_bits())
+                        .collect();
+                    let weights = model
+                        .weights()
+                        .iter()
+                        .flat_map(|weight: &Tensor| {
+                            Vec::<f32>::try_from(weight.reshape([-1])).unwrap()
+                        })
+                        .map(f32::to_bits)
+                        .collect();
+                    (losses, weights)
+                })
+            })
+            .collect();
+        copies
+            .into_iter()
+            .map(|copy| copy.join().unwrap())
+            .collect()
+    })
+}
+
+#[test]
+fn losses_and_weights_are_those_of_threads() {
+    let threads = fit(thread_group(COPIES)
+        .into_iter()
+        .map(|copy| move || copy)
+        .collect());
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .unwrap()
+        .port();
+    let gloo = fit((0..COPIES)
+        .map(|rank| {
+            let config = GlooConfig::new(rank, COPIES, "127.0.0.1", port);
+            move || GlooCollective::connect(&config).unwrap()
+        })
+        .collect());
+    assert_eq!(threads[0].0.len(), 20);
+    for (copy, expected) in gloo.iter().zip(&threads) {
+        assert!(copy == expected);
+    }
+}
