@@ -18,9 +18,12 @@ cuda) libraries=(torch_cuda torch_cpu torch c10) ;;
 *) fail "TORCH=$variant is neither cpu nor cuda." ;;
 esac
 
-# Cargo adds search folders to LD_LIBRARY_PATH for what it runs if they lie where its own output does.
-mkdir -p "$out"
+# Cargo adds search folders to LD_LIBRARY_PATH for what it runs if they lie where its own output does:
+# for programs and tests that is the target's folder, for examples in the documentation the host's.
+host=$root/target/debug/libtorch
+mkdir -p "$out" "$root/target/debug"
 ln -sfn "$torch/lib" "$out/lib"
+ln -sfn "$out" "$host"
 
 say "Fetching the crates"
 (cd "$root" && cargo fetch --locked --quiet)
@@ -55,7 +58,7 @@ linked=$(printf ', "dylib=%s"' tch "${libraries[@]}")
 write_if_changed "$root/.cargo/libtorch.toml" <<TOML
 # Written by make: libtorch for the $variant.
 [target.$triple.tch]
-rustc-link-search = ["native=$out", "native=$out/lib"]
+rustc-link-search = ["native=$out", "native=$out/lib", "native=$host", "native=$host/lib"]
 rustc-link-lib = [${linked:2}]
 libtorch_lib = "$out/lib"
 TOML
