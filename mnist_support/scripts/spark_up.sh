@@ -39,7 +39,7 @@ if [[ -e $folder/remote ]] && alive; then
     exit
 fi
 if [[ -d $folder/pids ]]; then
-    "$scripts/spark_down.sh" "$folder" >&2
+    "$scripts/spark_down.sh" --locked "$folder" >&2
 fi
 
 JAVA_HOME=$("$scripts/java.sh")

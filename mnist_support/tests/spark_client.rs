@@ -487,6 +487,7 @@ fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
     let Some(cluster) = Cluster::start("spark-loss-tests", &[STREAM]) else {
         return;
     };
+    assert_eq!(cluster::up(&cluster.folder, &[]), cluster.url, "it is up");
     let spark = SparkSession::connect(&cluster.url).unwrap();
     let frame = spark.range(2).unwrap();
     let losses: [(&str, fn(&Cluster)); 2] = [
@@ -528,6 +529,9 @@ fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
             !processes(folder.path()).into_iter().any(runs)
         });
     }
+    // What is left of it does not stand in the way of starting it anew.
+    let anew = SparkSession::connect(&cluster::up(&cluster.folder, &[])).unwrap();
+    assert_eq!(anew.slots().unwrap(), Some(2));
 }
 
 #[test]

@@ -33,6 +33,23 @@ pub fn python() -> PathBuf {
     root().join(".tools/spark/bin/python")
 }
 
+/// Starts a cluster in a folder, unless it is up, and returns its URL.
+pub fn up(folder: &Path, settings: &[&str]) -> String {
+    let started = Command::new(script("spark_up.sh"))
+        .arg(folder)
+        .args(settings)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&started.stderr);
+    assert!(
+        started.status.success(),
+        "the cluster did not start: {said}"
+    );
+    let line = String::from_utf8(started.stdout).unwrap();
+    let url = line.trim().strip_prefix("export SPARK_REMOTE=");
+    url.unwrap().to_owned()
+}
+
 impl Cluster {
     /// Starts a cluster in `target/` under a name. Without Java it says so, past the test harness, which would
     /// keep it to itself, and there is none.
@@ -64,22 +81,7 @@ impl Cluster {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let started = Command::new(script("spark_up.sh"))
-            .arg(&folder)
-            .args(settings)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&started.stderr);
-        assert!(
-            started.status.success(),
-            "the cluster did not start: {said}"
-        );
-        let line = String::from_utf8(started.stdout).unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("export SPARK_REMOTE=")
-            .unwrap()
-            .to_owned();
+        let url = up(&folder, settings);
         Some(Cluster {
             url,
             folder,
