@@ -144,6 +144,7 @@ $(spark): $(scripts)/spark.sh | $(python)
 # Cargo knows best whether the crate is up to date: it is asked each time.
 warm: $(kernel) $(native)
 	@$(scripts)/warm_kernel.sh
+	$(if $(SPARK_REMOTE),@echo '==> Compiling the worker for Spark (about 2 minutes)' && cargo build --quiet --package mnist_support --bin mnist-worker)
 
 $(lake): | $(native) $(node)
 	@$(scripts)/mnist_data.sh
