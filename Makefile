@@ -67,7 +67,7 @@ test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
 	@if $(scripts)/java.sh >/dev/null; then $(MAKE) --no-print-directory $(spark); \
 	    else echo '==> Left out: the tests that need Spark'; fi
 	@echo '==> Compiling and running the tests (the first time 10 to 15 minutes)'
-	cargo test --quiet --workspace
+	env -u SPARK_REMOTE cargo test --quiet --workspace
 
 run-notebooks: warm $(lake) ## run the notebooks, executed copies in target/notebooks
 	@$(scripts)/run_notebooks.sh copies

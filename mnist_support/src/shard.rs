@@ -21,7 +21,7 @@ pub enum Data {
     Lake(LakeFrame),
     /// A table or query on a Spark cluster, whose rows stream into the copies there. Copies elsewhere get
     /// them by way of this process.
-    Spark(SparkFrame),
+    Spark(Box<SparkFrame>),
 }
 
 impl From<&DataFrame> for Data {
@@ -50,13 +50,13 @@ impl From<LakeFrame> for Data {
 
 impl From<&SparkFrame> for Data {
     fn from(frame: &SparkFrame) -> Self {
-        Data::Spark(frame.clone())
+        Data::Spark(Box::new(frame.clone()))
     }
 }
 
 impl From<SparkFrame> for Data {
     fn from(frame: SparkFrame) -> Self {
-        Data::Spark(frame)
+        Data::Spark(Box::new(frame))
     }
 }
 

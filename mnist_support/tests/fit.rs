@@ -310,6 +310,30 @@ fn transform_keeps_the_rows_order_and_adds_a_column_for_each_stage() {
 }
 
 #[test]
+fn rows_can_be_transformed_into_a_folder() {
+    let frame = digits(301);
+    let model = pipeline(pixel_columns(&frame), estimator())
+        .fit(&frame)
+        .unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = mnist_support::lake::Lake::open(
+        temporary.path().to_str().unwrap(),
+        &mnist_support::lake::Credentials::local(),
+    )
+    .unwrap();
+    model.transform_to(&frame, &folder).unwrap();
+    let rows: usize = folder
+        .list()
+        .unwrap()
+        .iter()
+        .map(|name| folder.parquet(name).unwrap().collect().unwrap().height())
+        .sum();
+    assert_eq!(rows, 301);
+    let error = model.transform_to(&frame, &folder).unwrap_err();
+    assert!(error.to_string().contains("not empty"), "{error}");
+}
+
+#[test]
 fn the_scalers_statistics_come_from_all_partitions() {
     let frame = df!("x" => [1.0_f32, 2.0, 3.0, 9.0], "y" => [5.0_f32, 5.0, 5.0, 5.0]).unwrap();
     let stages = vec![

@@ -100,6 +100,22 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
     let there = engine.transform(&data, spark.stages()).unwrap();
     let here = Threads.transform(&data, threads.stages()).unwrap();
     assert_eq!(there, here);
+
+    let folder = Lake::open(bench.folder.path().to_str().unwrap(), &Credentials::local())
+        .unwrap()
+        .folder("predictions");
+    engine.transform_to(&data, spark.stages(), &folder).unwrap();
+    assert_eq!(
+        folder.list().unwrap(),
+        ["part-00000.parquet", "part-00001.parquet"]
+    );
+    let written = ["part-00000.parquet", "part-00001.parquet"]
+        .map(|name| folder.parquet(name).unwrap().collect().unwrap());
+    assert_eq!(written[0].vstack(&written[1]).unwrap(), here);
+    let error = engine
+        .transform_to(&data, spark.stages(), &folder)
+        .unwrap_err();
+    assert!(error.to_string().contains("not empty"), "{error}");
 }
 
 #[test]

@@ -178,6 +178,7 @@ fn a_transformation_needs_no_other_copy() {
     let job = Job::Transform {
         model: models.display().to_string(),
         rows: Rows::File(setting.frame.source().clone()),
+        save: None,
     };
     let answers = answers(setting.start(&job, 3, &[])).unwrap();
     let parts: Vec<_> = answers.files.into_values().collect();

@@ -3,6 +3,7 @@
 //! An engine knows nothing of what is fitted: it deals out shards, starts [`ml::fit`](crate::ml::fit) once
 //! for each, and hands back what rank 0 found.
 
+mod parts;
 mod spark;
 mod threads;
 
@@ -10,10 +11,12 @@ use polars::prelude::DataFrame;
 
 use crate::{
     Error, Result,
+    lake::Lake,
     ml::{FitContext, FitSpec, StageModel},
     shard::Data,
     train::ProgressEvent,
 };
+pub(crate) use parts::{part_name, to_parquet};
 pub use spark::Spark;
 pub use threads::Threads;
 
@@ -36,6 +39,13 @@ pub trait Engine {
 
     /// Adds the columns of `models` to `data`; the order of the rows stays.
     fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame>;
+
+    /// As [`transform`](Self::transform), but each copy writes its rows to `folder`, which all copies reach,
+    /// as the Parquet file `part-00000.parquet` and so on. The rows don't pass through this process.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the folder is not empty.
+    fn transform_to(&self, data: &Data, models: &[StageModel], folder: &Lake) -> Result<()>;
 }
 
 /// The engine that the environment asks for: [`Spark`] at the server that `SPARK_REMOTE` names

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     env, fs,
-    io::Cursor,
     path::{Path, PathBuf},
     sync::mpsc::{RecvTimeoutError, channel},
     thread,
@@ -11,10 +10,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use polars::prelude::{DataFrame, ParquetReader, ParquetWriter, SerReader};
+use polars::prelude::DataFrame;
 use tempfile::TempDir;
 
-use super::{Engine, with_restarts};
+use super::{
+    Engine,
+    parts::{check_empty, from_parquet, stack, to_parquet},
+    with_restarts,
+};
 use crate::{
     Error, Result,
     lake::{Credentials, Lake},
@@ -33,7 +36,6 @@ const WORKER_VARIABLE: &str = "MNIST_WORKER";
 const LIBTORCH_VARIABLE: &str = "MNIST_LIBTORCH";
 /// How often the run's folder is looked at for news.
 const NEWS_EVERY: Duration = Duration::from_millis(300);
-const ROWS_IN_A_GROUP: usize = 4096;
 
 /// Runs each copy as a process on an executor: a fit as a barrier stage whose copies exchange through
 /// Gloo, a transformation as a map.
@@ -73,7 +75,7 @@ impl Spark {
         Ok(match data {
             Data::Spark(frame) => {
                 let name = frame.name().to_owned();
-                (frame.clone(), Rows::Stdin { name })
+                (SparkFrame::clone(frame), Rows::Stdin { name })
             }
             Data::Lake(frame) => (
                 self.session.range(copies)?,
@@ -162,6 +164,25 @@ impl Engine for Spark {
     }
 
     fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame> {
+        let answers = self.transform_parts(data, models, None)?;
+        stack(answers.files.into_values().map(from_parquet))
+    }
+
+    fn transform_to(&self, data: &Data, models: &[StageModel], folder: &Lake) -> Result<()> {
+        check_empty(folder)?;
+        self.transform_parts(data, models, Some(folder))?;
+        Ok(())
+    }
+}
+
+impl Spark {
+    /// A map without a barrier: each copy answers its rows, or writes them to `save`.
+    fn transform_parts(
+        &self,
+        data: &Data,
+        models: &[StageModel],
+        save: Option<&Lake>,
+    ) -> Result<Answers> {
         let copies = match data {
             Data::Spark(_) => self.default_copies(),
             _ => data.shards_at_most(self.default_copies())?.len(),
@@ -179,20 +200,11 @@ impl Engine for Spark {
         let job = Job::Transform {
             model: ".".to_owned(),
             rows,
+            save: save.map(|folder| folder.url().to_owned()),
         };
         let answers = self.run_job(&frame, copies, &job, &files)?;
         run.finish()?;
-        let mut whole: Option<DataFrame> = None;
-        for part in answers.files.into_values() {
-            let part = from_parquet(part)?;
-            match &mut whole {
-                None => whole = Some(part),
-                Some(whole) => {
-                    whole.vstack_mut(&part).map_err(table_error)?;
-                }
-            }
-        }
-        whole.ok_or_else(super::no_copies)
+        Ok(answers)
     }
 }
 
@@ -288,26 +300,4 @@ fn temporary_folder() -> Result<TempDir> {
         path: env::temp_dir(),
         source,
     })
-}
-
-fn to_parquet(frame: &DataFrame) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes)
-        .with_row_group_size(Some(ROWS_IN_A_GROUP))
-        .finish(&mut frame.clone())
-        .map_err(table_error)?;
-    Ok(bytes)
-}
-
-fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
-    ParquetReader::new(Cursor::new(bytes))
-        .finish()
-        .map_err(table_error)
-}
-
-fn table_error(error: polars::prelude::PolarsError) -> Error {
-    Error::Table {
-        table: "the rows that travel between this program and Spark".to_owned(),
-        reason: error.to_string(),
-    }
 }

@@ -4,10 +4,15 @@ use std::{any::Any, thread};
 
 use polars::prelude::DataFrame;
 
-use super::{Engine, no_copies, with_restarts};
+use super::{
+    Engine, no_copies,
+    parts::{check_empty, part_name, stack, to_parquet},
+    with_restarts,
+};
 use crate::{
     Error, Result,
     collective::thread_group,
+    lake::Lake,
     ml::{self, FitContext, FitSpec, StageModel},
     shard::Data,
 };
@@ -43,22 +48,39 @@ impl Engine for Threads {
     }
 
     fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame> {
-        let programs = data
+        stack(
+            self.transform_parts(data, models, |_, part| Ok(part))?
+                .into_iter()
+                .map(Ok),
+        )
+    }
+
+    fn transform_to(&self, data: &Data, models: &[StageModel], folder: &Lake) -> Result<()> {
+        check_empty(folder)?;
+        self.transform_parts(data, models, |rank, part| {
+            folder.put(&part_name(rank), to_parquet(&part)?.into())
+        })?;
+        Ok(())
+    }
+}
+
+impl Threads {
+    /// Transforms each shard on a thread of its own, and gives it to `end` there.
+    fn transform_parts<T: Send>(
+        &self,
+        data: &Data,
+        models: &[StageModel],
+        end: impl Fn(usize, DataFrame) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let end = &end;
+        run(data
             .shards_at_most(self.default_copies())?
             .into_iter()
-            .map(|shard| {
+            .enumerate()
+            .map(|(rank, shard)| {
                 let models = models.to_vec();
-                move || ml::transform(&shard, &models)
-            });
-        let mut parts = run(programs)?.into_iter();
-        let mut whole = parts.next().ok_or_else(no_copies)?;
-        for part in parts {
-            whole.vstack_mut(&part).map_err(|error| Error::Table {
-                table: "the transformed frame".to_owned(),
-                reason: error.to_string(),
-            })?;
-        }
-        Ok(whole)
+                move || end(rank, ml::transform(&shard, &models)?)
+            }))
     }
 }
 

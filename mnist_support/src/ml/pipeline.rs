@@ -160,6 +160,15 @@ impl PipelineModel {
         engine::from_environment()?.transform(&data.into(), &self.stages)
     }
 
+    /// As [`transform`](Self::transform), but the rows are written to a folder as Parquet files
+    /// (`part-00000.parquet` and so on) by the copies that transform them, and never are in one place.
+    ///
+    /// # Errors
+    /// As [`transform`](Self::transform); [`Error::Storage`] where the folder is not empty.
+    pub fn transform_to(&self, data: impl Into<Data>, folder: &Lake) -> Result<()> {
+        engine::from_environment()?.transform_to(&data.into(), &self.stages, folder)
+    }
+
     /// The trained network.
     ///
     /// # Errors

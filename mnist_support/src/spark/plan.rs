@@ -21,7 +21,6 @@ fn relation(kind: RelType) -> proto::Relation {
 pub(super) fn root(relation: proto::Relation) -> proto::Plan {
     proto::Plan {
         op_type: Some(OpType::Root(relation)),
-        ..Default::default()
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::{env, io::Write};
 
-use polars::prelude::{DataFrame, ParquetWriter};
-
 use super::{Job, answer::AnswerWriter, job::SCOPE};
 use crate::{
     Error, Result,
     collective::{Bind, Collective, GlooCollective, GlooConfig},
+    engine::{part_name, to_parquet},
     lake::{Credentials, Lake},
     ml::{self, FitContext, PipelineModel},
     run::{FolderProgress, end_without_lease},
@@ -77,11 +76,15 @@ fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Resul
             }
             Ok(())
         }
-        Job::Transform { model, rows } => {
+        Job::Transform { model, rows, save } => {
             let model = PipelineModel::load(&open(model)?)?;
             let shard = rows.shard(rank, number("WORLD_SIZE")?, std::io::stdin().lock())?;
-            let mut frame = ml::transform(&shard, model.stages())?;
-            answer.file(&format!("{rank:06}.parquet"), &to_parquet(&mut frame)?)
+            let frame = ml::transform(&shard, model.stages())?;
+            let (name, rows) = (part_name(rank), to_parquet(&frame)?);
+            match save {
+                Some(url) => open(url)?.put(&name, rows.into()),
+                None => answer.file(&name, &rows),
+            }
         }
     }
 }
@@ -142,15 +145,4 @@ fn number(variable: &'static str) -> Result<usize> {
         value,
         reason: "must be a whole number from 0: who starts the copies sets it".to_owned(),
     })
-}
-
-fn to_parquet(frame: &mut DataFrame) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes)
-        .finish(frame)
-        .map_err(|error| Error::Table {
-            table: "the transformed rows".to_owned(),
-            reason: error.to_string(),
-        })?;
-    Ok(bytes)
 }

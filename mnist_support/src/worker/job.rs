@@ -41,6 +41,9 @@ pub enum Job {
         model: String,
         /// The rows to transform.
         rows: Rows,
+        /// The URL of a folder that the rows are written to, rather than answered.
+        #[serde(default)]
+        save: Option<String>,
     },
 }
 

@@ -1,0 +1,61 @@
+//! The rows of one copy as a file.
+
+use std::io::Cursor;
+
+use polars::prelude::{DataFrame, ParquetReader, ParquetWriter, PolarsError, SerReader};
+
+use crate::{Error, Result, lake::Lake};
+
+/// Small enough that a file can be dealt out to many copies, large enough for Parquet's encodings.
+const ROWS_IN_A_GROUP: usize = 4096;
+
+/// The name of the file of the copy of `rank`; names sort as the rows do.
+pub(crate) fn part_name(rank: usize) -> String {
+    format!("part-{rank:05}.parquet")
+}
+
+/// Rows as a Parquet file.
+pub(crate) fn to_parquet(frame: &DataFrame) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes)
+        .with_row_group_size(Some(ROWS_IN_A_GROUP))
+        .finish(&mut frame.clone())
+        .map_err(table_error)?;
+    Ok(bytes)
+}
+
+/// The rows of a Parquet file.
+pub(super) fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
+    ParquetReader::new(Cursor::new(bytes))
+        .finish()
+        .map_err(table_error)
+}
+
+/// Puts the copies' rows one below the other.
+pub(super) fn stack(parts: impl IntoIterator<Item = Result<DataFrame>>) -> Result<DataFrame> {
+    let mut parts = parts.into_iter();
+    let mut whole = parts.next().ok_or_else(super::no_copies)??;
+    for part in parts {
+        whole.vstack_mut(&part?).map_err(table_error)?;
+    }
+    Ok(whole)
+}
+
+/// Makes sure that what is written to a folder does not mix with what is there.
+pub(super) fn check_empty(folder: &Lake) -> Result<()> {
+    match folder.list()?.first() {
+        None => Ok(()),
+        Some(file) => Err(Error::Storage {
+            operation: "writing rows to",
+            url: folder.to_string(),
+            reason: format!("the folder is not empty, it holds {file}: take another"),
+        }),
+    }
+}
+
+fn table_error(error: PolarsError) -> Error {
+    Error::Table {
+        table: "the rows of a copy".to_owned(),
+        reason: error.to_string(),
+    }
+}
