@@ -17,7 +17,7 @@ use mnist_support::{
     Error,
     engine::Threads,
     lake::{Credentials, Lake, LakeFrame},
-    ml::{FitSpec, PipelineModel, TorchEstimator},
+    ml::{PipelineModel, TorchEstimator},
     train::Silent,
     worker::{Answers, Job, Rows},
 };
@@ -54,16 +54,9 @@ fn fifty_steps() -> TorchEstimator {
 
 impl Setting {
     fn job(&self, estimator: TorchEstimator) -> Job {
-        let pipeline = pipeline(pixel_columns(&digits(1)), estimator);
-        Job::Fit {
-            spec: FitSpec {
-                stages: pipeline.stages().to_vec(),
-            },
-            rows: Rows::File(self.frame.source().clone()),
-            run_folder: Some(self.folder.path().join("run").display().to_string()),
-            attempt: 0,
-            lease: false,
-        }
+        let run = open(self.folder.path()).folder("run");
+        let pipeline = pipeline(pixel_columns(&digits(1)), estimator).run_folder(&run);
+        Job::fit(&pipeline, &self.frame)
     }
 
     /// Starts the copies of a job on a free port.

@@ -39,6 +39,11 @@ impl Pipeline {
         self
     }
 
+    /// The folder that [`run_folder`](Self::run_folder) named.
+    pub(crate) fn folder(&self) -> Option<&Lake> {
+        self.run_folder.as_ref()
+    }
+
     /// The stages, in order.
     pub fn stages(&self) -> &[Stage] {
         &self.stages
