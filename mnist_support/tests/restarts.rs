@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{digits, estimator, pipeline, pixel_columns};
+use common::{bits, digits, estimator, pipeline, pixel_columns};
 use mnist_support::{
     Error,
     engine::Threads,
@@ -60,14 +60,6 @@ fn long_fit() -> TorchEstimator {
 fn fit(estimator: TorchEstimator, progress: &dyn Progress) -> mnist_support::Result<PipelineModel> {
     let frame = digits(400);
     pipeline(pixel_columns(&frame), estimator).fit_with(&frame, &Threads, progress)
-}
-
-fn bits(model: &PipelineModel) -> Vec<u32> {
-    let weights = model.torch_model().unwrap().weights().iter();
-    weights
-        .flat_map(|weight| Vec::<f32>::try_from(weight.reshape([-1])).unwrap())
-        .map(f32::to_bits)
-        .collect()
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
 };
 
 use cluster::{Cluster, runs, until};
-use common::{digits, estimator, lake, pipeline, pixel_columns};
+use common::{bits, digits, estimator, lake, pipeline, pixel_columns};
 use mnist_support::{
     Error,
     engine::{Engine, Spark, Threads},
@@ -77,14 +77,6 @@ fn fifty_steps() -> TorchEstimator {
 
 fn history(model: &PipelineModel) -> Vec<LossPoint> {
     model.report().unwrap().history.clone()
-}
-
-fn bits(model: &PipelineModel) -> Vec<u32> {
-    let weights = model.torch_model().unwrap().weights().iter();
-    weights
-        .flat_map(|weight| Vec::<f32>::try_from(weight.reshape([-1])).unwrap())
-        .map(f32::to_bits)
-        .collect()
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use arrow_ipc::reader::StreamReader;
-use common::{digits, estimator, pipeline, pixel_columns};
+use common::{bits, digits, estimator, pipeline, pixel_columns};
 use mnist_support::{
     Error,
     engine::Threads,
@@ -115,14 +115,6 @@ fn model(answers: &Answers) -> PipelineModel {
         std::fs::write(folder.path().join(name), bytes).unwrap();
     }
     PipelineModel::load(&open(folder.path())).unwrap()
-}
-
-fn bits(model: &PipelineModel) -> Vec<u32> {
-    let weights = model.torch_model().unwrap().weights().iter();
-    weights
-        .flat_map(|weight| Vec::<f32>::try_from(weight.reshape([-1])).unwrap())
-        .map(f32::to_bits)
-        .collect()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use mnist_support::{
     CnnConfig,
     lake::{Credentials, Lake},
-    ml::{MinMaxScaler, Pipeline, TorchEstimator, VectorAssembler},
+    ml::{MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, VectorAssembler},
 };
 use polars::prelude::DataFrame;
 
@@ -57,4 +57,13 @@ pub fn pipeline(pixels: Vec<String>, estimator: TorchEstimator) -> Pipeline {
                 .output_col("scaledFeatures"),
         )
         .stage(estimator)
+}
+
+/// The bits of a fitted network's weights.
+pub fn bits(model: &PipelineModel) -> Vec<u32> {
+    let weights = model.torch_model().unwrap().weights().iter();
+    weights
+        .flat_map(|weight| Vec::<f32>::try_from(weight.reshape([-1])).unwrap())
+        .map(f32::to_bits)
+        .collect()
 }
