@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use common::{digits, estimator, pipeline, pixel_columns};
 use mnist_support::{
     collective::{Collective, GlooCollective, GlooConfig, thread_group},
-    ml::{self, FitSpec, StageModel},
+    ml::{self, FitContext, FitSpec, StageModel},
     shard::Data,
     tch,
     train::Silent,
@@ -36,7 +36,8 @@ fn fit<C: Collective>(starts: Vec<impl FnOnce() -> C + Send>) -> Vec<(Vec<u64>, 
                 scope.spawn(move || {
                     tch::set_num_threads(1);
                     let collective = start();
-                    let models = ml::fit(&shard, &collective, spec, &Silent).unwrap();
+                    let models =
+                        ml::fit(&shard, &collective, spec, FitContext::new(&Silent)).unwrap();
                     let Some(StageModel::Torch(model)) = models.last() else {
                         panic!("the last stage is the network")
                     };
