@@ -490,7 +490,8 @@ fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
     assert_eq!(cluster::up(&cluster.folder, &[]), cluster.url, "it is up");
     let spark = SparkSession::connect(&cluster.url).unwrap();
     let frame = spark.range(2).unwrap();
-    let losses: [(&str, fn(&Cluster)); 2] = [
+    type Loss = (&'static str, fn(&Cluster));
+    let losses: [Loss; 2] = [
         ("an executor", |cluster| {
             let executor = Command::new("pkill")
                 .args(["-KILL", "-P", &cluster.process("worker-1").to_string()])

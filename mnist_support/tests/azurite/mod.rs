@@ -1,4 +1,5 @@
 //! A real Azurite for the tests.
+#![allow(dead_code)] // each test file uses its own part
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -57,12 +57,8 @@ impl Cluster {
         let java = Command::new(script("java.sh")).output().unwrap();
         if !java.status.success() {
             let reason = String::from_utf8_lossy(&java.stderr);
-            writeln!(
-                std::io::stderr(),
-                "LEFT OUT: tests that need Spark: {}",
-                reason.trim()
-            )
-            .unwrap();
+            let message = format!("LEFT OUT: tests that need Spark: {}\n", reason.trim());
+            std::io::stderr().write_all(message.as_bytes()).unwrap();
             return None;
         }
         assert!(
