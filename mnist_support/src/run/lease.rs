@@ -70,7 +70,7 @@ impl Drop for LeaseHolder {
 pub fn end_without_lease(run: &Lake, end: impl FnOnce(String) + Send + 'static) {
     let folder = Arc::new(run.clone());
     thread::spawn(move || {
-        let (mut content, mut changed) = (None, Instant::now());
+        let (mut content, mut changed, mut problem) = (None, Instant::now(), String::new());
         loop {
             match folder.get(FILE) {
                 Ok(new) if Some(&new) != content.as_ref() => {
@@ -80,7 +80,14 @@ pub fn end_without_lease(run: &Lake, end: impl FnOnce(String) + Send + 'static) 
                     return end(format!("the run's folder was removed: {error}"));
                 }
                 // An error that passes is waited out as a renewal that does not come.
-                _ => {}
+                Err(error) => problem = error.to_string(),
+                Ok(_) => {}
+            }
+            if changed.elapsed() > RUNS_OUT_AFTER && content.is_none() {
+                return end(format!(
+                    "the run's folder cannot be read from here: {problem}; name one in MNIST_RUNS that the \
+                     program that starts the fit and the executors both reach"
+                ));
             }
             if changed.elapsed() > RUNS_OUT_AFTER {
                 return end(format!(
@@ -115,5 +122,17 @@ mod tests {
         drop(holder);
         let reason = end.recv_timeout(longer_than_the_limit).unwrap();
         assert!(reason.contains("lease"), "{reason}");
+    }
+
+    #[test]
+    fn a_folder_that_a_worker_cannot_reach_is_named_with_what_to_do() {
+        let run = Lake::open("/no/such/folder", &Credentials::local()).unwrap();
+        let (ended, end) = mpsc::channel();
+        end_without_lease(&run, move |reason| ended.send(reason).unwrap());
+        let reason = end.recv_timeout(RUNS_OUT_AFTER * 2).unwrap();
+        assert!(
+            reason.contains("/no/such/folder") && reason.contains("MNIST_RUNS"),
+            "{reason}"
+        );
     }
 }
