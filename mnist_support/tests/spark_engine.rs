@@ -228,7 +228,7 @@ fn kill(process: u32) {
 #[test]
 fn a_worker_killed_at_ten_moments_of_a_fit_does_not_change_its_result() {
     let Some(bench) = Bench::new() else { return };
-    let long = || fifty_steps().iterations(400);
+    let long = || fifty_steps().iterations(800);
     let undisturbed = fit(&bench.file, long(), &Threads, &Silent).unwrap();
     let (mut recovered, mut restarted) = (0, 0);
     for moment in 0..10_u64 {
@@ -249,13 +249,13 @@ fn a_worker_killed_at_ten_moments_of_a_fit_does_not_change_its_result() {
                 workers(bench.cluster()).len() == 2
             });
             // From the very beginning, when it reads, to the end, when it answers.
-            thread::sleep(Duration::from_millis(400 * moment));
+            thread::sleep(Duration::from_millis(300 * moment));
             if let Some(victim) = workers(bench.cluster()).get(moment as usize % 2) {
                 kill(*victim);
             }
             fit.join().unwrap()
         })
-        .unwrap_or_else(|error| panic!("killed after {} ms: {error}", 400 * moment));
+        .unwrap_or_else(|error| panic!("killed after {} ms: {error}", 300 * moment));
         assert_eq!(bits(&model), bits(&undisturbed));
         recovered += 1;
         restarted += restarts.0.load(Ordering::SeqCst);

@@ -18,6 +18,7 @@ use mnist_support::{
     engine::Threads,
     lake::{Credentials, Lake, LakeFrame},
     ml::{PipelineModel, TorchEstimator},
+    run::LeaseHolder,
     train::Silent,
     worker::{Answers, Job, Rows},
 };
@@ -249,6 +250,9 @@ fn a_copy_whose_lease_is_not_renewed_ends() {
     if let Job::Fit { lease, .. } = &mut job {
         *lease = true;
     }
+    // Held once, and given up.
+    let run = open(setting.folder.path()).folder("run");
+    drop(LeaseHolder::start(&run).unwrap());
     let start = Instant::now();
     let mut said = Vec::new();
     for mut copy in setting.start(&job, 2, &[]) {
