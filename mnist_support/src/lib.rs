@@ -72,6 +72,8 @@ pub mod display;
 
 pub mod prelude;
 
+mod text;
+
 pub use error::{Error, Result};
 pub use network::{CnnConfig, DropoutMasks, Layer, Network};
 pub use {ndarray, plotters, polars, tch};

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::picture::{FAINT, FONT, INK, Picture, fitting};
-use super::ticks::grouped;
+use crate::text::grouped;
 use crate::{Error, Result};
 
 const NAME: &str = "the confusion matrix";

@@ -6,8 +6,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::picture::{FAINT, FONT, INK, Picture, fitting};
 use super::png;
-use super::ticks::grouped;
 use crate::data::FeaturesView;
+use crate::text::grouped;
 use crate::{Error, Result};
 
 /// Pixels from the left to the right of a grid.

@@ -123,7 +123,7 @@ fn ellipsis(tag: &str) -> String {
 /// "1 row", "60,000 rows".
 fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", super::ticks::grouped(count as u64))
+    format!("{} {noun}{plural}", crate::text::grouped(count as u64))
 }
 
 #[cfg(test)]

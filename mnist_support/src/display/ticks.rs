@@ -1,5 +1,7 @@
 //! Round numbers for axes.
 
+use crate::text::grouped;
+
 /// Round positions in `[low, high]`, about `count` of them, a step of 1, 2 or 5 times a power of ten
 /// apart.
 pub(super) fn linear(low: f64, high: f64, count: usize) -> Vec<f64> {
@@ -58,19 +60,6 @@ pub(super) fn label(tick: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A count with its thousands apart: 60,000.
-pub(super) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,11 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_stand_apart() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(60_000), "60,000");
-        assert_eq!(grouped(1_234_567), "1,234,567");
+    fn large_and_tiny_ticks_stay_readable() {
         assert_eq!(label(-1500.0), "-1,500");
         assert_eq!(label(1e-7), "1e-7");
     }

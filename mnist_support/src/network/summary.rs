@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::sequential::Network;
+use crate::text::grouped;
 
 /// A table with a line for each layer: its settings, its output's shape, how many parameters it
 /// has.
@@ -24,7 +25,7 @@ impl fmt::Display for Network {
                 index.to_string(),
                 layer.to_string(),
                 rows(shape),
-                thousands(count),
+                grouped(count.unsigned_abs()),
             ]);
         }
         let header = ["", "Layer", "Output shape", "Parameters"].map(String::from);
@@ -44,26 +45,17 @@ impl fmt::Display for Network {
             writeln!(f, "{}", text(line))?;
         }
         writeln!(f, "{rule}")?;
-        write!(f, "{} parameters", thousands(self.num_parameters()))
+        write!(
+            f,
+            "{} parameters",
+            grouped(self.num_parameters().unsigned_abs())
+        )
     }
 }
 
 fn rows(shape: &[i64]) -> String {
     let sizes: Vec<String> = shape.iter().map(i64::to_string).collect();
     format!("[rows, {}]", sizes.join(", "))
-}
-
-/// 40994 as "40,994".
-fn thousands(count: i64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -107,7 +99,7 @@ mod tests {
 
     #[test]
     fn thousands_are_separated() {
-        let texts = [0, 10, 999, 1000, 40_994, 1_234_567].map(thousands);
+        let texts = [0, 10, 999, 1000, 40_994, 1_234_567].map(grouped);
         assert_eq!(texts, ["0", "10", "999", "1,000", "40,994", "1,234,567"]);
     }
 }

@@ -174,12 +174,6 @@ impl TrainingSettings {
         let schedule = &self.learning_rate_schedule;
         self.learning_rate * schedule.factor(iteration, self.iterations)
     }
-
-    /// How many copies a fit on this machine runs.
-    pub fn copies(&self) -> usize {
-        self.partitions
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
-    }
 }
 
 #[cfg(test)]
