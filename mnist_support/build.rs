@@ -1,4 +1,4 @@
-//! Compiles the bridge to c10d (`gloo/`) against the headers of the libtorch that torch-sys is linked to.
+//! Compiles the bridges to C++ (`native/`) against the headers of the libtorch that torch-sys is linked to.
 
 use std::{
     env,
@@ -7,26 +7,45 @@ use std::{
     path::{Path, PathBuf},
 };
 
+const SOURCES: [&str; 7] = [
+    "native/message.cpp",
+    "native/gloo/bridge.cpp",
+    "native/fused/function.cpp",
+    "native/fused/processor.cpp",
+    "native/fused/baseline.cpp",
+    "native/fused/v3.cpp",
+    "native/fused/v4.cpp",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=gloo");
+    println!("cargo::rerun-if-changed=native");
     let headers = headers_of_libtorch()?;
     // Another libtorch behind the same path is another bridge.
     println!(
         "cargo::rerun-if-changed={}",
         headers.join("torch/headeronly/version.h").display()
     );
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    build
         .cpp(true)
         .std("c++17")
+        // Also where the rest is compiled for a debugger: libtorch's own loops are fast, too.
+        .opt_level(2)
+        // A product and a sum as one operation, where the processor has it.
+        .flag("-ffp-contract=fast")
+        // Vectors don't cross the borders of a library.
+        .flag_if_supported("-Wno-psabi")
         .define("USE_C10D_GLOO", None)
-        .include("gloo/stubs")
+        .include("native/gloo/stubs")
         .flag("-isystem")
         .flag(text(&headers)?)
         .flag("-isystem")
-        .flag(text(&headers.join("torch/csrc/api/include"))?)
-        .file("gloo/bridge.cpp")
-        .try_compile("mnist_gloo")?;
+        .flag(text(&headers.join("torch/csrc/api/include"))?);
+    for file in SOURCES {
+        build.file(file);
+    }
+    build.try_compile("mnist_native")?;
     Ok(())
 }
 

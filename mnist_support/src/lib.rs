@@ -72,6 +72,8 @@ pub mod display;
 
 pub mod prelude;
 
+mod native;
+
 mod text;
 
 pub use error::{Error, Result};

@@ -2,23 +2,43 @@
 
 use tch::{Device, TchError, Tensor};
 
+use super::fused::{BLOCK, Block};
 use super::layer::Layer;
 use crate::Result;
 
-/// The order in which the layers run. max(ReLU(x)) = ReLU(max(x)), bit for bit, gradients included,
-/// so where a MaxPool2d follows a ReLU the pooling goes first and the ReLU has a quarter of the
-/// values.
-pub(super) fn execution_order(layers: &[Layer]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..layers.len()).collect();
-    for index in 1..layers.len() {
-        if matches!(
-            (&layers[index - 1], &layers[index]),
-            (Layer::ReLU, Layer::MaxPool2d { .. })
-        ) {
-            order.swap(index - 1, index);
+/// One step of running a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The layer of this index.
+    Layer(usize),
+    /// The block that begins with the layer of this index.
+    Block(usize, Block),
+}
+
+/// The steps in which the layers run: blocks as one, if `fuses`; the others one by one.
+///
+/// max(ReLU(x)) = ReLU(max(x)), bit for bit, gradients included, so where a MaxPool2d follows a ReLU that
+/// is in no block the pooling goes first and the ReLU has a quarter of the values.
+pub(super) fn steps(layers: &[Layer], fuses: bool) -> Vec<Step> {
+    let mut steps = Vec::with_capacity(layers.len());
+    let mut index = 0;
+    while let Some(rest) = layers.get(index..).filter(|rest| !rest.is_empty()) {
+        match (Block::at_the_start_of(rest).filter(|_| fuses), rest) {
+            (Some(block), _) => {
+                steps.push(Step::Block(index, block));
+                index += BLOCK;
+            }
+            (None, [Layer::ReLU, Layer::MaxPool2d { .. }, ..]) => {
+                steps.extend([Step::Layer(index + 1), Step::Layer(index)]);
+                index += 2;
+            }
+            (None, _) => {
+                steps.push(Step::Layer(index));
+                index += 1;
+            }
         }
     }
-    order
+    steps
 }
 
 /// The same images with the channels of a pixel side by side in memory. On a CPU libtorch's
@@ -113,7 +133,10 @@ mod tests {
             },
         ];
         let network = Network::new(&[4, 15, 13], layers).unwrap();
-        assert_eq!(execution_order(network.layers()), [1, 0]);
+        assert_eq!(
+            steps(network.layers(), true),
+            [Step::Layer(1), Step::Layer(0)]
+        );
         let values = random(&[20, 4, 15, 13]);
         let weights = random(&[20, 4, 7, 6]);
         let [ours, theirs] = [0, 1].map(|_| values.copy().set_requires_grad(true));
@@ -128,21 +151,31 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_execution_moves_only_a_pooling_after_a_relu() {
-        let relu_between = [
+    fn a_block_is_one_step_and_elsewhere_a_pooling_goes_before_its_relu() {
+        let conv = Layer::conv2d(1, 4, 3, Conv2dConfig::default());
+        let pool = Layer::max_pool2d(2);
+        let layers = [
+            conv.clone(),
             Layer::ReLU,
-            Layer::max_pool2d(2),
-            Layer::max_pool2d(2),
-            Layer::ReLU,
-        ];
-        assert_eq!(execution_order(&relu_between), [1, 0, 2, 3]);
-        let not_relu = [
+            pool.clone(),
+            conv,
             Layer::Tanh,
-            Layer::max_pool2d(2),
+            Layer::ReLU,
+            pool.clone(),
+            pool,
             Layer::ReLU,
             Layer::avg_pool2d(2),
         ];
-        assert_eq!(execution_order(&not_relu), [0, 1, 2, 3]);
+        let indices = |fuses| -> Vec<usize> {
+            let steps = steps(&layers, fuses).into_iter();
+            steps
+                .map(|(Step::Layer(index) | Step::Block(index, _))| index)
+                .collect()
+        };
+        assert_eq!(indices(false), [0, 2, 1, 3, 4, 6, 5, 7, 8, 9]);
+        assert_eq!(indices(true), [0, 3, 4, 6, 5, 7, 8, 9]);
+        assert!(matches!(steps(&layers, true)[0], Step::Block(0, _)));
+        assert_eq!(steps(&layers, true)[1], Step::Layer(3));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use tch::{TchError, Tensor};
 
 use super::dropout::DropoutMasks;
-use super::execution::{apply, execution_order, to_channels_last};
+use super::execution::{Step, apply, steps, to_channels_last};
+use super::fused;
 use super::layer::Layer;
 use super::sequential::Network;
 use crate::{Error, Result};
@@ -54,7 +55,9 @@ impl Network {
         let mut values = self.rows(input)?;
         let mut remaining = parameters;
         let mut channels_last = false;
-        for index in execution_order(self.layers()) {
+        let fuses = fused::takes(&values) && parameters.iter().all(fused::takes);
+        for step in steps(self.layers(), fuses) {
+            let (Step::Layer(index) | Step::Block(index, _)) = step;
             let layer = &self.layers()[index];
             if let (Layer::Dropout { p }, Dropout::Masks(masks)) = (layer, &mut dropout) {
                 if *p > 0.0 {
@@ -62,19 +65,29 @@ impl Network {
                 }
                 continue;
             }
-            if matches!(layer, Layer::Conv2d { .. }) && !channels_last {
-                values = to_channels_last(&values)?;
-                channels_last = true;
-            }
             let (own, others) = remaining.split_at(layer.parameter_shapes().len());
             remaining = others;
-            let train = matches!(dropout, Dropout::Libtorch);
-            values = apply(layer, own, &values, train).map_err(|error| Error::InvalidLayer {
+            let input_shape = values.size();
+            let failed = |reason| Error::InvalidLayer {
                 layer: index,
                 kind: layer.kind(),
-                input_shape: values.size(),
-                reason: first_line(&error),
-            })?;
+                input_shape,
+                reason,
+            };
+            values = match (step, own) {
+                (Step::Block(_, block), [weight, bias]) => {
+                    channels_last = true;
+                    block.apply(&values, weight, bias).map_err(failed)?
+                }
+                _ => {
+                    if matches!(layer, Layer::Conv2d { .. }) && !channels_last {
+                        values = to_channels_last(&values)?;
+                        channels_last = true;
+                    }
+                    let train = matches!(dropout, Dropout::Libtorch);
+                    apply(layer, own, &values, train).map_err(|error| failed(first_line(&error)))?
+                }
+            };
         }
         Ok(values)
     }

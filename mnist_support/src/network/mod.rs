@@ -21,6 +21,7 @@ mod cnn;
 mod dropout;
 mod execution;
 mod forward;
+mod fused;
 mod initialize;
 mod layer;
 mod module;

@@ -1,7 +1,7 @@
-//! The calls into the C++ bridge (`gloo/bridge.h`), and all unsafe code of the collectives.
+//! The calls into the C++ bridge (`native/gloo/bridge.h`), and all unsafe code of the collectives.
 
 use std::{
-    ffi::{CStr, CString, c_char, c_int},
+    ffi::{CString, c_char, c_int},
     net::TcpListener,
     os::fd::IntoRawFd,
     ptr,
@@ -10,6 +10,8 @@ use std::{
 
 use tch::{Device, Tensor};
 use torch_sys::C_tensor;
+
+use crate::native::{check, take_text};
 
 #[repr(C)]
 struct RawStore {
@@ -66,7 +68,6 @@ unsafe extern "C" {
         peer: *mut i32,
     ) -> *mut c_char;
     fn mnist_gloo_group_close(group: *mut RawGroup);
-    fn mnist_gloo_free(text: *mut c_char);
 }
 
 /// A client of a TCPStore, and its server too in the copy that hosts it.
@@ -271,54 +272,9 @@ fn milliseconds(timeout: Duration) -> i64 {
     })
 }
 
-/// Turns what a function of the bridge returned into a result.
-fn check(message: *mut c_char) -> Result<(), String> {
-    match take_text(message) {
-        None => Ok(()),
-        Some(message) => Err(readable(&message)),
-    }
-}
-
-/// Copies a string of the bridge's and frees it.
-fn take_text(text: *mut c_char) -> Option<String> {
-    if text.is_null() {
-        return None;
-    }
-    // SAFETY: a pointer that is not null is a string of the bridge's, which ends with a zero and is ours
-    // to free, once.
-    unsafe {
-        let copy = CStr::from_ptr(text).to_string_lossy().into_owned();
-        mnist_gloo_free(text);
-        Some(copy)
-    }
-}
-
-/// Gloo puts `[source file:line] ` before its messages, and c10d a trace of C++ calls after some.
-fn readable(message: &str) -> String {
-    let message = message
-        .split("\nException raised from")
-        .next()
-        .unwrap_or(message)
-        .trim();
-    match message.split_once("] ") {
-        Some((place, rest)) if place.starts_with('[') && place.contains(".cc:") => rest.to_owned(),
-        _ => message.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_message_loses_its_place_in_the_source_and_keeps_its_addresses() {
-        assert_eq!(
-            readable("[../third_party/gloo/pair.cc:12] Connection closed by peer [10.0.0.1]:5000"),
-            "Connection closed by peer [10.0.0.1]:5000"
-        );
-        assert_eq!(readable("[10.0.0.1] refused"), "[10.0.0.1] refused");
-        assert_eq!(readable("broken\nException raised from f at g:1"), "broken");
-    }
 
     #[test]
     fn a_timeout_is_never_zero_which_would_mean_thirty_minutes() {

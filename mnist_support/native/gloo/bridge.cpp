@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
-#include <cstring>
-#include <exception>
 #include <string>
 #include <vector>
 
@@ -12,6 +9,10 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include "../message.h"
+
+using mnist::caught;
+using mnist::copy;
 using std::chrono::milliseconds;
 
 struct MnistGlooStore {
@@ -21,33 +22,6 @@ struct MnistGlooStore {
 struct MnistGlooGroup {
     c10::intrusive_ptr<c10d::ProcessGroupGloo> group;
 };
-
-namespace {
-
-char* copy(const char* text) {
-    char* copied = strdup(text);
-    if (copied == nullptr) {
-        std::abort(); // not enough memory for a message: Rust's allocator does the same
-    }
-    return copied;
-}
-
-// Runs a program and returns what it threw as a message.
-template <typename Program>
-char* caught(Program program) noexcept {
-    try {
-        program();
-        return nullptr;
-    } catch (const c10::Error& error) {
-        return copy(error.what_without_backtrace());
-    } catch (const std::exception& error) {
-        return copy(error.what());
-    } catch (...) {
-        return copy("an exception of unknown type");
-    }
-}
-
-} // namespace
 
 char* mnist_gloo_store_open(
     const char* host, std::uint16_t port, int listen_fd, std::int64_t timeout_ms, MnistGlooStore** store) {
@@ -145,8 +119,4 @@ char* mnist_gloo_exchange(
 
 void mnist_gloo_group_close(MnistGlooGroup* group) {
     delete group;
-}
-
-void mnist_gloo_free(char* text) {
-    std::free(text);
 }

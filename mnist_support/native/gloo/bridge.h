@@ -1,7 +1,6 @@
 // What Rust sees of c10d's TCPStore and ProcessGroupGloo.
 //
-// Every function that can fail returns null, or a message to be freed with mnist_gloo_free. No
-// exception leaves the bridge. Strings are UTF-8 and end with a zero.
+// Errors are as in message.h. Strings are UTF-8 and end with a zero.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +27,7 @@ struct MnistGlooParcel {
 char* mnist_gloo_store_open(
     const char* host, std::uint16_t port, int listen_fd, std::int64_t timeout_ms, MnistGlooStore** store);
 char* mnist_gloo_store_set(MnistGlooStore* store, const char* key, const char* value);
-// value becomes null if the store has no such key, else a string to be freed with mnist_gloo_free.
+// value becomes null if the store has no such key, else a string to be freed with mnist_free.
 char* mnist_gloo_store_get(MnistGlooStore* store, const char* key, char** value);
 void mnist_gloo_store_close(MnistGlooStore* store);
 
@@ -53,7 +52,5 @@ char* mnist_gloo_exchange(
     std::int64_t timeout_ms,
     std::int32_t* peer);
 void mnist_gloo_group_close(MnistGlooGroup* group);
-
-void mnist_gloo_free(char* text);
 
 } // extern "C"

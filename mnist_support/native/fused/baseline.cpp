@@ -1,0 +1,9 @@
+// For every processor of the architecture.
+#include "block.h"
+
+#include <cstdint>
+#include <cstring>
+
+#define MNIST_PROCESSOR baseline
+#define MNIST_LANES 4
+#include "for_processor.h"

@@ -1,0 +1,21 @@
+// All passes in the namespace MNIST_PROCESSOR, and their table.
+namespace mnist {
+namespace MNIST_PROCESSOR {
+
+#include "vectors.h"
+
+#include "many_channels.h"
+#include "one_channel.h"
+#include "pooling.h"
+
+} // namespace MNIST_PROCESSOR
+
+#define MNIST_JOINED(left, right) left##right
+#define MNIST_TABLE(processor) MNIST_JOINED(processor, _kernels)
+extern const Kernels MNIST_TABLE(MNIST_PROCESSOR) = {
+    MNIST_PROCESSOR::one_channel::forward,   MNIST_PROCESSOR::one_channel::backward,
+    MNIST_PROCESSOR::many_channels::forward, MNIST_PROCESSOR::many_channels::backward,
+    MNIST_PROCESSOR::pooling::forward,       MNIST_PROCESSOR::pooling::backward,
+};
+
+} // namespace mnist

@@ -1,0 +1,210 @@
+// The fused passes as an operation that libtorch can differentiate.
+#include "fused.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/convolution_backward.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "../message.h"
+#include "block.h"
+
+namespace {
+
+using at::Tensor;
+using mnist::Block;
+using mnist::Winner;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+Block block_of(const Tensor& input, const Tensor& weight, std::int64_t padding, std::int64_t pool) {
+    TORCH_CHECK(input.dim() == 4 && weight.dim() == 4, "images and kernels have four dimensions");
+    TORCH_CHECK(input.size(1) == weight.size(1) && weight.size(2) == weight.size(3), "the kernel does not fit the images");
+    TORCH_CHECK(padding >= 0 && pool >= 1 && pool * pool < mnist::no_winner, "the padding or the pooling is out of range");
+    TORCH_CHECK(
+        weight.size(2) >= 1 && input.size(2) + 2 * padding + 1 >= weight.size(2) + pool &&
+            input.size(3) + 2 * padding + 1 >= weight.size(2) + pool,
+        "nothing is left of an image");
+    const auto size = [](std::int64_t value) { return static_cast<std::size_t>(value); };
+    return {size(input.size(2)),  size(input.size(3)), size(input.size(1)), size(weight.size(0)),
+            size(weight.size(2)), size(padding),       size(pool)};
+}
+
+// Runs program(part, first image, images) for parts of the images, on as many threads as libtorch may use
+// within an operation. The parts depend on nothing else, so that sums over them don't change.
+template <typename Program>
+void for_parts(std::size_t images, std::size_t parts, Program program) {
+    const auto run = [&](std::size_t part) {
+        const std::size_t first = images * part / parts;
+        program(part, first, images * (part + 1) / parts - first);
+    };
+    std::mutex mutex;
+    std::condition_variable done;
+    std::size_t running = parts - 1;
+    for (std::size_t part = 1; part < parts; ++part) {
+        at::launch([&, part] {
+            run(part);
+            // Notified under the lock: the waiting thread owns what is notified.
+            const std::lock_guard<std::mutex> lock(mutex);
+            --running;
+            done.notify_one();
+        });
+    }
+    run(0);
+    std::unique_lock<std::mutex> lock(mutex);
+    done.wait(lock, [&] { return running == 0; });
+}
+
+std::size_t parts_of(std::size_t images) {
+    constexpr std::size_t worth_a_thread = 32;
+    const auto threads = static_cast<std::size_t>(at::get_num_threads());
+    return std::max<std::size_t>(1, std::min(threads, images / worth_a_thread));
+}
+
+// The memory that the passes read and write.
+const float* floats(const Tensor& tensor) { return tensor.const_data_ptr<float>(); }
+float* mutable_floats(const Tensor& tensor) { return tensor.mutable_data_ptr<float>(); }
+
+Tensor pixels_last(const Tensor& images) { return images.contiguous(at::MemoryFormat::ChannelsLast); }
+
+Tensor empty_pixels_last(at::IntArrayRef size, const Tensor& like) {
+    return at::empty(size, like.options(), at::MemoryFormat::ChannelsLast);
+}
+
+// The operation's result; winners, if there is such a tensor, are written.
+Tensor forward_pass(
+    const Block& block, const Tensor& input, const Tensor& weight, const Tensor& bias, const Tensor& winners) {
+    const auto images = static_cast<std::size_t>(input.size(0));
+    const auto& kernels = mnist::kernels();
+    Tensor output = empty_pixels_last(
+        {input.size(0), weight.size(0), static_cast<std::int64_t>(block.rows()), static_cast<std::int64_t>(block.columns())},
+        input);
+    float* to = mutable_floats(output);
+    Winner* won = winners.defined() ? winners.mutable_data_ptr<Winner>() : nullptr;
+    const std::size_t size = block.rows() * block.columns() * block.out_channels;
+    const auto won_from = [&](std::size_t image) { return won == nullptr ? nullptr : won + image * size; };
+    const bool one_channel = block.in_channels == 1;
+    if (one_channel || mnist::many_channels_can_forward(block)) {
+        const auto pass = one_channel ? kernels.one_channel_forward : kernels.many_channels_forward;
+        const float *from = floats(input), *weights = floats(weight), *biases = floats(bias);
+        const std::size_t input_size = block.height * block.width * block.in_channels;
+        for_parts(images, parts_of(images), [&](std::size_t, std::size_t first, std::size_t length) {
+            pass(block, length, from + first * input_size, weights, biases, to + first * size, won_from(first));
+        });
+    } else {
+        const auto padding = static_cast<std::int64_t>(block.padding);
+        const Tensor convolved = pixels_last(at::conv2d(input, weight, bias, {1, 1}, {padding, padding}));
+        const float* from = floats(convolved);
+        const std::size_t convolved_size = block.convolved_rows() * block.convolved_columns() * block.out_channels;
+        for_parts(images, parts_of(images), [&](std::size_t, std::size_t first, std::size_t length) {
+            kernels.pooling_forward(block, length, from + first * convolved_size, to + first * size, won_from(first));
+        });
+    }
+    return output;
+}
+
+// The gradients of input, weight and bias.
+variable_list backward_pass(
+    const Block& block, const Tensor& input, const Tensor& weight, const Tensor& gradient, const Tensor& winners,
+    bool input_too) {
+    const auto images = static_cast<std::size_t>(input.size(0));
+    const auto& kernels = mnist::kernels();
+    const float* from = floats(gradient);
+    const Winner* won = winners.const_data_ptr<Winner>();
+    const std::size_t size = block.rows() * block.columns() * block.out_channels;
+    const bool one_channel = block.in_channels == 1 && !input_too;
+    if (!one_channel && !mnist::many_channels_can_backward(block)) {
+        const auto padding = static_cast<std::int64_t>(block.padding);
+        const Tensor convolved = empty_pixels_last(
+            {input.size(0), weight.size(0), static_cast<std::int64_t>(block.convolved_rows()),
+             static_cast<std::int64_t>(block.convolved_columns())},
+            input);
+        float* to = mutable_floats(convolved);
+        const std::size_t convolved_size = block.convolved_rows() * block.convolved_columns() * block.out_channels;
+        for_parts(images, parts_of(images), [&](std::size_t, std::size_t first, std::size_t length) {
+            kernels.pooling_backward(block, length, from + first * size, won + first * size, to + first * convolved_size);
+        });
+        auto [input_gradient, weight_gradient, bias_gradient] = at::convolution_backward(
+            convolved, input, weight, at::IntArrayRef{weight.size(0)}, {1, 1}, {padding, padding}, {1, 1}, false, {0, 0},
+            1, {input_too, true, true});
+        return {input_gradient, weight_gradient, bias_gradient};
+    }
+    const std::size_t parts = parts_of(images);
+    const auto pass = one_channel ? kernels.one_channel_backward : kernels.many_channels_backward;
+    const Tensor input_gradient = input_too ? at::empty_like(input) : Tensor();
+    // Each part adds its own sums, for the order of the additions to stay.
+    const Tensor weight_gradients = at::zeros({static_cast<std::int64_t>(parts), weight.numel()}, weight.options());
+    const Tensor bias_gradients = at::zeros({static_cast<std::int64_t>(parts), weight.size(0)}, weight.options());
+    const float *pixels = floats(input), *weights = floats(weight);
+    float* input_to = input_too ? mutable_floats(input_gradient) : nullptr;
+    float *weight_to = mutable_floats(weight_gradients), *bias_to = mutable_floats(bias_gradients);
+    const auto weight_size = static_cast<std::size_t>(weight.numel());
+    const std::size_t input_size = block.height * block.width * block.in_channels;
+    for_parts(images, parts, [&](std::size_t part, std::size_t first, std::size_t length) {
+        pass(
+            block, length, pixels + first * input_size, weights, from + first * size, won + first * size,
+            {input_to == nullptr ? nullptr : input_to + first * input_size, weight_to + part * weight_size,
+             bias_to + part * block.out_channels});
+    });
+    Tensor weight_gradient = weight_gradients[0], bias_gradient = bias_gradients[0];
+    for (std::size_t part = 1; part < parts; ++part) {
+        weight_gradient += weight_gradients[static_cast<std::int64_t>(part)];
+        bias_gradient += bias_gradients[static_cast<std::int64_t>(part)];
+    }
+    return {input_gradient, weight_gradient.view(weight.sizes()), bias_gradient};
+}
+
+struct Conv2dReluMaxPool2d : torch::autograd::Function<Conv2dReluMaxPool2d> {
+    static Tensor forward(
+        AutogradContext* context, const Tensor& input, const Tensor& weight, const Tensor& bias, std::int64_t padding,
+        std::int64_t pool) {
+        const Block block = block_of(input, weight, padding, pool);
+        const Tensor winners = at::empty(
+            {input.size(0), static_cast<std::int64_t>(block.rows() * block.columns()), weight.size(0)},
+            input.options().dtype(at::kByte));
+        context->save_for_backward({input, weight, winners});
+        context->saved_data["padding"] = padding;
+        context->saved_data["pool"] = pool;
+        return forward_pass(block, input, weight, bias, winners);
+    }
+
+    static variable_list backward(AutogradContext* context, variable_list gradients) {
+        const auto saved = context->get_saved_variables();
+        const Tensor &input = saved[0], &weight = saved[1], &winners = saved[2];
+        const Block block =
+            block_of(input, weight, context->saved_data["padding"].toInt(), context->saved_data["pool"].toInt());
+        variable_list own = backward_pass(
+            block, input, weight, pixels_last(gradients[0]), winners, context->needs_input_grad(0));
+        own.resize(5); // none for padding and pool
+        return own;
+    }
+};
+
+} // namespace
+
+char* mnist_conv2d_relu_max_pool2d(
+    const Tensor* input, const Tensor* weight, const Tensor* bias, std::int64_t padding, std::int64_t pool,
+    Tensor** output) {
+    return mnist::caught([&] {
+        for (const Tensor* tensor : {input, weight, bias}) {
+            TORCH_CHECK(
+                tensor->device().is_cpu() && tensor->scalar_type() == at::kFloat, "only floats on the CPU can be fused");
+        }
+        TORCH_CHECK(bias->dim() == 1 && bias->size(0) == weight->size(0), "the bias does not fit the kernel");
+        // With one channel both layouts are the same memory, but their strides may say otherwise.
+        const Tensor images = input->size(1) == 1 ? input->contiguous() : pixels_last(*input);
+        const Tensor kernel = weight->contiguous(), biases = bias->contiguous();
+        const bool recorded =
+            at::GradMode::is_enabled() && (input->requires_grad() || weight->requires_grad() || bias->requires_grad());
+        *output = new Tensor(
+            recorded ? Conv2dReluMaxPool2d::apply(images, kernel, biases, padding, pool)
+                     : forward_pass(block_of(images, kernel, padding, pool), images, kernel, biases, Tensor()));
+    });
+}

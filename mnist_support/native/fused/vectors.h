@@ -1,0 +1,72 @@
+// Several floats at once, in the compiler's own vector types.
+//
+// Included by for_processor.h, once for each generation of processors, in a namespace of its own. No
+// template of the standard library may be used in there: the linker would keep one instance for all.
+
+// Loops of a constant length, so that their vectors stay in registers.
+#if defined(__clang__)
+#define MNIST_UNROLL _Pragma("unroll")
+#else
+#define MNIST_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+// As many floats as a register has.
+constexpr std::size_t lanes = MNIST_LANES;
+
+#define MNIST_INLINE __attribute__((always_inline)) inline
+
+typedef float Floats __attribute__((vector_size(4 * lanes)));
+typedef std::int32_t Integers __attribute__((vector_size(4 * lanes)));
+typedef Winner Winners __attribute__((vector_size(lanes)));
+
+MNIST_INLINE Floats load(const float* from) {
+    Floats values;
+    std::memcpy(&values, from, sizeof values);
+    return values;
+}
+
+MNIST_INLINE void store(float* to, Floats values) { std::memcpy(to, &values, sizeof values); }
+
+MNIST_INLINE void add(float* to, Floats values) { store(to, load(to) + values); }
+
+MNIST_INLINE Floats splat(float value) { return value - Floats{}; }
+
+// The highest value of each lane so far, and the position that it came from.
+struct Highest {
+    Floats value{};
+    Integers position{};
+
+    MNIST_INLINE void take(std::size_t at, Floats values) {
+        if (at == 0) {
+            value = values;
+            position = Integers{};
+            return;
+        }
+        // As in libtorch: the first of equals wins, and NaN over every number.
+        const Integers wins = (values > value) | (values != values);
+        value = wins ? values : value;
+        position = wins ? static_cast<std::int32_t>(at) - Integers{} : position;
+    }
+
+    MNIST_INLINE Integers held_back() const { return value <= Floats{}; }
+    MNIST_INLINE Floats rectified() const { return held_back() ? Floats{} : value; }
+    MNIST_INLINE Winners winners() const {
+        return __builtin_convertvector(held_back() ? std::int32_t{no_winner} - Integers{} : position, Winners);
+    }
+};
+
+// Numbers that begin as 0.
+template <typename Number>
+struct Buffer {
+    std::size_t length;
+    Number* values;
+
+    explicit Buffer(std::size_t length) : length(length), values(new Number[length]()) {}
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    ~Buffer() { delete[] values; }
+
+    MNIST_INLINE Number& operator[](std::size_t at) { return values[at]; }
+    MNIST_INLINE const Number& operator[](std::size_t at) const { return values[at]; }
+    void clear() { std::memset(values, 0, length * sizeof(Number)); }
+};

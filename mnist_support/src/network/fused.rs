@@ -1,0 +1,279 @@
+//! A convolution, a ReLU and a max-pooling as one operation: `native/fused` in C++, for floats on the CPU.
+//!
+//! Where a pooling follows, only one of its window's values counts. The operation stores no other, and its
+//! backward pass, which visits only that one, does a quarter of libtorch's work with windows of 2 by 2.
+
+use std::{ffi::c_char, ptr};
+
+use tch::{Device, Kind, Tensor};
+use torch_sys::C_tensor;
+
+use super::layer::Layer;
+use crate::native::check;
+
+unsafe extern "C" {
+    fn mnist_conv2d_relu_max_pool2d(
+        input: *const C_tensor,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        padding: i64,
+        pool: i64,
+        output: *mut *mut C_tensor,
+    ) -> *mut c_char;
+}
+
+/// The layers of a block: what the one operation stands for.
+pub(super) const BLOCK: usize = 3;
+
+/// A convolution, a ReLU and a pooling that one operation can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    padding: i64,
+    pool: i64,
+}
+
+impl Block {
+    /// The block that `layers` begin with, if they begin with one.
+    pub(super) fn at_the_start_of(layers: &[Layer]) -> Option<Block> {
+        // The operation notes a position within a window in a byte.
+        const LARGEST_POOL: i64 = 15;
+        match layers {
+            [
+                Layer::Conv2d {
+                    stride: 1, padding, ..
+                },
+                Layer::ReLU,
+                Layer::MaxPool2d {
+                    kernel_size,
+                    stride,
+                },
+                ..,
+            ] if kernel_size == stride && *stride <= LARGEST_POOL => Some(Block {
+                padding: *padding,
+                pool: *stride,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The output for images of shape [rows, channels, height, width].
+    ///
+    /// # Errors
+    /// libtorch's message, for tensors that don't belong together.
+    pub(super) fn apply(
+        self,
+        input: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+    ) -> Result<Tensor, String> {
+        let mut output = ptr::null_mut();
+        // SAFETY: the three tensors are borrowed for longer than the call, which only reads them and takes
+        // references of its own to what the graph needs; `output` is written before it returns null.
+        check(unsafe {
+            mnist_conv2d_relu_max_pool2d(
+                input.as_ptr(),
+                weight.as_ptr(),
+                bias.as_ptr(),
+                self.padding,
+                self.pool,
+                &mut output,
+            )
+        })?;
+        // SAFETY: a new tensor, which nobody else frees.
+        Ok(unsafe { Tensor::from_ptr(output) })
+    }
+}
+
+/// Whether the operation knows a tensor's kind and device.
+pub(super) fn takes(tensor: &Tensor) -> bool {
+    tensor.device() == Device::Cpu && tensor.kind() == Kind::Float
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Conv2dConfig, Network};
+
+    fn random(shape: &[i64]) -> Tensor {
+        Tensor::randn(shape, (Kind::Float, Device::Cpu))
+    }
+
+    fn leaf(tensor: &Tensor) -> Tensor {
+        tensor.copy().set_requires_grad(true)
+    }
+
+    /// Output and gradients of input, weight and bias, by one way or the other.
+    fn outcome(
+        run: impl Fn(&Tensor, &Tensor, &Tensor) -> Tensor,
+        tensors: &[Tensor; 3],
+        weights: &Tensor,
+        with_input: bool,
+    ) -> Vec<Tensor> {
+        let [input, weight, bias] = tensors.each_ref().map(leaf);
+        let input = if with_input { input } else { input.detach() };
+        let output = run(&input, &weight, &bias);
+        (&output * weights).sum(Kind::Float).backward();
+        let mut all = vec![output.detach(), weight.grad(), bias.grad()];
+        if with_input {
+            all.push(input.grad());
+        }
+        all
+    }
+
+    /// Compares with libtorch's own three operations.
+    fn check_against_libtorch(
+        [rows, channels, height, width]: [i64; 4],
+        [outputs, kernel, padding, pool]: [i64; 4],
+    ) {
+        let scale = 1.0 / ((channels * kernel * kernel) as f64).sqrt();
+        let tensors = [
+            random(&[rows, channels, height, width]),
+            random(&[outputs, channels, kernel, kernel]) * scale,
+            random(&[outputs]) * scale,
+        ];
+        let pooled = |side: i64| (side + 2 * padding + 1 - kernel) / pool;
+        let weights = random(&[rows, outputs, pooled(height), pooled(width)]);
+        let ours = |input: &Tensor, weight: &Tensor, bias: &Tensor| {
+            Block { padding, pool }.apply(input, weight, bias).unwrap()
+        };
+        let theirs = |input: &Tensor, weight: &Tensor, bias: &Tensor| {
+            input
+                .conv2d(weight, Some(bias), [1, 1], [padding; 2], [1, 1], 1)
+                .relu()
+                .max_pool2d([pool; 2], [pool; 2], [0, 0], [1, 1], false)
+        };
+        for with_input in [false, true] {
+            let found = outcome(ours, &tensors, &weights, with_input);
+            let expected = outcome(theirs, &tensors, &weights, with_input);
+            for (name, (found, expected)) in ["output", "weight", "bias", "input"]
+                .into_iter()
+                .zip(found.iter().zip(&expected))
+            {
+                assert_eq!(found.size(), expected.size(), "{name}");
+                let largest = f64::try_from(expected.abs().max()).unwrap().max(1.0);
+                let off = f64::try_from((found - expected).abs().max()).unwrap() / largest;
+                assert!(
+                    off < 1e-5,
+                    "{name} of {channels} to {outputs} channels, {height} x {width}, kernel {kernel}, \
+                     padding {padding}, pool {pool}: off by {off}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn outputs_and_gradients_are_those_of_libtorchs_three_operations() {
+        // The four of the originals' CNN, then other sides, kernels, paddings, windows and channels.
+        for (input, settings) in [
+            ([7, 1, 28, 28], [4, 3, 1, 2]),
+            ([7, 4, 14, 14], [16, 3, 1, 2]),
+            ([7, 16, 7, 7], [32, 3, 1, 2]),
+            ([7, 32, 3, 3], [64, 3, 1, 2]),
+            ([3, 1, 9, 41], [5, 5, 2, 3]),
+            ([3, 1, 6, 5], [16, 1, 0, 1]),
+            ([3, 1, 8, 8], [3, 2, 0, 2]),
+            ([3, 3, 11, 8], [16, 3, 1, 2]),
+            ([3, 3, 11, 8], [48, 5, 3, 4]),
+            ([3, 2, 9, 10], [16, 4, 1, 3]),
+            ([3, 16, 8, 9], [16, 2, 1, 3]),
+            ([3, 16, 9, 8], [7, 3, 1, 2]),
+            ([3, 5, 9, 8], [33, 3, 2, 2]),
+            ([1, 48, 4, 4], [16, 3, 0, 2]),
+        ] {
+            check_against_libtorch(input, settings);
+        }
+    }
+
+    #[test]
+    fn several_threads_within_the_operation_give_the_same_up_to_rounding() {
+        std::thread::spawn(|| {
+            tch::set_num_threads(3);
+            check_against_libtorch([130, 1, 12, 12], [4, 3, 1, 2]);
+            check_against_libtorch([130, 4, 12, 12], [16, 3, 1, 2]);
+            check_against_libtorch([130, 3, 12, 12], [5, 3, 1, 2]);
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn a_pixel_that_is_not_a_number_is_seen_in_the_output() {
+        for channels in [1, 4, 16] {
+            let input = Tensor::zeros([1, channels, 4, 4], (Kind::Float, Device::Cpu));
+            let _ = input.get(0).get(channels - 1).get(2).get(1).fill_(f64::NAN);
+            let block = Block {
+                padding: 1,
+                pool: 2,
+            };
+            let output = block
+                .apply(&input, &random(&[16, channels, 3, 3]), &random(&[16]))
+                .unwrap();
+            let nans = i64::try_from(output.isnan().sum(Kind::Int64)).unwrap();
+            // The kernels of 3 by 3 around it touch all four windows.
+            assert_eq!(nans, 4 * 16);
+        }
+    }
+
+    #[test]
+    fn no_rows_give_no_rows_and_no_gradient() {
+        let weight = leaf(&random(&[16, 4, 3, 3]));
+        let block = Block {
+            padding: 1,
+            pool: 2,
+        };
+        let output = block
+            .apply(&random(&[0, 4, 8, 8]), &weight, &random(&[16]))
+            .unwrap();
+        assert_eq!(output.size(), [0, 16, 4, 4]);
+        output.sum(Kind::Float).backward();
+        assert_eq!(f64::try_from(weight.grad().abs().max()).unwrap(), 0.0);
+    }
+
+    #[test]
+    fn tensors_that_do_not_belong_together_are_an_error() {
+        let block = Block {
+            padding: 0,
+            pool: 2,
+        };
+        let (weight, bias) = (random(&[16, 4, 3, 3]), random(&[16]));
+        for input in [
+            random(&[2, 3, 8, 8]),
+            random(&[2, 4, 3, 3]),
+            random(&[2, 4, 8]),
+            random(&[2, 4, 8, 8]).to_kind(Kind::Double),
+        ] {
+            let message = block.apply(&input, &weight, &bias).unwrap_err();
+            assert!(!message.contains('\n'), "{message}");
+        }
+        let input = random(&[2, 4, 8, 8]);
+        assert!(block.apply(&input, &weight, &random(&[15])).is_err());
+    }
+
+    #[test]
+    fn a_block_is_a_convolution_of_stride_1_a_relu_and_a_pooling_without_overlap() {
+        let conv = |stride| Layer::conv2d(1, 4, 3, Conv2dConfig { stride, padding: 1 });
+        let overlapping = Layer::MaxPool2d {
+            kernel_size: 3,
+            stride: 2,
+        };
+        let block = |layers: &[Layer]| Block::at_the_start_of(layers);
+        let pool = Layer::max_pool2d(2);
+        assert_eq!(
+            block(&[conv(1), Layer::ReLU, pool.clone(), Layer::Flatten]),
+            Some(Block {
+                padding: 1,
+                pool: 2
+            })
+        );
+        for layers in [
+            vec![conv(2), Layer::ReLU, pool.clone()],
+            vec![conv(1), Layer::ReLU, overlapping],
+            vec![conv(1), Layer::Tanh, pool.clone()],
+            vec![conv(1), Layer::ReLU],
+            vec![Layer::ReLU, pool],
+        ] {
+            assert_eq!(block(&layers), None);
+            Network::new(&[1, 28, 28], layers).unwrap();
+        }
+    }
+}
