@@ -8,12 +8,10 @@ use super::{
 };
 use crate::{
     Network, Result,
+    network::rows_at_once,
     shard::Data,
     train::{FitReport, Scaling, Trained, TrainingData},
 };
-
-/// How many rows go through the network at once; small batches stay in the cache.
-const BATCH: usize = 250;
 
 /// A trained network.
 #[derive(Debug)]
@@ -91,9 +89,10 @@ impl TorchModel {
             .collect::<Result<Vec<_>, _>>()?;
         let data = TrainingData::new(vector.features.to_tensor()?, no_labels, scaling)?;
         let mut predictions: Vec<i64> = Vec::with_capacity(rows);
-        for start in (0..rows).step_by(BATCH) {
+        let batch = rows_at_once(device);
+        for start in (0..rows).step_by(batch) {
             let features = data
-                .scaled_rows(start, BATCH.min(rows - start))?
+                .scaled_rows(start, batch.min(rows - start))?
                 .f_to_device(device)?;
             let scores = tch::no_grad(|| network.forward(&weights, &features, None))?;
             predictions.extend(Vec::<i64>::try_from(scores.f_argmax(1, false)?)?);

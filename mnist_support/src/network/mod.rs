@@ -36,5 +36,6 @@ pub use cnn::CnnConfig;
 pub use dropout::DropoutMasks;
 pub use layer::{Conv2dConfig, Layer};
 pub use module::NetworkModule;
+pub(crate) use predict::rows_at_once;
 pub use sequential::Network;
 pub use weights::{read_safetensors, write_safetensors};

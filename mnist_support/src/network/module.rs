@@ -23,7 +23,7 @@ use crate::{Error, Result};
 /// let loss = cnn.forward_t(&images, true).cross_entropy_for_logits(&labels);
 /// optimizer.backward_step(&loss);
 ///
-/// let predictions = cnn.predict(&images, 256)?;
+/// let predictions = cnn.predict(&images)?;
 /// assert_eq!(predictions.len(), 4);
 /// # Ok::<(), mnist_support::Error>(())
 /// ```
@@ -93,21 +93,20 @@ impl NetworkModule {
         self.network.run(&self.parameters, rows, dropout)
     }
 
-    /// The most probable class of each row, `batch_size` rows at a time.
+    /// The most probable class of each row.
     ///
     /// # Errors
     /// As [`Network::predict`].
-    pub fn predict(&self, features: &Tensor, batch_size: i64) -> Result<Vec<i64>> {
-        self.network.predict(&self.parameters, features, batch_size)
+    pub fn predict(&self, features: &Tensor) -> Result<Vec<i64>> {
+        self.network.predict(&self.parameters, features)
     }
 
     /// The probability of each class, of shape [rows, classes].
     ///
     /// # Errors
     /// As [`Network::predict_proba`].
-    pub fn predict_proba(&self, features: &Tensor, batch_size: i64) -> Result<Tensor> {
-        self.network
-            .predict_proba(&self.parameters, features, batch_size)
+    pub fn predict_proba(&self, features: &Tensor) -> Result<Tensor> {
+        self.network.predict_proba(&self.parameters, features)
     }
 
     /// Takes over the values of other parameters, for instance the best of a training or those of a
@@ -178,7 +177,7 @@ mod tests {
                 .cross_entropy_for_logits(&labels);
             optimizer.backward_step(&loss);
         }
-        let predictions = module.predict(&rows, 64).unwrap();
+        let predictions = module.predict(&rows).unwrap();
         let labels = Vec::<i64>::try_from(labels).unwrap();
         let right = predictions
             .iter()

@@ -38,6 +38,11 @@ impl FlatParameters {
         &self.parameters
     }
 
+    /// Where the parameters are.
+    pub(super) fn device(&self) -> Device {
+        self.flat.device()
+    }
+
     /// The flat vector. Writing to it changes the parameters.
     pub(super) fn flat_mut(&mut self) -> &mut Tensor {
         &mut self.flat
