@@ -1,8 +1,8 @@
 // Images of one channel. The lanes of a vector are neighbouring windows of the pooling.
 //
 // The rows of an image, with their padding, are cut into as many phases as a window has columns: phase p
-// holds every pool-th pixel from p on. What one tap of the kernel sees of sixteen neighbouring windows then
-// lies side by side.
+// holds every pool-th pixel from p on. What one tap of the kernel sees of neighbouring windows then lies
+// side by side.
 
 namespace one_channel {
 
@@ -46,7 +46,7 @@ struct Phases {
     }
 };
 
-// What is left of sixteen windows, for some of the output channels at once.
+// What is left of a vector of windows, for some of the output channels at once.
 template <std::size_t channels>
 MNIST_INLINE void forward_windows(
     const Block& block, const std::size_t* offsets, const float* pixels, const float* weight, const float* bias,

@@ -1,6 +1,9 @@
 // Which passes run where.
 #include "block.h"
 
+#include <cstdlib>
+#include <cstring>
+
 namespace mnist {
 
 bool many_channels_can_forward(const Block& block) { return block.out_channels % widest == 0; }
@@ -9,15 +12,23 @@ bool many_channels_can_backward(const Block& block) {
     return block.window_fits_one_vector() || block.in_channels % widest == 0;
 }
 
-const Kernels& kernels() {
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-    static const Kernels& chosen = __builtin_cpu_supports("x86-64-v4") ? v4_kernels
-        : __builtin_cpu_supports("x86-64-v3")                           ? v3_kernels
-                                                                        : baseline_kernels;
-    return chosen;
+static const Kernels& chosen() {
+    // libtorch's own setting, for what it compiles for several processors.
+    const char* capability = std::getenv("ATEN_CPU_CAPABILITY");
+    const auto asked_for = [&](const char* name) { return capability != nullptr && std::strcmp(capability, name) == 0; };
+    if (asked_for("default") || !__builtin_cpu_supports("x86-64-v3")) {
+        return baseline_kernels;
+    }
+    return asked_for("avx2") || !__builtin_cpu_supports("x86-64-v4") ? v3_kernels : v4_kernels;
+}
 #else
-    return baseline_kernels;
+static const Kernels& chosen() { return baseline_kernels; }
 #endif
+
+const Kernels& kernels() {
+    static const Kernels& kernels = chosen();
+    return kernels;
 }
 
 } // namespace mnist

@@ -185,6 +185,21 @@ mod tests {
     }
 
     #[test]
+    fn the_same_holds_for_what_is_compiled_for_lesser_processors() {
+        for capability in ["avx2", "default"] {
+            let tests = std::env::current_exe().unwrap();
+            let output = std::process::Command::new(tests)
+                .args(["network::fused", "--skip", "lesser_processors"])
+                .env("ATEN_CPU_CAPABILITY", capability)
+                .output()
+                .unwrap();
+            let printed = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{capability}: {printed}");
+            assert!(printed.contains("6 passed"), "{printed}");
+        }
+    }
+
+    #[test]
     fn several_threads_within_the_operation_give_the_same_up_to_rounding() {
         std::thread::spawn(|| {
             tch::set_num_threads(3);
