@@ -16,6 +16,9 @@ TORCH ?= $(or $(patsubst $(stamps)/torch-%,%,$(firstword $(wildcard $(stamps)/to
 # Where upload writes to.
 TO ?=
 
+# The rows that bench measures; all of them if it names none.
+ROWS ?=
+
 # Absolute paths are written down in some steps: they are done again where a path has changed.
 place := $(shell printf '%s' '$(CURDIR) $(PYTHON_ENV)' | cksum | cut -d' ' -f1)
 
@@ -37,6 +40,7 @@ azurite := .tools/azurite-$(AZURITE_VERSION)
 evcxr := .tools/evcxr-$(EVCXR_VERSION)
 kernel := .tools/kernel-$(place)
 spark := .tools/spark-$(SPARK_VERSION)-$(place)
+peers := .tools/peers-$(place)
 lake := data/lake/.complete
 # What cargo needs to compile the crate.
 native := $(libtorch) $(protoc)
@@ -44,7 +48,7 @@ native := $(libtorch) $(protoc)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup data lint test notebooks run-notebooks lab upload spark-up spark-down clean distclean warm
+.PHONY: help setup data lint test bench notebooks run-notebooks lab upload spark-up spark-down clean distclean warm
 
 help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
@@ -68,6 +72,11 @@ test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
 	    else echo '==> Left out: the tests that need Spark'; fi
 	@echo '==> Compiling and running the tests (the first time 10 to 15 minutes)'
 	env -u SPARK_REMOTE cargo test --quiet --workspace
+
+bench: $(native) $(lake) $(peers) ## compare with PyTorch, pandas and SparkTorch; ROWS="train csv" for some rows
+	@echo '==> Compiling the benchmark (about 1 minute), then measuring (all rows: up to 25 minutes)'
+	@java=$$($(scripts)/java.sh) && export JAVA_HOME=$$java || echo '==> The row sparktorch cannot be measured'; \
+	    env -u SPARK_REMOTE cargo bench --quiet --profile dev --package mnist_support --bench versus -- $(ROWS)
 
 run-notebooks: warm $(lake) ## run the notebooks, executed copies in target/notebooks
 	@$(scripts)/run_notebooks.sh copies
@@ -140,6 +149,10 @@ $(spark): $(scripts)/spark.sh | $(python)
 	@$(scripts)/java.sh >/dev/null
 	@$(scripts)/spark.sh
 	@rm -f .tools/spark-* && touch $@
+
+$(peers): $(scripts)/peers.sh $(scripts)/versions.env | $(python)
+	@$(scripts)/peers.sh
+	@rm -f .tools/peers-* && touch $@
 
 # Cargo knows best whether the crate is up to date: it is asked each time.
 warm: $(kernel) $(native)

@@ -1,0 +1,87 @@
+"""The originals' network, and its training as fast as PyTorch has it on a CPU."""
+
+import math
+
+import torch
+from torch import nn
+
+
+class Cnn(nn.Module):
+    """Four convolutions, each with ReLU and pooling, and three linear layers.
+
+    With `pool_first` the pooling goes before the ReLU: the same numbers, a quarter of the ReLU's work.
+    """
+
+    def __init__(self, pool_first=False):
+        super().__init__()
+        channels = [1, 4, 16, 32, 64]
+        layers = []
+        for inputs, outputs in zip(channels, channels[1:]):
+            layers.append(nn.Conv2d(inputs, outputs, 3, padding=1))
+            activation = [nn.ReLU(), nn.MaxPool2d(2)]
+            layers += reversed(activation) if pool_first else activation
+        self.layers = nn.Sequential(
+            *layers,
+            nn.Flatten(),
+            nn.Linear(64, 128),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Linear(128, 64),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Linear(64, 10),
+        )
+
+    def forward(self, rows):
+        return self.layers(rows.view(-1, 1, 28, 28))
+
+
+def cnn(layout):
+    """The network in a layout: `plain`, `channels_last`, or `channels_last, pool first`."""
+    network = Cnn(pool_first="pool first" in layout)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 40_994
+    return network.to(memory_format=torch.channels_last) if "channels_last" in layout else network
+
+
+def one_cycle(step, steps, warm_up=0.2):
+    """The factor of the learning rate at `step`, which counts from 0: a rise, then half a cosine to 0."""
+    done = step / steps
+    if done < warm_up:
+        return min((step + 1) / (warm_up * steps), 1.0)
+    return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+
+
+class Trainer:
+    """Trains `network` on rows in memory; every epoch goes through them in another order.
+
+    Images that are bytes are scaled on their way into the network.
+    """
+
+    def __init__(self, network, images, labels, batch, learning_rate=0.001):
+        self.network = network
+        self.images, self.labels, self.batch = images, labels, batch
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+        self.learning_rate = learning_rate
+        self.loss = nn.CrossEntropyLoss()
+        self.order, self.next = torch.randperm(len(images)), 0
+
+    def step(self):
+        if self.next + self.batch > len(self.order):
+            self.order, self.next = torch.randperm(len(self.images)), 0
+        rows = self.order[self.next : self.next + self.batch]
+        self.next += self.batch
+        images = self.images.index_select(0, rows)
+        if images.dtype == torch.uint8:
+            images = images.float().mul_(1 / 255)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss(self.network(images), self.labels.index_select(0, rows)).backward()
+        self.optimizer.step()
+
+    def train(self, steps):
+        for _ in range(steps):
+            self.step()
+
+    def train_one_cycle(self, steps):
+        for step in range(steps):
+            self.optimizer.param_groups[0]["lr"] = self.learning_rate * one_cycle(step, steps)
+            self.step()

@@ -1,0 +1,100 @@
+//! Our side of each row, as a process: what a user of the crate would write, with a clock around it.
+
+mod csv;
+mod distributed;
+mod gloo;
+mod predict;
+mod training;
+
+use std::io::{BufRead, Write, stdin, stdout};
+
+use mnist_support::{
+    CnnConfig,
+    lake::{Credentials, Lake},
+    ml::{MinMaxScaler, Pipeline, TorchEstimator, VectorAssembler},
+};
+
+use crate::{
+    Result,
+    messages::{Answer, Reply, Request},
+    paths,
+};
+
+/// Runs one of the programs.
+pub fn run(program: &[&str]) -> Result<()> {
+    match program {
+        ["training", copies] => training::run(copies.parse()?),
+        ["gloo"] => gloo::run(),
+        ["predict"] => predict::run(),
+        ["csv", types] => csv::run(types),
+        ["distributed"] => distributed::run(),
+        _ => Err(format!("no program {program:?}").into()),
+    }
+}
+
+/// Says that it is ready, and answers each request with what `measure` returns, or with its error.
+fn serve(mut measure: impl FnMut(&Request) -> Result<Answer>) -> Result<()> {
+    let say = |reply: &Reply| -> Result<()> {
+        let mut output = stdout().lock();
+        writeln!(output, "{}", serde_json::to_string(reply)?)?;
+        Ok(output.flush()?)
+    };
+    say(&Reply::Ready {
+        variants: Vec::new(),
+    })?;
+    for line in stdin().lock().lines() {
+        say(&match measure(&serde_json::from_str(&line?)?) {
+            Ok(answer) => Reply::Measured(answer),
+            Err(error) => Reply::Failed {
+                error: error.to_string(),
+            },
+        })?;
+    }
+    Ok(())
+}
+
+fn speed(value: f64) -> Answer {
+    Answer {
+        value,
+        accuracy: None,
+    }
+}
+
+/// The local lake.
+fn lake() -> Result<Lake> {
+    Ok(Lake::open(
+        &paths::lake().to_string_lossy(),
+        &Credentials::local(),
+    )?)
+}
+
+fn pixels(columns: Vec<String>) -> Vec<String> {
+    columns.into_iter().filter(|name| name != "label").collect()
+}
+
+/// The originals' network on the scaled pixels, with the settings that every training here shares.
+fn estimator(copies: usize, request: &Request) -> Result<TorchEstimator> {
+    Ok(TorchEstimator::new(CnnConfig::default().network()?)
+        .features_col("scaledFeatures")
+        .partitions(copies)
+        .iterations(request.images / request.batch)
+        .mini_batch(request.batch / copies)
+        .learning_rate(request.learning_rate)
+        .seed(request.seed)
+        .verbose(0))
+}
+
+fn pipeline(pixels: Vec<String>, estimator: TorchEstimator) -> Pipeline {
+    Pipeline::new()
+        .stage(
+            VectorAssembler::new()
+                .input_cols(pixels)
+                .output_col("features"),
+        )
+        .stage(
+            MinMaxScaler::new()
+                .input_col("features")
+                .output_col("scaledFeatures"),
+        )
+        .stage(estimator)
+}

@@ -1,0 +1,36 @@
+//! Where things are in the project's folder.
+
+use std::path::{Path, PathBuf};
+
+/// How both programs of two processes are started.
+pub const TORCHRUN: [&str; 3] = ["--standalone", "--nproc-per-node", "2"];
+
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
+
+/// The local lake that `make data` lays out.
+pub fn lake() -> PathBuf {
+    root().join("data/lake/torchtut")
+}
+
+/// A peer's script.
+pub fn peer(script: &str) -> PathBuf {
+    root().join("mnist_support/benches/peers").join(script)
+}
+
+/// A program of the peers' virtual environment.
+pub fn peers_program(name: &str) -> PathBuf {
+    root().join(".tools/peers/bin").join(name)
+}
+
+/// What the processes write besides their answers.
+pub fn logs() -> PathBuf {
+    root().join("target/bench")
+}
+
+/// What comes out.
+pub fn results() -> PathBuf {
+    root().join("target/bench.json")
+}

@@ -1,0 +1,75 @@
+//! How fast the originals' network trains.
+
+use super::{Comparison, FEW_RUNS, RUNS, in_turn};
+use crate::{Result, children::Program, messages::Request, pairs::Better, results::Entry};
+
+const UNIT: &str = "images/s";
+
+/// An epoch of the training images for each measurement, and a quarter to try a variant.
+const IMAGES: usize = 60_000;
+const TRIAL: usize = 15_000;
+
+/// Two copies in one process against the best that PyTorch has in one process.
+pub fn train() -> Result<Entry> {
+    Ok(in_one_process("train", "2", |_| true)?
+        .measure()?
+        .target(1.5))
+}
+
+/// One copy against the best that PyTorch has with one thread.
+pub fn train_one() -> Result<Entry> {
+    let one_thread = |variant: &str| variant.starts_with("1 thread,");
+    Ok(in_one_process("train-one", "1", one_thread)?
+        .measure()?
+        .target(1.1))
+}
+
+fn in_one_process(
+    name: &'static str,
+    copies: &str,
+    variants: fn(&str) -> bool,
+) -> Result<Comparison> {
+    Ok(Comparison {
+        name,
+        ours: Program::ours(&["training", copies])?,
+        peer: Program::peer("train.py", &[]),
+        called: "PyTorch",
+        variants,
+        trial: Request::images(TRIAL),
+        request: Request::images(IMAGES),
+        runs: RUNS,
+        better: Better::Higher,
+        unit: UNIT,
+    })
+}
+
+/// Two processes on Gloo against PyTorch's DistributedDataParallel on Gloo.
+pub fn train_gloo() -> Result<Entry> {
+    let comparison = Comparison {
+        name: "train-gloo",
+        ours: Program::ours(&["gloo"])?,
+        peer: Program::torchrun("train_gloo.py"),
+        called: "PyTorch",
+        variants: |_| true,
+        trial: Request::images(TRIAL),
+        request: Request::images(IMAGES),
+        runs: FEW_RUNS,
+        better: Better::Higher,
+        unit: UNIT,
+    };
+    Ok(comparison.measure()?.target(1.5))
+}
+
+/// Two copies against one copy, with the same rows in an iteration.
+pub fn scaling() -> Result<Entry> {
+    let mut two = Program::ours(&["training", "2"])?.start()?;
+    let mut one = Program::ours(&["training", "1"])?.start()?;
+    let request = Request::images(IMAGES);
+    let pairs = in_turn(
+        RUNS,
+        (&mut two, &request),
+        (&mut one, &request),
+        (Better::Higher, UNIT),
+    )?;
+    Ok(Entry::new("scaling", UNIT, "one copy of ours", pairs).target(1.8))
+}
