@@ -1,9 +1,13 @@
 //! A scale and an offset for every column.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
+use rayon::prelude::*;
 
 use super::{Features, FeaturesView};
 use crate::{Error, Result};
+
+/// Rows that one core scales at a time.
+const PART_ROWS: usize = 1024;
 
 impl FeaturesView<'_> {
     /// `value * scale[column] + offset[column]` for every value, as a new matrix `[rows, columns]`.
@@ -37,10 +41,28 @@ impl Features {
 
 fn scaled<T>(array: &ArrayView2<T>, scale: &[f32], offset: &[f32]) -> Result<Array2<f32>>
 where
-    T: Copy + Into<f32>,
+    T: Copy + Into<f32> + Sync,
 {
     let mut output = Array2::zeros(array.raw_dim());
-    for (mut output, values) in output.rows_mut().into_iter().zip(array.rows()) {
+    let parts: Vec<_> = output
+        .axis_chunks_iter_mut(Axis(0), PART_ROWS)
+        .zip(array.axis_chunks_iter(Axis(0), PART_ROWS))
+        .collect();
+    parts
+        .into_par_iter()
+        .for_each(|(output, values)| scale_rows(output, values, scale, offset));
+    Ok(output)
+}
+
+fn scale_rows<T>(
+    mut output: ArrayViewMut2<f32>,
+    values: ArrayView2<T>,
+    scale: &[f32],
+    offset: &[f32],
+) where
+    T: Copy + Into<f32>,
+{
+    for (mut output, values) in output.rows_mut().into_iter().zip(values.rows()) {
         let factors = scale.iter().zip(offset);
         match (output.as_slice_mut(), values.as_slice()) {
             // Slices let the compiler work on several columns at once.
@@ -60,7 +82,6 @@ where
             }
         }
     }
-    Ok(output)
 }
 
 #[cfg(test)]
@@ -76,6 +97,17 @@ mod tests {
         assert_eq!(bytes.affine(&[0.5, 0.5], &[1.0, -2.0]).unwrap(), expected);
         let floats = Features::F32(bytes.to_f32());
         assert_eq!(floats.affine(&[0.5, 0.5], &[1.0, -2.0]).unwrap(), expected);
+    }
+
+    #[test]
+    fn more_rows_than_one_core_takes_are_all_scaled() {
+        let rows = 2 * PART_ROWS + 5;
+        let bytes = Array2::from_shape_fn((rows, 2), |(row, column)| (row * 2 + column) as u8);
+        let expected = Array2::from_shape_fn((rows, 2), |(row, column)| {
+            f32::from(bytes[[row, column]]) * [0.5, 2.0][column] + [1.0, -3.0][column]
+        });
+        let scaled = Features::U8(bytes).affine(&[0.5, 2.0], &[1.0, -3.0]);
+        assert_eq!(scaled.unwrap(), expected);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ndarray::Array2;
 use polars::prelude::*;
+use rayon::prelude::*;
 
 use super::FeaturesView;
 use super::columns::{numeric_column, table_error};
@@ -12,6 +13,8 @@ use crate::{Error, Result};
 
 /// Columns that are made contiguous and transposed together.
 const BLOCK_COLUMNS: usize = 64;
+/// Rows that one core writes at a time.
+const PART_ROWS: usize = 4096;
 
 /// The features of a table: `rows` x `columns`, row-major.
 ///
@@ -139,7 +142,15 @@ where
             .map(|column| column.cont_slice())
             .collect::<PolarsResult<Vec<_>>>()
             .map_err(|source| table_error(table, source))?;
-        columns_into_rows(&slices, &mut output, width, block * BLOCK_COLUMNS);
+        output
+            .par_chunks_mut(PART_ROWS * width)
+            .enumerate()
+            .for_each(|(part, output)| {
+                let first = part * PART_ROWS;
+                let rows = first..first + output.len() / width;
+                let slices: Vec<_> = slices.iter().map(|slice| &slice[rows.clone()]).collect();
+                columns_into_rows(&slices, output, width, block * BLOCK_COLUMNS);
+            });
     }
     Ok(output)
 }
@@ -236,6 +247,22 @@ mod tests {
             ((row * 31 + column * 7) % 256) as u8
         });
         assert_eq!(array, expected);
+    }
+
+    #[test]
+    fn more_rows_than_one_core_takes_keep_every_value_in_its_place() {
+        let rows = 2 * PART_ROWS + 5;
+        let value = |row: usize, column: usize| ((row * 31 + column * 7) % 251) as u8;
+        let columns = (0..3)
+            .map(|column| {
+                let values: Vec<u8> = (0..rows).map(|row| value(row, column)).collect();
+                Column::new(format!("p{column}").into(), values)
+            })
+            .collect();
+        let frame = DataFrame::new(rows, columns).unwrap();
+        let features = Features::from_frame(&frame, &names(&["p0", "p1", "p2"]), "t").unwrap();
+        let expected = Array2::from_shape_fn((rows, 3), |(row, column)| value(row, column));
+        assert_eq!(features, Features::U8(expected));
     }
 
     #[test]

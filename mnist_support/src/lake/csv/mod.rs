@@ -1,5 +1,7 @@
 //! CSV files: a header, samples to learn the types from, and byte ranges cut at line ends.
 
+mod block;
+mod byte_rows;
 mod diagnose;
 mod header;
 mod lines;
@@ -16,6 +18,7 @@ use super::file::LakeFile;
 use super::frame::NumberType;
 use super::store::Lake;
 use crate::{Error, Result};
+use block::Block;
 use header::Header;
 use parse::Columns;
 
@@ -142,10 +145,10 @@ impl CsvFile {
         let mut bytes = self.first.clone();
         loop {
             if let Some(end) = lines::end_of(&bytes, n) {
-                return self.parse(self.data_start, bytes.slice(..end));
+                return self.frame(self.data_start, bytes.slice(..end));
             }
             if bytes.len() as u64 == data {
-                return self.parse(self.data_start, bytes);
+                return self.frame(self.data_start, bytes);
             }
             let length = (bytes.len() as u64 * 4)
                 .clamp(SAMPLE, data.max(SAMPLE))
@@ -183,23 +186,28 @@ impl CsvFile {
     fn read_range(&self, range: Range<u64>) -> Result<DataFrame> {
         let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
         let ranges = lines::cut(&self.file, range, blocks)?;
-        let mut frames = Vec::with_capacity(ranges.len());
+        let mut parsed = Vec::with_capacity(ranges.len());
         for block in self.file.read_ahead(&ranges) {
             let (range, bytes) = block?;
-            frames.push(self.parse(range.start, bytes)?);
+            parsed.push(self.parse(range.start, bytes)?);
         }
-        parse::stack(frames, &self.columns, self.url())
+        block::join(parsed, &self.columns, self.url())
+    }
+
+    /// The frame of whole lines that stand at byte `start` of the file.
+    fn frame(&self, start: u64, bytes: Bytes) -> Result<DataFrame> {
+        block::join(vec![self.parse(start, bytes)?], &self.columns, self.url())
     }
 
     /// Parses whole lines that stand at byte `start` of the file.
-    fn parse(&self, start: u64, bytes: Bytes) -> Result<DataFrame> {
+    fn parse(&self, start: u64, bytes: Bytes) -> Result<Block> {
         let at_end = start + bytes.len() as u64 == self.file.size();
         let bytes = if at_end {
             bytes.slice(..lines::without_blank_end(&bytes).len())
         } else {
             bytes
         };
-        parse::parse(bytes, &self.columns).map_err(|problem| {
+        Block::parse(bytes, &self.columns).map_err(|problem| {
             match lines::count(&self.file, self.data_start..start, BLOCK) {
                 Ok(rows_above) => problem.into_error(self.url(), rows_above, self.columns.names()),
                 Err(error) => error,

@@ -1,0 +1,150 @@
+//! The fast way from lines of small whole numbers, as pixels are, to a frame.
+
+use polars::prelude::{DataFrame, IntoColumn, PolarsResult, UInt8Chunked};
+use rayon::prelude::*;
+
+use super::parse::Columns;
+use crate::lake::frame::NumberType;
+
+/// Lines are parsed in pieces of about this size, on all cores.
+pub(super) const PIECE: usize = 1 << 20;
+/// Rows that are turned into columns together: 64 bytes of a column are one cache line, and so many rows
+/// stay in the caches near the core.
+const ROWS: usize = 64;
+/// Columns that one core fills at a time.
+const COLUMNS: usize = 64;
+/// The fields that most pixels are.
+const ZEROS: &[u8; 16] = b"0,0,0,0,0,0,0,0,";
+const ZEROS_COLUMNS: usize = ZEROS.len() / 2;
+
+/// Rows of whole numbers from 0 to 255.
+pub(super) struct ByteRows {
+    width: usize,
+    /// Row-major, in the order of the file.
+    pieces: Vec<Vec<u8>>,
+}
+
+impl ByteRows {
+    /// Parses whole lines, if every column is to be `UInt8` and every field of every line is one to three
+    /// digits, at most 255. Anything else, be it wrong or merely unusual, is left to the general parser.
+    pub(super) fn parse(bytes: &[u8], columns: &Columns, piece: usize) -> Option<ByteRows> {
+        let all_bytes = columns.types().iter().all(|t| *t == NumberType::UInt8);
+        if bytes.is_empty() || columns.len() == 0 || !all_bytes {
+            return None;
+        }
+        let width = columns.len();
+        let pieces = pieces(bytes, piece)
+            .into_par_iter()
+            .map(|lines| rows(lines, width))
+            .collect::<Option<_>>()?;
+        Some(ByteRows { width, pieces })
+    }
+
+    /// Adds the rows that come next in the file.
+    pub(super) fn append(&mut self, mut next: ByteRows) {
+        self.pieces.append(&mut next.pieces);
+    }
+
+    /// The frame of these rows.
+    pub(super) fn into_frame(self, columns: &Columns) -> PolarsResult<DataFrame> {
+        let rows: Vec<&[u8]> = self
+            .pieces
+            .iter()
+            .flat_map(|piece| piece.chunks_exact(self.width))
+            .collect();
+        let columns = columns
+            .names()
+            .par_chunks(COLUMNS)
+            .enumerate()
+            .flat_map_iter(|(block, names)| {
+                let values = columns_of(&rows, block * COLUMNS, names.len());
+                names.iter().zip(values).map(|(name, values)| {
+                    UInt8Chunked::from_vec(name.as_str().into(), values).into_column()
+                })
+            })
+            .collect();
+        DataFrame::new(rows.len(), columns)
+    }
+}
+
+/// Cuts whole lines into pieces of whole lines.
+fn pieces(mut bytes: &[u8], size: usize) -> Vec<&[u8]> {
+    let mut pieces = Vec::with_capacity(bytes.len() / size.max(1) + 1);
+    while !bytes.is_empty() {
+        let line_end = bytes
+            .iter()
+            .skip(size)
+            .position(|byte| *byte == b'\n')
+            .map_or(bytes.len(), |at| size + at + 1);
+        let (piece, rest) = bytes.split_at(line_end);
+        pieces.push(piece);
+        bytes = rest;
+    }
+    pieces
+}
+
+/// The rows of some lines, row-major.
+fn rows(mut lines: &[u8], width: usize) -> Option<Vec<u8>> {
+    // A field takes at least two bytes: a digit, and what ends it.
+    let mut rows = Vec::with_capacity(lines.len() / 2 + 1);
+    while !lines.is_empty() {
+        let start = rows.len();
+        rows.resize(start + width, 0);
+        lines = fill(&mut rows[start..], lines)?;
+    }
+    Some(rows)
+}
+
+/// Fills a row of zeros from the first of some lines; the other lines.
+fn fill<'a>(row: &mut [u8], mut lines: &'a [u8]) -> Option<&'a [u8]> {
+    let last = row.len() - 1;
+    let mut column = 0;
+    while column < last {
+        if column + ZEROS_COLUMNS <= last
+            && let Some(rest) = lines.strip_prefix(ZEROS)
+        {
+            column += ZEROS_COLUMNS;
+            lines = rest;
+            continue;
+        }
+        let (value, rest) = number(lines)?;
+        row[column] = value;
+        column += 1;
+        lines = rest.strip_prefix(b",")?;
+    }
+    let (value, rest) = number(lines)?;
+    row[last] = value;
+    match rest {
+        [b'\n', rest @ ..] | [b'\r', b'\n', rest @ ..] => Some(rest),
+        [] => Some(rest),
+        _ => None,
+    }
+}
+
+/// The number of one to three digits that `bytes` begin with, and what stands behind it.
+fn number(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |at: usize| {
+        let value = bytes.get(at)?.wrapping_sub(b'0');
+        (value < 10).then_some(value)
+    };
+    let first = digit(0)?;
+    let Some(second) = digit(1) else {
+        return Some((first, &bytes[1..]));
+    };
+    let Some(third) = digit(2) else {
+        return Some((10 * first + second, &bytes[2..]));
+    };
+    let value = 100 * u16::from(first) + 10 * u16::from(second) + u16::from(third);
+    Some((u8::try_from(value).ok()?, &bytes[3..]))
+}
+
+/// Some neighbouring columns of all rows.
+fn columns_of(rows: &[&[u8]], first: usize, count: usize) -> Vec<Vec<u8>> {
+    let mut columns: Vec<Vec<u8>> = (0..count).map(|_| Vec::with_capacity(rows.len())).collect();
+    for rows in rows.chunks(ROWS) {
+        for (index, column) in columns.iter_mut().enumerate() {
+            column.extend(rows.iter().map(|row| row[first + index]));
+        }
+    }
+    columns
+}
