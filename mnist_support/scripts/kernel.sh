@@ -48,16 +48,32 @@ fi
 # Jupyter may have been started where cargo is not on the PATH, from a desktop for instance.
 command -v cargo >/dev/null || export PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 
-# A toolchain whose cargo tells rust-analyzer of fewer crates; narrow/narrow_metadata.py says why.
-# rustup takes a toolchain by its path; without rustup, CARGO says it.
+# A toolchain whose cargo and rustc answer sooner (toolchain/). rustup takes a toolchain by its path;
+# without rustup it is found on the PATH.
+export KERNEL_ROOT=$root KERNEL_SLOT=$root/target/kernel/$slot
 KERNEL_SYSROOT=$(cd "$root/notebooks" && rustc --print sysroot)
 export KERNEL_SYSROOT
 toolchain=$root/target/kernel/toolchain
-mkdir -p "$toolchain/bin"
+mkdir -p "$toolchain/bin" "$toolchain/library"
 ln -sfn "$KERNEL_SYSROOT/lib" "$toolchain/lib"
-ln -sfn "$KERNEL_SYSROOT/bin/rustc" "$toolchain/bin/rustc"
-ln -sfn "$scripts/narrow/cargo" "$toolchain/bin/cargo"
+ln -sfn "$scripts/toolchain/"{cargo,rustc} "$toolchain/bin"
 export RUSTUP_TOOLCHAIN=$toolchain CARGO=$toolchain/bin/cargo
+command -v rustup >/dev/null || export PATH=$toolchain/bin:$PATH
+# What an earlier kernel has noted for its cells.
+rm -rf "$KERNEL_SLOT/session"
+mkdir "$KERNEL_SLOT/session"
+
+# Rust's own library without the processors' instructions (core::arch): they are half of all sources, and
+# rust-analyzer would read them for 2 seconds at each start.
+library=$KERNEL_SYSROOT/lib/rustlib/src/rust/library
+if [[ -e $library/core ]]; then
+    parts=()
+    for part in "$library"/*; do
+        [[ $part == */stdarch ]] || parts+=("$part")
+    done
+    ln -sfn -t "$toolchain/library" "${parts[@]}"
+    export RUST_SRC_PATH=$toolchain/library
+fi
 
 # Its own standard output only says which settings it found; what cells print goes another way.
 exec "$root/.tools/bin/evcxr_jupyter" --control_file "$connection_file" >/dev/null

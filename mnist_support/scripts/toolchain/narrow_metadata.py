@@ -5,10 +5,13 @@ crate that `cargo metadata` names. Of the 200 below mnist_support cells see a do
 only cost memory (1.9 GB rather than 0.6) and seconds at the kernel's start. Crates that a notebook
 adds by `:dep` itself stay, with all that they depend on.
 
-Usage: narrow_metadata.py CARGO metadata ...
+Usage: narrow_metadata.py ANSWER CARGO metadata ...
+The answer is printed, and kept in the file ANSWER if the notebook has no crates of its own; in
+ANSWER.sources are the manifests that it names.
 """
 
 import json
+import os
 import subprocess
 import sys
 
@@ -19,6 +22,8 @@ SEEN = {
 }
 # The root package of a kernel's workspace, which only keeps the locked versions.
 UNSEEN_ROOT = "locked_versions"
+# What a notebook may depend on whose answer is kept: the versions below it are locked.
+LOCKED = {"mnist_support_notebook"}
 
 
 def narrow(metadata):
@@ -44,8 +49,29 @@ def narrow(metadata):
     metadata["resolve"]["nodes"] = nodes
 
 
+def has_no_crates_of_its_own(metadata):
+    members = set(metadata["workspace_members"])
+    return all(
+        dependency["name"] in LOCKED
+        for package in metadata["packages"]
+        if package["id"] in members
+        for dependency in package["dependencies"]
+    )
+
+
+def keep(answer, output, metadata):
+    """Each file is there whole or not at all: another process may ask the same at this moment."""
+    sources = "".join(package["manifest_path"] + "\n" for package in metadata["packages"])
+    for path, content in [(answer + ".sources", sources.encode()), (answer, output)]:
+        new = f"{path}.{os.getpid()}"
+        with open(new, "wb") as file:
+            file.write(content)
+        os.replace(new, path)
+
+
 def main():
-    done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE)
+    answer, command = sys.argv[1], sys.argv[2:]
+    done = subprocess.run(command, stdout=subprocess.PIPE)
     output = done.stdout
     if done.returncode == 0:
         metadata = json.loads(output)
@@ -53,6 +79,10 @@ def main():
         if metadata.get("resolve") and any(p["name"] in SEEN for p in metadata["packages"]):
             narrow(metadata)
             output = json.dumps(metadata).encode()
+        # What Rust's own library is made of changes with the toolchain only.
+        is_library = metadata["workspace_root"] == os.environ.get("RUST_SRC_PATH")
+        if is_library or has_no_crates_of_its_own(metadata):
+            keep(answer, output, metadata)
     sys.stdout.buffer.write(output)
     sys.exit(done.returncode)
 
