@@ -53,7 +53,7 @@ is_current() {
     mapfile -t inputs <"$session/inputs"
     inputs+=(
         "$KERNEL_ROOT/.cargo" "$KERNEL_ROOT/Cargo.toml"
-        "$KERNEL_ROOT/mnist_support/"{Cargo.toml,build.rs,src,gloo,notebook}
+        "$KERNEL_ROOT/mnist_support/"{Cargo.toml,build.rs,src,native,notebook}
         "$KERNEL_SLOT/Cargo.toml" "$cells/Cargo.toml" "$cells/.cargo"
     )
     # What is missing, `find` says as well.
