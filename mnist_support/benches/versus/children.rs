@@ -231,7 +231,8 @@ impl Drop for Child {
                 _ => return,
             }
         }
-        for process in processes::tree(self.process.id()).unwrap_or_default() {
+        let all = processes::all().unwrap_or_default();
+        for process in processes::descendants(self.process.id(), &all) {
             let _ = Command::new("kill")
                 .args(["-KILL", &process.id.to_string()])
                 .status();
