@@ -105,6 +105,13 @@ fn the_machine_is_busy_with_all_but_idling_and_waiting() {
 }
 
 #[test]
+fn other_processes_have_what_is_busy_and_not_our_own_by_whichever_account_shows_more() {
+    assert_eq!(load::others(200, 180, 150), 50);
+    assert_eq!(load::others(140, 180, 150), 30);
+    assert_eq!(load::others(140, 145, 150), 0);
+}
+
+#[test]
 fn a_process_may_be_called_anything() {
     let stat = "42 (a) b (c) S 7 42 42 0 -1 4194304 100 0 0 0 11 12 13 14 20 0 1 0 100 0 0";
     let process = Process {
@@ -136,9 +143,11 @@ fn a_tree_has_children_of_children_and_nobody_else() {
 #[test]
 fn this_process_and_what_it_starts_are_found_with_their_memory() {
     let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-    let tree = processes::tree(process::id()).unwrap();
+    let all = processes::all().unwrap();
+    let tree = processes::descendants(process::id(), &all);
     let found = [process::id(), child.id()].map(|id| tree.iter().any(|one| one.id == id));
     let memory = processes::memory(process::id());
+    assert!(all.len() > tree.len(), "this process has a parent");
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(found, [true, true]);

@@ -6,13 +6,16 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{Result, processes};
 
 /// How often the memory is looked at.
 const EVERY: Duration = Duration::from_millis(100);
+
+/// Looking takes time, the more the larger the processes are: at most one part in so many.
+const PART: u32 = 50;
 
 /// Looks at the memory of a process's tree until it is asked for the peak.
 pub struct PeakMemory {
@@ -29,10 +32,12 @@ impl PeakMemory {
             move || {
                 let mut peak = 0;
                 while !ended.load(Ordering::Relaxed) {
+                    let start = Instant::now();
                     // A tree that can't be read now can be the next time; without any, the peak is 0.
-                    let tree = processes::tree(root).unwrap_or_default();
+                    let all = processes::all().unwrap_or_default();
+                    let tree = processes::descendants(root, &all);
                     peak = peak.max(tree.iter().map(|one| processes::memory(one.id)).sum());
-                    thread::sleep(EVERY);
+                    thread::sleep(EVERY.max(start.elapsed() * PART));
                 }
                 peak
             }

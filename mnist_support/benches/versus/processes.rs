@@ -1,4 +1,4 @@
-//! A process and all that it started, as `/proc` shows them.
+//! The processes of the machine, as `/proc` shows them.
 
 use std::{collections::HashMap, fs};
 
@@ -16,8 +16,8 @@ pub struct Process {
     pub ticks: u64,
 }
 
-/// The process `root`, and those that it started, and those that they started, and so on.
-pub fn tree(root: u32) -> Result<Vec<Process>> {
+/// All processes.
+pub fn all() -> Result<Vec<Process>> {
     let mut all = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -30,7 +30,7 @@ pub fn tree(root: u32) -> Result<Vec<Process>> {
             all.push(parse(&stat).ok_or_else(|| format!("/proc has an odd process: {stat}"))?);
         }
     }
-    Ok(descendants(root, &all))
+    Ok(all)
 }
 
 /// The memory of a process in bytes, with its part of what it shares with others; 0 if it has ended.
@@ -52,7 +52,7 @@ pub fn parse(stat: &str) -> Option<Process> {
     })
 }
 
-/// `root` and its descendants among `all`.
+/// The process `root` among `all`, and those that it started, and those that they started, and so on.
 pub fn descendants(root: u32, all: &[Process]) -> Vec<Process> {
     let mut children: HashMap<u32, Vec<Process>> = HashMap::new();
     for process in all {
