@@ -116,9 +116,10 @@ impl Program {
             command.env_remove("LD_LIBRARY_PATH");
             command.env("TORCHINDUCTOR_CACHE_DIR", paths::logs().join("inductor"));
         }
-        let mut process = command
-            .spawn()
-            .map_err(|error| format!("{} cannot be started: {error}", self.program.display()))?;
+        let mut process = command.spawn().map_err(|error| {
+            let program = self.program.display();
+            format!("{program} cannot be started: {error} (make bench installs it)")
+        })?;
         let (input, output) = (process.stdin.take(), process.stdout.take());
         let (sender, lines) = channel();
         if let Some(output) = output {

@@ -60,7 +60,9 @@ fn compare(names: &[&str]) -> ExitCode {
             }
         }
     }
-    println!("\n{}", table::table(&measured));
+    if !measured.is_empty() {
+        println!("\n{}", table::table(&measured));
+    }
     println!(
         "==> Measured in {:.1} minutes; the rows are in {}",
         start.elapsed().as_secs_f64() / 60.0,
