@@ -36,10 +36,9 @@ compile_cell() {
     # `cargo check` would first check every crate from the ground up, for minutes: a check has outputs of its
     # own. To build finds the same errors.
     "$cargo" "${build[@]}" || status=$?
-    if [[ -e $session/command ]]; then
-        touch -r "$session/begun" "$session/command"
-        # Where the sources of other crates lie is not known here: cargo is to look at them each time.
-        [[ -z $(other_crates) ]] || rm "$session/command"
+    # Where the sources of other crates lie is not known here: cargo is to look at them each time.
+    if [[ -e $session/command && -n $(other_crates) ]]; then
+        rm "$session/command"
     fi
     exit "$status"
 }
@@ -49,15 +48,17 @@ is_current() {
     [[ -e $session/command && $(<"$session/environment") == "$environment" ]] || return 1
     # A program that evcxr or the user puts before rustc is cargo's to run.
     [[ -z ${RUSTC_WRAPPER-} ]] || return 1
-    local inputs newer
-    mapfile -t inputs <"$session/inputs"
-    inputs+=(
-        "$KERNEL_ROOT/.cargo" "$KERNEL_ROOT/Cargo.toml"
+    local library sources newer
+    while read -r library; do
+        [[ -e $library && ! $library -nt $session/command ]] || return 1
+    done <"$session/libraries"
+    sources=(
+        "$KERNEL_SYSROOT/bin/rustc" "$KERNEL_ROOT/.cargo" "$KERNEL_ROOT/Cargo.toml"
         "$KERNEL_ROOT/mnist_support/"{Cargo.toml,build.rs,src,native,notebook}
         "$KERNEL_SLOT/Cargo.toml" "$cells/Cargo.toml" "$cells/.cargo"
     )
-    # What is missing, `find` says as well.
-    newer=$(find "${inputs[@]}" -newer "$session/command" -print -quit 2>&1)
+    # Cargo was begun before the command was noted. What is missing, `find` says as well.
+    newer=$(find "${sources[@]}" -newer "$session/begun" -print -quit 2>&1)
     [[ -z $newer ]]
 }
 

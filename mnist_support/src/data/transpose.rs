@@ -7,21 +7,23 @@ const TILE_ROWS: usize = 64;
 /// column `first_column`.
 ///
 /// Walking a whole column would touch one cache line of the output per value; in a tile, the lines of
-/// its columns and of its rows all stay in the first-level cache. The caller passes about 64 columns at
-/// once. Every column holds `output.len() / width` values.
-pub(super) fn columns_into_rows<T: Copy>(
+/// its columns and of its rows all stay in the first-level cache. The tile's columns are copied side by
+/// side first, so that the steps from one to the next are short and known. The caller passes about 64
+/// columns at once. Every column holds `output.len() / width` values.
+pub(super) fn columns_into_rows<T: Copy + Default>(
     columns: &[&[T]],
     output: &mut [T],
     width: usize,
     first_column: usize,
 ) {
     let last_column = first_column + columns.len();
-    let mut tile: Vec<&[T]> = Vec::with_capacity(columns.len());
+    let mut tile = vec![[T::default(); TILE_ROWS]; columns.len()];
     for (number, rows) in output.chunks_mut(TILE_ROWS * width).enumerate() {
         let first_row = number * TILE_ROWS;
-        let last_row = first_row + rows.len() / width;
-        tile.clear();
-        tile.extend(columns.iter().map(|column| &column[first_row..last_row]));
+        let height = rows.len() / width;
+        for (values, column) in tile.iter_mut().zip(columns) {
+            values[..height].copy_from_slice(&column[first_row..first_row + height]);
+        }
         for (index, row) in rows.chunks_exact_mut(width).enumerate() {
             for (value, column) in row[first_column..last_column].iter_mut().zip(&tile) {
                 *value = column[index];
