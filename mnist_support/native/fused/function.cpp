@@ -1,11 +1,9 @@
 // The fused passes as an operation that libtorch can differentiate.
+//
+// It runs on the thread that calls it: copies are threads of their own. libtorch's threads for parts of an
+// operation are not to be had from outside, and others beside them wait for the same cores.
 #include "fused.h"
 
-#include <condition_variable>
-#include <mutex>
-#include <vector>
-
-#include <ATen/Parallel.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/empty.h>
@@ -37,37 +35,6 @@ Block block_of(const Tensor& input, const Tensor& weight, std::int64_t padding, 
             size(weight.size(2)), size(padding),       size(pool)};
 }
 
-// Runs program(part, first image, images) for parts of the images, on as many threads as libtorch may use
-// within an operation. The parts depend on nothing else, so that sums over them don't change.
-template <typename Program>
-void for_parts(std::size_t images, std::size_t parts, Program program) {
-    const auto run = [&](std::size_t part) {
-        const std::size_t first = images * part / parts;
-        program(part, first, images * (part + 1) / parts - first);
-    };
-    std::mutex mutex;
-    std::condition_variable done;
-    std::size_t running = parts - 1;
-    for (std::size_t part = 1; part < parts; ++part) {
-        at::launch([&, part] {
-            run(part);
-            // Notified under the lock: the waiting thread owns what is notified.
-            const std::lock_guard<std::mutex> lock(mutex);
-            --running;
-            done.notify_one();
-        });
-    }
-    run(0);
-    std::unique_lock<std::mutex> lock(mutex);
-    done.wait(lock, [&] { return running == 0; });
-}
-
-std::size_t parts_of(std::size_t images) {
-    constexpr std::size_t worth_a_thread = 32;
-    const auto threads = static_cast<std::size_t>(at::get_num_threads());
-    return std::max<std::size_t>(1, std::min(threads, images / worth_a_thread));
-}
-
 // The memory that the passes read and write.
 const float* floats(const Tensor& tensor) { return tensor.const_data_ptr<float>(); }
 float* mutable_floats(const Tensor& tensor) { return tensor.mutable_data_ptr<float>(); }
@@ -88,24 +55,14 @@ Tensor forward_pass(
         input);
     float* to = mutable_floats(output);
     Winner* won = winners.defined() ? winners.mutable_data_ptr<Winner>() : nullptr;
-    const std::size_t size = block.rows() * block.columns() * block.out_channels;
-    const auto won_from = [&](std::size_t image) { return won == nullptr ? nullptr : won + image * size; };
     const bool one_channel = block.in_channels == 1;
     if (one_channel || mnist::many_channels_can_forward(block)) {
         const auto pass = one_channel ? kernels.one_channel_forward : kernels.many_channels_forward;
-        const float *from = floats(input), *weights = floats(weight), *biases = floats(bias);
-        const std::size_t input_size = block.height * block.width * block.in_channels;
-        for_parts(images, parts_of(images), [&](std::size_t, std::size_t first, std::size_t length) {
-            pass(block, length, from + first * input_size, weights, biases, to + first * size, won_from(first));
-        });
+        pass(block, images, floats(input), floats(weight), floats(bias), to, won);
     } else {
         const auto padding = static_cast<std::int64_t>(block.padding);
         const Tensor convolved = pixels_last(at::conv2d(input, weight, bias, {1, 1}, {padding, padding}));
-        const float* from = floats(convolved);
-        const std::size_t convolved_size = block.convolved_rows() * block.convolved_columns() * block.out_channels;
-        for_parts(images, parts_of(images), [&](std::size_t, std::size_t first, std::size_t length) {
-            kernels.pooling_forward(block, length, from + first * convolved_size, to + first * size, won_from(first));
-        });
+        kernels.pooling_forward(block, images, floats(convolved), to, won);
     }
     return output;
 }
@@ -116,9 +73,7 @@ variable_list backward_pass(
     bool input_too) {
     const auto images = static_cast<std::size_t>(input.size(0));
     const auto& kernels = mnist::kernels();
-    const float* from = floats(gradient);
     const Winner* won = winners.const_data_ptr<Winner>();
-    const std::size_t size = block.rows() * block.columns() * block.out_channels;
     const bool one_channel = block.in_channels == 1 && !input_too;
     if (!one_channel && !mnist::many_channels_can_backward(block)) {
         const auto padding = static_cast<std::int64_t>(block.padding);
@@ -126,39 +81,21 @@ variable_list backward_pass(
             {input.size(0), weight.size(0), static_cast<std::int64_t>(block.convolved_rows()),
              static_cast<std::int64_t>(block.convolved_columns())},
             input);
-        float* to = mutable_floats(convolved);
-        const std::size_t convolved_size = block.convolved_rows() * block.convolved_columns() * block.out_channels;
-        for_parts(images, parts_of(images), [&](std::size_t, std::size_t first, std::size_t length) {
-            kernels.pooling_backward(block, length, from + first * size, won + first * size, to + first * convolved_size);
-        });
+        kernels.pooling_backward(block, images, floats(gradient), won, mutable_floats(convolved));
         auto [input_gradient, weight_gradient, bias_gradient] = at::convolution_backward(
             convolved, input, weight, at::IntArrayRef{weight.size(0)}, {1, 1}, {padding, padding}, {1, 1}, false, {0, 0},
             1, {input_too, true, true});
         return {input_gradient, weight_gradient, bias_gradient};
     }
-    const std::size_t parts = parts_of(images);
     const auto pass = one_channel ? kernels.one_channel_backward : kernels.many_channels_backward;
     const Tensor input_gradient = input_too ? at::empty_like(input) : Tensor();
-    // Each part adds its own sums, for the order of the additions to stay.
-    const Tensor weight_gradients = at::zeros({static_cast<std::int64_t>(parts), weight.numel()}, weight.options());
-    const Tensor bias_gradients = at::zeros({static_cast<std::int64_t>(parts), weight.size(0)}, weight.options());
-    const float *pixels = floats(input), *weights = floats(weight);
-    float* input_to = input_too ? mutable_floats(input_gradient) : nullptr;
-    float *weight_to = mutable_floats(weight_gradients), *bias_to = mutable_floats(bias_gradients);
-    const auto weight_size = static_cast<std::size_t>(weight.numel());
-    const std::size_t input_size = block.height * block.width * block.in_channels;
-    for_parts(images, parts, [&](std::size_t part, std::size_t first, std::size_t length) {
-        pass(
-            block, length, pixels + first * input_size, weights, from + first * size, won + first * size,
-            {input_to == nullptr ? nullptr : input_to + first * input_size, weight_to + part * weight_size,
-             bias_to + part * block.out_channels});
-    });
-    Tensor weight_gradient = weight_gradients[0], bias_gradient = bias_gradients[0];
-    for (std::size_t part = 1; part < parts; ++part) {
-        weight_gradient += weight_gradients[static_cast<std::int64_t>(part)];
-        bias_gradient += bias_gradients[static_cast<std::int64_t>(part)];
-    }
-    return {input_gradient, weight_gradient.view(weight.sizes()), bias_gradient};
+    const Tensor weight_gradient = at::zeros(weight.sizes(), weight.options());
+    const Tensor bias_gradient = at::zeros({weight.size(0)}, weight.options());
+    pass(
+        block, images, floats(input), floats(weight), floats(gradient), won,
+        {input_too ? mutable_floats(input_gradient) : nullptr, mutable_floats(weight_gradient),
+         mutable_floats(bias_gradient)});
+    return {input_gradient, weight_gradient, bias_gradient};
 }
 
 struct Conv2dReluMaxPool2d : torch::autograd::Function<Conv2dReluMaxPool2d> {
