@@ -72,7 +72,7 @@ fn a_field_that_is_not_one_to_three_digits_is_left_to_the_general_parser() {
         "nan", "x", "\"7\"", "0x1", "\t7", "7\r", "\u{664}",
     ] {
         for at in 0..12 {
-            let mut fields = vec!["0"; 12];
+            let mut fields = ["0"; 12];
             fields[at] = field;
             let bytes = format!("{}\n{}\n", "0,".repeat(11) + "0", fields.join(","));
             let taken = agree(bytes.as_bytes(), &columns(12), 8);
