@@ -16,6 +16,9 @@ TORCH ?= $(or $(patsubst $(stamps)/torch-%,%,$(firstword $(wildcard $(stamps)/to
 # Where upload writes to.
 TO ?=
 
+# How often bench-cells runs each notebook on each kernel; 3 times if it says nothing.
+ROUNDS ?=
+
 # The rows that bench measures; all of them if it names none.
 ROWS ?=
 
@@ -48,7 +51,7 @@ native := $(libtorch) $(protoc)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup data lint test bench notebooks run-notebooks lab upload spark-up spark-down clean distclean warm
+.PHONY: help setup data lint test bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm
 
 help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
@@ -77,6 +80,9 @@ bench: $(native) $(lake) $(peers) ## compare with PyTorch, pandas and SparkTorch
 	@echo '==> Compiling the benchmark (about 1 minute), then measuring (all rows: up to 25 minutes)'
 	@java=$$($(scripts)/java.sh) && export JAVA_HOME=$$java || echo '==> The row sparktorch cannot be measured'; \
 	    env -u SPARK_REMOTE cargo bench --quiet --profile dev --package mnist_support --bench versus -- $(ROWS)
+
+bench-cells: warm $(lake) ## compare how long cells keep one waiting with evcxr as it comes (about 15 minutes)
+	@'$(PYTHON_ENV)/bin/python' mnist_support/benches/cells/bench.py '$(CURDIR)' $(ROUNDS)
 
 run-notebooks: warm $(lake) ## run the notebooks, executed copies in target/notebooks
 	@$(scripts)/run_notebooks.sh copies
