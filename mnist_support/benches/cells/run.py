@@ -111,16 +111,18 @@ class Run:
         first, *others = self.prepare(dependency)
         begin = time.perf_counter()
         await self.client.async_start_new_kernel()
-        await self.client.async_start_new_kernel_client()
-        result = {"ready": time.perf_counter() - begin, "cells": []}
-        result["dependency"] = await self.execute(first)
-        for index in others:
-            total = await self.execute(index)
-            own = await self.own_code(index)
-            result["cells"].append({"cell": index, "total": total, "own": own})
-            result.setdefault("start", time.perf_counter() - begin)
-        await self.client.km.shutdown_kernel()
-        return result
+        try:
+            await self.client.async_start_new_kernel_client()
+            result = {"ready": time.perf_counter() - begin, "cells": []}
+            result["dependency"] = await self.execute(first)
+            for index in others:
+                total = await self.execute(index)
+                result.setdefault("start", time.perf_counter() - begin)
+                own = await self.own_code(index)
+                result["cells"].append({"cell": index, "total": total, "own": own})
+            return result
+        finally:
+            await self.client.km.shutdown_kernel()
 
     async def execute(self, index):
         cell = self.notebook.cells[index]
