@@ -199,7 +199,7 @@ fn wait_for_checkpoint(setting: &Setting) {
 
 #[test]
 fn a_killed_process_ends_the_other_and_the_next_start_ends_as_if_nothing_had_happened() {
-    let long = || fifty_steps().iterations(300);
+    let long = || fifty_steps().iterations(800);
     let checkpointed = || long().checkpoint_every(7);
     for victim in [0, 1] {
         let setting = setting();
