@@ -77,11 +77,11 @@ test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
 	env -u SPARK_REMOTE cargo test --quiet --workspace
 
 bench: $(native) $(lake) $(peers) ## compare with PyTorch, pandas and SparkTorch; ROWS="train csv" for some rows
-	@echo '==> Compiling the benchmark (about 1 minute), then measuring (all rows: up to 25 minutes)'
+	@echo '==> Compiling the benchmark (about 1 minute), then measuring (all rows: about 12 minutes)'
 	@java=$$($(scripts)/java.sh) && export JAVA_HOME=$$java || echo '==> The row sparktorch cannot be measured'; \
 	    env -u SPARK_REMOTE cargo bench --quiet --profile dev --package mnist_support --bench versus -- $(ROWS)
 
-bench-cells: warm $(lake) ## compare how long cells keep one waiting with evcxr as it comes (about 15 minutes)
+bench-cells: warm $(lake) ## compare how long cells keep one waiting with evcxr as it comes (about 10 minutes)
 	@'$(PYTHON_ENV)/bin/python' mnist_support/benches/cells/bench.py '$(CURDIR)' $(ROUNDS)
 
 run-notebooks: warm $(lake) ## run the notebooks, executed copies in target/notebooks

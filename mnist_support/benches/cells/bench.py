@@ -61,6 +61,20 @@ def pair_of(root, notebook):
     return {"notebook": notebook, "ours": ours, "peer": peer, "other_load": load}
 
 
+def failures(pairs):
+    """A note for each notebook some of whose cells fail with static linking."""
+    failed = {}
+    for pair in pairs:
+        cells = failed.setdefault(pair["notebook"], set())
+        cells.update(failure["cell"] for failure in pair["peer"]["failed"])
+    return [
+        f"linked statically, cells {', '.join(map(str, sorted(cells)))} of {notebook}.ipynb fail and do "
+        "not count (target/bench-cells.json has the reasons)"
+        for notebook, cells in failed.items()
+        if cells
+    ]
+
+
 def row(name, pairs, seconds, value):
     values = [
         {
@@ -94,7 +108,8 @@ def row(name, pairs, seconds, value):
         "ratio_range": [min(of("ratio")), max(of("ratio"))],
         "pairs": values,
         "notes": [f"ours may take {seconds} s"]
-        + ([f"{disturbed} of the pairs were disturbed"] if disturbed else []),
+        + ([f"{disturbed} of the pairs were disturbed"] if disturbed else [])
+        + failures(pairs),
     }
 
 

@@ -126,8 +126,7 @@ class Run:
                     # them: a frame that one cell made may not find its columns in another.
                     if not dependency:
                         raise
-                    result["failed"].append(index)
-                    print(f"cell {index} failed with static linking: {error}", file=sys.stderr)
+                    result["failed"].append({"cell": index, "reason": str(error)})
                     continue
                 result["cells"].append({"cell": index, "total": total, "own": own})
             return result
