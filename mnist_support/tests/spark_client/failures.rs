@@ -1,0 +1,154 @@
+//! Jobs that fail, on the worker's side or for what the executors lack.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use mnist_support::{Error, spark::Libtorch};
+use serde_json::Value;
+
+use crate::{Bench, cluster, rows};
+
+#[test]
+fn a_failed_worker_is_named_and_quoted_at_length() {
+    let Some(bench) = Bench::new() else { return };
+    // 60 lines of 100 letters are more than the 2 kB that come with a call.
+    let command = bench.worker(
+        "read()\n\
+         if rank == 1:\n    \
+             for line in range(60): print(line, 'x' * 100, file=sys.stderr)\n    \
+             print('the disk of größe 0 is full', file=sys.stderr)\n    \
+             sys.exit(3)\n\
+         time.sleep(600)",
+    );
+    let start = Instant::now();
+    let error = bench
+        .spark
+        .run_workers(&bench.spark.range(2).unwrap(), 2, &command)
+        .unwrap_err();
+    eprintln!(
+        "a failure arrives after {:.2} s",
+        start.elapsed().as_secs_f64()
+    );
+    let Error::CopyFailed {
+        rank: 1,
+        world_size: 2,
+        reason,
+    } = error
+    else {
+        panic!("{error}")
+    };
+    for part in [
+        "exit status 3",
+        "\n0 xxx",
+        "\n59 xxx",
+        "the disk of größe 0 is full",
+    ] {
+        assert!(reason.contains(part), "{part:?} is not in: {reason}");
+    }
+}
+
+#[test]
+fn a_worker_that_is_killed_and_one_that_says_nothing_are_errors() {
+    let Some(bench) = Bench::new() else { return };
+    let frame = bench.spark.range(1).unwrap();
+    for (program, expected) in [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "signal 9 (Killed)"),
+        ("", "exit status 0, and its answer could not be read"),
+        (
+            "print('not Arrow')",
+            "exit status 0, and its answer could not be read",
+        ),
+    ] {
+        let error = bench
+            .spark
+            .run_workers(&frame, 1, &bench.worker(program))
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::CopyFailed { rank: 0, world_size: 1, reason } if reason.contains(expected)),
+            "{error}"
+        );
+    }
+    let error = bench
+        .spark
+        .run_workers(&frame, 1, &bench.worker("answer()"))
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::CopyFailed { reason, .. } if reason.contains("without an answer")),
+        "{error}"
+    );
+}
+
+#[test]
+fn too_few_cores_for_a_barrier_are_said_at_once() {
+    let Some(bench) = Bench::new() else { return };
+    assert_eq!(bench.spark.slots().unwrap(), Some(2));
+    let start = Instant::now();
+    let frame = bench.spark.range(3).unwrap();
+    let error = bench
+        .spark
+        .run_workers(&frame, 3, &bench.worker("answer((1, b''))"))
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::TooFewSlots {
+                needed: 3,
+                found: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "after {:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn another_python_than_the_executors_is_an_error_that_names_both() {
+    let Some(bench) = Bench::new() else { return };
+    let python = Command::new(cluster::python())
+        .args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"])
+        .output()
+        .unwrap();
+    let version = String::from_utf8(python.stdout).unwrap().trim().to_owned();
+    let start = Instant::now();
+    assert_eq!(bench.spark.python_version().unwrap(), version);
+    eprintln!(
+        "asking for the executors' Python: {:.2} s",
+        start.elapsed().as_secs_f64()
+    );
+    bench.spark.set_python_version("3.9");
+    let frame = bench.spark.range(2).unwrap();
+    let error = bench
+        .spark
+        .run_workers(&frame, 2, &bench.worker("answer((1, b''))"))
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::PythonMismatch { executors, given, .. } if *executors == version && given == "3.9"),
+        "{error}"
+    );
+}
+
+#[test]
+fn libtorch_is_found_or_missed_by_name() {
+    let Some(bench) = Bench::new() else { return };
+    let frame = bench.spark.range(1).unwrap();
+    let command = bench.worker(
+        "folders = os.environ['LD_LIBRARY_PATH'].split(':')\n\
+         answer((any(os.path.exists(folder + '/libtorch_cpu.so') for folder in folders), b''))",
+    );
+    let installed = command.clone().libtorch(Libtorch::Installed);
+    let answers = rows(&bench.spark.run_workers(&frame, 1, &installed).unwrap());
+    assert_eq!(answers[0].1, Value::Bool(true));
+    let nowhere = command.libtorch(Libtorch::Folder("/nowhere".to_owned()));
+    let error = bench.spark.run_workers(&frame, 1, &nowhere).unwrap_err();
+    assert!(
+        matches!(&error, Error::CopyFailed { reason, .. } if reason.contains("/nowhere")),
+        "{error}"
+    );
+}

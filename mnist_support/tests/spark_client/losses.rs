@@ -1,0 +1,96 @@
+//! Jobs that are interrupted, and parts of the cluster that go away.
+
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use mnist_support::{Error, spark::SparkSession};
+use tempfile::TempDir;
+
+use crate::{
+    Bench, STREAM,
+    cluster::{self, Cluster, runs, until},
+    processes, sleeper, worker,
+};
+
+#[test]
+fn an_interrupt_ends_the_workers_within_ten_seconds() {
+    let Some(bench) = Bench::new() else { return };
+    let folder = bench.folder.path();
+    let command = bench.worker(&sleeper(folder));
+    let frame = bench.spark.range(2).unwrap();
+    let (error, gone) = thread::scope(|scope| {
+        let run = scope.spawn(|| bench.spark.run_workers(&frame, 2, &command).unwrap_err());
+        until(Duration::from_secs(60), "started", || {
+            processes(folder).len() == 2
+        });
+        bench.spark.interrupt().unwrap();
+        let gone = until(Duration::from_secs(10), "ended", || {
+            !processes(folder).into_iter().any(runs)
+        });
+        (run.join().unwrap(), gone)
+    });
+    eprintln!(
+        "interrupted workers are gone after {:.2} s",
+        gone.as_secs_f64()
+    );
+    assert!(matches!(error, Error::Interrupted { .. }), "{error}");
+    // The session goes on.
+    assert_eq!(bench.spark.slots().unwrap(), Some(2));
+}
+
+#[test]
+fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
+    // This cluster does not survive: it is this test's own.
+    let Some(cluster) = Cluster::start("spark-loss-tests", &[STREAM]) else {
+        return;
+    };
+    assert_eq!(cluster::up(&cluster.folder, &[]), cluster.url, "it is up");
+    let spark = SparkSession::connect(&cluster.url).unwrap();
+    let frame = spark.range(2).unwrap();
+    type Loss = (&'static str, fn(&Cluster));
+    let losses: [Loss; 2] = [
+        ("an executor", |cluster| {
+            let executor = Command::new("pkill")
+                .args(["-KILL", "-P", &cluster.process("worker-1").to_string()])
+                .status();
+            assert!(executor.unwrap().success());
+        }),
+        ("the server", |cluster| {
+            let server = Command::new("kill")
+                .args(["-KILL", &cluster.process("server").to_string()])
+                .status();
+            assert!(server.unwrap().success());
+        }),
+    ];
+    for (what, lose) in losses {
+        let folder = TempDir::new().unwrap();
+        let command = worker(folder.path(), &sleeper(folder.path()));
+        let (error, took) = thread::scope(|scope| {
+            let run = scope.spawn(|| spark.run_workers(&frame, 2, &command).unwrap_err());
+            until(Duration::from_secs(60), "started", || {
+                processes(folder.path()).len() == 2
+            });
+            let start = Instant::now();
+            lose(&cluster);
+            (run.join().unwrap(), start.elapsed())
+        });
+        eprintln!("{what} lost, after {:.2} s: {error}", took.as_secs_f64());
+        assert!(took < Duration::from_secs(60), "{took:?}");
+        match what {
+            "the server" => assert!(matches!(error, Error::Unreachable { .. }), "{error}"),
+            _ => assert!(
+                matches!(&error, Error::Spark { reason, .. } if reason.contains("xecutor")),
+                "{error}"
+            ),
+        }
+        until(Duration::from_secs(30), "ended", || {
+            !processes(folder.path()).into_iter().any(runs)
+        });
+    }
+    // What is left of it does not stand in the way of starting it anew.
+    let anew = SparkSession::connect(&cluster::up(&cluster.folder, &[])).unwrap();
+    assert_eq!(anew.slots().unwrap(), Some(2));
+}
