@@ -9,7 +9,7 @@ use crate::{
     lake::Lake,
     run::Run,
     shard::Data,
-    train::{FitReport, Print, Progress},
+    train::{Device, FitReport, Print, Progress},
 };
 
 /// Stages that are fitted and applied one after the other, as SparkML's `Pipeline`.
@@ -121,8 +121,6 @@ impl Pipeline {
             if let Stage::TorchEstimator(estimator) = stage {
                 estimator.classes()?;
                 estimator.settings.validate()?;
-                // A GPU that is missing should not be found out after the data was read.
-                estimator.settings.device.open()?;
             }
         }
         if self.stages.is_empty() {
@@ -154,6 +152,18 @@ impl PipelineModel {
     /// The fitted stages, in order.
     pub fn stages(&self) -> &[StageModel] {
         &self.stages
+    }
+
+    /// Where its networks predict, `"cpu"` for instance, if not on the device that they were trained on: what a
+    /// model that was trained on a GPU needs on a machine without one.
+    pub fn device(mut self, device: impl Into<Device>) -> Self {
+        let device = device.into();
+        for stage in &mut self.stages {
+            if let StageModel::Torch(model) = stage {
+                model.set_device(device.clone());
+            }
+        }
+        self
     }
 
     /// Adds every stage's column to the rows: vectors as lists, predictions as `Int64`.

@@ -54,6 +54,10 @@ pub fn fit(
     spec: &FitSpec,
     context: FitContext<'_>,
 ) -> Result<Vec<StageModel>> {
+    // A GPU that is missing should not be found out after the rows were read.
+    for estimator in spec.estimators() {
+        estimator.settings.device.open()?;
+    }
     let mut table = Table::read(shard)?;
     let mut models = Vec::with_capacity(spec.stages.len());
     for (index, stage) in spec.stages.iter().enumerate() {
@@ -68,6 +72,11 @@ pub fn fit(
 
 /// One copy of a transformation: reads its shard and adds every stage's column. Needs no other copy.
 pub fn transform(shard: &Shard, models: &[StageModel]) -> Result<DataFrame> {
+    for model in models {
+        if let StageModel::Torch(model) = model {
+            model.estimator().settings.device.open()?;
+        }
+    }
     let mut table = Table::read(shard)?;
     for model in models {
         model.apply(&mut table)?;

@@ -133,9 +133,9 @@ impl TorchEstimator {
         self
     }
 
-    /// Where the copies compute; see [`TrainingSettings::device`].
-    pub fn device(mut self, device: Device) -> Self {
-        self.settings.device = device;
+    /// Where the copies compute, `"cuda"` for instance; see [`TrainingSettings::device`].
+    pub fn device(mut self, device: impl Into<Device>) -> Self {
+        self.settings.device = device.into();
         self
     }
 

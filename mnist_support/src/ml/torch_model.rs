@@ -10,7 +10,7 @@ use crate::{
     Network, Result,
     network::rows_at_once,
     shard::Data,
-    train::{FitReport, Scaling, Trained, TrainingData},
+    train::{Device, FitReport, Scaling, Trained, TrainingData},
 };
 
 /// A trained network.
@@ -61,6 +61,16 @@ impl TorchModel {
         &self.estimator
     }
 
+    /// Where the model predicts, `"cpu"` for instance, if not on the device that it was trained on.
+    pub fn device(mut self, device: impl Into<Device>) -> Self {
+        self.set_device(device.into());
+        self
+    }
+
+    pub(super) fn set_device(&mut self, device: Device) {
+        self.estimator.settings.device = device;
+    }
+
     /// Adds the prediction column, class numbers as `Int64`, to a frame with a vector column.
     pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
         PipelineModel::from_stages(vec![StageModel::Torch(Box::new(self.clone()))]).transform(data)
@@ -75,13 +85,13 @@ impl TorchModel {
             &self.estimator.features_col,
             table,
         )?;
-        let scaling = vector
-            .scaling
-            .map(|(scale, offset)| Scaling::new(&scale, &offset))
-            .transpose()?;
         let rows = vector.features.rows();
         let no_labels = Tensor::f_zeros([rows as i64], (Kind::Int64, tch::Device::Cpu))?;
         let device = self.estimator.settings.device.open()?;
+        let scaling = vector
+            .scaling
+            .map(|(scale, offset)| Scaling::new(&scale, &offset)?.to_device(device))
+            .transpose()?;
         let weights = self
             .weights
             .iter()
@@ -91,9 +101,7 @@ impl TorchModel {
         let mut predictions: Vec<i64> = Vec::with_capacity(rows);
         let batch = rows_at_once(device);
         for start in (0..rows).step_by(batch) {
-            let features = data
-                .scaled_rows(start, batch.min(rows - start))?
-                .f_to_device(device)?;
+            let features = data.scaled_rows(start, batch.min(rows - start), device)?;
             let scores = tch::no_grad(|| network.forward(&weights, &features, None))?;
             predictions.extend(Vec::<i64>::try_from(scores.f_argmax(1, false)?)?);
         }

@@ -26,6 +26,14 @@ impl Scaling {
             offset: Tensor::f_from_slice(offset)?,
         })
     }
+
+    /// The same on `device`.
+    pub(crate) fn to_device(&self, device: Device) -> Result<Scaling> {
+        Ok(Scaling {
+            scale: self.scale.f_to_device(device)?,
+            offset: self.offset.f_to_device(device)?,
+        })
+    }
 }
 
 /// The rows that one copy trains on.
@@ -88,10 +96,7 @@ impl TrainingData {
             labels: self.labels.f_to_device(device)?,
             scaling: match &self.scaling {
                 None => None,
-                Some(scaling) => Some(Scaling {
-                    scale: scaling.scale.f_to_device(device)?,
-                    offset: scaling.offset.f_to_device(device)?,
-                }),
+                Some(scaling) => Some(scaling.to_device(device)?),
             },
         })
     }
@@ -106,9 +111,11 @@ impl TrainingData {
         ))
     }
 
-    /// `rows` consecutive rows from `start`, scaled, without their labels.
-    pub(crate) fn scaled_rows(&self, start: usize, rows: usize) -> Result<Tensor> {
-        self.scaled(&self.features.f_narrow(0, start as i64, rows as i64)?)
+    /// `rows` consecutive rows from `start`, taken to `device` and scaled there, without their labels. The
+    /// scaling must be on that device.
+    pub(crate) fn scaled_rows(&self, start: usize, rows: usize, device: Device) -> Result<Tensor> {
+        let features = self.features.f_narrow(0, start as i64, rows as i64)?;
+        self.scaled(&features.f_to_device(device)?)
     }
 
     fn scaled(&self, features: &Tensor) -> Result<Tensor> {

@@ -1,46 +1,74 @@
 //! Where tensors live.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
 /// A device by PyTorch's names: `cpu`, `cuda`, `cuda:1`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+///
+/// A name is only a name until the device is opened, so that a GPU may be asked for on a machine that has none
+/// and found on the one that trains.
+///
+/// ```
+/// use mnist_support::train::Device;
+///
+/// assert_eq!(Device::from("cuda"), Device::Cuda(0));
+/// assert_eq!(Device::from("cpu").open()?, tch::Device::Cpu);
+/// # Ok::<(), mnist_support::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
 pub enum Device {
     /// The processor.
     #[default]
     Cpu,
     /// The NVIDIA GPU of this number.
     Cuda(usize),
+    /// A name that is no device's; an error where it is used.
+    Unknown(String),
 }
 
 impl Device {
     /// The device as tch knows it.
     ///
     /// # Errors
-    /// [`Error::DeviceUnavailable`] where this machine or this libtorch has no such GPU.
-    pub fn open(self) -> Result<tch::Device> {
+    /// [`Error::DeviceUnavailable`] where this machine or this libtorch has no such GPU, or where the name is no
+    /// device's.
+    pub fn open(&self) -> Result<tch::Device> {
+        self.validate()?;
+        let Device::Cuda(number) = *self else {
+            return Ok(tch::Device::Cpu);
+        };
+        let available = tch::Cuda::device_count();
+        if number < available.max(0) as usize {
+            return Ok(tch::Device::Cuda(number));
+        }
+        Err(self.unavailable(if available > 0 {
+            format!("this machine has {available} GPUs, numbered from 0")
+        } else {
+            "libtorch sees no GPU: it needs an NVIDIA GPU with its driver, and libtorch with CUDA \
+             (`make setup TORCH=cuda`); the processor is device(\"cpu\")"
+                .to_owned()
+        }))
+    }
+
+    /// Whether the name is a device's, be it there or not.
+    pub(crate) fn validate(&self) -> Result<()> {
         match self {
-            Device::Cpu => Ok(tch::Device::Cpu),
-            Device::Cuda(number) => {
-                let available = tch::Cuda::device_count();
-                if number < available.max(0) as usize {
-                    return Ok(tch::Device::Cuda(number));
-                }
-                Err(Error::DeviceUnavailable {
-                    device: self.to_string(),
-                    reason: if available > 0 {
-                        format!("this machine has {available} GPUs, numbered from 0")
-                    } else {
-                        "libtorch sees no GPU: it needs an NVIDIA GPU with its driver, and libtorch with CUDA \
-                         (`make setup TORCH=cuda`)"
-                            .to_owned()
-                    },
-                })
+            Device::Unknown(_) => {
+                Err(self
+                    .unavailable("known are cpu, cuda, and cuda:0, cuda:1 and so on".to_owned()))
             }
+            _ => Ok(()),
+        }
+    }
+
+    fn unavailable(&self, reason: String) -> Error {
+        Error::DeviceUnavailable {
+            device: self.to_string(),
+            reason,
         }
     }
 }
@@ -50,38 +78,32 @@ impl fmt::Display for Device {
         match self {
             Device::Cpu => f.write_str("cpu"),
             Device::Cuda(number) => write!(f, "cuda:{number}"),
+            Device::Unknown(name) => f.write_str(name),
         }
     }
 }
 
-impl FromStr for Device {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Device> {
-        match name.split_once(':') {
+impl From<&str> for Device {
+    fn from(name: &str) -> Device {
+        let known = match name.split_once(':') {
             None if name == "cpu" => Some(Device::Cpu),
             None if name == "cuda" => Some(Device::Cuda(0)),
             Some(("cuda", number)) => number.parse().ok().map(Device::Cuda),
             _ => None,
-        }
-        .ok_or_else(|| Error::DeviceUnavailable {
-            device: name.to_owned(),
-            reason: "known are cpu, cuda, and cuda:0, cuda:1 and so on".to_owned(),
-        })
+        };
+        known.unwrap_or_else(|| Device::Unknown(name.to_owned()))
+    }
+}
+
+impl From<String> for Device {
+    fn from(name: String) -> Device {
+        Device::from(name.as_str())
     }
 }
 
 impl From<Device> for String {
     fn from(device: Device) -> String {
         device.to_string()
-    }
-}
-
-impl TryFrom<String> for Device {
-    type Error = Error;
-
-    fn try_from(name: String) -> Result<Device> {
-        name.parse()
     }
 }
 
@@ -95,8 +117,9 @@ mod tests {
             ("cpu", Device::Cpu, "cpu"),
             ("cuda", Device::Cuda(0), "cuda:0"),
             ("cuda:3", Device::Cuda(3), "cuda:3"),
+            ("gpu", Device::Unknown("gpu".to_owned()), "gpu"),
         ] {
-            assert_eq!(name.parse::<Device>().unwrap(), device);
+            assert_eq!(Device::from(name), device);
             assert_eq!(device.to_string(), printed);
         }
     }
@@ -104,7 +127,7 @@ mod tests {
     #[test]
     fn an_unknown_device_is_an_error_that_lists_the_known_ones() {
         for name in ["gpu", "cuda:x", "mps", ""] {
-            let message = name.parse::<Device>().unwrap_err().to_string();
+            let message = Device::from(name).open().unwrap_err().to_string();
             assert!(message.contains("cuda:0"), "{message}");
         }
     }

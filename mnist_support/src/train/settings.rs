@@ -32,7 +32,8 @@ pub struct TrainingSettings {
     pub learning_rate: f64,
     /// How the learning rate changes over the iterations. Default: constant.
     pub learning_rate_schedule: LearningRateSchedule,
-    /// Where the copies compute. Default: the CPU.
+    /// Where the copies compute, and where the fitted model predicts; of the machine that they run on.
+    /// Default: the CPU.
     pub device: Device,
     /// Decides the initial weights, the validation rows, the order of the rows and dropout: the same
     /// seed and partitions give the same losses again. Default: 42.
@@ -82,7 +83,8 @@ impl TrainingSettings {
     /// Checks what can be checked before any row is read.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] names the first setting that is outside its range.
+    /// [`Error::InvalidSetting`] names the first setting that is outside its range,
+    /// [`Error::DeviceUnavailable`] a device that no machine has.
     pub fn validate(&self) -> Result<()> {
         if self.mini_batch == Some(0) {
             return Err(invalid(
@@ -136,6 +138,7 @@ impl TrainingSettings {
                 "must be above 0 and finite",
             ));
         }
+        self.device.validate()?;
         self.optimizer.validate()?;
         self.loss.validate()
     }
