@@ -1,5 +1,6 @@
 """The originals' network, and its training as fast as PyTorch has it on a CPU."""
 
+import contextlib
 import math
 
 import torch
@@ -54,15 +55,17 @@ def one_cycle(step, steps, warm_up=0.2):
 class Trainer:
     """Trains `network` on rows in memory; every epoch goes through them in another order.
 
-    Images that are bytes are scaled on their way into the network.
+    Images that are bytes are scaled on their way into the network. With `bf16` PyTorch computes with bfloat16
+    wherever its autocast thinks that this is good enough.
     """
 
-    def __init__(self, network, images, labels, batch, learning_rate=0.001):
+    def __init__(self, network, images, labels, batch, learning_rate=0.001, bf16=False):
         self.network = network
         self.images, self.labels, self.batch = images, labels, batch
         self.optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
         self.learning_rate = learning_rate
         self.loss = nn.CrossEntropyLoss()
+        self.precision = torch.autocast("cpu", torch.bfloat16) if bf16 else contextlib.nullcontext()
         self.order, self.next = torch.randperm(len(images)), 0
 
     def step(self):
@@ -74,7 +77,9 @@ class Trainer:
         if images.dtype == torch.uint8:
             images = images.float().mul_(1 / 255)
         self.optimizer.zero_grad(set_to_none=True)
-        self.loss(self.network(images), self.labels.index_select(0, rows)).backward()
+        with self.precision:
+            loss = self.loss(self.network(images), self.labels.index_select(0, rows))
+        loss.backward()
         self.optimizer.step()
 
     def train(self, steps):

@@ -14,6 +14,7 @@ import network
 
 LAYOUTS = ["plain", "channels_last", "channels_last, pool first", "channels_last, pool first, bytes"]
 COMPILED = "channels_last, pool first, compiled"
+BF16 = "channels_last, pool first, bf16"
 
 lake = sys.argv[1]
 pixels, labels = digits.read(lake, "train")
@@ -28,7 +29,7 @@ def trainer(variant, batch, learning_rate):
     if "compiled" in variant:
         model = torch.compile(model)
     rows = pixels if "bytes" in variant else images
-    return network.Trainer(model, rows, labels, batch, learning_rate)
+    return network.Trainer(model, rows, labels, batch, learning_rate, bf16="bf16" in variant)
 
 
 def measure(request):
@@ -64,6 +65,6 @@ def one_cycle(request, variant):
 
 
 answers.serve(
-    [f"{threads}, {layout}" for threads in ["1 thread", "2 threads"] for layout in [*LAYOUTS, COMPILED]],
+    [f"{threads}, {layout}" for threads in ["1 thread", "2 threads"] for layout in [*LAYOUTS, COMPILED, BF16]],
     measure,
 )

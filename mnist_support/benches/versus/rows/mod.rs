@@ -31,12 +31,14 @@ const TRIES: usize = 3;
 const REST: Duration = Duration::from_secs(3);
 
 /// The rows, in the order of the table.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 12] = [
     "train",
+    "train-bf16",
     "train-gloo",
     "train-one",
     "scaling",
     "predict",
+    "predict-bf16",
     "csv",
     "csv-default",
     "csv-pyarrow",
@@ -48,10 +50,12 @@ pub const NAMES: [&str; 10] = [
 pub fn measure(name: &str) -> Result<Vec<Entry>> {
     match name {
         "train" => one(training::train()),
+        "train-bf16" => one(training::train_bf16()),
         "train-gloo" => one(training::train_gloo()),
         "train-one" => one(training::train_one()),
         "scaling" => one(training::scaling()),
         "predict" => one(predict::predict()),
+        "predict-bf16" => one(predict::predict_bf16()),
         "csv" => one(csv::csv()),
         "csv-default" => one(csv::csv_default()),
         "csv-pyarrow" => one(csv::csv_pyarrow()),
@@ -63,6 +67,11 @@ pub fn measure(name: &str) -> Result<Vec<Entry>> {
 
 fn one(row: Result<Entry>) -> Result<Vec<Entry>> {
     row.map(|row| vec![row])
+}
+
+/// Whether a variant of PyTorch's computes with bfloat16.
+fn is_bf16(variant: &str) -> bool {
+    variant.contains("bf16")
 }
 
 /// Ours and a peer that do the same work, many times.

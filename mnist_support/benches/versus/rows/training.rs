@@ -1,6 +1,6 @@
 //! How fast the originals' network trains.
 
-use super::{Comparison, FEW_RUNS, RUNS, in_turn};
+use super::{Comparison, FEW_RUNS, RUNS, in_turn, is_bf16};
 use crate::{Result, children::Program, messages::Request, pairs::Better, results::Entry};
 
 const UNIT: &str = "images/s";
@@ -11,14 +11,19 @@ const TRIAL: usize = 15_000;
 
 /// Two copies in one process against the best that PyTorch has in one process.
 pub fn train() -> Result<Entry> {
-    Ok(in_one_process("train", "2", |_| true)?
+    Ok(in_one_process("train", "2", |variant| !is_bf16(variant))?
         .measure()?
         .target(1.5))
 }
 
+/// Our 32-bit floats against PyTorch's bfloat16.
+pub fn train_bf16() -> Result<Entry> {
+    in_one_process("train-bf16", "2", is_bf16)?.measure()
+}
+
 /// One copy against the best that PyTorch has with one thread.
 pub fn train_one() -> Result<Entry> {
-    let one_thread = |variant: &str| variant.starts_with("1 thread,");
+    let one_thread = |variant: &str| variant.starts_with("1 thread,") && !is_bf16(variant);
     Ok(in_one_process("train-one", "1", one_thread)?
         .measure()?
         .target(1.1))
