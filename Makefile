@@ -77,7 +77,7 @@ test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
 	env -u SPARK_REMOTE cargo test --quiet --workspace
 
 bench: $(native) $(lake) $(peers) ## compare with PyTorch, pandas and SparkTorch; ROWS="train csv" for some rows
-	@echo '==> Compiling the benchmark (about 1 minute), then measuring (all rows: about 12 minutes)'
+	@echo '==> Compiling the benchmark (about 1 minute), then measuring (all rows: about 13 minutes)'
 	@java=$$($(scripts)/java.sh) && export JAVA_HOME=$$java || echo '==> The row sparktorch cannot be measured'; \
 	    env -u SPARK_REMOTE cargo bench --quiet --profile dev --package mnist_support --bench versus -- $(ROWS)
 
