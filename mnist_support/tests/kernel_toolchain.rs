@@ -103,6 +103,12 @@ impl Kernel {
         self.write("target/kernel/1/cells/Cargo.toml", &manifest);
     }
 
+    fn depend_on_a_crate_from_elsewhere(&self) {
+        self.write("mine/Cargo.toml", &package("mine", "[workspace]"));
+        self.write("mine/src/lib.rs", "");
+        self.depend_on("mine = { path = \"../../../../mine\" }");
+    }
+
     fn cargo(&self, arguments: &[&str]) -> Output {
         Command::new(self.path("mnist_support/scripts/toolchain/cargo"))
             .args(arguments)
@@ -268,9 +274,7 @@ fn a_library_that_is_gone_leads_back_to_cargo() {
 #[test]
 fn a_crate_from_elsewhere_is_left_to_cargo() {
     let kernel = Kernel::start();
-    kernel.write("mine/Cargo.toml", &package("mine", "[workspace]"));
-    kernel.write("mine/src/lib.rs", "");
-    kernel.depend_on("mine = { path = \"../../../../mine\" }");
+    kernel.depend_on_a_crate_from_elsewhere();
     for _ in 0..3 {
         assert_eq!(kernel.calls_for_a_cell(), 1);
     }
@@ -330,9 +334,7 @@ fn an_answer_is_remembered_until_a_manifest_changes() {
 #[test]
 fn of_crates_of_a_notebooks_own_no_answer_is_remembered() {
     let kernel = Kernel::start();
-    kernel.write("mine/Cargo.toml", &package("mine", "[workspace]"));
-    kernel.write("mine/src/lib.rs", "");
-    kernel.depend_on("mine = { path = \"../../../../mine\" }");
+    kernel.depend_on_a_crate_from_elsewhere();
     for calls in 1..=2 {
         let answer = kernel.cargo(&["metadata", "--format-version=1"]);
         assert!(answer.status.success(), "{answer:?}");
