@@ -77,11 +77,13 @@ CONF
 start() {
     local role=$1
     shift
+    # Before the process exists: whoever waits for it reads this file at once.
+    : >"$folder/logs/$role.log"
     (
         # A daemon must not hold the lock, nor keep a pipe open that a caller reads to its end.
         exec {lock}>&-
         cd "$folder"
-        exec setsid "$@" >"$folder/logs/$role.log" 2>&1 </dev/null
+        exec setsid "$@" >>"$folder/logs/$role.log" 2>&1 </dev/null
     ) &
     printf '%s\n' $! >"$folder/pids/$role"
 }
@@ -90,7 +92,7 @@ start() {
 await() {
     local role=$1 pattern=$2 deadline=$((SECONDS + 120)) caught
     while ((SECONDS < deadline)); do
-        caught=$(sed -nE "s#.*$pattern.*#\1#p" "$folder/logs/$role.log" | head -n1)
+        caught=$(sed -nE "\\#$pattern#{s#.*$pattern.*#\1#p;q}" "$folder/logs/$role.log")
         if [[ -n $caught ]]; then
             printf '%s\n' "$caught"
             return
