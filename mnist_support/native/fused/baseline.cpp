@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <new>
 
 #define MNIST_PROCESSOR baseline
 #define MNIST_LANES 4

@@ -3,34 +3,34 @@
 
 namespace many_channels {
 
-// An image with its padding.
+// Images with their padding.
 struct Padded {
-    std::size_t row; // floats from one row to the next
+    std::size_t row, image; // floats from one to the next
     Buffer<float> pixels;
 
     // A vector may reach beyond the last pixel.
-    explicit Padded(const Block& block)
-        : row((block.width + 2 * block.padding) * block.in_channels),
-          pixels((block.height + 2 * block.padding) * row + widest) {}
+    explicit Padded(const Block& block, std::size_t images = 1)
+        : row((block.width + 2 * block.padding) * block.in_channels), image((block.height + 2 * block.padding) * row),
+          pixels(images * image + widest) {}
 
-    MNIST_INLINE float* inner(const Block& block, std::size_t y) {
-        return &pixels[(y + block.padding) * row + block.padding * block.in_channels];
+    MNIST_INLINE float* inner(const Block& block, std::size_t slot, std::size_t y) {
+        return &pixels[slot * image + (y + block.padding) * row + block.padding * block.in_channels];
     }
-    MNIST_INLINE void read(const Block& block, const float* image) {
+    MNIST_INLINE void read(const Block& block, std::size_t slot, const float* from) {
         const std::size_t length = block.width * block.in_channels;
         for (std::size_t y = 0; y < block.height; ++y) {
-            std::memcpy(inner(block, y), image + y * length, length * sizeof(float));
+            std::memcpy(inner(block, slot, y), from + y * length, length * sizeof(float));
         }
     }
-    MNIST_INLINE void write(const Block& block, float* image) {
+    MNIST_INLINE void write(const Block& block, std::size_t slot, float* to) {
         const std::size_t length = block.width * block.in_channels;
         for (std::size_t y = 0; y < block.height; ++y) {
-            std::memcpy(image + y * length, inner(block, y), length * sizeof(float));
+            std::memcpy(to + y * length, inner(block, slot, y), length * sizeof(float));
         }
     }
     // The upper left corner of what a window sees.
-    MNIST_INLINE float* window(const Block& block, std::size_t y, std::size_t x) {
-        return &pixels[y * block.pool * row + x * block.pool * block.in_channels];
+    MNIST_INLINE float* window(const Block& block, std::size_t slot, std::size_t y, std::size_t x) {
+        return &pixels[slot * image + y * block.pool * row + x * block.pool * block.in_channels];
     }
 };
 
@@ -67,69 +67,105 @@ struct Won {
     }
 };
 
-// The sums of some positions of a window at once, for `vectors` vectors of output channels.
-template <std::size_t positions, std::size_t vectors>
+// So many windows at once that every weight that is read is used often and the processor's units never wait for
+// a sum, and so few that, with a pooling of 2, the sums stay in registers.
+constexpr std::size_t windows_at_once = lanes == widest ? 4 : 1;
+
+// The sums of some positions of some windows at once, for `vectors` vectors of output channels.
+template <std::size_t windows, std::size_t positions, std::size_t vectors>
 MNIST_INLINE void forward_positions(
-    const Block& block, const float* window, std::size_t row, std::size_t first, const float* weight,
-    std::size_t channels, const float* bias, Highest* highest) {
+    const Block& block, const float* const* corners, std::size_t row, std::size_t first, const float* weight,
+    const float* bias, Highest (*highest)[vectors]) {
     const std::size_t run = block.kernel * block.in_channels;
-    const float* seen[positions];
-    Floats sums[positions][vectors];
+    const float* seen[windows][positions];
+    Floats sums[windows][positions][vectors];
     MNIST_UNROLL
-    for (std::size_t at = 0; at < positions; ++at) {
-        const std::size_t position = first + at;
-        seen[at] = window + position / block.pool * row + position % block.pool * block.in_channels;
+    for (std::size_t window = 0; window < windows; ++window) {
         MNIST_UNROLL
-        for (std::size_t vector = 0; vector < vectors; ++vector) {
-            sums[at][vector] = load(bias + vector * lanes);
+        for (std::size_t at = 0; at < positions; ++at) {
+            const std::size_t position = first + at;
+            seen[window][at] = corners[window] + position / block.pool * row + position % block.pool * block.in_channels;
+            MNIST_UNROLL
+            for (std::size_t vector = 0; vector < vectors; ++vector) {
+                sums[window][at][vector] = load(bias + vector * lanes);
+            }
         }
     }
     for (std::size_t y = 0; y < block.kernel; ++y) {
-        for (std::size_t place = 0; place < run; ++place, weight += channels) {
+        for (std::size_t place = 0; place < run; ++place, weight += block.out_channels) {
             Floats weights[vectors];
             MNIST_UNROLL
             for (std::size_t vector = 0; vector < vectors; ++vector) {
                 weights[vector] = load(weight + vector * lanes);
             }
             MNIST_UNROLL
-            for (std::size_t at = 0; at < positions; ++at) {
-                const Floats pixel = splat(seen[at][y * row + place]);
+            for (std::size_t window = 0; window < windows; ++window) {
                 MNIST_UNROLL
-                for (std::size_t vector = 0; vector < vectors; ++vector) {
-                    sums[at][vector] += weights[vector] * pixel;
+                for (std::size_t at = 0; at < positions; ++at) {
+                    const Floats pixel = splat(seen[window][at][y * row + place]);
+                    MNIST_UNROLL
+                    for (std::size_t vector = 0; vector < vectors; ++vector) {
+                        sums[window][at][vector] += weights[vector] * pixel;
+                    }
                 }
             }
         }
     }
     MNIST_UNROLL
-    for (std::size_t at = 0; at < positions; ++at) {
+    for (std::size_t window = 0; window < windows; ++window) {
         MNIST_UNROLL
-        for (std::size_t vector = 0; vector < vectors; ++vector) {
-            highest[vector].take(first + at, sums[at][vector]);
+        for (std::size_t at = 0; at < positions; ++at) {
+            MNIST_UNROLL
+            for (std::size_t vector = 0; vector < vectors; ++vector) {
+                highest[window][vector].take(first + at, sums[window][at][vector]);
+            }
         }
     }
 }
 
-template <std::size_t vectors>
-MNIST_INLINE void forward_window(
-    const Block& block, const float* window, std::size_t row, const float* weight, const float* bias, float* output,
-    Winner* winners) {
-    Highest highest[vectors];
+template <std::size_t windows, std::size_t vectors>
+MNIST_INLINE void forward_vectors(
+    const Block& block, const float* const* corners, std::size_t row, const float* weight, const float* bias,
+    float* output, Winner* winners) {
+    Highest highest[windows][vectors];
     std::size_t position = 0;
     for (; position + 4 <= block.positions(); position += 4) {
-        forward_positions<4, vectors>(block, window, row, position, weight, block.out_channels, bias, highest);
+        forward_positions<windows, 4, vectors>(block, corners, row, position, weight, bias, highest);
     }
     for (; position < block.positions(); ++position) {
-        forward_positions<1, vectors>(block, window, row, position, weight, block.out_channels, bias, highest);
+        forward_positions<windows, 1, vectors>(block, corners, row, position, weight, bias, highest);
     }
     MNIST_UNROLL
-    for (std::size_t vector = 0; vector < vectors; ++vector) {
-        store(output + vector * lanes, highest[vector].rectified());
-        if (winners != nullptr) {
-            const Winners won = highest[vector].winners();
-            std::memcpy(winners + vector * lanes, &won, sizeof won);
+    for (std::size_t window = 0; window < windows; ++window) {
+        MNIST_UNROLL
+        for (std::size_t vector = 0; vector < vectors; ++vector) {
+            const std::size_t at = window * block.out_channels + vector * lanes;
+            store(output + at, highest[window][vector].rectified());
+            if (winners != nullptr) {
+                const Winners won = highest[window][vector].winners();
+                std::memcpy(winners + at, &won, sizeof won);
+            }
         }
     }
+}
+
+// What is left of some windows, for all output channels.
+template <std::size_t windows>
+MNIST_INLINE void forward_windows(
+    const Block& block, const float* const* corners, std::size_t row, const float* weights, const float* bias,
+    float*& output, Winner*& winners) {
+    const auto won = [&](std::size_t channel) { return winners == nullptr ? nullptr : winners + channel; };
+    std::size_t channel = 0;
+    for (; channel + 2 * lanes <= block.out_channels; channel += 2 * lanes) {
+        forward_vectors<windows, 2>(
+            block, corners, row, weights + channel, bias + channel, output + channel, won(channel));
+    }
+    for (; channel < block.out_channels; channel += lanes) {
+        forward_vectors<windows, 1>(
+            block, corners, row, weights + channel, bias + channel, output + channel, won(channel));
+    }
+    output += windows * block.out_channels;
+    winners = won(windows * block.out_channels);
 }
 
 // The backward pass where each of the `rows` rows that a window sees fits into `vectors` vectors: it stays in registers while
@@ -155,12 +191,12 @@ MNIST_INLINE void backward_in_registers(
     };
     for_each_placed([&](std::size_t placed, std::size_t at) { weights[placed] = weight[at]; });
     for (std::size_t image = 0; image < images; ++image) {
-        padded.read(block, input + image * image_size);
+        padded.read(block, 0, input + image * image_size);
         padded_gradient.pixels.clear();
         for (std::size_t y = 0; y < block.rows(); ++y) {
             for (std::size_t x = 0; x < block.columns(); ++x, gradient += channels, winners += channels) {
-                const float* corner = padded.window(block, y, x);
-                float* corner_gradient = padded_gradient.window(block, y, x);
+                const float* corner = padded.window(block, 0, y, x);
+                float* corner_gradient = padded_gradient.window(block, 0, y, x);
                 Floats seen[rows][vectors], seen_gradient[rows][vectors];
                 MNIST_UNROLL
                 for (std::size_t at = 0; at < rows; ++at) {
@@ -196,7 +232,7 @@ MNIST_INLINE void backward_in_registers(
             }
         }
         if (gradients.input != nullptr) {
-            padded_gradient.write(block, gradients.input + image * image_size);
+            padded_gradient.write(block, 0, gradients.input + image * image_size);
         }
     }
     for_each_placed([&](std::size_t placed, std::size_t at) { gradients.weight[at] += sums[placed]; });
@@ -219,12 +255,12 @@ MNIST_INLINE void backward_in_memory(
     };
     for_each_placed([&](std::size_t placed, std::size_t at) { weights[placed] = weight[at]; });
     for (std::size_t image = 0; image < images; ++image) {
-        padded.read(block, input + image * image_size);
+        padded.read(block, 0, input + image * image_size);
         padded_gradient.pixels.clear();
         for (std::size_t y = 0; y < block.rows(); ++y) {
             for (std::size_t x = 0; x < block.columns(); ++x, gradient += channels, winners += channels) {
-                const float* corner = padded.window(block, y, x);
-                float* corner_gradient = padded_gradient.window(block, y, x);
+                const float* corner = padded.window(block, 0, y, x);
+                float* corner_gradient = padded_gradient.window(block, 0, y, x);
                 const std::size_t found = won.find(winners, channels);
                 for (std::size_t next = 0; next < found; ++next) {
                     const std::size_t channel = won.channels[next], position = winners[channel];
@@ -247,7 +283,7 @@ MNIST_INLINE void backward_in_memory(
             }
         }
         if (gradients.input != nullptr) {
-            padded_gradient.write(block, gradients.input + image * image_size);
+            padded_gradient.write(block, 0, gradients.input + image * image_size);
         }
     }
     for_each_placed([&](std::size_t placed, std::size_t at) { gradients.weight[at] += sums[placed]; });
@@ -257,29 +293,33 @@ inline void forward(
     const Block& block, std::size_t images, const float* input, const float* weight, const float* bias, float* output,
     Winner* winners) {
     const std::size_t channels = block.out_channels, run = block.kernel * block.in_channels;
-    Padded padded(block);
+    const std::size_t image_size = block.height * block.width * block.in_channels;
     // The output channels of a weight side by side.
     Buffer<float> weights(block.kernel * run * channels);
     for_each_weight(block, [&](std::size_t channel, std::size_t y, std::size_t place, std::size_t at) {
         weights[(y * run + place) * channels + channel] = weight[at];
     });
-    for (std::size_t image = 0; image < images; ++image, input += block.height * block.width * block.in_channels) {
-        padded.read(block, input);
-        for (std::size_t window = 0; window < block.rows() * block.columns(); ++window) {
-            const float* corner = padded.window(block, window / block.columns(), window % block.columns());
-            std::size_t channel = 0;
-            for (; channel + 2 * lanes <= channels; channel += 2 * lanes) {
-                forward_window<2>(
-                    block, corner, padded.row, &weights[channel], bias + channel, output + channel,
-                    winners == nullptr ? nullptr : winners + channel);
+    // As many images as windows at once: then no window is left over, however few an image has.
+    Padded padded(block, windows_at_once);
+    for (std::size_t image = 0; image < images;) {
+        const float* corners[windows_at_once];
+        std::size_t waiting = 0;
+        for (std::size_t slot = 0; slot < windows_at_once && image < images; ++slot, ++image) {
+            padded.read(block, slot, input + image * image_size);
+            for (std::size_t y = 0; y < block.rows(); ++y) {
+                for (std::size_t x = 0; x < block.columns(); ++x) {
+                    corners[waiting++] = padded.window(block, slot, y, x);
+                    if (waiting == windows_at_once) {
+                        forward_windows<windows_at_once>(
+                            block, corners, padded.row, weights.values, bias, output, winners);
+                        waiting = 0;
+                    }
+                }
             }
-            for (; channel < channels; channel += lanes) {
-                forward_window<1>(
-                    block, corner, padded.row, &weights[channel], bias + channel, output + channel,
-                    winners == nullptr ? nullptr : winners + channel);
-            }
-            output += channels;
-            winners = winners == nullptr ? nullptr : winners + channels;
+        }
+        // But at the end.
+        for (std::size_t window = 0; window < waiting; ++window) {
+            forward_windows<1>(block, corners + window, padded.row, weights.values, bias, output, winners);
         }
     }
 }
