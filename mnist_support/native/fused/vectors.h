@@ -31,6 +31,30 @@ MNIST_INLINE void add(float* to, Floats values) { store(to, load(to) + values); 
 
 MNIST_INLINE Floats splat(float value) { return value - Floats{}; }
 
+MNIST_INLINE Integers each_lane() {
+    Integers numbers;
+    MNIST_UNROLL
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+        numbers[lane] = static_cast<std::int32_t>(lane);
+    }
+    return numbers;
+}
+
+// The lanes `from` of a vector, and of a second one whose lanes are counted on.
+MNIST_INLINE Floats picked(Floats first, Floats second, Integers from) {
+#if defined(__clang__)
+    Floats values;
+    MNIST_UNROLL
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+        const auto at = static_cast<std::size_t>(from[lane]);
+        values[lane] = at < lanes ? first[at] : second[at - lanes];
+    }
+    return values;
+#else
+    return __builtin_shuffle(first, second, from);
+#endif
+}
+
 // The highest value of each lane so far, and the position that it came from.
 struct Highest {
     Floats value{};
@@ -50,9 +74,10 @@ struct Highest {
 
     MNIST_INLINE Integers held_back() const { return value <= Floats{}; }
     MNIST_INLINE Floats rectified() const { return held_back() ? Floats{} : value; }
-    MNIST_INLINE Winners winners() const {
-        return __builtin_convertvector(held_back() ? std::int32_t{no_winner} - Integers{} : position, Winners);
+    MNIST_INLINE Integers winning_positions() const {
+        return held_back() ? std::int32_t{no_winner} - Integers{} : position;
     }
+    MNIST_INLINE Winners winners() const { return __builtin_convertvector(winning_positions(), Winners); }
 };
 
 // Numbers that begin as 0, at the beginning of a cache line: a vector that lies across two costs twice.
