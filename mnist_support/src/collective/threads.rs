@@ -1,5 +1,6 @@
 //! Copies that are threads of one process and exchange through shared memory.
 
+use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tch::Tensor;
@@ -33,13 +34,14 @@ use crate::{Error, Result};
 /// ```
 pub fn thread_group(world_size: usize) -> Vec<ThreadCollective> {
     let group = Arc::new(Group {
-        slots: (0..world_size).map(|_| Mutex::new(None)).collect(),
+        slots: (0..world_size).map(|_| Default::default()).collect(),
         meeting: Mutex::new(Meeting::default()),
         changed: Condvar::new(),
     });
     (0..world_size)
         .map(|rank| ThreadCollective {
             rank,
+            exchanges: Cell::new(0),
             group: Arc::clone(&group),
         })
         .collect()
@@ -49,13 +51,17 @@ pub fn thread_group(world_size: usize) -> Vec<ThreadCollective> {
 #[derive(Debug)]
 pub struct ThreadCollective {
     rank: usize,
+    /// How many exchanges this end took part in.
+    exchanges: Cell<usize>,
     group: Arc<Group>,
 }
 
 #[derive(Debug)]
 struct Group {
-    /// What each copy brings to the exchange that is going on.
-    slots: Vec<Mutex<Option<Tensor>>>,
+    /// What each copy brings to an exchange: to the even ones in one place, to the odd ones in the other. Whoever
+    /// has met the others for the next exchange has read what was brought to this one, so that nobody needs to
+    /// wait for that before going on.
+    slots: Vec<[Mutex<Option<Tensor>>; 2]>,
     meeting: Mutex<Meeting>,
     changed: Condvar,
 }
@@ -108,13 +114,9 @@ impl ThreadCollective {
         }
     }
 
-    fn bring(&self, tensor: Option<Tensor>) {
-        *lock(&self.group.slots[self.rank]) = tensor;
-    }
-
-    /// A shallow clone of what the copy of `rank` brought; nobody writes to it until the next meeting.
+    /// A shallow clone of what the copy of `rank` brought to this exchange.
     fn brought_by(&self, rank: usize) -> Result<Tensor> {
-        lock(&self.group.slots[rank])
+        lock(&self.group.slots[rank][self.exchanges.get() % 2])
             .as_ref()
             .map(Tensor::shallow_clone)
             .ok_or_else(|| Error::ExchangeAborted {
@@ -123,19 +125,17 @@ impl ThreadCollective {
             })
     }
 
-    /// Puts `tensor` before the others, computes `combine` from all of them, and writes the result back.
+    /// Puts a copy of `tensor` before the others and writes what `combine` makes of all copies' back.
     fn exchange(
         &self,
         tensor: &mut Tensor,
         combine: impl FnOnce(&Self) -> Result<Tensor>,
     ) -> Result<()> {
-        self.bring(Some(tensor.f_detach()?));
+        let own = tensor.f_detach_copy()?;
+        self.exchanges.set(self.exchanges.get() + 1);
+        *lock(&self.group.slots[self.rank][self.exchanges.get() % 2]) = Some(own);
         self.meet()?;
-        let combined = combine(self);
-        // No copy may overwrite its tensor while another still reads it.
-        self.meet()?;
-        self.bring(None);
-        let combined = combined?;
+        let combined = combine(self)?;
         tch::no_grad(|| tensor.f_copy_(&combined))?;
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Collective for ThreadCollective {
                 reason: format!("is not a rank of {} copies", self.world_size()),
             });
         }
-        self.exchange(tensor, |copy| Ok(copy.brought_by(root)?.f_detach_copy()?))
+        self.exchange(tensor, |copy| copy.brought_by(root))
     }
 
     fn barrier(&self) -> Result<()> {
