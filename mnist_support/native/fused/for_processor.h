@@ -5,7 +5,11 @@ namespace MNIST_PROCESSOR {
 #include "vectors.h"
 
 #include "many_channels.h"
+#include "many_channels_backward.h"
+#include "many_channels_forward.h"
 #include "one_channel.h"
+#include "one_channel_backward.h"
+#include "one_channel_forward.h"
 #include "pooling.h"
 
 } // namespace MNIST_PROCESSOR

@@ -99,3 +99,17 @@ struct Buffer {
     MNIST_INLINE const Number& operator[](std::size_t at) const { return values[at]; }
     void clear() { std::memset(values, 0, length * sizeof(Number)); }
 };
+
+// Floats that are read, and as many that are added to, half a page apart: a load waits for a store to another
+// address where the two end in the same 12 bits.
+struct Halves {
+    static constexpr std::size_t page = 4096 / sizeof(float);
+    std::size_t length;
+    Buffer<float> both;
+
+    explicit Halves(std::size_t length) : length(length), both((length + page - 1) / page * page + page / 2 + length) {}
+
+    MNIST_INLINE float* read() { return both.values; }
+    MNIST_INLINE float* added() { return both.values + both.length - length; }
+    void clear_added() { std::memset(added(), 0, length * sizeof(float)); }
+};
