@@ -7,9 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "native/message.cpp",
     "native/gloo/bridge.cpp",
+    "native/optimizer/adam.cpp",
     "native/fused/function.cpp",
     "native/fused/processor.cpp",
     "native/fused/baseline.cpp",
