@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::forward::Dropout;
 use super::layer::Layer;
@@ -171,6 +171,8 @@ fn in_threads<T: Send, P: FnOnce() -> Result<T> + Send>(programs: Vec<P>) -> Res
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
     use crate::network::CnnConfig;
 
