@@ -28,6 +28,8 @@ struct Block {
     std::size_t convolved_columns() const { return width + 2 * padding + 1 - kernel; }
     std::size_t rows() const { return convolved_rows() / pool; }
     std::size_t columns() const { return convolved_columns() / pool; }
+    // The numbers of an image with its padding.
+    std::size_t padded_image() const { return (height + 2 * padding) * (width + 2 * padding) * in_channels; }
     std::size_t taps() const { return kernel * kernel; }
     std::size_t positions() const { return pool * pool; }
     // The side of what a window sees of the input.

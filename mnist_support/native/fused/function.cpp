@@ -30,12 +30,13 @@ Block block_of(const Tensor& input, const Tensor& weight, std::int64_t padding, 
         weight.size(2) >= 1 && input.size(2) + 2 * padding + 1 >= weight.size(2) + pool &&
             input.size(3) + 2 * padding + 1 >= weight.size(2) + pool,
         "nothing is left of an image");
-    const std::int64_t pixels = (input.size(2) + 2 * padding) * (input.size(3) + 2 * padding);
-    // Places in an image, and in up to eight small ones, are numbers of 32 bits.
-    TORCH_CHECK(pixels * input.size(1) < std::int64_t{1} << 31, "the images are too large");
+    TORCH_CHECK(input.size(1) >= 1, "the images have no channel");
     const auto size = [](std::int64_t value) { return static_cast<std::size_t>(value); };
-    return {size(input.size(2)),  size(input.size(3)), size(input.size(1)), size(weight.size(0)),
-            size(weight.size(2)), size(padding),       size(pool)};
+    const Block block{size(input.size(2)),  size(input.size(3)), size(input.size(1)), size(weight.size(0)),
+                      size(weight.size(2)), size(padding),       size(pool)};
+    // Places in an image, and in some small ones, are numbers of 32 bits.
+    TORCH_CHECK(block.padded_image() < std::size_t{1} << 31, "the images are too large");
+    return block;
 }
 
 // The memory that the passes read and write.

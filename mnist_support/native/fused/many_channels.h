@@ -13,7 +13,7 @@ struct Padded {
 
     Padded(const Block& block, std::size_t images)
         : block(block), row((block.width + 2 * block.padding) * block.in_channels),
-          image((block.height + 2 * block.padding) * row), length(images * image + widest), positions(no_winner + 1) {
+          image(block.padded_image()), length(images * image + widest), positions(no_winner + 1) {
         for (std::size_t position = 0; position < block.positions(); ++position) {
             const std::size_t y = position / block.pool, x = position % block.pool;
             positions[position] = static_cast<std::uint32_t>(y * row + x * block.in_channels);
@@ -60,7 +60,7 @@ MNIST_INLINE void for_each_weight(const Block& block, Program program) {
 // So many images at once that they stay near the processor, and no more than that.
 inline std::size_t images_at_once(const Block& block, std::size_t most) {
     constexpr std::size_t near = 48 * 1024 / sizeof(float);
-    const std::size_t images = near / Padded(block, 1).image;
+    const std::size_t images = near / block.padded_image();
     return images < 1 ? 1 : images < most ? images : most;
 }
 

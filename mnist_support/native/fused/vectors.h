@@ -80,7 +80,7 @@ struct Highest {
     MNIST_INLINE Winners winners() const { return __builtin_convertvector(winning_positions(), Winners); }
 };
 
-// Numbers that begin as 0, at the beginning of a cache line: a vector that lies across two costs twice.
+// Numbers that begin as 0. The first is at the beginning of a cache line: a vector that lies across two costs twice.
 template <typename Number>
 struct Buffer {
     static constexpr std::align_val_t cache_line{64};

@@ -1,7 +1,9 @@
 //! Copies that are threads of one process and exchange through shared memory.
 
-use std::cell::Cell;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::{
+    cell::Cell,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
 
 use tch::Tensor;
 

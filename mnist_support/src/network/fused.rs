@@ -281,6 +281,8 @@ mod tests {
         }
         let input = random(&[2, 4, 8, 8]);
         assert!(block.apply(&input, &weight, &random(&[15])).is_err());
+        let (nothing, weight) = (random(&[2, 0, 8, 8]), random(&[16, 0, 3, 3]));
+        assert!(block.apply(&nothing, &weight, &bias).is_err());
     }
 
     #[test]

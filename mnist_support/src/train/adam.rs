@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 use torch_sys::C_tensor;
 
 use super::optimizer::Step;
@@ -65,7 +65,11 @@ impl Step for Adam {
         learning_rate: f64,
     ) -> Result<()> {
         self.steps += 1;
-        let steps = Tensor::f_from_slice(&[self.steps as f32])?.f_to_device(parameters.device())?;
+        let steps = Tensor::f_full(
+            [1],
+            f64::from(self.steps),
+            (Kind::Float, parameters.device()),
+        )?;
         let (first_beta, second_beta) = self.betas;
         // SAFETY: the tensors are borrowed for longer than the call, those that it changes mutably.
         check(unsafe {
