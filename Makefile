@@ -51,7 +51,7 @@ native := $(libtorch) $(protoc)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup data lint test bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm
+.PHONY: help setup data lint test bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm rust-sources
 
 help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
@@ -118,6 +118,10 @@ $(tools_checked): $(scripts)/check_tools.sh Cargo.toml
 	@$< '$(PYTHON)'
 	@mkdir -p $(@D) && touch $@
 
+# Looked for each time: another toolchain, or a newer one, may have come since.
+rust-sources: | $(tools_checked)
+	@$(scripts)/rust_sources.sh
+
 $(python): requirements.txt | $(tools_checked)
 	@$(scripts)/python_environment.sh '$(PYTHON)'
 	@mkdir -p $(@D) && touch $@
@@ -142,7 +146,7 @@ $(azurite): | $(node)
 	@$(scripts)/azurite.sh
 	@touch $@
 
-$(evcxr): | $(tools_checked)
+$(evcxr): | rust-sources
 	@$(scripts)/evcxr.sh
 	@touch $@
 
@@ -161,7 +165,7 @@ $(peers): $(scripts)/peers.sh $(scripts)/versions.env | $(python)
 	@rm -f .tools/peers-* && touch $@
 
 # Cargo knows best whether the crate is up to date: it is asked each time.
-warm: $(kernel) $(native)
+warm: rust-sources $(kernel) $(native)
 	@$(scripts)/warm_kernel.sh
 	$(if $(SPARK_REMOTE),@echo '==> Compiling the worker for Spark (about 2 minutes)' && cargo build --quiet --package mnist_support --bin mnist-worker)
 

@@ -7,11 +7,12 @@ folder=$tools/share/jupyter/kernels/rust
 # The logos, and the version.txt without which evcxr would write its own kernel.json at each start.
 JUPYTER_PATH=$tools/share/jupyter "$tools/bin/evcxr_jupyter" --install >/dev/null
 
-"$PYTHON_ENV/bin/python" - "$scripts/kernel.sh" >"$folder/kernel.json" <<'PYTHON'
+"$PYTHON_ENV/bin/python" - "$scripts/kernel.sh" "$PYTHON_ENV/bin/python" \
+    >"$folder/kernel.json" <<'PYTHON'
 import json, sys
 
 kernel = {
-    "argv": [sys.argv[1], "{connection_file}"],
+    "argv": [sys.argv[1], "{connection_file}", sys.argv[2]],
     "display_name": "Rust",
     "language": "rust",
     # evcxr ends the running cell when it is asked by a message; a signal would end the kernel.

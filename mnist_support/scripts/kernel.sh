@@ -1,21 +1,33 @@
 #!/usr/bin/env bash
-# Starts the Rust kernel. Jupyter runs it as: kernel.sh CONNECTION_FILE
+# Starts the Rust kernel. Jupyter runs it as: kernel.sh CONNECTION_FILE PYTHON
 #
 # Each running kernel compiles its cells in a folder of its own, a slot, which it holds by a lock
 # until it ends; so two open notebooks don't disturb one another. Slot 1 is the warm one.
 set -euo pipefail
 
 connection_file=$1
+python=${2:-python3}
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(cd "$scripts/../.." && pwd -P)
 libtorch=$root/target/x86_64-unknown-linux-gnu/debug/libtorch
 
+# Says in the notebook why there is no Rust kernel.
+explain() {
+    echo "$1" >&2
+    exec "$python" "$scripts/explain_kernel.py" "$connection_file" "$1"
+}
+
 for needed in "$root/.tools/bin/evcxr_jupyter" "$libtorch/libtch.so"; do
-    if [[ ! -e $needed ]]; then
-        echo "The Rust kernel can't start, $needed is missing. Run 'make setup' in $root." >&2
-        exit 1
-    fi
+    [[ -e $needed ]] ||
+        explain "The Rust kernel can't start, $needed is missing: run 'make setup' in $root, then restart the kernel."
 done
+# Jupyter may have been started where cargo is not on the PATH, from a desktop for instance.
+command -v cargo >/dev/null || export PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+KERNEL_SYSROOT=$(cd "$root/notebooks" && rustc --print sysroot) ||
+    explain "The Rust kernel can't start, there is no Rust on the PATH: install it, then run 'make setup' in $root."
+library=$KERNEL_SYSROOT/lib/rustlib/src/rust/library
+[[ -e ${RUST_SRC_PATH:-$library}/core ]] ||
+    explain "The Rust kernel can't start, the sources of Rust's own library (rust-src) are missing from $KERNEL_SYSROOT: run 'make setup' in $root, then restart the kernel."
 
 slot=1
 # A kernel that is being restarted may need a moment to let go of the warm slot.
@@ -45,13 +57,10 @@ unset CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
 if command -v lld >/dev/null && ! command -v mold >/dev/null; then
     export PATH=$scripts/system_linker:$PATH
 fi
-# Jupyter may have been started where cargo is not on the PATH, from a desktop for instance.
-command -v cargo >/dev/null || export PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 
 # A toolchain whose cargo and rustc answer sooner (toolchain/). rustup takes a toolchain by its path;
 # without rustup it is found on the PATH.
 export KERNEL_ROOT=$root KERNEL_SLOT=$root/target/kernel/$slot
-KERNEL_SYSROOT=$(cd "$root/notebooks" && rustc --print sysroot)
 export KERNEL_SYSROOT
 toolchain=$root/target/kernel/toolchain
 mkdir -p "$toolchain/bin" "$toolchain/library"
@@ -65,7 +74,6 @@ mkdir "$KERNEL_SLOT/session"
 
 # Rust's own library without the processors' instructions (core::arch): they are half of all sources, and
 # rust-analyzer would read them for 2 seconds at each start.
-library=$KERNEL_SYSROOT/lib/rustlib/src/rust/library
 if [[ -e $library/core ]]; then
     parts=()
     for part in "$library"/*; do
