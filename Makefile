@@ -51,7 +51,7 @@ native := $(libtorch) $(protoc)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup data lint test bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm rust-sources
+.PHONY: help setup data lint test bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm crate rust-sources
 
 help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
@@ -165,10 +165,12 @@ $(peers): $(scripts)/peers.sh $(scripts)/versions.env | $(python)
 	@rm -f .tools/peers-* && touch $@
 
 # Cargo knows best whether the crate is up to date: it is asked each time.
-warm: rust-sources $(kernel) $(native)
+crate: $(native)
 	@$(scripts)/warm_kernel.sh
-	$(if $(SPARK_REMOTE),@echo '==> Compiling the worker for Spark (about 2 minutes)' && cargo build --quiet --package mnist_support --bin mnist-worker)
+	$(if $(SPARK_REMOTE),@$(scripts)/worker.sh)
 
-$(lake): | $(native) $(node)
+warm: rust-sources $(kernel) crate
+
+$(lake): | crate $(node)
 	@$(scripts)/mnist_data.sh
 	@touch $@

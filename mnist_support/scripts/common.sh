@@ -44,3 +44,18 @@ process_of() {
     [[ $(readlink "/proc/$process/cwd" 2>/dev/null) == "$folder" ]] || return 1
     printf '%s\n' "$process"
 }
+
+# Builds a program of the crate within the kernel's workspace, where the crate is compiled for the
+# notebooks already: in the repository's own it would be compiled once more.
+build_program() {
+    (cd "$root/target/kernel/1" && CARGO_TARGET_DIR=$root/target cargo build --quiet \
+        --package mnist_support --bin "$1" --target "$triple")
+}
+
+# Runs a program that was built, with the libraries that cargo would name to it.
+run_program() {
+    local out=$root/target/$triple/debug name=$1
+    shift
+    LD_LIBRARY_PATH=$out/libtorch:$out/libtorch/lib:$(rustc --print sysroot)/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
+        "$out/$name" "$@"
+}

