@@ -54,6 +54,10 @@ note() {
 # Files of the user's are never moved, whatever is in them.
 lay_out_own() {
     local prepare=(--idx "$folder" --lake "$lake") source
+    case ${MNIST_TRANSPOSED:-} in
+    '' | 0 | 1) ;;
+    *) fail "MNIST_TRANSPOSED=$MNIST_TRANSPOSED is neither 1 (the images are stored column by column) nor 0." ;;
+    esac
     [[ -z ${MNIST_TRANSPOSED:-} ]] || prepare+=(--transposed "$MNIST_TRANSPOSED")
     source=$(state_of_source | cksum)
     if [[ $(noted 1) == "$(state_of_lake)" && $(noted 2) == "$source" ]]; then
@@ -92,7 +96,7 @@ keep_own() {
     if [[ $(noted 1) != "$(state_of_lake)" ]]; then
         say "Checking $lake (the first time it compiles the crate, 10 to 15 minutes)"
         mnist_lake check --lake "$lake" || fail "$lake held $(recorded holds)." \
-            "Lay them out again with \`make data MNIST_DIR=FOLDER\`, or MNIST with \`make data MNIST_DIR=\`."
+            "Lay them out again with \`make data MNIST_DIR=$(recorded folder)\`, or MNIST with \`make data MNIST_DIR=\`."
         note "$(noted 2)"
     fi
     say "$lake holds $(recorded holds), which stay (\`make data MNIST_DIR=\` brings MNIST back)"

@@ -174,7 +174,7 @@ fn prepare(idx: &Path, lake: &Path, origin: Origin) -> mnist_support::Result<()>
             );
             match replaced {
                 Some(former) if former == holds => {
-                    println!("mnist-lake: replaced {former}, which have changed since")
+                    println!("mnist-lake: replaced an earlier state of {former}")
                 }
                 Some(former) => println!("mnist-lake: replaced {former} by {holds}"),
                 None => println!("mnist-lake: {} holds {holds}", container.display()),

@@ -67,7 +67,10 @@ pub enum IdxError {
         wanted: &'static str,
     },
     /// Another number of dimensions than the file may have.
-    #[error("it has {found} dimension(s), where {wanted}: is it the right file?")]
+    #[error(
+        "it has {found} dimension{}, where {wanted}: is it the right file?",
+        if *found == 1 { "" } else { "s" }
+    )]
     Dimensions {
         /// The number in the header.
         found: u8,

@@ -193,12 +193,15 @@ pub fn check(lake: &Path) -> Result<Vec<PathBuf>> {
         .iter()
         .map(|(name, entry)| {
             let path = folder.join(name);
-            let found = sha256_of(&path)?;
-            if found != entry.sha256 {
-                return Err(Error::Table {
-                    table: path.display().to_string(),
-                    reason: "it is not as it was written; remove it and run `make data`".into(),
-                });
+            let not_as_written = |reason: &str| Error::Table {
+                table: path.display().to_string(),
+                reason: format!("{reason}; run `make data` to lay the lake out again"),
+            };
+            if !path.exists() {
+                return Err(not_as_written("it is gone"));
+            }
+            if sha256_of(&path)? != entry.sha256 {
+                return Err(not_as_written("it is not as it was written"));
             }
             Ok(path)
         })

@@ -84,7 +84,7 @@ fn labels_in_place_of_images_are_told_by_their_dimensions() {
     let error = refused(&[0, 0, 8, 1, 0, 0, 0, 2, 7, 9]);
     assert_eq!(
         error.to_string(),
-        "it has 1 dimension(s), where images have 3 (number, height, width): is it the right file?"
+        "it has 1 dimension, where images have 3 (number, height, width): is it the right file?"
     );
 }
 
