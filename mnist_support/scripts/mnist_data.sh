@@ -35,11 +35,12 @@ state_of_lake() {
 state_of_source() {
     local names='*idx[0-9]-*'
     printf '%s\n' "$folder" "${MNIST_TRANSPOSED:-}"
+    # Folders that cannot be read are left out here; mnist-lake says so where it matters.
     if [[ -d $folder ]]; then
-        find -L "$folder" -maxdepth 3 -iname "$names" -printf '%p %s %T@\n' 2>&1 | sort
+        find -L "$folder" -maxdepth 3 -iname "$names" -printf '%p %s %T@\n' 2>/dev/null | sort || true
     else
         find -L "$(dirname "$folder")" -maxdepth 1 -iname "$(basename "$folder")$names" \
-            -printf '%p %s %T@\n' 2>&1 | sort
+            -printf '%p %s %T@\n' 2>/dev/null | sort || true
     fi
 }
 
@@ -58,14 +59,14 @@ lay_out_own() {
     '' | 0 | 1) ;;
     *) fail "MNIST_TRANSPOSED=$MNIST_TRANSPOSED is neither 1 (the images are stored column by column) nor 0." ;;
     esac
+    # Before anything is compiled.
+    [[ -e $folder ]] || compgen -G "$folder*" >/dev/null || fail "MNIST_DIR: there is no folder $folder"
     [[ -z ${MNIST_TRANSPOSED:-} ]] || prepare+=(--transposed "$MNIST_TRANSPOSED")
     source=$(state_of_source | cksum)
     if [[ $(noted 1) == "$(state_of_lake)" && $(noted 2) == "$source" ]]; then
         say "$lake is complete already: $(recorded holds)"
         return
     fi
-    # Before anything is compiled.
-    [[ -e $folder ]] || compgen -G "$folder*" >/dev/null || fail "MNIST_DIR: there is no folder $folder"
     say "Laying out $folder in $lake (the first time it compiles the crate, 10 to 15 minutes)"
     mnist_lake prepare "${prepare[@]}"
     note "$source"

@@ -118,7 +118,7 @@ pub enum Error {
         path: PathBuf,
         source: crate::mnist::IdxError,
     },
-    /// A folder in which the four IDX files could not be told.
+    /// A folder without one set of four IDX files that can be used.
     #[error("{} has no set of IDX files that can be used: {source}", path.display())]
     IdxFolder {
         path: PathBuf,

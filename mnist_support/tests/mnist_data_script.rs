@@ -1,5 +1,5 @@
-//! What `make data` does with the lake that is there: `scripts/mnist_data.sh`, in a copy of the project's
-//! layout, with the program that cargo would run.
+//! What `make data` does with the lake that is there: `scripts/mnist_data.sh`, in a copy of the
+//! project's layout, with the program that cargo would run.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -175,11 +175,10 @@ fn a_damaged_lake_of_the_users_own_is_told_and_not_replaced_by_mnist() {
 #[test]
 fn a_folder_that_is_not_there_is_told_before_anything_is_compiled() {
     let project = Project::new();
-    let failed = project.data(Dir::To("nowhere"));
-    let said = String::from_utf8(failed.stderr).unwrap();
-    assert!(
-        !failed.status.success() && said.contains("nowhere"),
-        "{said}"
-    );
+    for folder in ["nowhere", "nowhere/at/all"] {
+        let failed = project.data(Dir::To(folder));
+        let said = String::from_utf8(failed.stderr).unwrap();
+        assert!(!failed.status.success() && said.contains(folder), "{said}");
+    }
     assert_eq!(project.calls(), "");
 }

@@ -9,8 +9,8 @@ use crate::text::grouped;
 use crate::{Error, Result};
 
 const NAME: &str = "the confusion matrix";
-/// Units (two to a pixel) of the whole matrix's side, which is longer for many classes, so that a cell is
-/// not smaller than `CELL` until the side is `LONGEST`.
+/// Units (two to a pixel) of the whole matrix's side, which is longer for many classes, so that a
+/// cell is not smaller than `CELL` until the side is `LONGEST`.
 const SIDE: i32 = 1040;
 const CELL: i32 = 36;
 const LONGEST: i32 = 2400;
@@ -23,11 +23,12 @@ const BOTTOM: i32 = 30;
 const RIGHTLY: RGBColor = RGBColor(33, 102, 172);
 const WRONGLY: RGBColor = RGBColor(203, 72, 20);
 
-/// How often a label (row) was predicted as a class (column), with each label's recall at its right.
+/// How often a label (row) was predicted as a class (column), with each label's recall at its
+/// right.
 ///
-/// What was read right is blue, by its part of the row; what was not is orange, by its part of the most
-/// frequent mistake, so that rare mistakes can be seen beside thousands of right answers. Without
-/// `class_names` (an empty slice), classes are named 0, 1, 2 and so on.
+/// What was read right is blue, by its part of the row; what was not is orange, by its part of the
+/// most frequent mistake, so that rare mistakes can be seen beside thousands of right answers.
+/// Without `class_names` (an empty slice), classes are named 0, 1, 2 and so on.
 ///
 /// # Errors
 /// - [`Error::ShapeMismatch`] unless the matrix is square and there is a name for each class.

@@ -49,8 +49,8 @@ impl Content {
         })
     }
 
-    /// The next `count` bytes; fewer where the file ends before. Memory grows with what is read, whatever
-    /// `count` says.
+    /// The next `count` bytes; fewer where the file ends before. Memory grows with what is read,
+    /// whatever `count` says.
     pub(super) fn next(&mut self, count: u64) -> Result<Vec<u8>> {
         let mut values = match self.at_most_left() {
             Some(left) => Vec::with_capacity(left.min(count) as usize),
@@ -90,8 +90,8 @@ impl Content {
     }
 }
 
-/// What a file is that begins with `start`, if it is something else than an IDX file that one meets in its
-/// place.
+/// What a file is that begins with `start`, if it is something else than an IDX file that one meets
+/// in its place.
 pub(super) fn mistaken(start: &[u8]) -> Option<IdxError> {
     let packed = |with, command| Some(IdxError::Packed { with, command });
     match start {

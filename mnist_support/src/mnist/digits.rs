@@ -21,7 +21,8 @@ impl Digits {
     /// Reads a file of images and one of labels, each plain or as a gzip.
     ///
     /// # Errors
-    /// As [`read_images`] and [`read_labels`]; [`Error::InvalidIdx`] where the counts of the two disagree.
+    /// As [`read_images`] and [`read_labels`]; [`Error::InvalidIdx`] where the counts of the two
+    /// disagree.
     pub fn read(images: &Path, labels: &Path) -> Result<Digits> {
         let digits = Digits {
             images: read_images(images)?,
@@ -68,8 +69,8 @@ impl Digits {
     }
 }
 
-/// Reads the training and the test images of a set and makes them one: images of one size, upright, and
-/// classes from 0. `report` is told what was found and changed.
+/// Reads the training and the test images of a set and makes them one: images of one size, upright,
+/// and classes from 0. `report` is told what was found and changed.
 pub(super) fn read_set(
     set: &Set,
     transposed: bool,

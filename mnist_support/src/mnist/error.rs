@@ -157,7 +157,7 @@ pub enum IdxError {
     },
 }
 
-/// Why the four IDX files could not be told in a folder, and what to do.
+/// Why a folder has no set of four IDX files that can be used, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderError {

@@ -1,7 +1,7 @@
 //! Which of a folder's files hold the images and labels, told by their names.
 //!
-//! MNIST, Fashion-MNIST and KMNIST: `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` (or with a dot, as
-//! in `train-images.idx3-ubyte`). EMNIST: `emnist-letters-train-images-idx3-ubyte`. QMNIST:
+//! MNIST, Fashion-MNIST and KMNIST: `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` (or with a
+//! dot, as in `train-images.idx3-ubyte`). EMNIST: `emnist-letters-train-images-idx3-ubyte`. QMNIST:
 //! `qmnist-test-labels-idx2-int`. Each plain or as `.gz`.
 
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use super::content::io_error;
 use super::error::FolderError;
 use crate::{Error, Result};
 
-/// How far below the given folder files are looked for if it has none itself: `MNIST/raw`, as torchvision
-/// lays it out, or `package/data`.
+/// How far below the given folder files are looked for if it has none itself: `MNIST/raw`, as
+/// torchvision lays it out, or `package/data`.
 const DEPTH: usize = 2;
 /// How many names of other files a message gives.
 const NAMES: usize = 4;
@@ -49,8 +49,8 @@ impl Set {
         self.prefix == "emnist" || self.prefix.starts_with("emnist-")
     }
 
-    /// Finds the four files in a folder; of several sets that are there, `place` may be the folder's path and
-    /// the beginning of the names: `gzip/emnist-letters`.
+    /// Finds the four files in a folder; of several sets that are there, `place` may be the
+    /// folder's path and the beginning of the names: `gzip/emnist-letters`.
     ///
     /// # Errors
     /// [`Error::IdxFolder`] says which files are missing or too many; [`Error::AccessDenied`].
@@ -119,7 +119,8 @@ impl Set {
     }
 }
 
-/// The files in `folder` that have the name of an IDX file; if there are none, those in folders below.
+/// The files in `folder` that have the name of an IDX file; if there are none, those in folders
+/// below.
 fn candidates_in(folder: &Path) -> Result<Vec<Candidate>> {
     let mut folders = vec![folder.to_path_buf()];
     for depth in 0..=DEPTH {

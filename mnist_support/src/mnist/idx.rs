@@ -1,8 +1,8 @@
 //! The IDX format of MNIST's files.
 //!
-//! Two zero bytes, a byte for the type of the values, a byte for the number of dimensions, each dimension's
-//! size as a big-endian 32-bit number, then the values, row-major and big-endian (the format's description
-//! on the MNIST page of Y. LeCun).
+//! Two zero bytes, a byte for the type of the values, a byte for the number of dimensions, each
+//! dimension's size as a big-endian 32-bit number, then the values, row-major and big-endian (the
+//! format's description on the MNIST page of Y. LeCun).
 
 use std::path::Path;
 
@@ -60,8 +60,8 @@ const LABELS: Wanted = Wanted {
 /// Memory is taken for what the file holds, whatever its header claims.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::AccessDenied`]; [`Error::InvalidIdx`] for a file that is something else, is
-/// cut, or has more than its header says.
+/// [`Error::Io`] and [`Error::AccessDenied`]; [`Error::InvalidIdx`] for a file that is something
+/// else, is cut, or has more than its header says.
 pub fn read_images(path: &Path) -> Result<IdxImages> {
     let (sizes, _, pixels) = read(path, &IMAGES)?;
     Ok(IdxImages {
@@ -72,8 +72,9 @@ pub fn read_images(path: &Path) -> Result<IdxImages> {
     })
 }
 
-/// Reads a file of labels, plain or as a gzip: unsigned bytes or 32-bit integers, of 1 dimension, or of 2, of
-/// which the first column holds the classes (QMNIST's other seven say who wrote the digit).
+/// Reads a file of labels, plain or as a gzip: unsigned bytes or 32-bit integers, of 1 dimension,
+/// or of 2, of which the first column holds the classes (QMNIST's other seven say who wrote the
+/// digit).
 ///
 /// # Errors
 /// As [`read_images`]; also for a label outside 0 to 255.

@@ -25,7 +25,8 @@ pub enum Origin {
     Download,
     /// A folder of the user's, with files of any content, which stay as they are.
     Own {
-        /// Whether the images are stored column by column; without it, those of sets named `emnist` are.
+        /// Whether the images are stored column by column; without it, those of sets named `emnist`
+        /// are.
         transposed: Option<bool>,
     },
 }
@@ -49,23 +50,23 @@ pub enum Outcome {
     },
 }
 
-/// Finds the four raw files in `idx` and writes `train.csv`, `test.csv`, `train.parquet` and `test.parquet` to
-/// the container `torchtut` below `lake`.
+/// Finds the four raw files in `idx` and writes `train.csv`, `test.csv`, `train.parquet` and
+/// `test.parquet` to the container `torchtut` below `lake`.
 ///
-/// The files are those of MNIST, Fashion-MNIST, KMNIST, EMNIST or QMNIST, or of the same names and format,
-/// each plain or as `.gz`. Classes start at 0 in the container, whatever the first label is, and images are
-/// upright. `idx` is their folder; where that has several sets, the folder and the beginning of the names
-/// (`gzip/emnist-letters`).
+/// The files are those of MNIST, Fashion-MNIST, KMNIST, EMNIST or QMNIST, or of the same names and
+/// format, each plain or as `.gz`. Classes start at 0 in the container, whatever the first label
+/// is, and images are upright. `idx` is their folder; where that has several sets, the folder and
+/// the beginning of the names (`gzip/emnist-letters`).
 ///
-/// All is read and checked before anything is replaced, each file is written under another name and renamed
-/// when all are whole, and a record of what was made from what, `torchtut.json` beside the container, comes
-/// last. Where it says that the container was made from the same files, nothing is written. `report` is told
-/// what is being done.
+/// All is read and checked before anything is replaced, each file is written under another name and
+/// renamed when all are whole, and a record of what was made from what, `torchtut.json` beside the
+/// container, comes last. Where it says that the container was made from the same files, nothing is
+/// written. `report` is told what is being done.
 ///
 /// # Errors
-/// [`Error::IdxFolder`] for a folder without the four files; [`Error::HashMismatch`] for a download that is not
-/// MNIST; [`Error::InvalidIdx`] for a file that is not what it should be; [`Error::AccessDenied`];
-/// [`Error::Io`].
+/// [`Error::IdxFolder`] for a folder without the four files; [`Error::HashMismatch`] for a download
+/// that is not MNIST; [`Error::InvalidIdx`] for a file that is not what it should be;
+/// [`Error::AccessDenied`]; [`Error::Io`].
 ///
 /// ```no_run
 /// use mnist_support::mnist::{Origin, prepare};
@@ -180,7 +181,8 @@ fn write_record(record: &Path, manifest: &Manifest) -> Result<()> {
 /// Reads the whole container below `lake` and compares it with its record; returns its files.
 ///
 /// # Errors
-/// [`Error::NotFound`] without a record; [`Error::Table`] for a file that is missing or not as recorded.
+/// [`Error::NotFound`] without a record; [`Error::Table`] for a file that is missing or not as
+/// recorded.
 pub fn check(lake: &Path) -> Result<Vec<PathBuf>> {
     let record = record_of(lake);
     let manifest = Manifest::read(&record).ok_or_else(|| Error::NotFound {

@@ -56,7 +56,8 @@ pub(super) struct Entry {
 }
 
 impl Manifest {
-    /// The record of what is made from raw files of these hashes in `folder`, without the container's files.
+    /// The record of what is made from raw files of these hashes in `folder`, without the
+    /// container's files.
     pub(super) fn new(
         sources: BTreeMap<String, String>,
         folder: &Path,
@@ -111,8 +112,8 @@ impl Manifest {
         Some(manifest)
     }
 
-    /// Whether the container was made from `sources`, turned or not, and its files have the sizes that are
-    /// recorded.
+    /// Whether the container was made from `sources`, turned or not, and its files have the sizes
+    /// that are recorded.
     pub(super) fn is_complete(
         &self,
         sources: &BTreeMap<String, String>,

@@ -41,8 +41,8 @@ pub(super) const SOURCES: [Source; 4] = [
 impl Source {
     /// Checks that a downloaded file is MNIST's.
     ///
-    /// Another one is renamed to `NAME.rejected`: a download that is wrong must not be taken for a right one
-    /// by the next run.
+    /// Another one is renamed to `NAME.rejected`: a download that is wrong must not be taken for a
+    /// right one by the next run.
     pub(super) fn verify(&self, path: &Path, found: &str) -> Result<()> {
         if found == self.sha256 {
             return Ok(());
