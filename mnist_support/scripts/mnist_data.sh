@@ -109,6 +109,15 @@ folder=${MNIST_DIR:-}
 [[ -z $folder || $folder == /* ]] || folder=$PWD/$folder
 cd "$root"
 
+# One at a time; what a run that was interrupted had begun goes away.
+mkdir -p "$lake"
+exec {lock}>"$lake/.lock"
+flock --nonblock "$lock" || {
+    say "Waiting for another command that lays out $lake"
+    flock "$lock"
+}
+rm -f $lake/torchtut/{train,test}.{csv,parquet}.partial
+
 if [[ -n $folder ]]; then
     lay_out_own
 elif [[ -z ${MNIST_DIR+set} && -n $(recorded folder) ]]; then

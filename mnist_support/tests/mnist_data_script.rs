@@ -182,3 +182,14 @@ fn a_folder_that_is_not_there_is_told_before_anything_is_compiled() {
     }
     assert_eq!(project.calls(), "");
 }
+
+#[test]
+fn what_an_interrupted_run_had_begun_is_not_left_in_the_container() {
+    let project = Project::new();
+    project.images("own", 1);
+    project.says(Dir::To("own"));
+    let begun = project.path("data/lake/torchtut/train.csv.partial");
+    fs::write(&begun, "pixel1,").unwrap();
+    assert!(project.says(Dir::Unset).contains("which stay"));
+    assert!(!begun.exists());
+}
