@@ -57,12 +57,12 @@ help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
-	@echo 'Variables: TORCH=cuda (PyTorch with CUDA), PYTHON=python3.12, CXX=g++, MNIST_DIR=a folder with the four IDX files, SPARK_REMOTE=sc://HOST:PORT (a Spark cluster to run on)'
+	@echo 'Variables: TORCH=cuda (PyTorch with CUDA), PYTHON=python3.12, CXX=g++, MNIST_DIR=a folder with four IDX files (empty: MNIST again), SPARK_REMOTE=sc://HOST:PORT (a Spark cluster to run on)'
 
 setup: $(native) $(azurite) warm ## install and compile everything
 	@echo '==> Set up: Python environment $(PYTHON_ENV), libtorch for $(TORCH)'
 
-data: $(lake) ## download MNIST, check it and lay out data/lake
+data: $(lake) ## download MNIST, check it and lay out data/lake; MNIST_DIR=folder for your own images
 
 lint: $(native) ## rustfmt, and clippy with warnings as errors
 	cargo fmt --all --check
@@ -171,6 +171,7 @@ crate: $(native)
 
 warm: rust-sources $(kernel) crate
 
+# MNIST_DIR, and the files in it, may be others than the last time: the script is asked each time.
+.PHONY: $(lake)
 $(lake): | crate $(node)
 	@$(scripts)/mnist_data.sh
-	@touch $@

@@ -111,12 +111,21 @@ pub enum Error {
     #[error("{table}: {reason}")]
     Table { table: String, reason: String },
 
-    // ----- MNIST's own files -----
-    /// An IDX file that is not what its header says.
-    #[error("{} is not a valid IDX file: {reason}", path.display())]
-    InvalidIdx { path: PathBuf, reason: String },
+    // ----- MNIST's files, and files like them -----
+    /// A file that is not the IDX file that it is taken for.
+    #[error("{} cannot be used: {source}", path.display())]
+    InvalidIdx {
+        path: PathBuf,
+        source: crate::mnist::IdxError,
+    },
+    /// A folder without one set of four IDX files that can be used.
+    #[error("{} has no set of IDX files that can be used: {source}", path.display())]
+    IdxFolder {
+        path: PathBuf,
+        source: crate::mnist::FolderError,
+    },
     /// A download of other content than expected; it was moved aside and is not used.
-    #[error("{} has SHA-256 {found}, not {expected}; it was kept as {} and is not used", path.display(), kept_as.display())]
+    #[error("{} has SHA-256 {found}, not {expected}; it was kept as {} and is not used; run `make data` to download it again", path.display(), kept_as.display())]
     HashMismatch {
         path: PathBuf,
         expected: String,

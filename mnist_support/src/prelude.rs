@@ -6,7 +6,7 @@ pub use std::time::Instant;
 
 pub use crate::{
     CnnConfig, Layer, Network,
-    data::{Features, labels_from_frame},
+    data::{Features, NumClasses, labels_from_frame},
     display::{
         EvcxrDisplay, Picture, confusion_matrix, loss_curves, misread_digits, sample_digits,
     },

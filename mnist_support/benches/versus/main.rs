@@ -40,6 +40,11 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     }
+    // Figures of other images would be taken for MNIST's.
+    if std::fs::read_to_string(paths::lake_record()).is_ok_and(|text| text.contains("\"folder\"")) {
+        eprintln!("error: data/lake holds files of your own: run `make data MNIST_DIR=` for MNIST");
+        return ExitCode::FAILURE;
+    }
     compare(&arguments)
 }
 

@@ -15,6 +15,11 @@ pub fn lake() -> PathBuf {
     root().join("data/lake/torchtut")
 }
 
+/// The record of what the lake was made from.
+pub fn lake_record() -> PathBuf {
+    lake().with_extension("json")
+}
+
 /// A peer's script.
 pub fn peer(script: &str) -> PathBuf {
     root().join("mnist_support/benches/peers").join(script)

@@ -9,17 +9,19 @@ use mnist_support::mnist::{self, Origin, Outcome};
 use mnist_support::secrets::SecretScope;
 
 const USAGE: &str = "\
-Lays MNIST out as a small data lake.
+Lays MNIST, or images of your own in its format, out as a small data lake.
 
 usage:
-  mnist-lake prepare --idx FOLDER [--lake FOLDER] [--own | --any-content]
+  mnist-lake prepare --idx FOLDER [--lake FOLDER] [--download | --transposed yes|no]
   mnist-lake check [--lake FOLDER]
   mnist-lake upload --to URL [--from FOLDER] [--create]
 
-prepare  checks the four IDX files in FOLDER and writes train and test as CSV and Parquet to
-         torchtut/ in the lake. A file with a wrong hash is moved aside as NAME.rejected.
-         --own          the folder is yours: files with another hash are refused, not moved
-         --any-content  the folder is yours, with other images in MNIST's format (Fashion-MNIST)
+prepare  writes the images and labels of the four IDX files in FOLDER (train-images-idx3-ubyte and so on, plain
+         or .gz) as CSV and Parquet to torchtut/ in the lake. Fashion-MNIST, KMNIST, EMNIST and QMNIST are such
+         files. Of several sets in a folder, FOLDER/emnist-letters means the one whose names begin so.
+         --download     FOLDER was downloaded and must be MNIST: a file with a wrong hash is moved aside as
+                        NAME.rejected
+         --transposed   whether the images are stored column by column; those of EMNIST are taken to be
 check    compares the lake's files with what was written.
 upload   sends the files to a container, for instance abfss://torchtut@ACCOUNT.dfs.core.windows.net,
          with the credentials of the secret scope adls (ADLS_... or ~/.config/mnist_support/secrets/adls.json).
@@ -72,27 +74,22 @@ fn parse(arguments: &[String]) -> Result<Command, String> {
     let command = arguments.next().unwrap_or("--help");
     let allowed: &[&str] = match command {
         "help" | "--help" | "-h" => return Ok(Command::Help),
-        "prepare" => &["--idx", "--lake", "--own", "--any-content"],
+        "prepare" => &["--idx", "--lake", "--download", "--transposed"],
         "check" => &["--lake"],
         "upload" => &["--from", "--to", "--create"],
         unknown => return Err(format!("there is no command {unknown:?}")),
     };
     let (mut idx, mut lake, mut from, mut to) = (None, None, None, None);
-    let (mut create, mut origin) = (false, Origin::Download);
+    let (mut create, mut download, mut transposed) = (false, false, None);
     while let Some(option) = arguments.next() {
         if !allowed.contains(&option) {
             return Err(format!("{command} has no option {option:?}"));
         }
         let value = match option {
-            "--own" if origin == Origin::Download => {
-                origin = Origin::Own;
+            "--download" => {
+                download = true;
                 continue;
             }
-            "--any-content" => {
-                origin = Origin::OwnOfAnyContent;
-                continue;
-            }
-            "--own" => continue,
             "--create" => {
                 create = true;
                 continue;
@@ -105,16 +102,23 @@ fn parse(arguments: &[String]) -> Result<Command, String> {
         match option {
             "--idx" => idx = Some(value),
             "--lake" => lake = Some(value),
+            "--transposed" => transposed = Some(yes_or_no(&value)?),
             "--from" => from = Some(value),
             _ => to = Some(value),
         }
+    }
+    if download && transposed.is_some() {
+        return Err("MNIST is not transposed: give --download or --transposed".into());
     }
     let lake = PathBuf::from(lake.unwrap_or_else(|| "data/lake".into()));
     Ok(match command {
         "prepare" => Command::Prepare {
             idx: idx.ok_or("prepare needs --idx FOLDER")?.into(),
             lake,
-            origin,
+            origin: match download {
+                true => Origin::Download,
+                false => Origin::Own { transposed },
+            },
         },
         "check" => Command::Check { lake },
         _ => Command::Upload {
@@ -125,36 +129,57 @@ fn parse(arguments: &[String]) -> Result<Command, String> {
     })
 }
 
+fn yes_or_no(value: &str) -> Result<bool, String> {
+    match value {
+        "yes" | "1" => Ok(true),
+        "no" | "0" => Ok(false),
+        other => Err(format!("--transposed is yes or no, not {other:?}")),
+    }
+}
+
 fn run(command: Command) -> mnist_support::Result<()> {
-    let start = Instant::now();
     match command {
         Command::Help => println!("{USAGE}"),
-        Command::Prepare { idx, lake, origin } => {
-            let outcome = mnist::prepare(&idx, &lake, origin, &mut |step| {
-                println!("mnist-lake: {step}")
-            })?;
-            match outcome {
-                Outcome::AlreadyComplete => {
-                    println!(
-                        "mnist-lake: {} is complete already",
-                        lake.join(mnist::CONTAINER).display()
-                    );
-                }
-                Outcome::Written(files) => {
-                    let megabytes = files.iter().map(|(_, bytes)| bytes).sum::<u64>() as f64 / 1e6;
-                    println!(
-                        "mnist-lake: wrote {} files, {megabytes:.0} MB, in {:.1} s",
-                        files.len(),
-                        start.elapsed().as_secs_f64()
-                    );
-                }
-            }
-        }
+        Command::Prepare { idx, lake, origin } => prepare(&idx, &lake, origin)?,
         Command::Check { lake } => {
             let files = mnist::check(&lake)?;
             println!("mnist-lake: {} files are as they were written", files.len());
         }
         Command::Upload { from, to, create } => upload(&from, &to, create)?,
+    }
+    Ok(())
+}
+
+fn prepare(idx: &Path, lake: &Path, origin: Origin) -> mnist_support::Result<()> {
+    let start = Instant::now();
+    let outcome = mnist::prepare(idx, lake, origin, &mut |step| {
+        println!("mnist-lake: {step}")
+    })?;
+    let container = lake.join(mnist::CONTAINER);
+    match outcome {
+        Outcome::AlreadyComplete { holds } => println!(
+            "mnist-lake: {} is complete already: {holds}",
+            container.display()
+        ),
+        Outcome::Written {
+            files,
+            holds,
+            replaced,
+        } => {
+            let megabytes = files.iter().map(|(_, bytes)| bytes).sum::<u64>() as f64 / 1e6;
+            println!(
+                "mnist-lake: wrote {} files, {megabytes:.0} MB, in {:.1} s",
+                files.len(),
+                start.elapsed().as_secs_f64()
+            );
+            match replaced {
+                Some(former) if former == holds => {
+                    println!("mnist-lake: replaced an earlier state of {former}")
+                }
+                Some(former) => println!("mnist-lake: replaced {former} by {holds}"),
+                None => println!("mnist-lake: {} holds {holds}", container.display()),
+            }
+        }
     }
     Ok(())
 }
@@ -195,11 +220,29 @@ mod tests {
     fn the_commands_and_their_defaults() {
         assert_eq!(parsed(""), Ok(Command::Help));
         assert_eq!(
-            parsed("prepare --idx raw --any-content --own"),
+            parsed("prepare --idx raw"),
             Ok(Command::Prepare {
                 idx: "raw".into(),
                 lake: "data/lake".into(),
-                origin: Origin::OwnOfAnyContent
+                origin: Origin::Own { transposed: None }
+            })
+        );
+        assert_eq!(
+            parsed("prepare --idx raw --lake x --download"),
+            Ok(Command::Prepare {
+                idx: "raw".into(),
+                lake: "x".into(),
+                origin: Origin::Download
+            })
+        );
+        assert_eq!(
+            parsed("prepare --idx raw --transposed no"),
+            Ok(Command::Prepare {
+                idx: "raw".into(),
+                lake: "data/lake".into(),
+                origin: Origin::Own {
+                    transposed: Some(false)
+                }
             })
         );
         assert_eq!(
@@ -222,6 +265,11 @@ mod tests {
             ("fetch", "no command \"fetch\""),
             ("prepare", "--idx"),
             ("prepare --idx", "needs a value"),
+            ("prepare --idx x --transposed maybe", "\"maybe\""),
+            (
+                "prepare --idx x --transposed yes --download",
+                "not transposed",
+            ),
             ("check --idx x", "no option \"--idx\""),
             ("upload", "--to"),
         ] {

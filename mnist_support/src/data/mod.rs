@@ -1,10 +1,11 @@
 //! From a frame's columns to the matrix and the labels that a network is trained on.
 //!
 //! A frame stores its values column by column, a network reads them row by row. [`Features`] is the
-//! row-major matrix between the two, [`labels_from_frame`] the classes, and [`MinMaxStatistics`] what a
-//! scaler has to know of every column.
+//! row-major matrix between the two, [`labels_from_frame`] the classes, [`NumClasses`] their
+//! number, and [`MinMaxStatistics`] what a scaler has to know of every column.
 
 mod affine;
+mod classes;
 mod columns;
 mod features;
 mod labels;
@@ -13,6 +14,7 @@ mod tensors;
 mod transpose;
 mod view;
 
+pub use classes::NumClasses;
 pub use features::Features;
 pub use labels::labels_from_frame;
 pub use min_max::MinMaxStatistics;

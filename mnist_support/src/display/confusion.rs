@@ -9,8 +9,12 @@ use crate::text::grouped;
 use crate::{Error, Result};
 
 const NAME: &str = "the confusion matrix";
-/// Units (two to a pixel) of the whole matrix's side, and above, at the right of and below it.
+/// Units (two to a pixel) of the whole matrix's side, which is longer for many classes, so that a
+/// cell is not smaller than `CELL` until the side is `LONGEST`.
 const SIDE: i32 = 1040;
+const CELL: i32 = 36;
+const LONGEST: i32 = 2400;
+/// Units above the matrix, at the right of and below it.
 const TOP: i32 = 110;
 const RIGHT: i32 = 150;
 const BOTTOM: i32 = 30;
@@ -19,11 +23,12 @@ const BOTTOM: i32 = 30;
 const RIGHTLY: RGBColor = RGBColor(33, 102, 172);
 const WRONGLY: RGBColor = RGBColor(203, 72, 20);
 
-/// How often a label (row) was predicted as a class (column), with each label's recall at its right.
+/// How often a label (row) was predicted as a class (column), with each label's recall at its
+/// right.
 ///
-/// What was read right is blue, by its part of the row; what was not is orange, by its part of the most
-/// frequent mistake, so that rare mistakes can be seen beside thousands of right answers. Without
-/// `class_names` (an empty slice), classes are named 0, 1, 2 and so on.
+/// What was read right is blue, by its part of the row; what was not is orange, by its part of the
+/// most frequent mistake, so that rare mistakes can be seen beside thousands of right answers.
+/// Without `class_names` (an empty slice), classes are named 0, 1, 2 and so on.
 ///
 /// # Errors
 /// - [`Error::ShapeMismatch`] unless the matrix is square and there is a name for each class.
@@ -76,12 +81,15 @@ pub fn confusion_matrix(counts: &Array2<u64>, class_names: &[&str]) -> Result<Pi
     let longest = (0..classes).map(|class| name(class).chars().count());
     let name_width = (22 * longest.max().unwrap_or(1) as i32).clamp(70, 320);
     let left_edge = 80 + name_width;
-    let edge = |index: usize| index as i32 * SIDE / classes as i32;
-    let cell = SIDE / classes as i32;
+    let side = (classes as i32).saturating_mul(CELL).clamp(SIDE, LONGEST);
+    let edge = |index: usize| index as i32 * side / classes as i32;
+    // What stands in a cell or beside it must not be higher either.
+    let cell = side / classes as i32;
+    let largest = 36.min(cell.max(1));
 
     let size = (
-        ((left_edge + SIDE + RIGHT) / 2) as u32,
-        ((TOP + SIDE + BOTTOM) / 2) as u32,
+        ((left_edge + side + RIGHT) / 2) as u32,
+        ((TOP + side + BOTTOM) / 2) as u32,
     );
     let picture = Picture::draw(NAME, size, |area| {
         let middle = Pos::new(HPos::Center, VPos::Center);
@@ -107,7 +115,7 @@ pub fn confusion_matrix(counts: &Array2<u64>, class_names: &[&str]) -> Result<Pi
                 let colour = if strength > 0.7 { WHITE } else { INK };
                 let number = grouped(count);
                 let at = ((left + next_left) / 2, (top + next_top) / 2);
-                text(&number, fitting(&number, cell, 36), &colour, at)?;
+                text(&number, fitting(&number, cell, largest), &colour, at)?;
             }
         }
         for class in 0..classes {
@@ -115,33 +123,33 @@ pub fn confusion_matrix(counts: &Array2<u64>, class_names: &[&str]) -> Result<Pi
             let centre = (edge(class) + edge(class + 1)) / 2;
             text(
                 &name,
-                fitting(&name, cell, 36),
+                fitting(&name, cell, largest),
                 &INK,
                 (left_edge + centre, TOP - 24),
             )?;
             text(
                 &name,
-                fitting(&name, name_width, 36),
+                fitting(&name, name_width, largest),
                 &INK,
                 (left_edge - 10 - name_width / 2, TOP + centre),
             )?;
             let row: u64 = counts.row(class).sum();
             if row > 0 {
                 let recall = format!("{:.1}%", 100.0 * part(counts[[class, class]], row));
-                let size = fitting(&recall, RIGHT - 20, 32.min(cell));
+                let size = fitting(&recall, RIGHT - 20, largest.min(32));
                 text(
                     &recall,
                     size,
                     &INK,
-                    (left_edge + SIDE + RIGHT / 2, TOP + centre),
+                    (left_edge + side + RIGHT / 2, TOP + centre),
                 )?;
             }
         }
-        text("predicted", 36, &INK, (left_edge + SIDE / 2, TOP - 74))?;
-        text("recall", 32, &INK, (left_edge + SIDE + RIGHT / 2, TOP - 24))?;
+        text("predicted", 36, &INK, (left_edge + side / 2, TOP - 74))?;
+        text("recall", 32, &INK, (left_edge + side + RIGHT / 2, TOP - 24))?;
         let turned = (FONT, 36).into_font().transform(FontTransform::Rotate270);
         let style = turned.color(&INK).pos(middle);
-        area.draw_text("label", &style, (34, TOP + SIDE / 2))?;
+        area.draw_text("label", &style, (34, TOP + side / 2))?;
         Ok(())
     })?;
     Ok(picture.describe(format!(
@@ -189,6 +197,26 @@ mod tests {
         assert_eq!(picture.svg().matches("\ncat\n").count(), 2);
         assert_eq!(picture.svg().matches("\ndog &amp; co\n").count(), 2);
         assert!(format!("{picture:?}").contains("2 classes: 7 of 8 right"));
+    }
+
+    #[test]
+    fn what_stands_in_and_beside_the_cells_of_many_classes_is_no_higher_than_they_are() {
+        let picture = confusion_matrix(&Array2::from_elem((100, 100), 1), &[]).unwrap();
+        let heights = picture.svg().split("<rect").skip(2);
+        let cell = heights
+            .map(|rest| attribute(rest, "height"))
+            .next()
+            .unwrap();
+        let sizes = picture.svg().split("<text").skip(1);
+        // A font's size is given for its letters without their ascents.
+        let higher = sizes.filter(|rest| 1.24 * attribute(rest, "font-size") > cell + 0.5);
+        assert_eq!(higher.count(), 3, "the three titles alone");
+    }
+
+    /// The number in the first attribute of this name.
+    fn attribute(svg: &str, name: &str) -> f64 {
+        let (_, value) = svg.split_once(&format!(" {name}=\"")).unwrap();
+        value.split('"').next().unwrap().parse().unwrap()
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! The IDX format of MNIST's files.
 //!
-//! Two zero bytes, a byte for the type of the values (8: unsigned bytes), a byte for the number of
-//! dimensions, each dimension's size as a big-endian 32-bit number, then the values, row-major (the format's
-//! description on the MNIST page of Y. LeCun).
+//! Two zero bytes, a byte for the type of the values, a byte for the number of dimensions, each
+//! dimension's size as a big-endian 32-bit number, then the values, row-major and big-endian (the
+//! format's description on the MNIST page of Y. LeCun).
 
-use std::fs;
 use std::path::Path;
 
+use super::content::{Content, mistaken};
+use super::error::IdxError;
 use crate::{Error, Result};
 
-/// The type of the values: unsigned bytes, the only one that MNIST has.
 const UNSIGNED_BYTE: u8 = 0x08;
+const INT32: u8 = 0x0C;
+/// More pixels than any image of this kind has, and few enough for a table's columns.
+const MOST_PIXELS: usize = 1 << 16;
+/// How much of a file is looked at to say what it is.
+const START: u64 = 64;
 
 /// Images of equal size.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,141 +30,189 @@ pub struct IdxImages {
     pub pixels: Vec<u8>,
 }
 
-/// Reads a file of images (magic 2051: 3 dimensions of unsigned bytes).
+/// What a file of images or of labels may be.
+struct Wanted {
+    what: &'static str,
+    types: &'static [u8],
+    type_names: &'static str,
+    dimensions: std::ops::RangeInclusive<u8>,
+    dimension_names: &'static str,
+}
+
+const IMAGES: Wanted = Wanted {
+    what: "images (00 00 08 03)",
+    types: &[UNSIGNED_BYTE],
+    type_names: "unsigned bytes (0x08)",
+    dimensions: 3..=3,
+    dimension_names: "images have 3 (number, height, width)",
+};
+
+const LABELS: Wanted = Wanted {
+    what: "labels (00 00 08 01)",
+    types: &[UNSIGNED_BYTE, INT32],
+    type_names: "unsigned bytes (0x08) or 32-bit integers (0x0C)",
+    dimensions: 1..=2,
+    dimension_names: "labels have 1, or 2 (rows, columns)",
+};
+
+/// Reads a file of images: 3 dimensions of unsigned bytes, plain or as a gzip.
+///
+/// Memory is taken for what the file holds, whatever its header claims.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::InvalidIdx`] for another magic, or a length that is not what the header says.
+/// [`Error::Io`] and [`Error::AccessDenied`]; [`Error::InvalidIdx`] for a file that is something
+/// else, is cut, or has more than its header says.
 pub fn read_images(path: &Path) -> Result<IdxImages> {
-    let ([count, rows, columns], pixels) = read(path)?;
+    let (sizes, _, pixels) = read(path, &IMAGES)?;
     Ok(IdxImages {
-        count,
-        rows,
-        columns,
+        count: sizes[0],
+        rows: sizes[1],
+        columns: sizes[2],
         pixels,
     })
 }
 
-/// Reads a file of labels (magic 2049: 1 dimension of unsigned bytes).
+/// Reads a file of labels, plain or as a gzip: unsigned bytes or 32-bit integers, of 1 dimension,
+/// or of 2, of which the first column holds the classes (QMNIST's other seven say who wrote the
+/// digit).
 ///
 /// # Errors
-/// As [`read_images`].
+/// As [`read_images`]; also for a label outside 0 to 255.
 pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
-    let ([_], labels) = read(path)?;
-    Ok(labels)
+    let (sizes, value_type, bytes) = read(path, &LABELS)?;
+    let columns = sizes.get(1).copied().unwrap_or(1);
+    if value_type == UNSIGNED_BYTE {
+        return Ok(bytes.into_iter().step_by(columns).collect());
+    }
+    let first_of_rows = bytes
+        .chunks_exact(4 * columns)
+        .map(|row| big_endian(row) as i32);
+    first_of_rows
+        .enumerate()
+        .map(|(index, label)| {
+            u8::try_from(label).map_err(|_| {
+                let (row, label) = (index as u64 + 1, i64::from(label));
+                invalid(path, IdxError::Label { row, label })
+            })
+        })
+        .collect()
 }
 
-fn read<const DIMENSIONS: usize>(path: &Path) -> Result<([usize; DIMENSIONS], Vec<u8>)> {
-    let mut bytes = fs::read(path).map_err(|source| Error::Io {
-        operation: "reading",
-        path: path.into(),
-        source,
-    })?;
-    let invalid = |reason: String| Error::InvalidIdx {
-        path: path.into(),
-        reason,
+/// The sizes of the dimensions, the type of the values, and the values.
+fn read(path: &Path, wanted: &Wanted) -> Result<(Vec<usize>, u8, Vec<u8>)> {
+    let refused = |source| Err(invalid(path, source));
+    let mut content = Content::open(path)?;
+    let magic = content.next(4)?;
+    let [0, 0, value_type, dimensions] = magic[..] else {
+        let start = [&magic[..], &content.next(START)?].concat();
+        let header = IdxError::Header {
+            first: magic,
+            wanted: wanted.what,
+        };
+        return refused(mistaken(&start).unwrap_or(header));
     };
-    let header = 4 + 4 * DIMENSIONS;
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        return Err(invalid("it is compressed; unpack it first: gunzip".into()));
+    if !wanted.types.contains(&value_type) {
+        return refused(IdxError::ValueType {
+            found: type_name(value_type),
+            wanted: wanted.type_names,
+        });
     }
-    if bytes.len() < header {
-        return Err(invalid(format!(
-            "it has {} bytes, where its header alone has {header}",
-            bytes.len()
-        )));
+    if !wanted.dimensions.contains(&dimensions) {
+        return refused(IdxError::Dimensions {
+            found: dimensions,
+            wanted: wanted.dimension_names,
+        });
     }
-    let number = |at: usize| {
-        bytes[at..at + 4]
-            .iter()
-            .fold(0_u32, |number, byte| (number << 8) | u32::from(*byte))
-    };
-    let expected = (u32::from(UNSIGNED_BYTE) << 8) | DIMENSIONS as u32;
-    if number(0) != expected {
-        return Err(invalid(format!(
-            "its magic number is {}, not {expected}",
-            number(0)
-        )));
+    let header = content.next(4 * u64::from(dimensions))?;
+    if header.len() < 4 * usize::from(dimensions) {
+        return refused(IdxError::Header {
+            first: magic,
+            wanted: "all sizes",
+        });
     }
-    let sizes: [usize; DIMENSIONS] = std::array::from_fn(|index| number(4 + 4 * index) as usize);
-    let values = sizes
+    let sizes: Vec<usize> = header
+        .chunks_exact(4)
+        .map(|size| big_endian(size) as usize)
+        .collect();
+    let bytes_each = if value_type == INT32 { 4 } else { 1 };
+    let values = values(path, &mut content, &sizes, bytes_each)?;
+    Ok((sizes, value_type, values))
+}
+
+/// The values, and nothing after them.
+fn values(path: &Path, content: &mut Content, sizes: &[usize], bytes_each: u64) -> Result<Vec<u8>> {
+    let shape = || shape_of(sizes);
+    let refused = |source| Err(invalid(path, source));
+    if sizes.contains(&0) {
+        let reason = "there is nothing in it";
+        return refused(IdxError::Sizes {
+            shape: shape(),
+            reason,
+        });
+    }
+    let each = sizes[1..]
         .iter()
         .try_fold(1_usize, |product, size| product.checked_mul(*size));
-    let found = bytes.len() - header;
-    if values != Some(found) {
-        let shape = sizes.map(|size| size.to_string()).join(" x ");
-        return Err(invalid(format!(
-            "its header says {shape} values, which is {}, and {found} follow",
-            values.map_or("too many".into(), |values| values.to_string())
-        )));
+    let Some(each) = each.filter(|each| *each <= MOST_PIXELS) else {
+        let reason = "more than 65,536 values each are not read";
+        return refused(IdxError::Sizes {
+            shape: shape(),
+            reason,
+        });
+    };
+    // At most 2^32 x 2^16 x 4.
+    let expected = sizes[0] as u64 * each as u64 * bytes_each;
+    let cut = |found| IdxError::Cut {
+        shape: shape(),
+        expected,
+        found,
+    };
+    if let Some(found) = content.at_most_left().filter(|left| *left < expected) {
+        return refused(cut(found));
     }
-    bytes.drain(..header);
-    Ok((sizes, bytes))
+    let values = content.next(expected)?;
+    if (values.len() as u64) < expected {
+        return refused(cut(values.len() as u64));
+    }
+    // The end is read for the checksum of a gzip, too.
+    if !content.next(1)?.is_empty() {
+        return refused(IdxError::TrailingBytes {
+            shape: shape(),
+            expected,
+        });
+    }
+    Ok(values)
+}
+
+fn invalid(path: &Path, source: IdxError) -> Error {
+    Error::InvalidIdx {
+        path: path.into(),
+        source,
+    }
+}
+
+fn big_endian(bytes: &[u8]) -> u32 {
+    let first = bytes.iter().take(4);
+    first.fold(0, |number, byte| (number << 8) | u32::from(*byte))
+}
+
+fn shape_of(sizes: &[usize]) -> String {
+    let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
+    sizes.join(" x ")
+}
+
+fn type_name(value_type: u8) -> String {
+    let name = match value_type {
+        UNSIGNED_BYTE => "unsigned bytes",
+        0x09 => "signed bytes",
+        0x0B => "16-bit integers",
+        INT32 => "32-bit integers",
+        0x0D => "32-bit floats",
+        0x0E => "64-bit floats",
+        _ => "of an unknown type",
+    };
+    format!("{name} (0x{value_type:02X})")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), bytes).unwrap();
-        file
-    }
-
-    const TWO_IMAGES: [u8; 24] = [
-        0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8,
-    ];
-
-    fn refused(bytes: &[u8]) -> String {
-        let file = file(bytes);
-        let error = read_images(file.path()).unwrap_err();
-        assert!(
-            matches!(&error, Error::InvalidIdx { path, .. } if path == file.path()),
-            "{error}"
-        );
-        error.to_string()
-    }
-
-    #[test]
-    fn images_and_labels_are_read_with_their_sizes() {
-        let images = read_images(file(&TWO_IMAGES).path()).unwrap();
-        assert_eq!((images.count, images.rows, images.columns), (2, 2, 2));
-        assert_eq!(images.pixels, [1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(
-            read_labels(file(&[0, 0, 8, 1, 0, 0, 0, 2, 7, 9]).path()).unwrap(),
-            [7, 9]
-        );
-    }
-
-    #[test]
-    fn a_wrong_magic_is_told_with_the_right_one() {
-        let mut bytes = TWO_IMAGES;
-        bytes[3] = 1;
-        let message = refused(&bytes);
-        assert!(message.contains("2049, not 2051"), "{message}");
-    }
-
-    #[test]
-    fn a_file_that_is_cut_short_or_too_long_is_told_with_both_lengths() {
-        let message = refused(&TWO_IMAGES[..23]);
-        assert!(
-            message.contains("2 x 2 x 2 values, which is 8, and 7 follow"),
-            "{message}"
-        );
-        assert!(refused(&[&TWO_IMAGES[..], &[0]].concat()).contains("and 9 follow"));
-        assert!(refused(&TWO_IMAGES[..9]).contains("9 bytes"));
-        assert!(refused(&[]).contains("0 bytes"));
-    }
-
-    #[test]
-    fn sizes_whose_product_is_beyond_memory_are_refused() {
-        let mut bytes = TWO_IMAGES;
-        bytes[4..16].fill(0xff);
-        assert!(refused(&bytes).contains("4294967295"));
-    }
-
-    #[test]
-    fn a_compressed_file_says_so() {
-        assert!(refused(&[0x1f, 0x8b, 8, 0]).contains("gunzip"));
-    }
-}
+mod tests;

@@ -7,106 +7,182 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::manifest::{Entry, Manifest};
+use super::content::io_error;
+use super::digits::{Digits, classes_of, read_set};
+use super::find::Set;
+use super::manifest::{Counts, Entry, Manifest};
 use super::sources::{SOURCES, hex, sha256_of};
-use super::tables::Digits;
+use crate::text::grouped;
 use crate::{Error, Result};
 
 /// The container of the original notebooks.
 pub const CONTAINER: &str = "torchtut";
 
-/// Where the raw files come from, which decides what happens to files of other content than MNIST's.
+/// Where the raw files come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A download: a file with a wrong hash is moved aside, so that it is fetched again.
+    /// A download of MNIST: a file with another hash is moved aside, so that it is fetched again.
     Download,
-    /// A folder of the user's: a file with another hash is refused and stays as it is.
-    Own,
-    /// A folder of the user's with other content in the same format (Fashion-MNIST): any hash will do.
-    OwnOfAnyContent,
+    /// A folder of the user's, with files of any content, which stay as they are.
+    Own {
+        /// Whether the images are stored column by column; without it, those of sets named `emnist`
+        /// are.
+        transposed: Option<bool>,
+    },
 }
 
 /// What [`prepare`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The container was there already, made from the same files.
-    AlreadyComplete,
-    /// These files were written, with their sizes in bytes.
-    Written(Vec<(PathBuf, u64)>),
+    AlreadyComplete {
+        /// What it holds: "MNIST (60,000 + 10,000 images)".
+        holds: String,
+    },
+    /// The container was written.
+    Written {
+        /// Its files, with their sizes in bytes.
+        files: Vec<(PathBuf, u64)>,
+        /// What it holds.
+        holds: String,
+        /// What it held before, if that was made from other files.
+        replaced: Option<String>,
+    },
 }
 
-/// Checks the four raw files of `idx` and writes `train.csv`, `test.csv`, `train.parquet` and `test.parquet`
-/// to the container `torchtut` below `lake`.
+/// Finds the four raw files in `idx` and writes `train.csv`, `test.csv`, `train.parquet` and
+/// `test.parquet` to the container `torchtut` below `lake`.
 ///
-/// Each file is written under another name and renamed when it is whole; a record of what was made from
-/// what, `torchtut.json` beside the container, comes last. Where it says that all is there, nothing is
+/// The files are those of MNIST, Fashion-MNIST, KMNIST, EMNIST or QMNIST, or of the same names and
+/// format, each plain or as `.gz`. Classes start at 0 in the container, whatever the first label
+/// is, and images are upright. `idx` is their folder; where that has several sets, the folder and
+/// the beginning of the names (`gzip/emnist-letters`).
+///
+/// All is read and checked before anything is replaced, each file is written under another name and
+/// renamed when all are whole, and a record of what was made from what, `torchtut.json` beside the
+/// container, comes last. Where it says that the container was made from the same files, nothing is
 /// written. `report` is told what is being done.
 ///
 /// # Errors
-/// [`Error::NotFound`] for a raw file that is not in the folder; [`Error::HashMismatch`] for one that is not
-/// MNIST's; [`Error::InvalidIdx`]; [`Error::Io`].
+/// [`Error::IdxFolder`] for a folder without the four files; [`Error::HashMismatch`] for a download
+/// that is not MNIST; [`Error::InvalidIdx`] for a file that is not what it should be;
+/// [`Error::AccessDenied`]; [`Error::Io`].
+///
+/// ```no_run
+/// use mnist_support::mnist::{Origin, prepare};
+///
+/// let own = Origin::Own { transposed: None };
+/// let report = &mut |step: &str| println!("{step}");
+/// prepare("fashion-mnist".as_ref(), "data/lake".as_ref(), own, report)?;
+/// # Ok::<(), mnist_support::Error>(())
+/// ```
 pub fn prepare(
     idx: &Path,
     lake: &Path,
     origin: Origin,
     report: &mut dyn FnMut(&str),
 ) -> Result<Outcome> {
-    report("checking the four IDX files");
-    let mut paths = Vec::with_capacity(SOURCES.len());
-    let mut hashes = BTreeMap::new();
-    for source in &SOURCES {
-        let path = source.find(idx)?;
-        let hash = source.verify(
-            &path,
-            origin == Origin::Download,
-            origin == Origin::OwnOfAnyContent,
-        )?;
-        hashes.insert(source.name.to_string(), hash);
-        paths.push(path);
-    }
-    let folder = lake.join(CONTAINER);
-    let record = record_of(lake);
-    if Manifest::read(&record).is_some_and(|manifest| manifest.is_complete(&hashes, &folder)) {
-        return Ok(Outcome::AlreadyComplete);
-    }
-    fs::create_dir_all(&folder).map_err(|error| io_error("creating", &folder, error))?;
-    let mut manifest = Manifest {
-        sources: hashes,
-        files: BTreeMap::new(),
+    let set = Set::find(idx)?;
+    report(&format!("looking at the IDX files of {}", idx.display()));
+    let sources = hashes_of(&set, origin)?;
+    let transposed = match origin {
+        Origin::Download => false,
+        Origin::Own { transposed } => transposed.unwrap_or(set.is_transposed()),
     };
+    let (container, record) = (lake.join(CONTAINER), record_of(lake));
+    let former = Manifest::read(&record);
+    if let Some(former) = &former
+        && former.is_complete(&sources, transposed, &container)
+    {
+        let mut manifest = Manifest::new(sources, idx, former.counts, transposed);
+        manifest.files = former.files.clone();
+        if manifest != *former {
+            write_record(&record, &manifest)?;
+        }
+        let holds = manifest.holds;
+        return Ok(Outcome::AlreadyComplete { holds });
+    }
+    let [train, test] = read_set(&set, transposed, report)?;
+    let counts = Counts {
+        train: train.len() as u64,
+        test: test.len() as u64,
+        classes: classes_of(&train),
+    };
+    let mut manifest = Manifest::new(sources, idx, Some(counts), transposed);
+    fs::create_dir_all(&container).map_err(|error| io_error("creating", &container, error))?;
+    let written = write_tables(&[("train", train), ("test", test)], &container, report)?;
+    // Without a record, what is half replaced is taken for nothing.
+    if former.is_some() {
+        fs::remove_file(&record).map_err(|error| io_error("removing", &record, error))?;
+    }
+    let mut files = Vec::with_capacity(written.len());
+    for (file, entry) in written {
+        let (name, path) = file.keep()?;
+        files.push((path, entry.bytes));
+        manifest.files.insert(name, entry);
+    }
+    write_record(&record, &manifest)?;
+    let replaced = former.filter(|former| {
+        former.sources != manifest.sources || former.transposed != manifest.transposed
+    });
+    let (holds, replaced) = (manifest.holds, replaced.map(|former| former.holds));
+    Ok(Outcome::Written {
+        files,
+        holds,
+        replaced,
+    })
+}
+
+/// The SHA-256 of each file, by the name of MNIST's; those of a download must be MNIST's.
+fn hashes_of(set: &Set, origin: Origin) -> Result<BTreeMap<String, String>> {
+    let mut hashes = BTreeMap::new();
+    for (source, path) in SOURCES.iter().zip(&set.files) {
+        let hash = sha256_of(path)?;
+        if origin == Origin::Download {
+            source.verify(path, &hash)?;
+        }
+        hashes.insert(source.name.to_string(), hash);
+    }
+    Ok(hashes)
+}
+
+/// Writes each table in both formats, under names that are not theirs yet.
+fn write_tables(
+    tables: &[(&str, Digits)],
+    container: &Path,
+    report: &mut dyn FnMut(&str),
+) -> Result<Vec<(PartialFile, Entry)>> {
     let mut written = Vec::new();
-    for (table, files) in ["train", "test"].into_iter().zip(paths.chunks_exact(2)) {
-        let digits = Digits::read(&files[0], &files[1])?;
+    for (table, digits) in tables {
         for format in ["csv", "parquet"] {
-            let name = format!("{table}.{format}");
-            report(&format!(
-                "writing {} with {} rows",
-                folder.join(&name).display(),
-                digits.len()
-            ));
-            let entry = write_whole(&folder.join(&name), |writer| match format {
+            let path = container.join(format!("{table}.{format}"));
+            let (shown, rows) = (path.display(), grouped(digits.len() as u64));
+            report(&format!("writing {shown} with {rows} rows"));
+            written.push(PartialFile::write(&path, |writer| match format {
                 "csv" => digits
                     .write_csv(writer)
-                    .map_err(|error| io_error("writing", &folder.join(&name), error)),
+                    .map_err(|error| io_error("writing", &path, error)),
                 _ => digits.write_parquet(writer),
-            })?;
-            written.push((folder.join(&name), entry.bytes));
-            manifest.files.insert(name, entry);
+            })?);
         }
     }
+    Ok(written)
+}
+
+fn write_record(record: &Path, manifest: &Manifest) -> Result<()> {
     let json = manifest.to_json()?;
-    write_whole(&record, |writer| {
-        writer
-            .write_all(&json)
-            .map_err(|error| io_error("writing", &record, error))
+    let (file, _) = PartialFile::write(record, |writer| {
+        let written = writer.write_all(&json);
+        written.map_err(|error| io_error("writing", record, error))
     })?;
-    Ok(Outcome::Written(written))
+    file.keep().map(|_| ())
 }
 
 /// Reads the whole container below `lake` and compares it with its record; returns its files.
 ///
 /// # Errors
-/// [`Error::NotFound`] without a record; [`Error::Table`] for a file that is missing or not as recorded.
+/// [`Error::NotFound`] without a record; [`Error::Table`] for a file that is missing or not as
+/// recorded.
 pub fn check(lake: &Path) -> Result<Vec<PathBuf>> {
     let record = record_of(lake);
     let manifest = Manifest::read(&record).ok_or_else(|| Error::NotFound {
@@ -119,12 +195,15 @@ pub fn check(lake: &Path) -> Result<Vec<PathBuf>> {
         .iter()
         .map(|(name, entry)| {
             let path = folder.join(name);
-            let found = sha256_of(&path)?;
-            if found != entry.sha256 {
-                return Err(Error::Table {
-                    table: path.display().to_string(),
-                    reason: "it is not as it was written; remove it and run `make data`".into(),
-                });
+            let not_as_written = |reason: &str| Error::Table {
+                table: path.display().to_string(),
+                reason: format!("{reason}; run `make data` to lay the lake out again"),
+            };
+            if !path.exists() {
+                return Err(not_as_written("it is gone"));
+            }
+            if sha256_of(&path)? != entry.sha256 {
+                return Err(not_as_written("it is not as it was written"));
             }
             Ok(path)
         })
@@ -135,37 +214,62 @@ fn record_of(lake: &Path) -> PathBuf {
     lake.join(format!("{CONTAINER}.json"))
 }
 
-fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Io {
-        operation,
-        path: path.into(),
-        source,
+/// A file that is written whole and has not got its name yet; without it, it goes away again.
+struct PartialFile {
+    partial: PathBuf,
+    path: PathBuf,
+    kept: bool,
+}
+
+impl PartialFile {
+    /// Writes the file under another name and syncs it to the disk.
+    fn write(
+        path: &Path,
+        write: impl FnOnce(&mut Hashing) -> Result<()>,
+    ) -> Result<(PartialFile, Entry)> {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".partial");
+        let file = PartialFile {
+            partial: path.with_file_name(name),
+            path: path.into(),
+            kept: false,
+        };
+        let partial = &file.partial;
+        let created =
+            File::create(partial).map_err(|error| io_error("creating", partial, error))?;
+        let mut writer = Hashing {
+            inner: BufWriter::with_capacity(1 << 20, created),
+            hash: Sha256::new(),
+            bytes: 0,
+        };
+        write(&mut writer)?;
+        let Hashing { inner, hash, bytes } = writer;
+        inner
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .and_then(|created| created.sync_all())
+            .map_err(|error| io_error("writing", partial, error))?;
+        let sha256 = hex(hash);
+        Ok((file, Entry { bytes, sha256 }))
+    }
+
+    /// Gives the file its name; returns that and the path.
+    fn keep(mut self) -> Result<(String, PathBuf)> {
+        fs::rename(&self.partial, &self.path)
+            .map_err(|error| io_error("renaming", &self.partial, error))?;
+        self.kept = true;
+        let name = self.path.file_name().unwrap_or_default();
+        Ok((name.to_string_lossy().into_owned(), self.path.clone()))
     }
 }
 
-/// Writes a file under another name, syncs it to the disk, and renames it: it is there whole or not at all.
-fn write_whole(path: &Path, write: impl FnOnce(&mut Hashing) -> Result<()>) -> Result<Entry> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".partial");
-    let partial = path.with_file_name(name);
-    let file = File::create(&partial).map_err(|error| io_error("creating", &partial, error))?;
-    let mut writer = Hashing {
-        inner: BufWriter::with_capacity(1 << 20, file),
-        hash: Sha256::new(),
-        bytes: 0,
-    };
-    write(&mut writer)?;
-    let Hashing { inner, hash, bytes } = writer;
-    let file = inner
-        .into_inner()
-        .map_err(|error| io_error("writing", &partial, error.into_error()))?;
-    file.sync_all()
-        .map_err(|error| io_error("writing", &partial, error))?;
-    fs::rename(&partial, path).map_err(|error| io_error("renaming", &partial, error))?;
-    Ok(Entry {
-        bytes,
-        sha256: hex(hash),
-    })
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What is left of it does no harm, and the next run overwrites it.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
 }
 
 /// A writer that hashes what goes through it.

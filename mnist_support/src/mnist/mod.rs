@@ -1,14 +1,20 @@
-//! MNIST's own files, and the lake that is laid out from them.
+//! Images in MNIST's format, and the lake that is laid out from them.
 //!
-//! [`read_images`] and [`read_labels`] read the IDX format; [`prepare`] checks the four files' SHA-256 and
-//! writes the container `torchtut` of the local lake: `train.csv` and `test.csv`, and the same as Parquet.
+//! [`read_images`] and [`read_labels`] read the IDX format, plain or as `.gz`; [`prepare`] finds
+//! the four files of a set, MNIST's or your own, and writes the container `torchtut` of the local
+//! lake: `train.csv` and `test.csv`, and the same as Parquet.
 
+mod content;
+mod digits;
+mod error;
+mod find;
 mod idx;
 mod layout;
 mod manifest;
 mod sources;
 mod tables;
 
+pub use digits::Digits;
+pub use error::{FolderError, IdxError};
 pub use idx::{IdxImages, read_images, read_labels};
 pub use layout::{CONTAINER, Origin, Outcome, check, prepare};
-pub use tables::Digits;

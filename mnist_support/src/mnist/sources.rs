@@ -1,18 +1,20 @@
-//! The four raw files: where they are, and whether they are MNIST's.
+//! Whether four files are MNIST's own.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::content::io_error;
 use crate::{Error, Result};
 
 /// One of MNIST's four files.
 pub(super) struct Source {
     /// The name that it is best known by.
     pub(super) name: &'static str,
-    /// The SHA-256 of MNIST's.
+    /// The SHA-256 of its content.
     pub(super) sha256: &'static str,
 }
 
@@ -36,60 +38,32 @@ pub(super) const SOURCES: [Source; 4] = [
     },
 ];
 
-/// Where in a given folder the files may be: there, in an unpacked npm package, in torchvision's layout.
-const FOLDERS: [&str; 5] = ["", "data", "package/data", "raw", "MNIST/raw"];
-
 impl Source {
-    /// Finds the file in `folder` under one of its usual names.
-    pub(super) fn find(&self, folder: &Path) -> Result<PathBuf> {
-        let with_dot = self.name.replacen("-idx", ".idx", 1);
-        for inner in FOLDERS {
-            for name in [self.name, &with_dot] {
-                let path = folder.join(inner).join(name);
-                if path.is_file() {
-                    return Ok(path);
-                }
-            }
-        }
-        let compressed = FOLDERS
-            .iter()
-            .map(|inner| folder.join(inner).join(format!("{}.gz", self.name)));
-        let hint = match compressed.into_iter().find(|path| path.is_file()) {
-            Some(path) => format!("unpack it first: gunzip --keep {}", path.display()),
-            None => format!("the folder needs {} or {with_dot}", self.name),
-        };
-        Err(Error::NotFound {
-            url: folder.join(self.name).display().to_string(),
-            hint,
-        })
-    }
-
-    /// Checks the file's SHA-256 against MNIST's, and returns it. With `any_content` another one will do.
+    /// Checks that a downloaded file is MNIST's.
     ///
-    /// A file of other content is renamed to `NAME.rejected` if `move_aside`: a download that is wrong must
-    /// not be taken for a right one by the next run.
-    pub(super) fn verify(
-        &self,
-        path: &Path,
-        move_aside: bool,
-        any_content: bool,
-    ) -> Result<String> {
-        let found = sha256_of(path)?;
-        if found == self.sha256 || any_content {
-            return Ok(found);
+    /// Another one is renamed to `NAME.rejected`: a download that is wrong must not be taken for a
+    /// right one by the next run.
+    pub(super) fn verify(&self, path: &Path, found: &str) -> Result<()> {
+        if found == self.sha256 {
+            return Ok(());
         }
-        let kept_as = if move_aside {
-            aside(path)?
-        } else {
-            path.to_path_buf()
-        };
         Err(Error::HashMismatch {
             path: path.into(),
             expected: self.sha256.into(),
-            found,
-            kept_as,
+            found: found.into(),
+            kept_as: aside(path)?,
         })
     }
+}
+
+/// Whether these are the hashes of MNIST's four files.
+pub(super) fn are_mnist(hashes: &BTreeMap<String, String>) -> bool {
+    let same = |source: &Source| {
+        hashes
+            .get(source.name)
+            .is_some_and(|hash| hash == source.sha256)
+    };
+    SOURCES.iter().all(same)
 }
 
 fn aside(path: &Path) -> Result<PathBuf> {
@@ -106,11 +80,7 @@ fn aside(path: &Path) -> Result<PathBuf> {
 
 /// The SHA-256 of a file, in hexadecimal.
 pub(super) fn sha256_of(path: &Path) -> Result<String> {
-    let unread = |source| Error::Io {
-        operation: "reading",
-        path: path.into(),
-        source,
-    };
+    let unread = |source| io_error("reading", path, source);
     let mut file = File::open(path).map_err(unread)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -145,39 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn the_files_are_found_under_their_usual_names() {
-        for name in [
-            "train-images-idx3-ubyte",
-            "train-images.idx3-ubyte",
-            "package/data/train-images-idx3-ubyte",
-            "MNIST/raw/train-images-idx3-ubyte",
-        ] {
-            let (folder, path) = folder_with(name, b"x");
-            assert_eq!(SOURCES[0].find(folder.path()).unwrap(), path);
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_named_with_what_to_do() {
-        let (folder, _) = folder_with("train-images-idx3-ubyte.gz", b"x");
-        assert!(
-            SOURCES[0]
-                .find(folder.path())
-                .unwrap_err()
-                .to_string()
-                .contains("gunzip --keep")
-        );
-        let error = SOURCES[1].find(folder.path()).unwrap_err();
-        assert!(
-            error.to_string().contains("train-labels.idx1-ubyte"),
-            "{error}"
-        );
-    }
-
-    #[test]
     fn a_download_with_another_hash_is_moved_aside_and_never_used() {
-        let (folder, path) = folder_with("t10k-labels-idx1-ubyte", b"not MNIST");
-        let error = SOURCES[3].verify(&path, true, false).unwrap_err();
+        let (_folder, path) = folder_with("t10k-labels-idx1-ubyte", b"not MNIST");
+        let hash = sha256_of(&path).unwrap();
+        let error = SOURCES[3].verify(&path, &hash).unwrap_err();
         let Error::HashMismatch {
             kept_as,
             expected,
@@ -188,25 +129,9 @@ mod tests {
             panic!("{error}")
         };
         assert_eq!(expected, SOURCES[3].sha256);
-        assert_ne!(found, expected);
+        assert_eq!(found, &hash);
         assert!(!path.exists());
         assert_eq!(fs::read(kept_as).unwrap(), b"not MNIST");
-        assert!(matches!(
-            SOURCES[3].find(folder.path()),
-            Err(Error::NotFound { .. })
-        ));
-    }
-
-    #[test]
-    fn a_users_own_file_stays_where_it_is_and_may_be_accepted() {
-        let (_folder, path) = folder_with("t10k-labels-idx1-ubyte", b"not MNIST");
-        assert!(matches!(
-            SOURCES[3].verify(&path, false, false),
-            Err(Error::HashMismatch { .. })
-        ));
-        assert!(path.exists());
-        let hash = SOURCES[3].verify(&path, false, true).unwrap();
-        assert_eq!(hash, sha256_of(&path).unwrap());
     }
 
     #[test]

@@ -1,79 +1,19 @@
 //! Images and labels as tables.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use polars::prelude::{
     Column, DataFrame, IntoColumn, ParquetCompression, ParquetWriter, PolarsResult,
     StatisticsOptions, UInt8Chunked,
 };
 
-use super::idx::{IdxImages, read_images, read_labels};
+use super::digits::Digits;
 use crate::{Error, Result};
 
 /// A Parquet file gets this many row groups, so that partitions have a choice.
 const ROW_GROUPS: usize = 10;
-/// MNIST has ten digits.
-const CLASSES: u8 = 10;
-
-/// Images with their labels.
-#[derive(Clone, Debug)]
-pub struct Digits {
-    /// The images.
-    pub images: IdxImages,
-    /// A label from 0 to 9 for each.
-    pub labels: Vec<u8>,
-}
 
 impl Digits {
-    /// Reads a file of images and one of labels.
-    ///
-    /// # Errors
-    /// As [`read_images`]; [`Error::InvalidIdx`] where the counts of the two files disagree, there is no
-    /// image, or a label is above 9.
-    pub fn read(images: &Path, labels: &Path) -> Result<Digits> {
-        let digits = Digits {
-            images: read_images(images)?,
-            labels: read_labels(labels)?,
-        };
-        let invalid = |reason: String| Error::InvalidIdx {
-            path: labels.into(),
-            reason,
-        };
-        let (count, found) = (digits.images.count, digits.labels.len());
-        if count != found {
-            let images = images.display();
-            return Err(invalid(format!(
-                "it has {found} labels, where {images} has {count} images"
-            )));
-        }
-        if count == 0 || digits.images.rows * digits.images.columns == 0 {
-            return Err(Error::InvalidIdx {
-                path: images.into(),
-                reason: "it has no pixel".into(),
-            });
-        }
-        if let Some(index) = digits.labels.iter().position(|label| *label >= CLASSES) {
-            let label = digits.labels[index];
-            return Err(invalid(format!(
-                "its label {} is {label}, above {}",
-                index + 1,
-                CLASSES - 1
-            )));
-        }
-        Ok(digits)
-    }
-
-    /// The number of images.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there is no image.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
     fn width(&self) -> usize {
         self.images.rows * self.images.columns
     }

@@ -5,7 +5,7 @@ pub use std::time::Instant;
 pub use super::{DataLoader, Dataset, EarlyStopping, MinMaxScaler, Split, train_test_split};
 pub use crate::{
     CnnConfig, Layer, Network,
-    data::{Features, labels_from_frame},
+    data::{Features, NumClasses, labels_from_frame},
     display::{
         EvcxrDisplay, Picture, confusion_matrix, loss_curves, misread_digits, sample_digits,
     },

@@ -1,6 +1,7 @@
 //! What several test files share: the real digits.
 #![allow(dead_code)] // each test file uses its own part
 
+use std::fs;
 use std::path::PathBuf;
 
 use mnist_support::{
@@ -16,6 +17,12 @@ pub fn lake() -> Lake {
     assert!(
         folder.join("test.parquet").exists(),
         "the digits are missing: run `make data`"
+    );
+    // What these tests expect of a fit is true of MNIST.
+    let record = fs::read_to_string(folder.with_extension("json")).unwrap_or_default();
+    assert!(
+        !record.contains("\"folder\""),
+        "data/lake holds files of your own, these tests are about MNIST: run `make data MNIST_DIR=`"
     );
     Lake::open(folder.to_str().unwrap(), &Credentials::local()).unwrap()
 }

@@ -1,0 +1,133 @@
+//! How many classes a table's labels are of.
+
+use polars::prelude::DataFrame;
+
+use super::labels::labels_from_frame;
+use crate::lake::LakeFrame;
+use crate::{Error, Result};
+
+/// More classes than this are not labels but numbers of some other kind.
+const MOST_CLASSES: i64 = 1 << 14;
+/// A file of a lake is read in parts of about this many bytes.
+const PART_BYTES: u64 = 32 << 20;
+
+/// A table whose labels can be counted.
+///
+/// ```
+/// use mnist_support::data::NumClasses;
+/// use polars::prelude::*;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let letters = df!("label" => [0u8, 25, 3])?;
+/// assert_eq!(letters.num_classes("label")?, 26);
+/// # Ok(())
+/// # }
+/// ```
+pub trait NumClasses {
+    /// The number of classes, which count from 0: one more than the largest label in `column`.
+    ///
+    /// All rows are looked at. A file of a lake is read once for it, a part after the other; what
+    /// of it is in memory at one time does not grow with the file.
+    ///
+    /// # Errors
+    /// As [`labels_from_frame`], with the table's row; labels are whole numbers from 0 to 16383.
+    /// [`Error::EmptyFile`] for a table without rows; what reading the file says.
+    fn num_classes(&self, column: &str) -> Result<i64>;
+}
+
+impl NumClasses for DataFrame {
+    fn num_classes(&self, column: &str) -> Result<i64> {
+        of_parts(column, "the frame", std::iter::once(Ok(self)))
+    }
+}
+
+impl NumClasses for LakeFrame {
+    fn num_classes(&self, column: &str) -> Result<i64> {
+        let whole = self.partitions(1)?;
+        let bytes: u64 = whole.iter().map(|part| part.file_size).sum();
+        let parts = match bytes / PART_BYTES {
+            0 => whole,
+            more => self.partitions(more as usize + 1)?,
+        };
+        of_parts(
+            column,
+            self.name(),
+            parts.iter().map(|part| self.read(part)),
+        )
+    }
+}
+
+/// One more than the largest label in the frames, which are consecutive parts of a table.
+fn of_parts(
+    column: &str,
+    table: &str,
+    parts: impl Iterator<Item = Result<impl std::borrow::Borrow<DataFrame>>>,
+) -> Result<i64> {
+    let (mut last, mut rows) = (None, 0);
+    for part in parts {
+        let part = part?;
+        let frame: &DataFrame = part.borrow();
+        let labels = labels_from_frame(frame, column, MOST_CLASSES, table)
+            .map_err(|error| from_row(rows, error))?;
+        last = last.max(labels.iter().copied().max());
+        rows += frame.height() as u64;
+    }
+    let last = last.ok_or_else(|| Error::EmptyFile {
+        file: table.into(),
+        reason: "there is no label in it".into(),
+    })?;
+    Ok(last + 1)
+}
+
+/// Counts the row of an error from the table's first one.
+fn from_row(first: u64, mut error: Error) -> Error {
+    if let Error::MissingValue { row, .. } | Error::LabelOutOfRange { row, .. } = &mut error {
+        *row += first;
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::*;
+
+    use super::*;
+    use crate::lake::{Credentials, Lake};
+
+    #[test]
+    fn the_classes_of_a_frame_and_of_a_file_end_at_the_largest_label() {
+        let frame = df!("pixel1" => [200u8, 0, 3], "label" => [3u8, 46, 0]).unwrap();
+        assert_eq!(frame.num_classes("label").unwrap(), 47);
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &Credentials::local()).unwrap();
+        let text = "pixel1,label\n200,3\n0,46\n3,0\n";
+        lake.put("train.csv", text.into()).unwrap();
+        assert_eq!(
+            lake.csv("train.csv").unwrap().num_classes("label").unwrap(),
+            47
+        );
+    }
+
+    #[test]
+    fn parts_are_one_table_and_a_row_in_an_error_is_the_tables() {
+        let part = |labels: &[f64]| df!("label" => labels).map_err(|_| unreachable!());
+        let parts = [part(&[1.0, 25.0]), part(&[2.0])];
+        assert_eq!(
+            of_parts("label", "train.csv", parts.into_iter()).unwrap(),
+            26
+        );
+        let parts = [part(&[1.0, 2.0]), part(&[0.0, 0.5])];
+        let error = of_parts("label", "train.csv", parts.into_iter()).unwrap_err();
+        assert!(
+            matches!(&error, Error::LabelOutOfRange { row: 4, label, .. } if *label == 0.5),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_table_without_rows_has_no_classes() {
+        let frame = df!("label" => Vec::<u8>::new()).unwrap();
+        let error = frame.num_classes("label").unwrap_err();
+        assert!(matches!(error, Error::EmptyFile { .. }), "{error}");
+    }
+}
