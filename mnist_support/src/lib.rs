@@ -31,6 +31,7 @@
 //! ```
 
 pub mod error;
+pub mod interrupt;
 
 // Where the data is, and what opens the door to it.
 pub mod secrets;
