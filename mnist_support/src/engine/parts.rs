@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use polars::prelude::{DataFrame, ParquetReader, ParquetWriter, PolarsError, SerReader};
 
-use crate::{Error, Result, lake::Lake};
+use crate::{Error, Result, interrupt, lake::Lake};
 
 /// Small enough that a file can be dealt out to many copies, large enough for Parquet's encodings.
 const ROWS_IN_A_GROUP: usize = 4096;
@@ -51,6 +51,17 @@ pub(super) fn check_empty(folder: &Lake) -> Result<()> {
             reason: format!("the folder is not empty, it holds {file}: take another"),
         }),
     }
+}
+
+/// Removes the files of copies that were stopped, and no others.
+pub(super) fn remove_parts(folder: &Lake) -> Result<()> {
+    let _shield = interrupt::shield();
+    for name in folder.list()? {
+        if name.starts_with("part-") && name.ends_with(".parquet") {
+            folder.delete(&name)?;
+        }
+    }
+    Ok(())
 }
 
 fn table_error(error: PolarsError) -> Error {

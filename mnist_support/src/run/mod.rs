@@ -1,10 +1,12 @@
 //! A run's folder: what a fit keeps outside its copies while it runs, so that it outlasts them.
 //!
 //! The folder is reached by all copies and by the program that started them. Checkpoints lie in it, the
-//! progress that copies elsewhere tell of, and the lease by which they know that somebody still waits.
+//! progress that copies elsewhere tell of, the lease by which they know that somebody still waits, and the
+//! request to stop.
 
 mod lease;
 mod progress;
+mod stop;
 
 use tempfile::TempDir;
 
@@ -16,6 +18,7 @@ use crate::{
 };
 pub use lease::{LeaseHolder, end_without_lease};
 pub use progress::{FolderProgress, ProgressReader};
+pub use stop::{StopFile, stop_on_request};
 
 /// The folder of one fit.
 pub struct Run {
@@ -70,6 +73,12 @@ impl Run {
     /// The folder.
     pub fn folder(&self) -> &Lake {
         &self.folder
+    }
+
+    /// Cleans up after a fit that was stopped: a folder of its own is removed, in the user's the checkpoints
+    /// stay, so that the same fit goes on from there.
+    pub fn leave(self) -> Result<()> {
+        if self.own { self.finish() } else { Ok(()) }
     }
 
     /// Cleans up after a fit that has ended well: removes a folder of its own, and the checkpoints in the
