@@ -39,8 +39,6 @@ const LIBTORCH_VARIABLE: &str = "MNIST_LIBTORCH";
 const NEWS_EVERY: Duration = Duration::from_millis(300);
 /// How often a watch looks whether the fit was asked to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long a worker that was ended may still need to be gone, and with it what it was writing.
-const GONE_AFTER: Duration = Duration::from_secs(1);
 
 /// Runs each copy as a process on an executor: a fit as a barrier stage whose copies exchange through
 /// Gloo, a transformation as a map.
@@ -185,9 +183,6 @@ impl Engine for Spark {
         check_empty(folder)?;
         let written = self.transform_parts(data, models, Some(folder));
         if let Err(error @ Error::Interrupted { .. }) = written {
-            remove_parts(folder)?;
-            // A worker may have been about to write its part when it was ended.
-            thread::sleep(GONE_AFTER);
             remove_parts(folder)?;
             return Err(error);
         }

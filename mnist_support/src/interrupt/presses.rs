@@ -14,6 +14,8 @@ pub(super) enum Answer {
     Requested,
     /// The press before is being honoured.
     Stopping,
+    /// It has been honoured just now; whoever pressed again may not have seen it yet.
+    Stopped,
     /// Nothing runs that can be asked, or it does not react: the next press is to end the process.
     Warn,
     /// End the process.
@@ -39,7 +41,10 @@ impl Presses {
             return Answer::End;
         }
         if recent(self.requested) {
-            return Answer::Stopping;
+            return match interrupt.is_stopping() {
+                true => Answer::Stopping,
+                false => Answer::Stopped,
+            };
         }
         self.warned = Some(now);
         Answer::Warn
@@ -108,8 +113,8 @@ mod tests {
         assert_eq!(presses.press(start, &interrupt), Answer::Requested);
         drop(scope);
         let after = |millis| start + Duration::from_millis(millis);
-        assert_eq!(presses.press(after(400), &interrupt), Answer::Stopping);
-        assert_eq!(presses.press(after(800), &interrupt), Answer::Stopping);
+        assert_eq!(presses.press(after(400), &interrupt), Answer::Stopped);
+        assert_eq!(presses.press(after(800), &interrupt), Answer::Stopped);
         // The next operation begins unasked, and can be asked at once.
         let scope = interrupt.scope();
         assert!(!scope.is_requested());

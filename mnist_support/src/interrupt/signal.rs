@@ -23,18 +23,21 @@ const ENDED: i32 = 128 + SIGINT;
 #[derive(Clone, Copy)]
 struct Words {
     stopping: &'static str,
+    stopped: &'static str,
     warning: &'static str,
     ended: &'static str,
 }
 
 const PROGRAM: Words = Words {
     stopping: "Stopping already.",
+    stopped: "Stopped already. If something still runs, press Ctrl-C again in 3 seconds.",
     warning: "This cannot be stopped halfway: press Ctrl-C again within 3 seconds to end the program.",
     ended: "The program was ended on request.",
 };
 
 const NOTEBOOK: Words = Words {
     stopping: "Stopping already; the variables of the notebook are kept.",
+    stopped: "Stopped already. If something still runs, press Stop again in 3 seconds.",
     warning: "This code cannot be stopped halfway: press Stop again within 3 seconds to end the cell's \
               process; all variables of the notebook are lost then.",
     ended: "The cell's process was ended on request, and all variables of the notebook are lost: run its \
@@ -106,6 +109,7 @@ fn answer(answer: Answer, words: Words) {
     match answer {
         Answer::Requested => {}
         Answer::Stopping => eprintln!("{}", words.stopping),
+        Answer::Stopped => eprintln!("{}", words.stopped),
         Answer::Warn => eprintln!("{}", words.warning),
         Answer::End => {
             eprintln!("{}", words.ended);

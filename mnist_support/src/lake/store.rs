@@ -21,7 +21,7 @@ use super::location::Location;
 use super::runtime;
 use super::upload::upload;
 use crate::secrets::SecretScope;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 /// A folder in a store. It prints as its URL.
 ///
@@ -204,6 +204,10 @@ impl Lake {
     /// As [`Lake::get`].
     pub fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
         let (store, path, url) = self.locate(path)?;
+        interrupt::check("writing", &url)?;
+        // A write to this machine can't be given up: not waited for, it might still end after whoever was
+        // stopped has cleaned up.
+        let _shield = matches!(self.place, Place::Local(_)).then(interrupt::shield);
         runtime::wait("writing", &url.clone(), async move {
             store
                 .put(&path, bytes.into())
