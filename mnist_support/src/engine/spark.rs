@@ -23,7 +23,7 @@ use crate::{
     interrupt::{self, Interrupt},
     lake::{Credentials, Lake},
     ml::{FitContext, FitSpec, PipelineModel, StageModel},
-    run::{LeaseHolder, ProgressReader, Run, StopFile},
+    run::{LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, remove_traces},
     shard::Data,
     spark::{Libtorch, SparkFrame, SparkSession, WorkerCommand},
     train::{Progress, ProgressEvent},
@@ -85,9 +85,8 @@ impl Spark {
                 Rows::File(frame.source().clone()),
             ),
             Data::Frame(frame) => {
-                const FILE: &str = "rows.parquet";
-                run.put(FILE, Bytes::from(to_parquet(frame)?))?;
-                let source = run.parquet(FILE)?.source().clone();
+                run.put(ROWS_FILE, Bytes::from(to_parquet(frame)?))?;
+                let source = run.parquet(ROWS_FILE)?.source().clone();
                 (self.session.range(copies)?, Rows::File(source))
             }
         })
@@ -142,9 +141,10 @@ impl Engine for Spark {
         };
         let folder = own.as_ref().map(Run::folder).or(context.run_folder);
         let run = folder.ok_or_else(super::no_copies)?;
+        remove_traces(run)?;
         let (frame, rows) = self.rows(data, copies, run)?;
         let _lease = LeaseHolder::start(run)?;
-        let stop = StopFile::prepare(run)?;
+        let stop = StopFile::new(run);
         let mut attempt = 0;
         let answers = with_restarts(spec, context, || {
             interrupt::check("the fit at", self.session.url())?;

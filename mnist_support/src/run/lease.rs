@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use crate::{Error, Result, interrupt, lake::Lake};
 
-const FILE: &str = "lease";
+pub(super) const FILE: &str = "lease";
 const RENEWED_EVERY: Duration = Duration::from_secs(1);
 /// How long workers go on without a renewal: enough for a slow store, below what a user waits for.
 const RUNS_OUT_AFTER: Duration = Duration::from_secs(8);

@@ -30,8 +30,11 @@ struct State {
     written: Option<Instant>,
 }
 
+/// Where the news of all attempts are.
+pub(super) const FOLDER: &str = "progress/";
+
 fn attempt_folder(run: &Lake, attempt: usize) -> Lake {
-    run.folder(&format!("progress/{attempt:04}"))
+    run.folder(&format!("{FOLDER}{attempt:04}"))
 }
 
 impl FolderProgress {

@@ -6,29 +6,25 @@ use std::{thread, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    Error, Result,
+    Result,
     interrupt::{self, Interrupt},
     lake::Lake,
 };
 
-const FILE: &str = "stop";
+pub(super) const FILE: &str = "stop";
 /// How often rank 0 looks for it.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// The file by which a run is stopped. Dropped, it is removed, so that the next fit in the folder runs.
+/// The file by which a run is stopped.
 #[derive(Debug)]
 pub struct StopFile {
     run: Lake,
 }
 
 impl StopFile {
-    /// Makes sure that none is left in the run's folder from a fit before.
-    ///
-    /// # Errors
-    /// Those of the storage.
-    pub fn prepare(run: &Lake) -> Result<Self> {
-        remove(run)?;
-        Ok(StopFile { run: run.clone() })
+    /// That of the run in this folder, not written yet.
+    pub fn new(run: &Lake) -> Self {
+        StopFile { run: run.clone() }
     }
 
     /// Asks the copies to stop.
@@ -37,22 +33,6 @@ impl StopFile {
     /// Those of the storage.
     pub fn write(&self) -> Result<()> {
         self.run.put(FILE, Bytes::from_static(b"stop"))
-    }
-}
-
-impl Drop for StopFile {
-    fn drop(&mut self) {
-        let _shield = interrupt::shield();
-        if let Err(error) = remove(&self.run) {
-            eprintln!("the request to stop could not be removed: {error}");
-        }
-    }
-}
-
-fn remove(run: &Lake) -> Result<()> {
-    match run.delete(FILE) {
-        Err(Error::NotFound { .. }) => Ok(()),
-        result => result,
     }
 }
 
@@ -77,12 +57,10 @@ mod tests {
     use crate::lake::Credentials;
 
     #[test]
-    fn a_request_reaches_the_copies_within_a_second_and_is_gone_with_the_fit() {
+    fn a_request_reaches_the_copies_within_a_second() {
         let folder = tempfile::tempdir().unwrap();
         let run = Lake::open(folder.path().to_str().unwrap(), &Credentials::local()).unwrap();
-        run.put(FILE, Bytes::from_static(b"of a fit before"))
-            .unwrap();
-        let file = StopFile::prepare(&run).unwrap();
+        let file = StopFile::new(&run);
         let interrupt = Interrupt::new();
         stop_on_request(&run, &interrupt);
         thread::sleep(2 * LOOK_EVERY);
@@ -94,7 +72,5 @@ mod tests {
             assert!(start.elapsed() < Duration::from_secs(1));
             thread::sleep(Duration::from_millis(10));
         }
-        drop(file);
-        assert!(run.list().unwrap().is_empty());
     }
 }
