@@ -15,8 +15,8 @@ kernel = {
     "argv": [sys.argv[1], "{connection_file}", sys.argv[2]],
     "display_name": "Rust",
     "language": "rust",
-    # evcxr ends the running cell when it is asked by a message; a signal would end the kernel.
-    "interrupt_mode": "message",
+    # A message would make evcxr end the process of the cells, and with it all variables.
+    "interrupt_mode": "signal",
 }
 json.dump(kernel, sys.stdout, indent=2)
 PYTHON

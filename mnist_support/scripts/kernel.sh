@@ -83,5 +83,12 @@ if [[ -e $library/core ]]; then
     export RUST_SRC_PATH=$toolchain/library
 fi
 
+# Stop sends SIGINT to the whole process group. The kernel and all that it starts ignore it; the process of
+# the cells listens for it as soon as it has loaded the crate, and until then the watch does.
+trap '' INT
+if command -v python3 >/dev/null; then
+    python3 "$scripts/interrupt_watch.py" $$ </dev/null >/dev/null {lock}>&- &
+fi
+
 # Its own standard output only says which settings it found; what cells print goes another way.
 exec "$root/.tools/bin/evcxr_jupyter" --control_file "$connection_file" >/dev/null

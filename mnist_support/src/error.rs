@@ -245,12 +245,6 @@ pub enum Error {
         executors: String,
         given: String,
     },
-    /// What ran on a cluster was ended on request.
-    #[error("{operation} {url} was interrupted")]
-    Interrupted {
-        operation: &'static str,
-        url: String,
-    },
     /// Any other failure that Spark reports.
     #[error("{operation} {url} failed: {reason}")]
     Spark {
@@ -259,6 +253,15 @@ pub enum Error {
         reason: String,
     },
 
+    // ----- stop -----
+    /// What ran was ended on request, by Stop or Ctrl-C; see [`interrupt`](crate::interrupt).
+    #[error(
+        "{operation} {url} was stopped on request; nothing is half written, so it can be run again"
+    )]
+    Interrupted {
+        operation: &'static str,
+        url: String,
+    },
     // ----- pipelines -----
     /// A pipeline whose stages do not fit each other.
     #[error("pipeline stage {stage} ({kind}): {reason}")]

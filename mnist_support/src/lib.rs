@@ -8,6 +8,9 @@
 //! where the copies run. Nothing above an engine knows which one it is; nothing below the trainer knows
 //! what is trained; and what crosses from one copy to another is data, never code.
 //!
+//! Stop in a notebook, and Ctrl-C in a program that calls [`interrupt::install`], end a fit after the
+//! iteration that runs; it returns the model so far. All else that takes long can be stopped, too.
+//!
 //! ```no_run
 //! use mnist_support::prelude::*;
 //!
@@ -31,6 +34,7 @@
 //! ```
 
 pub mod error;
+pub mod interrupt;
 
 // Where the data is, and what opens the door to it.
 pub mod secrets;

@@ -12,6 +12,7 @@ pub use crate::{
     },
     engine::{Engine, Threads},
     evaluate::{ConfusionMatrix, Metric, MulticlassClassificationEvaluator, accuracy_score},
+    interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},
     ml::{MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, VectorAssembler},
     secrets::{Secret, SecretScope},

@@ -4,7 +4,10 @@ use polars::prelude::*;
 
 use crate::{
     Error, Result,
-    lake::{LakeFrame, Partition},
+    lake::{
+        LakeFrame, Partition,
+        reading::{Tell, tell_nobody},
+    },
     spark::SparkFrame,
     worker::frame_from_batches,
 };
@@ -148,9 +151,14 @@ pub enum Shard {
 impl Shard {
     /// The rows as a data frame; reads them where they are in a file.
     pub fn read(&self) -> Result<DataFrame> {
+        self.read_telling(&tell_nobody)
+    }
+
+    /// As [`read`](Self::read), with the news of a long read to whoever wants them.
+    pub(crate) fn read_telling(&self, tell: Tell<'_>) -> Result<DataFrame> {
         match self {
             Shard::Frame { frame, .. } | Shard::Stream { frame, .. } => Ok(frame.clone()),
-            Shard::File { frame, partition } => frame.read(partition),
+            Shard::File { frame, partition } => frame.read_telling(partition, tell),
         }
     }
 

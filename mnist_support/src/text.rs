@@ -13,9 +13,82 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
+/// A number of bytes in the unit in which it is from 1 to 999: 110 MB, and 1.2 GB with one more digit.
+pub(crate) fn bytes(count: u64) -> String {
+    let (mut value, mut unit) = (count as f64, "bytes");
+    for larger in ["kB", "MB", "GB", "TB"] {
+        if value < 999.5 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, larger);
+    }
+    if value < 9.95 && unit != "bytes" && unit != "kB" {
+        let tenths = format!("{value:.1}");
+        return format!("{} {unit}", tenths.trim_end_matches(".0"));
+    }
+    format!("{value:.0} {unit}")
+}
+
+/// How long something will still take, as exact as an estimate can be: 7 s left, 45 s left, 12 min left.
+pub(crate) fn time_left(seconds: f64) -> String {
+    let minutes = seconds / 60.0;
+    if seconds < 1.0 {
+        "1 s left".to_owned()
+    } else if seconds < 60.0 {
+        format!("{seconds:.0} s left")
+    } else if seconds < 117.5 {
+        format!("{:.0} s left", (seconds / 5.0).round() * 5.0)
+    } else if minutes < 99.5 {
+        format!("{minutes:.0} min left")
+    } else {
+        format!("{:.0} h left", minutes / 60.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_have_a_unit_in_which_they_are_easily_read() {
+        let written = [
+            0,
+            999,
+            15_400,
+            999_700,
+            1_234_567,
+            109_640_239,
+            9_960_000_000,
+        ]
+        .map(bytes);
+        let expected = [
+            "0 bytes",
+            "999 bytes",
+            "15 kB",
+            "1 MB",
+            "1.2 MB",
+            "110 MB",
+            "10 GB",
+        ];
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn the_time_left_is_no_more_exact_than_an_estimate_can_be() {
+        let written = [0.2, 6.8, 42.0, 59.9, 83.0, 119.0, 700.0, 5950.0, 9000.0].map(time_left);
+        let expected = [
+            "1 s left",
+            "7 s left",
+            "42 s left",
+            "60 s left",
+            "85 s left",
+            "2 min left",
+            "12 min left",
+            "99 min left",
+            "2 h left",
+        ];
+        assert_eq!(written, expected);
+    }
 
     #[test]
     fn thousands_stand_apart() {

@@ -20,6 +20,7 @@ use mnist_support::{
     Error,
     engine::{Engine, Spark, Threads},
     evaluate::{Metric, MulticlassClassificationEvaluator},
+    interrupt::Interrupt,
     lake::{Credentials, Lake, LakeFrame},
     ml::{PipelineModel, TorchEstimator},
     shard::Data,
@@ -331,6 +332,116 @@ fn fit_without_end() {
         &Silent,
     )
     .unwrap();
+}
+
+/// Runs something that is asked to stop when `now` says so; what it came to, and how long after that.
+fn stopped<T: Send>(now: impl Fn() -> bool + Sync, run: impl FnOnce() -> T) -> (T, Duration) {
+    let interrupt = Interrupt::new();
+    let _scope = interrupt.scope();
+    let (result, pressed) = thread::scope(|scope| {
+        let press = scope.spawn(|| {
+            until(Duration::from_secs(60), "so far", &now);
+            interrupt.request();
+            Instant::now()
+        });
+        let result = run();
+        (result, press.join().unwrap())
+    });
+    (result, pressed.elapsed())
+}
+
+/// Past the test harness, which would keep it to itself.
+fn tell(what: &str, took: Duration) {
+    let told = format!("{what} ended {:.2} s after the stop\n", took.as_secs_f64());
+    std::io::stderr().write_all(told.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_fit_on_spark_that_is_stopped_gives_the_model_so_far_within_two_seconds() {
+    struct Iterations(AtomicUsize);
+    impl Progress for Iterations {
+        fn report(&self, event: &ProgressEvent) {
+            if let ProgressEvent::Iteration { losses, .. } = event {
+                self.0.store(losses.iteration, Ordering::SeqCst);
+            }
+        }
+    }
+    let Some(bench) = Bench::new() else { return };
+    let engine = bench.engine();
+    let folder = Lake::open(bench.folder.path().to_str().unwrap(), &Credentials::local())
+        .unwrap()
+        .folder("run");
+    let long = || fifty_steps().iterations(2500).checkpoint_every(100_000);
+    let fit_in_folder = |progress: &dyn Progress| {
+        pipeline(pixel_columns(&digits(1)), long())
+            .run_folder(&folder)
+            .fit_with(&bench.file, &engine, progress)
+    };
+    let iterations = Iterations(AtomicUsize::new(0));
+    let begun = || iterations.0.load(Ordering::SeqCst) > 100;
+    let (model, took) = stopped(begun, || fit_in_folder(&iterations));
+    let report = model.unwrap().report().unwrap().clone();
+    assert!(report.interrupted, "{report}");
+    assert!(report.iterations() < 2500 && report.best_validation_loss.is_some());
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    tell("a fit on Spark", took);
+    let left = folder.list().unwrap();
+    assert_eq!(left, ["prediction/checkpoint.safetensors"]);
+
+    // Run again it goes on there, and ends as if nothing had been.
+    let model = fit_in_folder(&Silent).unwrap();
+    let undisturbed = fit(&bench.file, long(), &Threads, &Silent).unwrap();
+    assert_eq!(history(&model), history(&undisturbed));
+    assert_eq!(bits(&model), bits(&undisturbed));
+}
+
+#[test]
+fn a_stop_before_a_fit_on_spark_trains_and_one_of_a_transformation_are_errors_within_two_seconds() {
+    let Some(bench) = Bench::new() else { return };
+    let engine = bench.engine();
+    // So that the workers' files are on the cluster already.
+    let model = fit(&bench.file, fifty_steps(), &engine, &Silent).unwrap();
+    let gone = || {
+        until(Duration::from_secs(10), "ended", || {
+            workers(bench.cluster()).is_empty()
+        })
+    };
+    let soon = Instant::now() + Duration::from_millis(500);
+    let endless = fifty_steps().iterations(10_000_000);
+    let (result, took) = stopped(
+        || Instant::now() > soon,
+        || fit(&bench.file, endless, &engine, &Silent),
+    );
+    assert!(matches!(result, Err(Error::Interrupted { .. })));
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    tell("a fit on Spark that had not begun", took);
+    gone();
+
+    // A table that takes long to come, so that the transformation is stopped in the middle.
+    let path = bench.folder.path().join("digits.parquet");
+    let query = format!(
+        "SELECT d.* FROM parquet.`{}` d CROSS JOIN range(3000)",
+        path.display()
+    );
+    let rows = Data::from(engine.session().sql(&query));
+    let output = Lake::open(bench.folder.path().to_str().unwrap(), &Credentials::local())
+        .unwrap()
+        .folder("rows");
+    let begun = || !workers(bench.cluster()).is_empty();
+    let (result, took) = stopped(begun, || {
+        engine.transform_to(&rows, model.stages(), &output)
+    });
+    assert!(matches!(result, Err(Error::Interrupted { .. })));
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    tell("a transformation on Spark", took);
+    gone();
+    assert!(output.list().unwrap().is_empty());
+    // The session goes on.
+    let data = Data::from(&bench.file);
+    assert_eq!(
+        engine.transform(&data, model.stages()).unwrap().height(),
+        400
+    );
 }
 
 #[test]

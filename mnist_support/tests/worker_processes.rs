@@ -3,7 +3,7 @@
 mod common;
 
 use std::{
-    io::Read,
+    io::{BufRead, BufReader, Read},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -153,6 +153,39 @@ fn a_fit_that_nobody_waits_for_saves_its_model() {
     assert!(printed[1].is_empty(), "only rank 0 tells: {printed:?}");
     let saved = PipelineModel::load(&open(&models)).unwrap();
     assert_eq!(bits(&saved), bits(&setting.threads(fifty_steps())));
+}
+
+#[test]
+fn a_fit_that_ctrl_c_ends_saves_the_model_so_far() {
+    let setting = setting();
+    let models: PathBuf = setting.folder.path().join("models/digits");
+    let endless = fifty_steps().iterations(1_000_000).verbose(2);
+    let arguments = ["--save", models.to_str().unwrap()];
+    let mut copies = setting.start(&setting.job(endless), 2, &arguments);
+    let mut printed = BufReader::new(copies[0].stdout.take().unwrap()).lines();
+    printed
+        .find(|line| line.as_ref().unwrap().starts_with("iteration"))
+        .unwrap()
+        .unwrap();
+    // To all copies, as torchrun passes it on.
+    let processes = copies.iter().map(|copy| copy.id().to_string());
+    let sent = Command::new("kill").arg("-INT").args(processes).status();
+    assert!(sent.unwrap().success());
+    let pressed = Instant::now();
+    let last = printed.map(Result::unwrap).last().unwrap();
+    assert!(
+        last.starts_with("stopped on request after iteration"),
+        "{last}"
+    );
+    for copy in copies {
+        let output = copy.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    }
+    let took = pressed.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let saved = PipelineModel::load(&open(&models)).unwrap();
+    assert!(saved.report().unwrap().interrupted);
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! The rows of one copy as a file.
 
-use std::io::Cursor;
+use std::{io::Cursor, thread, time::Duration};
 
 use polars::prelude::{DataFrame, ParquetReader, ParquetWriter, PolarsError, SerReader};
 
-use crate::{Error, Result, lake::Lake};
+use crate::{Error, Result, interrupt, lake::Lake};
 
 /// Small enough that a file can be dealt out to many copies, large enough for Parquet's encodings.
 const ROWS_IN_A_GROUP: usize = 4096;
+
+/// How long what was given up or ended may still need until it writes no more.
+const GONE_AFTER: Duration = Duration::from_secs(1);
 
 /// The name of the file of the copy of `rank`; names sort as the rows do.
 pub(crate) fn part_name(rank: usize) -> String {
@@ -51,6 +54,23 @@ pub(super) fn check_empty(folder: &Lake) -> Result<()> {
             reason: format!("the folder is not empty, it holds {file}: take another"),
         }),
     }
+}
+
+/// Removes the files of copies that were stopped, and no others.
+pub(super) fn remove_parts(folder: &Lake) -> Result<()> {
+    let _shield = interrupt::shield();
+    let remove = || -> Result<()> {
+        for name in folder.list()? {
+            if name.starts_with("part-") && name.ends_with(".parquet") {
+                folder.delete(&name)?;
+            }
+        }
+        Ok(())
+    };
+    remove()?;
+    // A service, or a process elsewhere, may have been about to write one more.
+    thread::sleep(GONE_AFTER);
+    remove()
 }
 
 fn table_error(error: PolarsError) -> Error {

@@ -4,9 +4,9 @@ use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
-    sync::mpsc::{RecvTimeoutError, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -15,17 +15,18 @@ use tempfile::TempDir;
 
 use super::{
     Engine,
-    parts::{check_empty, from_parquet, stack, to_parquet},
+    parts::{check_empty, from_parquet, remove_parts, stack, to_parquet},
     with_restarts,
 };
 use crate::{
     Error, Result,
+    interrupt::{self, Interrupt},
     lake::{Credentials, Lake},
     ml::{FitContext, FitSpec, PipelineModel, StageModel},
-    run::{LeaseHolder, ProgressReader, Run},
+    run::{LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, remove_traces},
     shard::Data,
     spark::{Libtorch, SparkFrame, SparkSession, WorkerCommand},
-    train::Progress,
+    train::{Progress, ProgressEvent},
     worker::{Answers, Job, Rows},
 };
 
@@ -36,6 +37,8 @@ const WORKER_VARIABLE: &str = "MNIST_WORKER";
 const LIBTORCH_VARIABLE: &str = "MNIST_LIBTORCH";
 /// How often the run's folder is looked at for news.
 const NEWS_EVERY: Duration = Duration::from_millis(300);
+/// How often a watch looks whether the fit was asked to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Runs each copy as a process on an executor: a fit as a barrier stage whose copies exchange through
 /// Gloo, a transformation as a map.
@@ -82,9 +85,8 @@ impl Spark {
                 Rows::File(frame.source().clone()),
             ),
             Data::Frame(frame) => {
-                const FILE: &str = "rows.parquet";
-                run.put(FILE, Bytes::from(to_parquet(frame)?))?;
-                let source = run.parquet(FILE)?.source().clone();
+                run.put(ROWS_FILE, Bytes::from(to_parquet(frame)?))?;
+                let source = run.parquet(ROWS_FILE)?.source().clone();
                 (self.session.range(copies)?, Rows::File(source))
             }
         })
@@ -139,10 +141,13 @@ impl Engine for Spark {
         };
         let folder = own.as_ref().map(Run::folder).or(context.run_folder);
         let run = folder.ok_or_else(super::no_copies)?;
+        remove_traces(run)?;
         let (frame, rows) = self.rows(data, copies, run)?;
         let _lease = LeaseHolder::start(run)?;
+        let stop = StopFile::new(run);
         let mut attempt = 0;
         let answers = with_restarts(spec, context, || {
+            interrupt::check("the fit at", self.session.url())?;
             let job = Job::Fit {
                 spec: spec.clone(),
                 rows: rows.clone(),
@@ -150,12 +155,18 @@ impl Engine for Spark {
                 attempt,
                 lease: true,
             };
-            let news = ProgressReader::new(run, attempt);
+            let watch = Watch {
+                news: ProgressReader::new(run, attempt),
+                progress: context.progress,
+                interrupt: context.interrupt,
+                stop: &stop,
+                session: &self.session,
+            };
             attempt += 1;
-            with_news(news, context.progress, || {
-                self.run_job(&frame, copies, &job, &[])
-            })
+            watch.during(|| self.run_job(&frame, copies, &job, &[]))
         })?;
+        // What a fit that was stopped has come to is brought here all the same.
+        let _shield = interrupt::shield();
         let model = model_of(answers.files)?;
         if let Some(own) = own {
             own.finish()?;
@@ -170,8 +181,12 @@ impl Engine for Spark {
 
     fn transform_to(&self, data: &Data, models: &[StageModel], folder: &Lake) -> Result<()> {
         check_empty(folder)?;
-        self.transform_parts(data, models, Some(folder))?;
-        Ok(())
+        let written = self.transform_parts(data, models, Some(folder));
+        if let Err(error @ Error::Interrupted { .. }) = written {
+            remove_parts(folder)?;
+            return Err(error);
+        }
+        written.map(|_| ())
     }
 }
 
@@ -208,34 +223,63 @@ impl Spark {
     }
 }
 
-/// Passes the news in the run's folder on while `job` runs.
-fn with_news<T>(
-    mut news: ProgressReader,
-    progress: &dyn Progress,
-    job: impl FnOnce() -> Result<T>,
-) -> Result<T> {
-    let (done, waiting) = channel::<()>();
-    thread::scope(|scope| {
-        let reading = scope.spawn(move || -> Result<()> {
-            loop {
-                let ended = waiting.recv_timeout(NEWS_EVERY) != Err(RecvTimeoutError::Timeout);
-                for event in news.take()? {
-                    progress.report(&event);
-                }
-                if ended {
-                    return Ok(());
+/// What goes on beside a fit on the cluster: news come, and a request to stop goes.
+struct Watch<'a> {
+    news: ProgressReader,
+    progress: &'a dyn Progress,
+    interrupt: &'a Interrupt,
+    stop: &'a StopFile,
+    session: &'a SparkSession,
+}
+
+impl Watch<'_> {
+    /// Watches while `job` runs.
+    fn during<T>(mut self, job: impl FnOnce() -> Result<T>) -> Result<T> {
+        let (done, waiting) = channel::<()>();
+        thread::scope(|scope| {
+            let watching = scope.spawn(move || self.watch(&waiting));
+            let result = {
+                // The copies end by themselves, and answer with what they have.
+                let _shield = interrupt::shield();
+                job()
+            };
+            drop(done);
+            let watched = watching
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let result = result?;
+            watched?;
+            Ok(result)
+        })
+    }
+
+    fn watch(&mut self, done: &Receiver<()>) -> Result<()> {
+        let _shield = interrupt::shield();
+        let (mut trains, mut asked, mut looked) = (false, false, Instant::now());
+        loop {
+            let ended = done.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout);
+            let ask = self.interrupt.is_requested() && !asked && !ended;
+            // Whether they train already is asked once more before they are stopped.
+            if ended || ask || looked.elapsed() >= NEWS_EVERY {
+                looked = Instant::now();
+                for event in self.news.take()? {
+                    trains |= matches!(event, ProgressEvent::Started { .. });
+                    self.progress.report(&event);
                 }
             }
-        });
-        let result = job();
-        drop(done);
-        let read = reading
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let result = result?;
-        read?;
-        Ok(result)
-    })
+            if ended {
+                return Ok(());
+            }
+            if ask {
+                asked = true;
+                if trains {
+                    self.stop.write()?;
+                } else {
+                    self.session.interrupt()?;
+                }
+            }
+        }
+    }
 }
 
 /// The model whose files these are.

@@ -6,13 +6,17 @@ use polars::prelude::DataFrame;
 
 use super::{
     Engine, no_copies,
-    parts::{check_empty, part_name, stack, to_parquet},
+    parts::{check_empty, part_name, remove_parts, stack, to_parquet},
     with_restarts,
 };
 use crate::{
     Error, Result,
     collective::thread_group,
-    lake::Lake,
+    interrupt,
+    lake::{
+        Lake,
+        reading::{tell_nobody, tell_who_looks},
+    },
     ml::{self, FitContext, FitSpec, StageModel},
     shard::Data,
 };
@@ -57,10 +61,14 @@ impl Engine for Threads {
 
     fn transform_to(&self, data: &Data, models: &[StageModel], folder: &Lake) -> Result<()> {
         check_empty(folder)?;
-        self.transform_parts(data, models, |rank, part| {
+        let written = self.transform_parts(data, models, |rank, part| {
             folder.put(&part_name(rank), to_parquet(&part)?.into())
-        })?;
-        Ok(())
+        });
+        if let Err(error @ Error::Interrupted { .. }) = written {
+            remove_parts(folder)?;
+            return Err(error);
+        }
+        written.map(|_| ())
     }
 }
 
@@ -79,7 +87,13 @@ impl Threads {
             .enumerate()
             .map(|(rank, shard)| {
                 let models = models.to_vec();
-                move || end(rank, ml::transform(&shard, &models)?)
+                move || {
+                    let transformed = match rank {
+                        0 => ml::transform_telling(&shard, &models, &tell_who_looks),
+                        _ => ml::transform_telling(&shard, &models, &tell_nobody),
+                    };
+                    end(rank, transformed?)
+                }
             }))
     }
 }
@@ -91,11 +105,13 @@ fn run<T: Send, P: FnOnce() -> Result<T> + Send>(
 ) -> Result<Vec<T>> {
     let programs: Vec<P> = programs.collect();
     let world_size = programs.len();
+    let interrupt = &interrupt::current();
     let results: Vec<Result<T>> = thread::scope(|scope| {
         let copies: Vec<_> = programs
             .into_iter()
             .map(|program| {
                 scope.spawn(move || {
+                    let _scope = interrupt.scope();
                     tch::set_num_threads(1);
                     program()
                 })

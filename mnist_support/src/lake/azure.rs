@@ -199,7 +199,9 @@ impl Container {
     /// by object_store's own authoriser.
     pub(crate) fn create(&self) -> Result<bool> {
         let container = self.clone();
-        runtime::wait(async move { container.send_create().await })?
+        runtime::wait("creating", &self.url, async move {
+            container.send_create().await
+        })?
     }
 
     async fn send_create(&self) -> Result<bool> {

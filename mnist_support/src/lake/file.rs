@@ -2,12 +2,17 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::path::Path as ObjectPath;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{
+    GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt,
+};
 
 use super::failure::storage_error;
+use super::reading::{Meter, Tell};
 use super::runtime::{self, Pending};
 use crate::{Error, Result};
 
@@ -32,7 +37,8 @@ impl LakeFile {
         url: String,
         length: u64,
     ) -> Result<(LakeFile, Bytes)> {
-        runtime::wait(async move {
+        let name = url.clone();
+        runtime::wait("opening", &name, async move {
             let options = GetOptions {
                 range: Some(GetRange::Bounded(0..length)),
                 ..GetOptions::default()
@@ -74,8 +80,17 @@ impl LakeFile {
 
     /// Starts to fetch a range.
     pub(crate) fn start(&self, range: Range<u64>) -> Result<Pending<Result<Bytes>>> {
+        self.start_counting(range, Arc::default())
+    }
+
+    /// As [`start`](Self::start); `counter` counts the bytes as they come.
+    fn start_counting(
+        &self,
+        range: Range<u64>,
+        counter: Arc<AtomicU64>,
+    ) -> Result<Pending<Result<Bytes>>> {
         let file = self.clone();
-        runtime::start(async move {
+        runtime::start("reading", &self.url, async move {
             if range.is_empty() {
                 return Ok(Bytes::new());
             }
@@ -90,7 +105,7 @@ impl LakeFile {
                 .get_opts(&file.path, options)
                 .await
                 .map_err(failed)?;
-            let bytes = answer.bytes().await.map_err(failed)?;
+            let bytes = counted(answer, &counter).await.map_err(failed)?;
             if bytes.len() as u64 != range.end - range.start {
                 return Err(Error::Storage {
                     operation: "reading",
@@ -111,17 +126,43 @@ impl LakeFile {
         self.start(range)?.wait()?
     }
 
-    /// Fetches ranges one after the other, each while the one before is being used.
+    /// Fetches ranges one after the other, each while the one before is being used; `meter` tells of it.
     pub(crate) fn read_ahead<'a>(
         &'a self,
         ranges: &'a [Range<u64>],
+        meter: &'a Meter<'a>,
     ) -> impl Iterator<Item = Result<(Range<u64>, Bytes)>> + 'a {
-        let mut next = ranges.first().map(|range| self.start(range.clone()));
+        let start = |range: &Range<u64>| self.start_counting(range.clone(), meter.counter());
+        let mut next = ranges.first().map(start);
         ranges.iter().enumerate().map(move |(index, range)| {
-            let pending = next.take().unwrap_or_else(|| self.start(range.clone()))?;
-            let bytes = pending.wait()??;
-            next = ranges.get(index + 1).map(|range| self.start(range.clone()));
+            let pending = next.take().unwrap_or_else(|| start(range))?;
+            let bytes = pending.wait_telling(&mut || meter.look())??;
+            next = ranges.get(index + 1).map(start);
             Ok((range.clone(), bytes))
         })
     }
+
+    /// A meter of a read of `ranges` of this file.
+    pub(crate) fn meter<'a>(&'a self, ranges: &[Range<u64>], tell: Tell<'a>) -> Meter<'a> {
+        let total = ranges.iter().map(|range| range.end - range.start).sum();
+        // The folders before its name would make a line long.
+        let name = self.url.rsplit('/').next().unwrap_or(&self.url);
+        Meter::start(name, total, tell)
+    }
+}
+
+/// The bytes of an answer, counted as they come over a network; a file of this machine comes at once.
+async fn counted(answer: GetResult, counter: &AtomicU64) -> object_store::Result<Bytes> {
+    let length = (answer.range.end - answer.range.start) as usize;
+    if let GetResultPayload::Stream(mut stream) = answer.payload {
+        let mut bytes = Vec::with_capacity(length);
+        while let Some(piece) = stream.try_next().await? {
+            counter.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            bytes.extend_from_slice(&piece);
+        }
+        return Ok(bytes.into());
+    }
+    let bytes = answer.bytes().await?;
+    counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    Ok(bytes)
 }

@@ -10,8 +10,9 @@ use super::credentials::Credentials;
 use super::csv::CsvFile;
 use super::parquet::ParquetFile;
 use super::partition::{Part, Partition};
+use super::reading::{Tell, tell_who_looks};
 use super::store::Lake;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 /// A number's type in a CSV, from the narrowest to the widest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -102,6 +103,7 @@ enum Table {
 
 impl LakeFrame {
     pub(crate) fn csv(lake: &Lake, path: &str) -> Result<LakeFrame> {
+        let _scope = interrupt::scope();
         let file = CsvFile::open(lake, path)?;
         let source = FileSource {
             url: file.url().into(),
@@ -115,6 +117,7 @@ impl LakeFrame {
     }
 
     pub(crate) fn parquet(lake: &Lake, path: &str) -> Result<LakeFrame> {
+        let _scope = interrupt::scope();
         let file = ParquetFile::open(lake, path)?;
         let source = FileSource {
             url: file.url().into(),
@@ -199,22 +202,24 @@ impl LakeFrame {
     /// # Errors
     /// As [`LakeFrame::collect`].
     pub fn head(&self, n: usize) -> Result<DataFrame> {
+        let _scope = interrupt::scope();
         match &self.table {
             Table::Csv(file) => file.head(n),
             Table::Parquet(file) => file.head(n),
         }
     }
 
-    /// All rows.
+    /// All rows. In a notebook or a terminal, a read of more than 3 seconds prints how far it has come.
     ///
     /// # Errors
     /// [`Error::RaggedRow`], [`Error::InvalidValue`], [`Error::MissingValue`] name the row, which counts
-    /// from 1 below the header; [`Error::Table`] for a file that is damaged; and the store's errors, as
-    /// [`Lake::get`].
+    /// from 1 below the header; [`Error::Table`] for a file that is damaged; [`Error::Interrupted`] for a
+    /// read that was [stopped](crate::interrupt); and the store's errors, as [`Lake::get`].
     pub fn collect(&self) -> Result<DataFrame> {
+        let _scope = interrupt::scope();
         match &self.table {
-            Table::Csv(file) => file.collect(),
-            Table::Parquet(file) => file.collect(),
+            Table::Csv(file) => file.collect(&tell_who_looks),
+            Table::Parquet(file) => file.collect(&tell_who_looks),
         }
     }
 
@@ -226,6 +231,7 @@ impl LakeFrame {
     /// # Errors
     /// [`Error::InvalidSetting`] for 0 partitions, and for more partitions than rows.
     pub fn partitions(&self, n: usize) -> Result<Vec<Partition>> {
+        let _scope = interrupt::scope();
         if n == 0 {
             return Err(Error::InvalidSetting {
                 setting: "partitions",
@@ -255,6 +261,12 @@ impl LakeFrame {
     /// # Errors
     /// As [`LakeFrame::collect`]; [`Error::Table`] for a partition of another file.
     pub fn read(&self, partition: &Partition) -> Result<DataFrame> {
+        self.read_telling(partition, &tell_who_looks)
+    }
+
+    /// As [`read`](Self::read), with the news of it to whoever wants them.
+    pub(crate) fn read_telling(&self, partition: &Partition, tell: Tell<'_>) -> Result<DataFrame> {
+        let _scope = interrupt::scope();
         let other = || Error::Table {
             table: self.name().into(),
             reason: format!(
@@ -263,12 +275,13 @@ impl LakeFrame {
         };
         match (&self.table, &partition.part) {
             (Table::Csv(file), Part::Bytes(range)) if file.size() == partition.file_size => {
-                file.read(range.clone())?.ok_or_else(other)
+                file.read(range.clone(), tell)?.ok_or_else(other)
             }
             (Table::Parquet(file), Part::RowGroups { groups, skip, rows })
                 if file.size() == partition.file_size =>
             {
-                file.read(groups.clone(), *skip, *rows)?.ok_or_else(other)
+                file.read(groups.clone(), *skip, *rows, tell)?
+                    .ok_or_else(other)
             }
             _ => Err(other()),
         }

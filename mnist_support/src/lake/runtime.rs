@@ -2,14 +2,19 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::AbortHandle;
 
+use crate::interrupt::{self, Interrupt};
 use crate::{Error, Result};
 
 /// Two threads are enough: they wait for the network, and hand file reads to tokio's blocking pool.
 const THREADS: usize = 2;
+/// How often who waits for a request looks whether it was asked to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
@@ -33,46 +38,86 @@ fn stopped(reason: String) -> Error {
     }
 }
 
-/// A request that is under way.
-pub(crate) struct Pending<T>(mpsc::Receiver<T>);
+/// A request that is under way. Dropped or interrupted, it is given up.
+pub(crate) struct Pending<T> {
+    operation: &'static str,
+    url: String,
+    answer: mpsc::Receiver<T>,
+    task: AbortHandle,
+    interrupt: Interrupt,
+}
 
 impl<T> Pending<T> {
     /// Blocks until the request is done.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] where a stop is requested meanwhile.
     pub(crate) fn wait(self) -> Result<T> {
-        self.0
-            .recv()
-            .map_err(|_| stopped("the request ended without an answer".into()))
+        self.wait_telling(&mut || {})
+    }
+
+    /// As [`wait`](Self::wait), and calls `look` from time to time meanwhile.
+    pub(crate) fn wait_telling(self, look: &mut dyn FnMut()) -> Result<T> {
+        loop {
+            if self.interrupt.is_requested() {
+                return Err(interrupt::interrupted(self.operation, &self.url));
+            }
+            match self.answer.recv_timeout(LOOK_EVERY) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Timeout) => look(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(stopped("the request ended without an answer".into()));
+                }
+            }
+        }
     }
 }
 
-/// Starts `request` on the runtime.
+impl<T> Drop for Pending<T> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts `request` on the runtime; errors call it `operation` and `url`.
 ///
 /// The answer comes through a channel rather than `Runtime::block_on`, which panics where the caller is
 /// itself inside a runtime, as an asynchronous cell of a notebook is.
-pub(crate) fn start<F>(request: F) -> Result<Pending<F::Output>>
+pub(crate) fn start<F>(operation: &'static str, url: &str, request: F) -> Result<Pending<F::Output>>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    runtime()?.spawn(async move {
+    let (sender, answer) = mpsc::sync_channel(1);
+    let task = runtime()?.spawn(async move {
         // A caller that no longer waits is no error.
         let _ = sender.send(request.await);
     });
-    Ok(Pending(receiver))
+    Ok(Pending {
+        operation,
+        url: url.to_owned(),
+        answer,
+        task: task.abort_handle(),
+        interrupt: interrupt::current(),
+    })
 }
 
 /// Runs `request` and blocks until it is done.
-pub(crate) fn wait<F>(request: F) -> Result<F::Output>
+pub(crate) fn wait<F>(operation: &'static str, url: &str, request: F) -> Result<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    start(request)?.wait()
+    let _scope = interrupt::scope();
+    start(operation, url, request)?.wait()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+    use std::thread;
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -81,20 +126,53 @@ mod tests {
             .worker_threads(1)
             .build()
             .unwrap();
-        assert_eq!(
-            outer.block_on(async { wait(async { 41 + 1 }) }).unwrap(),
-            42
-        );
+        let answer = outer.block_on(async { wait("adding", "numbers", async { 41 + 1 }) });
+        assert_eq!(answer.unwrap(), 42);
     }
 
     #[test]
     fn a_request_that_dies_is_an_error_and_not_a_hang() {
-        let error = wait(async {
+        let error = wait("losing", "it", async {
             if true {
                 std::panic::panic_any("gone")
             }
         })
         .unwrap_err();
         assert!(matches!(error, Error::Storage { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_request_that_never_ends_ends_when_a_stop_is_requested() {
+        struct Given(mpsc::Sender<()>);
+        impl Drop for Given {
+            fn drop(&mut self) {
+                self.0.send(()).unwrap();
+            }
+        }
+        let interrupt = Interrupt::new();
+        let _scope = interrupt.scope();
+        let press = thread::spawn({
+            let interrupt = interrupt.clone();
+            move || {
+                thread::sleep(Duration::from_millis(200));
+                interrupt.request();
+                Instant::now()
+            }
+        });
+        let (sender, given_up) = mpsc::channel();
+        let held = Given(sender);
+        let error = wait("reading", "az://far/away", async move {
+            let _held = held;
+            pending::<()>().await
+        })
+        .unwrap_err();
+        let took = press.join().unwrap().elapsed();
+        assert!(
+            matches!(&error, Error::Interrupted { operation: "reading", url } if url == "az://far/away"),
+            "{error}"
+        );
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        // The request itself is given up, not only the wait for it.
+        given_up.recv_timeout(Duration::from_secs(5)).unwrap();
     }
 }

@@ -21,7 +21,7 @@ use super::location::Location;
 use super::runtime;
 use super::upload::upload;
 use crate::secrets::SecretScope;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
 /// A folder in a store. It prints as its URL.
 ///
@@ -186,7 +186,7 @@ impl Lake {
     /// [`Error::NotFound`], [`Error::AccessDenied`], [`Error::Unreachable`], [`Error::Storage`].
     pub fn get(&self, path: &str) -> Result<Bytes> {
         let (store, path, url) = self.locate(path)?;
-        runtime::wait(async move {
+        runtime::wait("reading", &url.clone(), async move {
             let failed = |error| storage_error("reading", &url, error);
             store
                 .get(&path)
@@ -204,7 +204,11 @@ impl Lake {
     /// As [`Lake::get`].
     pub fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
         let (store, path, url) = self.locate(path)?;
-        runtime::wait(async move {
+        interrupt::check("writing", &url)?;
+        // A write to this machine can't be given up: not waited for, it might still end after whoever was
+        // stopped has cleaned up.
+        let _shield = matches!(self.place, Place::Local(_)).then(interrupt::shield);
+        runtime::wait("writing", &url.clone(), async move {
             store
                 .put(&path, bytes.into())
                 .await
@@ -220,7 +224,11 @@ impl Lake {
     /// [`Error::Io`] for the file on this machine; else as [`Lake::put`].
     pub fn upload(&self, path: &str, file: &Path) -> Result<u64> {
         let (store, path, url) = self.locate(path)?;
-        runtime::wait(upload(store, path, url, file.to_path_buf()))?
+        runtime::wait(
+            "sending",
+            &url.clone(),
+            upload(store, path, url, file.to_path_buf()),
+        )?
     }
 
     /// The files of this folder and of those below it, sorted, by their paths from here.
@@ -238,7 +246,7 @@ impl Lake {
             });
         }
         let (store, folder, url) = (self.store.clone(), self.folder.clone(), self.url.clone());
-        let mut names = runtime::wait(async move {
+        let mut names = runtime::wait("listing", &url.clone(), async move {
             let found: Vec<_> = store
                 .list(Some(&folder))
                 .try_collect()
@@ -270,7 +278,7 @@ impl Lake {
     /// As [`Lake::get`], but for a file that is not there.
     pub fn exists(&self, path: &str) -> Result<bool> {
         let (store, path, url) = self.locate(path)?;
-        runtime::wait(async move {
+        runtime::wait("looking for", &url.clone(), async move {
             match store.head(&path).await {
                 Ok(_) => Ok(true),
                 Err(error) => match storage_error("looking for", &url, error) {
@@ -287,7 +295,7 @@ impl Lake {
     /// As [`Lake::get`].
     pub fn delete(&self, path: &str) -> Result<()> {
         let (store, path, url) = self.locate(path)?;
-        runtime::wait(async move {
+        runtime::wait("removing", &url.clone(), async move {
             store
                 .delete(&path)
                 .await

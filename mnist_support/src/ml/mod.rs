@@ -39,6 +39,7 @@ mod vector_assembler;
 pub use context::FitContext;
 pub use min_max_scaler::{MinMaxScaler, MinMaxScalerModel};
 pub use pipeline::{Pipeline, PipelineModel};
+pub(crate) use program::transform_telling;
 pub use program::{FitSpec, fit, transform};
 pub use stage::{Stage, StageModel};
 pub use torch_estimator::TorchEstimator;

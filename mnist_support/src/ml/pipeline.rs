@@ -6,6 +6,7 @@ use super::{FitContext, FitSpec, MinMaxScalerModel, Stage, StageModel, TorchMode
 use crate::{
     Error, Result,
     engine::{self, Engine},
+    interrupt,
     lake::Lake,
     run::Run,
     shard::Data,
@@ -56,8 +57,15 @@ impl Pipeline {
     /// # Errors
     /// [`Error::InvalidPipeline`] where the stages do not fit each other, [`Error::InvalidSetting`] for
     /// a setting outside its range, more partitions than rows included; those of reading the rows, with
-    /// their file, row and column; those of training.
+    /// their file, row and column; those of training; [`Error::Interrupted`] where it was
+    /// [stopped](crate::interrupt) before it trained.
+    ///
+    /// A fit that is stopped while it trains returns the model as it is: the best weights so far, or the
+    /// last where nothing was validated, and [`FitReport::interrupted`] is true. With
+    /// [`run_folder`](Self::run_folder) and `checkpoint_every` the same fit goes on there when it is run
+    /// again.
     pub fn fit(&self, data: impl Into<Data>) -> Result<PipelineModel> {
+        let _scope = interrupt::scope();
         let verbose = self
             .estimator()
             .map_or(0, |estimator| estimator.settings.verbose);
@@ -72,6 +80,7 @@ impl Pipeline {
         progress: &dyn Progress,
     ) -> Result<PipelineModel> {
         self.validate()?;
+        let scope = interrupt::scope();
         let copies = self
             .estimator()
             .and_then(|estimator| estimator.settings.partitions)
@@ -87,10 +96,16 @@ impl Pipeline {
         let context = FitContext {
             progress,
             run_folder: run.as_ref().map(Run::folder),
+            interrupt: scope.interrupt(),
         };
         let stages = engine.fit(&data.into(), copies, &spec, context)?;
         if let Some(run) = run {
-            run.finish()?;
+            let _shield = interrupt::shield();
+            if stages.iter().any(StageModel::is_interrupted) {
+                run.leave()?;
+            } else {
+                run.finish()?;
+            }
         }
         Ok(PipelineModel { stages })
     }
@@ -170,17 +185,21 @@ impl PipelineModel {
     ///
     /// # Errors
     /// Those of reading the rows; [`Error::ColumnNotFound`] and [`Error::ShapeMismatch`] where they are
-    /// not like those that the pipeline was fitted on.
+    /// not like those that the pipeline was fitted on; [`Error::Interrupted`] where it was
+    /// [stopped](crate::interrupt).
     pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
+        let _scope = interrupt::scope();
         engine::from_environment()?.transform(&data.into(), &self.stages)
     }
 
     /// As [`transform`](Self::transform), but the rows are written to a folder as Parquet files
-    /// (`part-00000.parquet` and so on) by the copies that transform them, and never are in one place.
+    /// (`part-00000.parquet` and so on) by the copies that transform them, and never are in one place. If it
+    /// is stopped, it removes those that are written.
     ///
     /// # Errors
     /// As [`transform`](Self::transform); [`Error::Storage`] where the folder is not empty.
     pub fn transform_to(&self, data: impl Into<Data>, folder: &Lake) -> Result<()> {
+        let _scope = interrupt::scope();
         engine::from_environment()?.transform_to(&data.into(), &self.stages, folder)
     }
 
@@ -231,6 +250,7 @@ impl PipelineModel {
     /// Writes the model to a folder, local or in the lake, as JSON and safetensors; a model that is there
     /// already is replaced. A crash at any moment leaves the former model or the new one, never half.
     pub fn save(&self, folder: &Lake) -> Result<()> {
+        let _scope = interrupt::scope();
         persistence::save(&self.stages, folder)
     }
 
@@ -240,6 +260,7 @@ impl PipelineModel {
     /// [`Error::NotFound`] where there is no model; [`Error::InvalidModel`] names the file that is cut,
     /// altered, missing or of another version, and [`Error::InvalidWeights`] the parameter.
     pub fn load(folder: &Lake) -> Result<PipelineModel> {
+        let _scope = interrupt::scope();
         Ok(PipelineModel {
             stages: persistence::load(folder)?,
         })

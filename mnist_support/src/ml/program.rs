@@ -4,7 +4,17 @@ use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
 use super::{FitContext, Stage, StageModel, TorchEstimator, table::Table};
-use crate::{Result, collective::Collective, shard::Shard};
+use crate::{
+    Result,
+    collective::Collective,
+    interrupt,
+    lake::{
+        Reading,
+        reading::{Tell, tell_nobody},
+    },
+    shard::Shard,
+    train::ProgressEvent,
+};
 
 /// What a fit is to do: data, so that it can travel to another process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,36 +58,62 @@ impl FitSpec {
 /// fitted stages, which are the same in all copies.
 ///
 /// Nothing here knows whether the other copies are threads or processes.
+///
+/// A [stop](crate::interrupt) while a network trains ends that training; of the stages after it, each makes
+/// the least that gives a model. A stop before is an error.
 pub fn fit(
     shard: &Shard,
     collective: &dyn Collective,
     spec: &FitSpec,
     context: FitContext<'_>,
 ) -> Result<Vec<StageModel>> {
+    let _scope = context.interrupt.scope();
     // A GPU that is missing should not be found out after the rows were read.
     for estimator in spec.estimators() {
         estimator.settings.device.open()?;
     }
-    let mut table = Table::read(shard)?;
+    let tell = |reading: Reading| {
+        if collective.rank() == 0 {
+            context.progress.report(&ProgressEvent::Reading(reading));
+        }
+    };
+    let mut table = Table::read(shard, &tell)?;
     let mut models = Vec::with_capacity(spec.stages.len());
+    let (mut context, mut shield) = (context, None);
     for (index, stage) in spec.stages.iter().enumerate() {
         let model = stage.fit_shard(&table, collective, context)?;
+        if model.is_interrupted() {
+            shield = Some(interrupt::shield());
+            // What is trained on a half-trained model's column is not what a later fit may go on from.
+            context.run_folder = None;
+        }
         if index + 1 < spec.stages.len() {
             model.apply(&mut table)?;
         }
         models.push(model);
     }
+    drop(shield);
     Ok(models)
 }
 
 /// One copy of a transformation: reads its shard and adds every stage's column. Needs no other copy.
 pub fn transform(shard: &Shard, models: &[StageModel]) -> Result<DataFrame> {
+    transform_telling(shard, models, &tell_nobody)
+}
+
+/// As [`transform`], with the news of a long read to whoever wants them.
+pub(crate) fn transform_telling(
+    shard: &Shard,
+    models: &[StageModel],
+    tell: Tell<'_>,
+) -> Result<DataFrame> {
+    let _scope = interrupt::scope();
     for model in models {
         if let StageModel::Torch(model) = model {
             model.estimator().settings.device.open()?;
         }
     }
-    let mut table = Table::read(shard)?;
+    let mut table = Table::read(shard, tell)?;
     for model in models {
         model.apply(&mut table)?;
     }

@@ -88,6 +88,11 @@ pub enum StageModel {
 }
 
 impl StageModel {
+    /// Whether its fit was stopped on request.
+    pub(super) fn is_interrupted(&self) -> bool {
+        matches!(self, StageModel::Torch(model) if model.report().interrupted)
+    }
+
     /// Adds the stage's column to a copy's rows.
     pub(super) fn apply(&self, table: &mut Table) -> Result<()> {
         match self {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use ndarray::Array2;
 use polars::prelude::*;
 
-use crate::{Error, Result, data::Features, shard::Shard};
+use crate::{Error, Result, data::Features, lake::reading::Tell, shard::Shard};
 
 /// A column whose values are vectors: a matrix as it was read, and what its values are scaled by.
 ///
@@ -30,11 +30,11 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn read(shard: &Shard) -> Result<Self> {
+    pub(super) fn read(shard: &Shard, tell: Tell<'_>) -> Result<Self> {
         Ok(Table {
             name: shard.name(),
             first_row: shard.first_row(),
-            frame: shard.read()?,
+            frame: shard.read_telling(tell)?,
             vectors: BTreeMap::new(),
             added: Vec::new(),
         })

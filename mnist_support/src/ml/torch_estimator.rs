@@ -234,6 +234,7 @@ impl TorchEstimator {
             &self.settings,
             context.progress,
             checkpoints.as_ref(),
+            context.interrupt,
         )?;
         Ok(TorchModel::new(self.clone(), trained))
     }

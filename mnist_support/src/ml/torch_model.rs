@@ -7,7 +7,7 @@ use super::{
     PipelineModel, StageModel, TorchEstimator, table::Table, torch_estimator::check_width,
 };
 use crate::{
-    Network, Result,
+    Network, Result, interrupt,
     network::rows_at_once,
     shard::Data,
     train::{Device, FitReport, Scaling, Trained, TrainingData},
@@ -101,6 +101,7 @@ impl TorchModel {
         let mut predictions: Vec<i64> = Vec::with_capacity(rows);
         let batch = rows_at_once(device);
         for start in (0..rows).step_by(batch) {
+            interrupt::check("predicting the rows of", table.name())?;
             let features = data.scaled_rows(start, batch.min(rows - start), device)?;
             let scores = tch::no_grad(|| network.forward(&weights, &features, None))?;
             predictions.extend(Vec::<i64>::try_from(scores.f_argmax(1, false)?)?);

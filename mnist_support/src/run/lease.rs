@@ -14,9 +14,9 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::{Error, Result, lake::Lake};
+use crate::{Error, Result, interrupt, lake::Lake};
 
-const FILE: &str = "lease";
+pub(super) const FILE: &str = "lease";
 const RENEWED_EVERY: Duration = Duration::from_secs(1);
 /// How long workers go on without a renewal: enough for a slow store, below what a user waits for.
 const RUNS_OUT_AFTER: Duration = Duration::from_secs(8);
@@ -38,6 +38,8 @@ impl LeaseHolder {
         let (stop, stopped) = channel::<()>();
         let folder = run.clone();
         let renewing = thread::spawn(move || {
+            // A fit that is being stopped still needs its lease.
+            let _shield = interrupt::shield();
             let mut renewals: u64 = 0;
             // The other end is dropped when the holder is.
             while stopped.recv_timeout(RENEWED_EVERY)
@@ -70,6 +72,7 @@ impl Drop for LeaseHolder {
 pub fn end_without_lease(run: &Lake, end: impl FnOnce(String) + Send + 'static) {
     let folder = Arc::new(run.clone());
     thread::spawn(move || {
+        let _shield = interrupt::shield();
         let (mut content, mut changed, mut problem) = (None, Instant::now(), String::new());
         loop {
             match folder.get(FILE) {

@@ -1,10 +1,12 @@
 //! A run's folder: what a fit keeps outside its copies while it runs, so that it outlasts them.
 //!
 //! The folder is reached by all copies and by the program that started them. Checkpoints lie in it, the
-//! progress that copies elsewhere tell of, and the lease by which they know that somebody still waits.
+//! progress that copies elsewhere tell of, the lease by which they know that somebody still waits, and the
+//! request to stop.
 
 mod lease;
 mod progress;
+mod stop;
 
 use tempfile::TempDir;
 
@@ -16,6 +18,7 @@ use crate::{
 };
 pub use lease::{LeaseHolder, end_without_lease};
 pub use progress::{FolderProgress, ProgressReader};
+pub use stop::{StopFile, stop_on_request};
 
 /// The folder of one fit.
 pub struct Run {
@@ -25,6 +28,9 @@ pub struct Run {
     /// Is removed with the run.
     _temporary: Option<TempDir>,
 }
+
+/// The rows of a fit that came from this process's memory.
+pub(crate) const ROWS_FILE: &str = "rows.parquet";
 
 /// Names the folder, local or in the lake, below which every run makes a folder of its own.
 const RUNS_VARIABLE: &str = "MNIST_RUNS";
@@ -75,11 +81,76 @@ impl Run {
     /// Cleans up after a fit that has ended well: removes a folder of its own, and the checkpoints in the
     /// user's, so that the next fit starts anew.
     pub fn finish(self) -> Result<()> {
-        for name in self.folder.list()? {
-            if self.own || name.rsplit('/').next() == Some(CHECKPOINT_FILE) {
-                self.folder.delete(&name)?;
-            }
+        let is_checkpoint = |name: &str| name.rsplit('/').next() == Some(CHECKPOINT_FILE);
+        remove(&self.folder, |name| {
+            self.own || is_checkpoint(name) || is_trace(name)
+        })
+    }
+
+    /// Cleans up after a fit that was stopped: as [`finish`](Self::finish), but the checkpoints in the user's
+    /// folder stay, so that the same fit goes on from there.
+    pub fn leave(self) -> Result<()> {
+        remove(&self.folder, |name| self.own || is_trace(name))
+    }
+}
+
+/// Removes what a fit that was killed has left in a run's folder, except for its checkpoints: its news would
+/// be taken for those of the fit that begins.
+pub(crate) fn remove_traces(folder: &Lake) -> Result<()> {
+    match remove(folder, is_trace) {
+        // It is made when the first file is written.
+        Err(Error::NotFound { .. }) => Ok(()),
+        result => result,
+    }
+}
+
+/// Whether a file of a run's folder is of no use to a later fit.
+fn is_trace(name: &str) -> bool {
+    let files = [lease::FILE, stop::FILE, ROWS_FILE];
+    files.contains(&name) || name.starts_with(progress::FOLDER)
+}
+
+fn remove(folder: &Lake, which: impl Fn(&str) -> bool) -> Result<()> {
+    for name in folder.list()? {
+        if which(&name) {
+            folder.delete(&name)?;
         }
-        Ok(())
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn what_a_later_fit_can_use_stays_in_the_users_folder_and_nothing_else() {
+        const CHECKPOINT: &str = "prediction/checkpoint.safetensors";
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &Credentials::local()).unwrap();
+        let fill = || {
+            for name in ["lease", "stop", "rows.parquet", "notes.txt", CHECKPOINT] {
+                lake.put(name, Bytes::from_static(b"something")).unwrap();
+            }
+            StopFile::new(&lake).write().unwrap();
+            let news = crate::train::ProgressEvent::Stopped {
+                iteration: 1,
+                iterations: 2,
+            };
+            crate::train::Progress::report(&FolderProgress::new(&lake, 0), &news);
+        };
+        fill();
+        remove_traces(&lake).unwrap();
+        assert_eq!(lake.list().unwrap(), ["notes.txt", CHECKPOINT]);
+        assert!(ProgressReader::new(&lake, 0).take().unwrap().is_empty());
+        fill();
+        Run::in_folder(&lake).leave().unwrap();
+        assert_eq!(lake.list().unwrap(), ["notes.txt", CHECKPOINT]);
+        fill();
+        Run::in_folder(&lake).finish().unwrap();
+        assert_eq!(lake.list().unwrap(), ["notes.txt"]);
+        remove_traces(&lake.folder("not/there/yet")).unwrap();
     }
 }

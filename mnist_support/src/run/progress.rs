@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    Error, Result,
+    Error, Result, interrupt,
     lake::Lake,
     train::{Progress, ProgressEvent},
 };
@@ -30,8 +30,11 @@ struct State {
     written: Option<Instant>,
 }
 
+/// Where the news of all attempts are.
+pub(super) const FOLDER: &str = "progress/";
+
 fn attempt_folder(run: &Lake, attempt: usize) -> Lake {
-    run.folder(&format!("progress/{attempt:04}"))
+    run.folder(&format!("{FOLDER}{attempt:04}"))
 }
 
 impl FolderProgress {
@@ -51,6 +54,8 @@ impl FolderProgress {
         if state.pending.is_empty() {
             return Ok(());
         }
+        // The last news of a fit that is being stopped are to come, too.
+        let _shield = interrupt::shield();
         let events = serde_json::to_vec(&state.pending).map_err(|error| Error::Storage {
             operation: "writing progress to",
             url: self.folder.to_string(),
@@ -71,8 +76,14 @@ impl Progress for FolderProgress {
     fn report(&self, event: &ProgressEvent) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.pending.push(event.clone());
-        let last = matches!(event, ProgressEvent::Iteration { losses, iterations, .. }
-            if losses.iteration == *iterations);
+        let last = match event {
+            ProgressEvent::Iteration {
+                losses, iterations, ..
+            } => losses.iteration == *iterations,
+            // These are waited for.
+            ProgressEvent::Started { .. } | ProgressEvent::Stopped { .. } => true,
+            _ => false,
+        };
         let due = state
             .written
             .is_none_or(|written| written.elapsed() >= INTERVAL);
@@ -139,6 +150,7 @@ mod tests {
             },
             iterations: 50,
             rows_per_second: 1.0,
+            seconds_left: None,
         }
     }
 

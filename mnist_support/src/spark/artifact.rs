@@ -48,7 +48,7 @@ pub(super) fn send(connection: &Arc<Connection>, path: &Path) -> Result<String> 
             local.to_owned(),
             format!("files/{name}"),
         );
-        wait(async move {
+        wait("sending a file to", &connection.url, async move {
             task.retried("sending a file to", || {
                 task.client.add_named_artifact(&remote, &local)
             })

@@ -15,7 +15,7 @@ use spark_connect_proto as proto;
 use tokio::time::{sleep, timeout};
 
 use super::failure;
-use crate::{Error, Result, lake::runtime::wait};
+use crate::{Error, Result, interrupt, lake::runtime::wait};
 
 /// Waits before the retries of a call that found no server.
 const PAUSES: [Duration; 3] = [
@@ -57,7 +57,7 @@ impl Connection {
                 "must not have a user_id: files that are sent to the server would go to another session".into(),
             ));
         }
-        let client = wait(async move {
+        let client = wait("connecting to", &shown, async move {
             let mut client = SparkConnectClient::connect(&builder).await?;
             // Retries are made here, where an error can say how many there were.
             client.set_retry_policy(RetryPolicy::no_retries());
@@ -86,7 +86,7 @@ impl Connection {
             ..Default::default()
         };
         let connection = Arc::clone(self);
-        let response = wait(async move {
+        let response = wait(operation, &self.url, async move {
             connection
                 .retried(operation, || {
                     connection.client.analyze_plan(request.clone())
@@ -129,6 +129,9 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let client = Arc::clone(&self.client);
         // A server that is gone, or has no time, forgets the session by itself later.
-        let _ = wait(async move { timeout(GOODBYE, client.release_session()).await });
+        let _shield = interrupt::shield();
+        let _ = wait("leaving", &self.url, async move {
+            timeout(GOODBYE, client.release_session()).await
+        });
     }
 }

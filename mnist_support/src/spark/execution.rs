@@ -14,7 +14,7 @@ use spark_connect_proto as proto;
 use tokio::time::{sleep, timeout};
 
 use super::{connection::Connection, failure, plan};
-use crate::{Error, Result, lake::runtime::wait};
+use crate::{Error, Result, interrupt, lake::runtime::wait};
 
 /// How often a stream that broke off is asked for again, and the first wait, which doubles each time.
 const TRIES: u32 = 6;
@@ -46,24 +46,42 @@ pub(super) fn collect(
     operation: &'static str,
     relation: proto::Relation,
 ) -> Result<Vec<RecordBatch>> {
-    let connection = Arc::clone(connection);
-    wait(async move { run(&connection, operation, relation).await })?
+    let execution = Execution::new(proto::ExecutePlanRequest {
+        session_id: connection.client.session_id().to_owned(),
+        user_context: Some(proto::UserContext::default()),
+        plan: Some(plan::root(relation)),
+        ..Default::default()
+    });
+    let id = execution.operation_id().to_owned();
+    let own = Arc::clone(connection);
+    let result = wait(operation, &connection.url, async move {
+        run(&own, operation, execution).await
+    });
+    if matches!(result, Err(Error::Interrupted { .. })) {
+        end(connection, id)?;
+    }
+    result?
+}
+
+/// Ends an execution that nobody waits for any more.
+fn end(connection: &Arc<Connection>, id: String) -> Result<()> {
+    let _shield = interrupt::shield();
+    let own = Arc::clone(connection);
+    wait("interrupting", &connection.url, async move {
+        // What can't be interrupted has ended.
+        let _ = own.client.interrupt_operation(&id).await;
+    })
 }
 
 async fn run(
     connection: &Connection,
     operation: &'static str,
-    relation: proto::Relation,
+    execution: Execution,
 ) -> Result<Vec<RecordBatch>> {
     let mut run = Run {
         connection,
         operation,
-        execution: Execution::new(proto::ExecutePlanRequest {
-            session_id: connection.client.session_id().to_owned(),
-            user_context: Some(proto::UserContext::default()),
-            plan: Some(plan::root(relation)),
-            ..Default::default()
-        }),
+        execution,
         begun: false,
         watch: Watch::new(),
         rows: Rows::default(),

@@ -6,7 +6,7 @@ use proto::analyze_plan_request::{Analyze, SparkVersion};
 use spark_connect_proto as proto;
 
 use super::{SparkFrame, connection::Connection, plan};
-use crate::{Error, Result, lake::runtime::wait};
+use crate::{Error, Result, interrupt, lake::runtime::wait};
 
 /// A session of a Spark Connect server. Clones are the same session; each call blocks.
 ///
@@ -90,7 +90,9 @@ impl SparkSession {
     /// the call ends in [`Error::Interrupted`]. Workers are gone within a few seconds.
     pub fn interrupt(&self) -> Result<()> {
         let connection = Arc::clone(&self.connection);
-        wait(async move {
+        // Who interrupts has mostly been asked to stop.
+        let _shield = interrupt::shield();
+        wait("interrupting", self.url(), async move {
             connection
                 .retried("interrupting", || connection.client.interrupt_all())
                 .await

@@ -10,6 +10,7 @@ pub use crate::{
         EvcxrDisplay, Picture, confusion_matrix, loss_curves, misread_digits, sample_digits,
     },
     evaluate::{ConfusionMatrix, Metric, MulticlassClassificationEvaluator, accuracy_score},
+    interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},
     secrets::{Secret, SecretScope},
 };

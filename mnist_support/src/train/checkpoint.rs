@@ -12,7 +12,7 @@ use super::{
     TrainingSettings,
     state::{Numbers, State},
 };
-use crate::{Error, Network, Result, lake::Lake};
+use crate::{Error, Network, Result, interrupt, lake::Lake};
 
 /// The one file of a folder of checkpoints; each replaces the former, whole or not at all.
 pub(crate) const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
@@ -57,6 +57,8 @@ impl Checkpoints {
 
     /// Writes the state of the fit that `fit` identifies.
     pub(super) fn write(&self, fit: &str, state: &State) -> Result<()> {
+        // Also, and above all, of a fit that is being stopped.
+        let _shield = interrupt::shield();
         let (numbers, tensors) = state.parts();
         let header = Header {
             fit: fit.to_owned(),

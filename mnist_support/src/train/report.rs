@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The losses at one iteration.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LossPoint {
     /// The iteration, from 1.
     pub iteration: usize,
@@ -32,8 +32,14 @@ pub struct FitReport {
     pub best_iteration: usize,
     /// The validation loss at that iteration.
     pub best_validation_loss: Option<f64>,
+    /// How many iterations there were to be at most; 0 in a model that was saved before this was noted.
+    #[serde(default)]
+    pub max_iterations: usize,
     /// Whether patience ended the fit before its last iteration.
     pub stopped_early: bool,
+    /// Whether the fit was [stopped on request](crate::interrupt) before it had ended.
+    #[serde(default)]
+    pub interrupted: bool,
     /// The time of the training loop of rank 0, in seconds, validation included.
     pub seconds: f64,
 }
@@ -94,6 +100,13 @@ impl fmt::Display for FitReport {
         }
         if self.stopped_early {
             write!(f, "\nstopped early: the validation loss no longer fell")?;
+        }
+        if self.interrupted {
+            let (done, planned) = (self.iterations(), self.max_iterations);
+            write!(
+                f,
+                "\nstopped on request after iteration {done} of {planned}"
+            )?;
         }
         Ok(())
     }

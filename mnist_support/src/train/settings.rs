@@ -44,7 +44,7 @@ pub struct TrainingSettings {
     /// How often a fit whose copy failed starts again, from the last checkpoint if there is one.
     /// Default: 0.
     pub max_restarts: usize,
-    /// 0: silent. 1: about ten lines a fit. 2: a line for each validation loss, or for each iteration
+    /// 0: silent. 1: at most a dozen lines a fit, and what failed. 2: a line for each validation loss, or for each iteration
     /// where there is no validation. Default: 1.
     pub verbose: u8,
 }

@@ -8,12 +8,12 @@ use super::{
     Checkpoints, FitReport, LossPoint, Progress, ProgressEvent, TrainingData, TrainingSettings,
     batches::{Batches, split},
     checkpoint::fit_identity,
-    flat::FlatParameters,
     state::State,
 };
 use crate::{
     DropoutMasks, Error, Network, Result,
     collective::{Collective, ReduceOp},
+    interrupt::Interrupt,
     network::rows_at_once,
 };
 
@@ -36,6 +36,9 @@ pub struct Trained {
 /// With `validation_fraction` above 0 the weights of the lowest validation loss are kept, otherwise the
 /// last. With `checkpoints` the fit goes on from the last one, if there is one, and writes new ones.
 ///
+/// A request of `interrupt` in any copy travels with the exchange: all copies end after the same iteration,
+/// with a checkpoint if there are any, and return what they have.
+///
 /// # Errors
 /// [`Error::InvalidSetting`] for a setting outside its range or a mini-batch above the shard;
 /// [`Error::Diverged`] when the loss is no longer a number; [`Error::ExchangeAborted`] when another copy
@@ -47,144 +50,281 @@ pub fn train(
     settings: &TrainingSettings,
     progress: &dyn Progress,
     checkpoints: Option<&Checkpoints>,
+    interrupt: &Interrupt,
 ) -> Result<Trained> {
-    settings.validate()?;
-    let device = settings.device.open()?;
-    let (rank, copies) = (collective.rank(), collective.world_size());
-    let validation_rows = settings.validation_rows(data.rows());
-    let (training, validation) = split(settings.seed, rank, data.rows(), validation_rows);
-    let mini_batch = settings.mini_batch_of(training.len())?;
-    let counts = [training.len(), validation.len(), mini_batch];
-    let [training_rows, validation_rows, global_batch] = total(counts, collective)?;
-    if validation_rows == 0 && settings.validation_fraction > 0.0 {
-        return Err(Error::InvalidSetting {
-            setting: "validation_fraction",
-            value: settings.validation_fraction.to_string(),
-            reason: "is less than one row: raise it, or set it to 0".to_owned(),
-        });
-    }
-
-    let data = data.to_device(device)?;
-    let rows = [training_rows, validation_rows, global_batch];
-    let fit = fit_identity(network, settings, copies, rows)?;
-    let mut state = State::start(network, settings, device)?;
-    if let Some(checkpoints) = checkpoints {
-        checkpoints.read(&fit, &mut state)?;
-    }
-    collective.broadcast(state.parameters.flat_mut(), 0)?;
-    let mut batches = Batches::new(settings.seed, rank, training, mini_batch);
+    let rank = collective.rank();
     let report = |event: &ProgressEvent| {
         if rank == 0 {
             progress.report(event);
         }
     };
-    report(&ProgressEvent::Started {
-        copies,
-        training_rows,
-        validation_rows,
-        iterations: settings.iterations,
-    });
-    let (start, done_before) = (Instant::now(), state.seconds);
-
-    while !state.is_done(settings) {
-        let iteration = state.iteration + 1;
-        let (features, labels) = data.select(&batches.rows_of(state.iteration))?;
-        let training_loss = step(
-            network, &features, &labels, collective, settings, &mut state,
-        )?;
-        let validation_loss = if validation_rows > 0 && settings.validates_at(iteration) {
-            let parameters = &state.parameters;
-            let validate = || {
-                validate(
-                    network,
-                    parameters,
-                    &data,
-                    &validation,
-                    collective,
-                    settings,
-                )
-            };
-            let loss = finite(tch::no_grad(validate)?, iteration)?;
-            let improved = state.best.is_improved_by(loss);
-            let weights = improved.then(|| state.parameters.snapshot()).transpose()?;
-            state.stopped_early =
-                state.best.observe(iteration, loss, weights) && iteration < settings.iterations;
-            Some(loss)
-        } else {
-            None
-        };
-        let losses = LossPoint {
-            iteration,
-            training_loss,
-            validation_loss,
-        };
-        state.iteration = iteration;
-        state.history.push(losses);
-        state.seconds = done_before + start.elapsed().as_secs_f64();
-        report(&ProgressEvent::Iteration {
-            losses,
-            iterations: settings.iterations,
-            rows_per_second: (iteration * global_batch) as f64 / state.seconds,
-        });
+    let mut trainer = Trainer::new(network, data, collective, settings, interrupt)?;
+    trainer.resume(checkpoints)?;
+    report(&trainer.started());
+    let (start, done_before) = (Instant::now(), trainer.state.seconds);
+    while !trainer.is_done() && !trainer.interrupted {
+        trainer.iterate()?;
+        trainer.state.seconds = done_before + start.elapsed().as_secs_f64();
+        report(&trainer.news());
         if let Some(checkpoints) = checkpoints
             && rank == 0
-            && checkpoints.is_due(iteration)
+            && (checkpoints.is_due(trainer.state.iteration) || trainer.interrupted)
         {
-            checkpoints.write(&fit, &state)?;
+            checkpoints.write(&trainer.fit, &trainer.state)?;
         }
     }
-
-    let kept = state.best.best().map(|best| (best.iteration, best.loss));
-    if let Some(best) = state.best.best() {
-        state.parameters.restore(&best.weights)?;
+    // A request that came with the last iteration has stopped nothing.
+    trainer.interrupted &= !trainer.is_done();
+    if trainer.interrupted {
+        report(&trainer.stopped());
     }
-    check_identical(state.parameters.flat_mut(), collective)?;
-    Ok(Trained {
-        weights: state.parameters.to_weights()?,
-        report: FitReport {
-            copies,
+    trainer.finish()
+}
+
+/// One copy's end of a fit.
+struct Trainer<'a> {
+    network: &'a Network,
+    collective: &'a dyn Collective,
+    settings: &'a TrainingSettings,
+    interrupt: &'a Interrupt,
+    /// This copy's rows, and which of them it validates with.
+    data: TrainingData,
+    validation: Vec<i64>,
+    batches: Batches,
+    /// The rows of all copies.
+    training_rows: usize,
+    validation_rows: usize,
+    global_batch: usize,
+    /// By which its checkpoints know it.
+    fit: String,
+    state: State,
+    /// Whether the copies have agreed to stop.
+    interrupted: bool,
+}
+
+impl<'a> Trainer<'a> {
+    fn new(
+        network: &'a Network,
+        data: &TrainingData,
+        collective: &'a dyn Collective,
+        settings: &'a TrainingSettings,
+        interrupt: &'a Interrupt,
+    ) -> Result<Self> {
+        settings.validate()?;
+        let device = settings.device.open()?;
+        let rank = collective.rank();
+        let validation_rows = settings.validation_rows(data.rows());
+        let (training, validation) = split(settings.seed, rank, data.rows(), validation_rows);
+        let mini_batch = settings.mini_batch_of(training.len())?;
+        let counts = [training.len(), validation.len(), mini_batch];
+        let [training_rows, validation_rows, global_batch] = total(counts, collective)?;
+        if validation_rows == 0 && settings.validation_fraction > 0.0 {
+            return Err(Error::InvalidSetting {
+                setting: "validation_fraction",
+                value: settings.validation_fraction.to_string(),
+                reason: "is less than one row: raise it, or set it to 0".to_owned(),
+            });
+        }
+        let rows = [training_rows, validation_rows, global_batch];
+        Ok(Trainer {
+            network,
+            collective,
+            settings,
+            interrupt,
+            data: data.to_device(device)?,
+            validation,
+            batches: Batches::new(settings.seed, rank, training, mini_batch),
             training_rows,
             validation_rows,
             global_batch,
-            best_iteration: kept.map_or(state.iteration, |(iteration, _)| iteration),
-            best_validation_loss: kept.map(|(_, loss)| loss),
-            history: state.history,
-            stopped_early: state.stopped_early,
-            seconds: state.seconds,
-        },
-    })
+            fit: fit_identity(network, settings, collective.world_size(), rows)?,
+            state: State::start(network, settings, device)?,
+            interrupted: false,
+        })
+    }
+
+    /// Goes on from the last checkpoint, if there is one; all copies then have the weights of rank 0.
+    fn resume(&mut self, checkpoints: Option<&Checkpoints>) -> Result<()> {
+        if let Some(checkpoints) = checkpoints {
+            checkpoints.read(&self.fit, &mut self.state)?;
+        }
+        self.collective
+            .broadcast(self.state.parameters.flat_mut(), 0)
+    }
+
+    fn is_done(&self) -> bool {
+        self.state.is_done(self.settings) && !self.owes_validation()
+    }
+
+    /// Whether the last iteration still lacks its validation loss. A fit that was stopped in between goes on
+    /// with it.
+    fn owes_validation(&self) -> bool {
+        let last = self.state.history.last();
+        self.validation_rows > 0
+            && last.is_some_and(|last| {
+                last.validation_loss.is_none() && self.settings.validates_at(last.iteration)
+            })
+    }
+
+    /// One iteration, with the validation that is due after it; or that validation alone.
+    fn iterate(&mut self) -> Result<()> {
+        if !self.owes_validation() {
+            self.step()?;
+        }
+        if self.owes_validation() && !self.interrupted {
+            match tch::no_grad(|| self.validate())? {
+                Some(loss) => self.observe(loss)?,
+                None => self.interrupted = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// This copy's gradient, the exchange, and the step.
+    fn step(&mut self) -> Result<()> {
+        let iteration = self.state.iteration + 1;
+        let (settings, rank) = (self.settings, self.collective.rank());
+        let rows = self.batches.rows_of(self.state.iteration);
+        let (features, labels) = self.data.select(&rows)?;
+        let mut masks = DropoutMasks::new(settings.seed, iteration as u64, rank as u64);
+        let parameters = self.state.parameters.parameters();
+        let outputs = self
+            .network
+            .forward(parameters, &features, Some(&mut masks))?;
+        let loss = settings.loss.sum(&outputs, &labels)?;
+        // One vector for one exchange: the gradient, the loss, the rows, and how many copies want to stop.
+        let wish = f32::from(self.interrupt.is_requested());
+        let own = [
+            loss.f_double_value(&[])? as f32,
+            labels.size()[0] as f32,
+            wish,
+        ];
+        let mut sums = self.state.parameters.gradient(&loss, &own)?;
+        self.collective.all_reduce(&mut sums, ReduceOp::Sum)?;
+        let length = sums.size()[0] - own.len() as i64;
+        let [loss, rows, wishes] = values(&sums, length)?;
+        let training_loss = finite(loss / rows, iteration)?;
+        let gradient = sums.f_narrow(0, 0, length)?.f_div_scalar_(rows)?;
+        let learning_rate = settings.learning_rate_at(iteration);
+        let (parameters, optimizer) = (&mut self.state.parameters, &mut self.state.optimizer);
+        tch::no_grad(|| optimizer.step(parameters.flat_mut(), &gradient, learning_rate))?;
+        self.state.iteration = iteration;
+        self.state.history.push(LossPoint {
+            iteration,
+            training_loss,
+            validation_loss: None,
+        });
+        self.interrupted = wishes > 0.0;
+        Ok(())
+    }
+
+    /// The mean loss over the validation rows of all copies; `None` where a copy wants to stop.
+    fn validate(&self) -> Result<Option<f64>> {
+        let parameters = &self.state.parameters;
+        let mut sum = 0.0;
+        for batch in self.validation.chunks(rows_at_once(parameters.device())) {
+            if self.interrupt.is_requested() {
+                break;
+            }
+            let (features, labels) = self.data.select(batch)?;
+            let outputs = self
+                .network
+                .forward(parameters.parameters(), &features, None)?;
+            let loss = self.settings.loss.sum(&outputs, &labels)?;
+            sum += loss.f_double_value(&[])?;
+        }
+        // Looked at again: a copy that has left its batches must not say that it has not.
+        let wish = f64::from(u8::from(self.interrupt.is_requested()));
+        let mut sums = Tensor::f_from_slice(&[sum, self.validation.len() as f64, wish])?;
+        self.collective.all_reduce(&mut sums, ReduceOp::Sum)?;
+        let [sum, rows, wishes] = values(&sums, 0)?;
+        Ok((wishes == 0.0).then_some(sum / rows))
+    }
+
+    /// Takes the validation loss of the last iteration.
+    fn observe(&mut self, loss: f64) -> Result<()> {
+        let state = &mut self.state;
+        let loss = finite(loss, state.iteration)?;
+        let improved = state.best.is_improved_by(loss);
+        let weights = improved.then(|| state.parameters.snapshot()).transpose()?;
+        state.stopped_early = state.best.observe(state.iteration, loss, weights)
+            && state.iteration < self.settings.iterations;
+        if let Some(last) = state.history.last_mut() {
+            last.validation_loss = Some(loss);
+        }
+        Ok(())
+    }
+
+    fn started(&self) -> ProgressEvent {
+        ProgressEvent::Started {
+            copies: self.collective.world_size(),
+            training_rows: self.training_rows,
+            validation_rows: self.validation_rows,
+            iterations: self.settings.iterations,
+        }
+    }
+
+    /// What is to be told of the last iteration.
+    fn news(&self) -> ProgressEvent {
+        let (done, iterations) = (self.state.iteration, self.settings.iterations);
+        ProgressEvent::Iteration {
+            losses: self.state.history.last().copied().unwrap_or_default(),
+            iterations,
+            rows_per_second: (done * self.global_batch) as f64 / self.state.seconds,
+            seconds_left: seconds_left(done, iterations, self.state.seconds),
+        }
+    }
+
+    fn stopped(&self) -> ProgressEvent {
+        ProgressEvent::Stopped {
+            iteration: self.state.iteration,
+            iterations: self.settings.iterations,
+        }
+    }
+
+    /// The best weights, or the last where nothing was validated, and the report.
+    fn finish(mut self) -> Result<Trained> {
+        let state = &mut self.state;
+        let kept = state.best.best().map(|best| (best.iteration, best.loss));
+        if let Some(best) = state.best.best() {
+            state.parameters.restore(&best.weights)?;
+        }
+        check_identical(state.parameters.flat_mut(), self.collective)?;
+        Ok(Trained {
+            weights: state.parameters.to_weights()?,
+            report: FitReport {
+                copies: self.collective.world_size(),
+                training_rows: self.training_rows,
+                validation_rows: self.validation_rows,
+                global_batch: self.global_batch,
+                best_iteration: kept.map_or(state.iteration, |(iteration, _)| iteration),
+                best_validation_loss: kept.map(|(_, loss)| loss),
+                history: self.state.history,
+                max_iterations: self.settings.iterations,
+                stopped_early: self.state.stopped_early,
+                interrupted: self.interrupted,
+                seconds: self.state.seconds,
+            },
+        })
+    }
 }
 
-/// One iteration: this copy's gradient, the exchange, and the step. Returns the mean loss over all copies' rows.
-fn step(
-    network: &Network,
-    features: &Tensor,
-    labels: &Tensor,
-    collective: &dyn Collective,
-    settings: &TrainingSettings,
-    state: &mut State,
-) -> Result<f64> {
-    let iteration = state.iteration + 1;
-    let mut masks = DropoutMasks::new(settings.seed, iteration as u64, collective.rank() as u64);
-    let parameters = state.parameters.parameters();
-    let outputs = network.forward(parameters, features, Some(&mut masks))?;
-    let loss = settings.loss.sum(&outputs, labels)?;
+/// Some values of a vector, from an index on.
+fn values<const N: usize>(vector: &Tensor, from: i64) -> Result<[f64; N]> {
+    let mut values = [0.0; N];
+    for (index, value) in (from..).zip(&mut values) {
+        *value = vector.f_double_value(&[index])?;
+    }
+    Ok(values)
+}
 
-    let own = [loss.f_double_value(&[])? as f32, labels.size()[0] as f32];
-    let mut sums = state.parameters.gradient(&loss, &own)?;
-    collective.all_reduce(&mut sums, ReduceOp::Sum)?;
-    let length = sums.size()[0] - own.len() as i64;
-    let (loss, rows) = (
-        sums.f_double_value(&[length])?,
-        sums.f_double_value(&[length + 1])?,
-    );
-    let loss = finite(loss / rows, iteration)?;
-
-    let gradient = sums.f_narrow(0, 0, length)?.f_div_scalar_(rows)?;
-    let learning_rate = settings.learning_rate_at(iteration);
-    let (parameters, optimizer) = (&mut state.parameters, &mut state.optimizer);
-    tch::no_grad(|| optimizer.step(parameters.flat_mut(), &gradient, learning_rate))?;
-    Ok(loss)
+/// How long the iterations that are left will take at the rate so far; `None` while there is no rate to
+/// speak of, and where none is left.
+fn seconds_left(done: usize, iterations: usize, seconds: f64) -> Option<f64> {
+    const ENOUGH_ITERATIONS: usize = 10;
+    const ENOUGH_SECONDS: f64 = 1.0;
+    let known = done >= ENOUGH_ITERATIONS || (done > 0 && seconds >= ENOUGH_SECONDS);
+    (known && done < iterations).then(|| seconds / done as f64 * (iterations - done) as f64)
 }
 
 /// The loss itself, or the error that it is no longer a number.
@@ -194,26 +334,6 @@ fn finite(loss: f64, iteration: usize) -> Result<f64> {
     } else {
         Err(Error::Diverged { iteration, loss })
     }
-}
-
-/// The mean loss over the validation rows of all copies.
-fn validate(
-    network: &Network,
-    parameters: &FlatParameters,
-    data: &TrainingData,
-    rows: &[i64],
-    collective: &dyn Collective,
-    settings: &TrainingSettings,
-) -> Result<f64> {
-    let mut sum = 0.0;
-    for batch in rows.chunks(rows_at_once(parameters.device())) {
-        let (features, labels) = data.select(batch)?;
-        let outputs = network.forward(parameters.parameters(), &features, None)?;
-        sum += settings.loss.sum(&outputs, &labels)?.f_double_value(&[])?;
-    }
-    let mut sums = Tensor::f_from_slice(&[sum, rows.len() as f64])?;
-    collective.all_reduce(&mut sums, ReduceOp::Sum)?;
-    Ok(sums.f_double_value(&[0])? / sums.f_double_value(&[1])?)
 }
 
 /// The sums of some counts over all copies.
@@ -239,4 +359,17 @@ fn check_identical(parameters: &Tensor, collective: &dyn Collective) -> Result<(
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_told_once_there_is_a_rate_and_something_is_left() {
+        assert_eq!(seconds_left(1, 1000, 0.1), None);
+        assert_eq!(seconds_left(2, 100, 4.0), Some(196.0));
+        assert_eq!(seconds_left(20, 150, 0.5), Some(3.25));
+        assert_eq!(seconds_left(150, 150, 4.0), None);
+    }
 }

@@ -7,9 +7,10 @@ use crate::{
     Error, Result,
     collective::{Bind, Collective, GlooCollective, GlooConfig},
     engine::{part_name, to_parquet},
+    interrupt::{self, Interrupt},
     lake::{Credentials, Lake},
     ml::{self, FitContext, PipelineModel},
-    run::{FolderProgress, end_without_lease},
+    run::{FolderProgress, end_without_lease, stop_on_request},
     secrets::SecretScope,
     train::{Print, Progress},
 };
@@ -43,6 +44,8 @@ pub fn run<W: Write>(job: &Job, output: Output<W>) -> Result<()> {
                     reason: "is for fits: a transformation has no model to save".to_owned(),
                 });
             };
+            // torchrun passes Ctrl-C on to the copies, and gives them 30 seconds to end.
+            interrupt::install()?;
             let (rank, model) = fit(job)?;
             if rank == 0 {
                 model.save(&open(&url)?)?;
@@ -123,9 +126,21 @@ fn fit(job: &Job) -> Result<(usize, PipelineModel)> {
         Some(run) if *lease => Box::new(FolderProgress::new(run, *attempt)),
         _ => Box::new(Print::new(spec.verbose())),
     };
+    let interrupt = match &run {
+        Some(run) if *lease => {
+            let interrupt = Interrupt::new();
+            // The request of rank 0 reaches the others by the exchange.
+            if config.rank == 0 {
+                stop_on_request(run, &interrupt);
+            }
+            interrupt
+        }
+        _ => Interrupt::of_process().clone(),
+    };
     let context = FitContext {
         progress: &*progress,
         run_folder: run.as_ref(),
+        interrupt: &interrupt,
     };
     let stages = ml::fit(&shard, &collective, spec, context)?;
     // No copy may close its connections while another still needs them.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::lake::file::LakeFile;
+use crate::lake::reading::tell_nobody;
 use crate::{Error, Result};
 
 /// The first look for a line's end.
@@ -137,7 +138,9 @@ pub(super) fn cut_by_rows(
 ) -> Result<Vec<Range<u64>>> {
     let mut starts = vec![data.start];
     let mut content_end = data.start;
-    for block in file.read_ahead(&blocks(data.clone(), block)) {
+    let blocks = blocks(data.clone(), block);
+    let meter = file.meter(&blocks, &tell_nobody);
+    for block in file.read_ahead(&blocks, &meter) {
         let (range, bytes) = block?;
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
@@ -165,7 +168,9 @@ pub(super) fn cut_by_rows(
 /// The number of lines that end in a byte range.
 pub(super) fn count(file: &LakeFile, range: Range<u64>, block: u64) -> Result<u64> {
     let mut lines = 0;
-    for block in file.read_ahead(&blocks(range, block)) {
+    let blocks = blocks(range, block);
+    let meter = file.meter(&blocks, &tell_nobody);
+    for block in file.read_ahead(&blocks, &meter) {
         lines += block?.1.iter().filter(|byte| **byte == b'\n').count() as u64;
     }
     Ok(lines)

@@ -16,6 +16,7 @@ use polars::prelude::DataFrame;
 
 use super::file::LakeFile;
 use super::frame::NumberType;
+use super::reading::Tell;
 use super::store::Lake;
 use crate::{Error, Result};
 use block::Block;
@@ -158,17 +159,17 @@ impl CsvFile {
     }
 
     /// All rows.
-    pub(crate) fn collect(&self) -> Result<DataFrame> {
-        self.read_range(self.data_start..self.file.size())
+    pub(crate) fn collect(&self, tell: Tell<'_>) -> Result<DataFrame> {
+        self.read_range(self.data_start..self.file.size(), tell)
     }
 
     /// The rows of a byte range; nothing where no partition can have it.
-    pub(crate) fn read(&self, range: Range<u64>) -> Result<Option<DataFrame>> {
+    pub(crate) fn read(&self, range: Range<u64>, tell: Tell<'_>) -> Result<Option<DataFrame>> {
         if range.start < self.data_start || range.start > range.end || range.end > self.file.size()
         {
             return Ok(None);
         }
-        self.read_range(range).map(Some)
+        self.read_range(range, tell).map(Some)
     }
 
     /// Byte ranges of about equal size, cut at line ends.
@@ -183,11 +184,12 @@ impl CsvFile {
         lines::cut_by_rows(&self.file, data, n, BLOCK)
     }
 
-    fn read_range(&self, range: Range<u64>) -> Result<DataFrame> {
+    fn read_range(&self, range: Range<u64>, tell: Tell<'_>) -> Result<DataFrame> {
         let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
         let ranges = lines::cut(&self.file, range, blocks)?;
         let mut parsed = Vec::with_capacity(ranges.len());
-        for block in self.file.read_ahead(&ranges) {
+        let meter = self.file.meter(&ranges, tell);
+        for block in self.file.read_ahead(&ranges, &meter) {
             let (range, bytes) = block?;
             parsed.push(self.parse(range.start, bytes)?);
         }

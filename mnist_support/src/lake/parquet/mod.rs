@@ -10,6 +10,7 @@ use polars::prelude::DataFrame;
 
 use super::file::LakeFile;
 use super::partition::Part;
+use super::reading::{Tell, tell_nobody};
 use super::store::Lake;
 use crate::{Error, Result};
 use footer::Footer;
@@ -65,12 +66,13 @@ impl ParquetFile {
     pub(crate) fn head(&self, n: usize) -> Result<DataFrame> {
         let (groups, skip, rows) =
             plan::locate(self.footer.group_rows(), 0..n.min(self.footer.rows()));
-        self.read_groups(groups, skip, rows)
+        self.read_groups(groups, skip, rows, &tell_nobody)
     }
 
     /// All rows.
-    pub(crate) fn collect(&self) -> Result<DataFrame> {
-        self.read_groups(0..self.footer.group_rows().len(), 0, self.footer.rows())
+    pub(crate) fn collect(&self, tell: Tell<'_>) -> Result<DataFrame> {
+        let groups = 0..self.footer.group_rows().len();
+        self.read_groups(groups, 0, self.footer.rows(), tell)
     }
 
     /// Rows of a run of row groups; nothing where the file has no such rows.
@@ -79,6 +81,7 @@ impl ParquetFile {
         groups: Range<usize>,
         skip: usize,
         rows: usize,
+        tell: Tell<'_>,
     ) -> Result<Option<DataFrame>> {
         let Some(sizes) = self.footer.group_rows().get(groups.clone()) else {
             return Ok(None);
@@ -87,7 +90,7 @@ impl ParquetFile {
         if skip.checked_add(rows).is_none_or(|end| end > available) {
             return Ok(None);
         }
-        self.read_groups(groups, skip, rows).map(Some)
+        self.read_groups(groups, skip, rows, tell).map(Some)
     }
 
     /// Cuts the file into `n` sets of rows.
@@ -110,7 +113,13 @@ impl ParquetFile {
             .collect())
     }
 
-    fn read_groups(&self, groups: Range<usize>, skip: usize, rows: usize) -> Result<DataFrame> {
+    fn read_groups(
+        &self,
+        groups: Range<usize>,
+        skip: usize,
+        rows: usize,
+        tell: Tell<'_>,
+    ) -> Result<DataFrame> {
         let runs = self.footer.runs(groups.clone(), RUN);
         let bytes: Vec<Range<u64>> = runs
             .iter()
@@ -119,7 +128,8 @@ impl ParquetFile {
         let mut first_row: usize = self.footer.group_rows()[..groups.start].iter().sum();
         let (mut skip, mut left) = (skip, rows);
         let mut whole: Option<DataFrame> = None;
-        for (run, fetched) in runs.into_iter().zip(self.file.read_ahead(&bytes)) {
+        let meter = self.file.meter(&bytes, tell);
+        for (run, fetched) in runs.into_iter().zip(self.file.read_ahead(&bytes, &meter)) {
             let (range, bytes) = fetched?;
             let available: usize = self.footer.group_rows()[run.clone()].iter().sum();
             let take = left.min(available.saturating_sub(skip));
