@@ -36,20 +36,30 @@ manifest = next(p["manifest_path"] for p in packages if p["name"] == "torch-sys"
 print(os.path.join(os.path.dirname(manifest), "libtch"))')
 
 compiler=${CXX:-g++}
-flags=(-O1 -std=c++17 -fPIC -shared -w -DGLOG_USE_GLOG_EXPORT)
+flags=(-O1 -std=c++17 -fPIC -w -DGLOG_USE_GLOG_EXPORT)
 key=$({
     echo "$TORCH_VERSION $variant ${flags[*]}"
     "$compiler" --version
     cat "$sources"/*.cpp "$sources"/*.h
 } | sha256sum)
 if [[ ! -e $out/libtch.so || ! -e $out/libtch.key || $(<"$out/libtch.key") != "$key" ]]; then
-    say "Compiling libtorch's C interface (about 1.5 minutes)"
+    say "Compiling libtorch's C interface (about 1 minute)"
+    objects=$(mktemp -d "$out/objects.XXXXXX")
+    trap 'rm -rf "$objects"' EXIT
+    # Both at once: each takes a core, and a minute or a half.
+    compiling=()
+    for file in torch_api torch_api_generated; do
+        "$compiler" "${flags[@]}" -c -I"$torch/include" -I"$torch/include/torch/csrc/api/include" \
+            -I"$sources" "$sources/$file.cpp" -o "$objects/$file.o" &
+        compiling+=($!)
+    done
+    for process in "${compiling[@]}"; do
+        wait "$process" || fail "libtorch's C interface could not be compiled, see above."
+    done
     # Every library stays linked even where the interface names none of its symbols: CUDA's
     # registers itself when it is loaded.
-    "$compiler" "${flags[@]}" -I"$torch/include" -I"$torch/include/torch/csrc/api/include" \
-        -I"$sources" "$sources/torch_api.cpp" "$sources/torch_api_generated.cpp" \
-        -o "$out/libtch.so.part" -L"$torch/lib" -Wl,--no-as-needed "${libraries[@]/#/-l}" \
-        -Wl,-rpath,'$ORIGIN/lib'
+    "$compiler" -shared "$objects"/*.o -o "$out/libtch.so.part" \
+        -L"$torch/lib" -Wl,--no-as-needed "${libraries[@]/#/-l}" -Wl,-rpath,'$ORIGIN/lib'
     mv "$out/libtch.so.part" "$out/libtch.so"
     printf '%s\n' "$key" >"$out/libtch.key"
 fi
