@@ -7,6 +7,14 @@ use std::{
     process::Command,
 };
 
+/// What cargo and rustup set for a test beside the variables that begin with `CARGO_`.
+const CARGOS: [&str; 4] = [
+    "CARGO",
+    "LD_LIBRARY_PATH",
+    "RUSTUP_TOOLCHAIN",
+    "RUST_RECURSION_COUNT",
+];
+
 /// What a kernel needs that `make test` does not set up; the first part that is missing.
 fn missing(root: &Path, python: &Path) -> Option<PathBuf> {
     let needed = [
@@ -34,14 +42,19 @@ fn stop_keeps_the_variables_of_a_fit_and_ends_other_code_at_the_second_press() {
         std::io::stderr().write_all(message.as_bytes()).unwrap();
         return;
     }
-    let output = Command::new(python)
+    let mut command = Command::new(python);
+    // The kernel's cargo would compile the crate again for what cargo has set for this test.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_") && name != "CARGO_HOME" || CARGOS.contains(&&*name) {
+            command.env_remove(&*name);
+        }
+    }
+    let output = command
         .arg(crate_folder.join("tests/kernel_stop.py"))
         .arg(crate_folder.join("notebook"))
         .current_dir(root.join("notebooks"))
         .env("JUPYTER_PATH", root.join(".tools/share/jupyter"))
-        // What cargo sets for this test is not what the kernel's cargo is to see.
-        .env_remove("RUSTUP_TOOLCHAIN")
-        .env_remove("CARGO")
         .env_remove("SPARK_REMOTE")
         .output()
         .unwrap();
