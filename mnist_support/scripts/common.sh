@@ -56,6 +56,8 @@ build_program() {
 run_program() {
     local out=$root/target/$triple/debug name=$1
     shift
-    LD_LIBRARY_PATH=$out/libtorch:$out/libtorch/lib:$(rustc --print sysroot)/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
+    local rust
+    rust=$(rustc --print sysroot)/lib/rustlib/$triple/lib
+    LD_LIBRARY_PATH=$out/libtorch:$out/libtorch/lib:$rust${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
         "$out/$name" "$@"
 }

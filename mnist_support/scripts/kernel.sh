@@ -48,8 +48,12 @@ export EVCXR_TMPDIR=$root/target/kernel/$slot/cells
 export EVCXR_CONFIG_DIR=$root/notebooks
 # evcxr looks there whether its kernel.json is up to date, and would write into the user's.
 export JUPYTER_PATH=$root/.tools/share/jupyter
-# Where compiled cells find libtorch and its C interface.
-export LD_LIBRARY_PATH=$libtorch:$libtorch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+# Where compiled cells find libtorch and its C interface, the crate, and Rust's own library. The paths
+# that rustc writes into a cell's library are relative to where it was compiled, which is not where it is
+# loaded from: where Rust lies below the same folder as the repository, a home for instance, they miss it.
+built=$EVCXR_TMPDIR/target/x86_64-unknown-linux-gnu/debug/deps
+rust=$KERNEL_SYSROOT/lib/rustlib/x86_64-unknown-linux-gnu/lib
+export LD_LIBRARY_PATH=$libtorch:$libtorch/lib:$built:$rust${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 # Other flags or another target folder would compile every crate again.
 unset CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
 # Where lld is installed, evcxr has cells linked by it, with a flag for which cargo would compile
