@@ -55,7 +55,7 @@ built=$EVCXR_TMPDIR/target/x86_64-unknown-linux-gnu/debug/deps
 rust=$KERNEL_SYSROOT/lib/rustlib/x86_64-unknown-linux-gnu/lib
 export LD_LIBRARY_PATH=$libtorch:$libtorch/lib:$built:$rust${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 # Other flags or another target folder would compile every crate again.
-unset CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
+unset CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET OUT_DIR
 # Where lld is installed, evcxr has cells linked by it, with a flag for which cargo would compile
 # every crate again; but where mold is, evcxr runs cargo through that and adds no flag.
 if command -v lld >/dev/null && ! command -v mold >/dev/null; then

@@ -8,10 +8,13 @@ use std::{
 };
 
 /// What cargo and rustup set for a test beside the variables that begin with `CARGO_`.
-const CARGOS: [&str; 4] = [
+const CARGOS: [&str; 7] = [
     "CARGO",
     "LD_LIBRARY_PATH",
+    "OUT_DIR",
+    "PROTOC",
     "RUSTUP_TOOLCHAIN",
+    "RUSTUP_TOOLCHAIN_SOURCE",
     "RUST_RECURSION_COUNT",
 ];
 
