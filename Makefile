@@ -50,8 +50,11 @@ native := $(libtorch) $(protoc)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# One step after the other, but for side-by-side.
+ifndef SIDE_BY_SIDE
 .NOTPARALLEL:
-.PHONY: help setup data lint test bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm crate rust-sources
+endif
+.PHONY: help setup data lint test bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm crate rust-sources side-by-side
 
 help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
@@ -59,7 +62,7 @@ help: ## list the targets
 	    while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
 	@echo 'Variables: TORCH=cuda (PyTorch with CUDA), PYTHON=python3.12, CXX=g++, MNIST_DIR=a folder with four IDX files (empty: MNIST again), SPARK_REMOTE=sc://HOST:PORT (a Spark cluster to run on)'
 
-setup: $(native) $(azurite) warm ## install and compile everything
+setup: warm $(azurite) ## install and compile everything
 	@echo '==> Set up: Python environment $(PYTHON_ENV), libtorch for $(TORCH)'
 
 data: $(lake) ## download MNIST, check it and lay out data/lake; MNIST_DIR=folder for your own images
@@ -169,7 +172,12 @@ crate: $(native)
 	@$(scripts)/warm_kernel.sh
 	$(if $(SPARK_REMOTE),@$(scripts)/worker.sh)
 
-warm: rust-sources $(kernel) crate
+# The kernel is compiled while libtorch comes and while the crate is compiled: each alone leaves a
+# core idle at times.
+side-by-side: | $(tools_checked)
+	@$(MAKE) --no-print-directory --jobs=2 SIDE_BY_SIDE=1 $(kernel) crate
+
+warm: $(if $(wildcard $(evcxr)),,side-by-side) rust-sources $(kernel) crate
 
 # MNIST_DIR, and the files in it, may be others than the last time: the script is asked each time.
 .PHONY: $(lake)

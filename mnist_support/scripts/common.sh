@@ -2,6 +2,8 @@
 #
 # The Makefile hands over PYTHON_ENV, the Python environment in use, as an absolute path.
 set -euo pipefail
+# Of a make that runs two steps at once: cargo would look for tokens of make's, which it isn't given.
+unset MAKEFLAGS MFLAGS
 
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(cd "$scripts/../.." && pwd -P)

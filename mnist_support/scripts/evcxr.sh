@@ -19,6 +19,8 @@ hot=(
 )
 profile=(opt-level=1 'lto="off"' codegen-units=16 debug=false)
 for crate in "${hot[@]}"; do profile+=("package.$crate.opt-level=3"); done
+# Nobody asks for these in a notebook, and they are large.
+for crate in ra_ap_ide_{assists,diagnostics,ssr}; do profile+=("package.$crate.opt-level=0"); done
 settings=()
 for setting in "${profile[@]}"; do settings+=(--config "profile.release.$setting"); done
 

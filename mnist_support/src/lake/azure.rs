@@ -61,6 +61,7 @@ pub(crate) fn open(
         .or(endpoint)
         .unwrap_or_else(|| format!("https://{account}.blob.core.windows.net"));
     let plain_http = check_endpoint(&endpoint, &account).map_err(invalid)?;
+    choose_cryptography();
     let options = client_options(plain_http);
     let builder = MicrosoftAzureBuilder::new()
         .with_account(&account)
@@ -125,6 +126,12 @@ fn check_endpoint(endpoint: &str, account: &str) -> std::result::Result<bool, St
         "http" if here || account == "devstoreaccount1" => Ok(true),
         _ => Err(format!("the endpoint {shown:?} is not https")),
     }
+}
+
+/// What TLS is spoken with, unless the program has chosen already.
+fn choose_cryptography() {
+    // An error says that another thread has just chosen, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn client_options(plain_http: bool) -> ClientOptions {
