@@ -34,12 +34,13 @@ trap at_end EXIT
 # as many ways as there are programs, and a linker dies of it without a word.
 name_full_disks() {
     local folder free disk seen=
-    for folder in "$root" "${PYTHON_ENV:-$root}" "${TMPDIR:-/tmp}" "${CARGO_HOME:-${HOME:-/root}/.cargo}"; do
+    for folder in "$root" "$root/data" "${PYTHON_ENV:-$root}" "${TMPDIR:-/tmp}" \
+        "${CARGO_HOME:-${HOME:-/}/.cargo}"; do
         while [[ ! -e $folder ]]; do folder=$(dirname "$folder"); done
         read -r free disk < <(df -m --output=avail,target "$folder" 2>/dev/null | tail -n1) || continue
         if ((free < 100)) && [[ $seen != *"|$disk|"* ]]; then
             seen+="|$disk|"
-            echo "error: the disk that holds $folder is full, $free MB are free: make room there and run" \
+            echo "error: only $free MB are free on the disk that holds $folder: make room there and run" \
                 "the same command again, which goes on where it was." >&2
         fi
     done

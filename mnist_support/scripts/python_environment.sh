@@ -14,7 +14,9 @@ if [[ -e $begun && $PYTHON_ENV -ef $own ]] || ! environment_has pip; then
     touch "$begun"
     rm -rf "$PYTHON_ENV"
     if "$1" -c 'import ensurepip' 2>/dev/null; then
-        "$1" -m venv "$PYTHON_ENV"
+        "$1" -m venv "$PYTHON_ENV" ||
+            fail "$1 could not make an environment, see above: install python3-venv, or name another" \
+                "Python with PYTHON=..."
     else
         # Debian keeps ensurepip in a package of its own; an installed pip can do its work.
         "$1" -m pip --version >/dev/null 2>&1 ||
