@@ -246,11 +246,10 @@ fn an_environment_that_was_begun_or_has_lost_its_python_is_made_anew() {
     let python = format!("MACHINE='{}'{PYTHON}", machine.root.path().display());
     machine.program("python3", &python);
     let make = || machine.run("python_environment.sh", &["python3"]);
-    // Ctrl-C while the environment was being made: its Python is there, the rest may not be.
-    machine.program(
-        "python3",
-        &python.replace("ln -sfn", "kill -INT $PPID; ln -sfn"),
-    );
+    // Ended while the environment was being made: its Python is there, the rest may not be.
+    let ended = python.replace("bin/python\" ;;", "bin/python\" && kill $PPID ;;");
+    assert_ne!(ended, python);
+    machine.program("python3", &ended);
     assert!(!make().status.success());
     let begun = machine.folder(".venv").join("half");
     fs::write(&begun, "").unwrap();
