@@ -18,23 +18,22 @@
 //! ```
 
 mod cnn;
-mod dropout;
 mod execution;
 mod forward;
 mod fused;
 mod initialize;
-mod layer;
+mod layers;
 mod module;
 mod predict;
 mod random;
 mod sequential;
 mod shape;
+mod state;
 mod summary;
 mod weights;
 
 pub use cnn::CnnConfig;
-pub use dropout::DropoutMasks;
-pub use layer::{Conv2dConfig, Layer};
+pub use layers::{Conv2dConfig, DropoutMasks, Layer};
 pub use module::NetworkModule;
 pub(crate) use predict::rows_at_once;
 pub use sequential::Network;

@@ -3,7 +3,7 @@
 use tch::Tensor;
 use tch::nn::{ModuleT, Path};
 
-use super::forward::Dropout;
+use super::forward::Mode;
 use super::sequential::Network;
 use crate::{Error, Result};
 
@@ -85,12 +85,12 @@ impl NetworkModule {
     /// # Errors
     /// As [`Network::forward`].
     pub fn try_forward(&self, rows: &Tensor, train: bool) -> Result<Tensor> {
-        let dropout = if train {
-            Dropout::Libtorch
+        let mut mode = if train {
+            Mode::Training(None)
         } else {
-            Dropout::Off
+            Mode::Evaluation
         };
-        self.network.run(&self.parameters, rows, dropout)
+        self.network.run(&self.parameters, rows, &mut mode)
     }
 
     /// The most probable class of each row.

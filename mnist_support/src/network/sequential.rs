@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::layer::Layer;
+use super::layers::Layer;
 use super::shape::elements;
 use crate::{Error, Result};
 
@@ -131,10 +131,8 @@ impl Network {
     /// ... Every layer counts, also those without parameters.
     pub fn parameter_names(&self) -> Vec<String> {
         let named = self.layers.iter().enumerate().flat_map(|(index, layer)| {
-            let names = ["weight", "bias"]
-                .into_iter()
-                .take(layer.parameter_shapes().len());
-            names.map(move |name| format!("{index}.{name}"))
+            let tensors = layer.state().into_iter();
+            tensors.map(move |tensor| format!("{index}.{}", tensor.name))
         });
         named.collect()
     }
