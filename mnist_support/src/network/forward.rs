@@ -1,11 +1,12 @@
 //! Running a network on rows of data.
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::execution::{Step, steps, to_channels_last};
 use super::fused;
 use super::layers::{DropoutMasks, Layer};
 use super::sequential::Network;
+use super::state::StateTensor;
 use crate::{Error, Result};
 
 /// How a network runs.
@@ -19,6 +20,9 @@ pub(super) enum Mode<'a> {
 
 impl Network {
     /// What the network makes of some rows: a tensor of shape [rows, *output shape].
+    ///
+    /// `parameters` are the network's tensors in the order of [`Network::state_names`]. In training,
+    /// buffers among them are updated in place, as PyTorch does it.
     ///
     /// `input` holds floats, flat ([rows, features]) or in the network's input shape ([rows,
     /// channels, height, width]). `dropout` is `None` in evaluation, the step's masks in training.
@@ -53,7 +57,11 @@ impl Network {
         let mut values = self.rows(input)?;
         let mut remaining = parameters;
         let mut channels_last = false;
-        let fuses = fused::takes(&values) && parameters.iter().all(fused::takes);
+        // Counters are whole numbers, and in no block.
+        let mut numbers = parameters
+            .iter()
+            .filter(|tensor| tensor.kind() != Kind::Int64);
+        let fuses = fused::takes(&values) && numbers.all(fused::takes);
         for step in steps(self.layers(), fuses) {
             let (Step::Layer(index) | Step::Block(index, _)) = step;
             let layer = &self.layers()[index];
@@ -116,23 +124,23 @@ impl Network {
 
     /// Checks number and shapes of the parameters.
     pub(super) fn check_parameters(&self, parameters: &[Tensor]) -> Result<()> {
-        let shapes = self.parameter_shapes();
-        if parameters.len() != shapes.len() {
+        let state: Vec<_> = self.state().collect();
+        if parameters.len() != state.len() {
             return Err(Error::ShapeMismatch {
                 what: "the list of parameters".to_string(),
                 found: vec![parameters.len() as i64],
-                expected: format!("{} tensors, one for each parameter name", shapes.len()),
+                expected: format!("{} tensors, one for each parameter name", state.len()),
             });
         }
-        for (index, (parameter, shape)) in parameters.iter().zip(&shapes).enumerate() {
-            if !parameter.defined() || parameter.size() != *shape {
+        for (parameter, (name, StateTensor { shape, .. })) in parameters.iter().zip(state) {
+            if !parameter.defined() || parameter.size() != shape {
                 let found = if parameter.defined() {
                     parameter.size()
                 } else {
                     Vec::new()
                 };
                 return Err(Error::InvalidWeights {
-                    parameter: self.parameter_names().swap_remove(index),
+                    parameter: name,
                     reason: format!("its shape is {found:?}, where the network needs {shape:?}"),
                 });
             }
@@ -155,7 +163,7 @@ fn first_line(error: &TchError) -> String {
 mod tests {
     use super::*;
     use crate::network::CnnConfig;
-    use tch::{Device, Kind};
+    use tch::Device;
 
     fn cnn() -> Network {
         CnnConfig::default().network().unwrap()

@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::layers::Layer;
 use super::random::{Purpose, stream};
@@ -10,22 +10,27 @@ use super::sequential::Network;
 use super::state::Init;
 
 impl Network {
-    /// New parameters by PyTorch's default rule for Conv2d and Linear, in the order of
-    /// [`Network::parameter_names`], as `f32` on the CPU, without gradients.
+    /// New parameters and buffers by PyTorch's default rule for each layer, in the order of
+    /// [`Network::state_names`], on the CPU, without gradients.
     ///
     /// The numbers come from a ChaCha stream of the seed's own, not from libtorch's generator: the
     /// same seed gives the same parameters on every machine and in every thread.
     pub fn initialize(&self, seed: u64) -> Vec<Tensor> {
         let mut random = stream(Purpose::Initialization, seed, 0, 0);
-        let mut parameters = Vec::new();
+        let mut state = Vec::new();
         for tensor in self.layers().iter().flat_map(Layer::state) {
-            let count = tensor.shape.iter().product::<i64>() as usize;
-            let values = match tensor.init {
-                Init::Uniform { bound } => uniform(&mut random, count, bound),
-            };
-            parameters.push(Tensor::from_slice(&values).view(tensor.shape.as_slice()));
+            let shape = tensor.shape.as_slice();
+            state.push(match tensor.init {
+                Init::Uniform { bound } => {
+                    let count = shape.iter().product::<i64>() as usize;
+                    Tensor::from_slice(&uniform(&mut random, count, bound)).view(shape)
+                }
+                Init::Constant(value) => {
+                    Tensor::full(shape, value, (tensor.role.kind(), Device::Cpu))
+                }
+            });
         }
-        parameters
+        state
     }
 }
 

@@ -23,7 +23,7 @@ use tch::{TchError, Tensor};
 
 use super::forward::Mode;
 use super::shape::elements;
-use super::state::StateTensor;
+use super::state::{Role, StateTensor};
 
 pub use conv2d::Conv2dConfig;
 pub use dropout::DropoutMasks;
@@ -36,10 +36,11 @@ trait Definition {
     /// with the input.
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>, String>;
 
-    /// The layer's tensors, in the order of PyTorch's `state_dict`.
+    /// The layer's tensors, in the order of PyTorch's `state_dict`: parameters, then buffers.
     fn state(&self) -> Vec<StateTensor>;
 
-    /// The output for some rows; `state` holds the tensors that [`Definition::state`] lists.
+    /// The output for some rows; `state` holds the tensors that [`Definition::state`] lists. In
+    /// training a layer writes into its buffers.
     fn forward(
         &self,
         state: &[Tensor],
@@ -150,8 +151,9 @@ impl Layer {
 
     /// The shapes of the layer's parameters, weight before bias; empty for a layer without any.
     pub fn parameter_shapes(&self) -> Vec<Vec<i64>> {
-        self.state()
-            .into_iter()
+        let parameters = self.state().into_iter();
+        parameters
+            .filter(|tensor| tensor.role == Role::Parameter)
             .map(|tensor| tensor.shape)
             .collect()
     }
