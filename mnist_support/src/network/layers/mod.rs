@@ -8,6 +8,7 @@ mod avg_pool2d;
 mod conv2d;
 mod dropout;
 mod flatten;
+mod gelu;
 mod linear;
 mod log_softmax;
 mod max_pool2d;
@@ -27,6 +28,7 @@ use super::state::{Role, StateTensor};
 
 pub use conv2d::Conv2dConfig;
 pub use dropout::DropoutMasks;
+pub use gelu::GeluApproximate;
 
 /// What a layer is.
 ///
@@ -111,6 +113,8 @@ pub enum Layer {
     },
     /// max(x, 0).
     ReLU,
+    /// x times the share of a normal distribution that lies below x.
+    GELU { approximate: GeluApproximate },
     /// The hyperbolic tangent.
     Tanh,
     /// 1 / (1 + exp(-x)).
@@ -180,6 +184,23 @@ impl fmt::Display for Layer {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use std::{collections::HashMap, path::Path};
+
+    /// The tensors of a file of `tests/fixtures`, which PyTorch wrote.
+    pub(super) fn fixture(name: &str) -> HashMap<String, Tensor> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let tensors = Tensor::read_safetensors(folder.join(name)).unwrap();
+        tensors.into_iter().collect()
+    }
+
+    /// Makes sure that two tensors agree as well as two ways to add floats do.
+    pub(super) fn assert_close(found: &Tensor, expected: &Tensor) {
+        assert_eq!(found.size(), expected.size());
+        assert!(
+            found.allclose(expected, 1e-5, 1e-6, false),
+            "{found} {expected}"
+        );
+    }
 
     /// What a layer makes of some rows, as one line of numbers.
     pub(super) fn evaluate(layer: &Layer, state: &[Tensor], input: &Tensor) -> Vec<f64> {
@@ -200,6 +221,7 @@ pub(super) mod tests {
                 },
             ),
             Layer::ReLU,
+            Layer::gelu(),
             Layer::Tanh,
             Layer::Sigmoid,
             Layer::max_pool2d(2),
