@@ -5,6 +5,7 @@
 //! fields of an enum in one place; what they mean stands in the layer's file.
 
 mod avg_pool2d;
+mod batch_norm2d;
 mod conv2d;
 mod dropout;
 mod flatten;
@@ -26,6 +27,7 @@ use super::forward::Mode;
 use super::shape::elements;
 use super::state::{Role, StateTensor};
 
+pub use batch_norm2d::BatchNorm2dConfig;
 pub use conv2d::Conv2dConfig;
 pub use dropout::DropoutMasks;
 pub use gelu::GeluApproximate;
@@ -110,6 +112,17 @@ pub enum Layer {
         stride: i64,
         /// Zeros added on each of the four sides.
         padding: i64,
+    },
+    /// (x - mean) / sqrt(variance + `eps`) of each channel of images, times a weight plus a bias.
+    /// In training the mean and the variance are those of the mini-batch, in evaluation running ones.
+    BatchNorm2d {
+        num_features: i64,
+        eps: f64,
+        /// `None` stands for the mean over all steps; left out of the JSON it is an error.
+        #[serde(deserialize_with = "Option::deserialize")]
+        momentum: Option<f64>,
+        affine: bool,
+        track_running_stats: bool,
     },
     /// max(x, 0).
     ReLU,
@@ -220,6 +233,7 @@ pub(super) mod tests {
                     padding: 1,
                 },
             ),
+            Layer::batch_norm2d(4, BatchNorm2dConfig::default()),
             Layer::ReLU,
             Layer::gelu(),
             Layer::Tanh,
