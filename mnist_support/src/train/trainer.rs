@@ -366,14 +366,4 @@ fn check_identical(parameters: &Tensor, collective: &dyn Collective) -> Result<(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_left_is_told_once_there_is_a_rate_and_something_is_left() {
-        assert_eq!(seconds_left(1, 1000, 0.1), None);
-        assert_eq!(seconds_left(2, 100, 4.0), Some(196.0));
-        assert_eq!(seconds_left(20, 150, 0.5), Some(3.25));
-        assert_eq!(seconds_left(150, 150, 4.0), None);
-    }
-}
+mod tests;
