@@ -124,7 +124,7 @@ impl Network {
 
     /// Checks number and shapes of the parameters.
     pub(super) fn check_parameters(&self, parameters: &[Tensor]) -> Result<()> {
-        let state: Vec<_> = self.state().collect();
+        let state: Vec<_> = self.layers().iter().flat_map(Layer::state).collect();
         if parameters.len() != state.len() {
             return Err(Error::ShapeMismatch {
                 what: "the list of parameters".to_string(),
@@ -132,15 +132,17 @@ impl Network {
                 expected: format!("{} tensors, one for each parameter name", state.len()),
             });
         }
-        for (parameter, (name, StateTensor { shape, .. })) in parameters.iter().zip(state) {
-            if !parameter.defined() || parameter.size() != shape {
+        for (index, (parameter, StateTensor { shape, .. })) in
+            parameters.iter().zip(&state).enumerate()
+        {
+            if !parameter.defined() || parameter.size() != *shape {
                 let found = if parameter.defined() {
                     parameter.size()
                 } else {
                     Vec::new()
                 };
                 return Err(Error::InvalidWeights {
-                    parameter: name,
+                    parameter: self.state_names().swap_remove(index),
                     reason: format!("its shape is {found:?}, where the network needs {shape:?}"),
                 });
             }
