@@ -19,10 +19,10 @@ mod location;
 mod parquet;
 mod partition;
 pub(crate) mod reading;
-pub(crate) mod runtime;
 mod store;
 mod upload;
 
+use crate::runtime;
 pub use credentials::{Authentication, Credentials};
 pub use frame::{FileFormat, FileSource, LakeFrame, NumberType};
 pub use partition::Partition;
