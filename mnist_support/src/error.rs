@@ -1,6 +1,10 @@
 //! The one error type of the crate.
 
+mod idx;
+
 use std::path::PathBuf;
+
+pub use idx::{FolderError, IdxError};
 
 /// What the crate's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -114,16 +118,10 @@ pub enum Error {
     // ----- MNIST's files, and files like them -----
     /// A file that is not the IDX file that it is taken for.
     #[error("{} cannot be used: {source}", path.display())]
-    InvalidIdx {
-        path: PathBuf,
-        source: crate::mnist::IdxError,
-    },
+    InvalidIdx { path: PathBuf, source: IdxError },
     /// A folder without one set of four IDX files that can be used.
     #[error("{} has no set of IDX files that can be used: {source}", path.display())]
-    IdxFolder {
-        path: PathBuf,
-        source: crate::mnist::FolderError,
-    },
+    IdxFolder { path: PathBuf, source: FolderError },
     /// A download of other content than expected; it was moved aside and is not used.
     #[error("{} has SHA-256 {found}, not {expected}; it was kept as {} and is not used; run `make data` to download it again", path.display(), kept_as.display())]
     HashMismatch {

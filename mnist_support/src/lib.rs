@@ -33,30 +33,39 @@
 //! # Ok::<(), mnist_support::Error>(())
 //! ```
 
+// The floors of the house, from the bottom to the top: a module imports from those above it in this list
+// and from none below it. tests/floors.rs fails otherwise.
+
+/// Writes numbers for people.
+mod text;
+
 pub mod error;
+
 pub mod interrupt;
 
-// Where the data is, and what opens the door to it.
+/// Waits for requests.
+mod runtime;
+
+/// Finds errors of the C++ below `native/`.
+mod native;
+
 pub mod secrets;
 
 pub mod lake;
 
-pub mod mnist;
-
-// From rows to matrices.
 pub mod shard;
 
 pub mod data;
 
-// What is trained, and how copies of one program train it together.
 pub mod network;
 
 pub mod collective;
 
 pub mod train;
 
-// What a user sees of it: stages, pipelines, and where they run.
-pub mod ml;
+pub mod stages;
+
+pub mod program;
 
 pub mod run;
 
@@ -66,19 +75,17 @@ pub mod spark;
 
 pub mod engine;
 
+pub mod ml;
+
 pub mod evaluate;
 
-// The classic way, on one machine.
-pub mod traditional;
-
-// What cells show.
 pub mod display;
 
+pub mod mnist;
+
+pub mod traditional;
+
 pub mod prelude;
-
-mod native;
-
-mod text;
 
 pub use error::{Error, Result};
 pub use network::{CnnConfig, DropoutMasks, Layer, Network};

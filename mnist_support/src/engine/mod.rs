@@ -1,27 +1,30 @@
 //! Where the copies of a program run, and what joins them.
 //!
-//! An engine knows nothing of what is fitted: it deals out shards, starts [`ml::fit`](crate::ml::fit) once
-//! for each, and hands back what rank 0 found.
+//! An engine knows nothing of what is fitted: it deals out shards, starts [`program::fit`](crate::program::fit)
+//! once for each, and hands back what rank 0 found. A [`Session`] holds one for as long as it lives.
 
-mod parts;
+mod session;
 mod spark;
 mod threads;
+
+use std::{any::Any, fmt};
 
 use polars::prelude::DataFrame;
 
 use crate::{
     Error, Result,
     lake::Lake,
-    ml::{FitContext, FitSpec, StageModel},
+    program::FitSpec,
     shard::Data,
+    stages::{FitContext, StageModel},
     train::ProgressEvent,
 };
-pub(crate) use parts::{part_name, to_parquet};
+pub use session::Session;
 pub use spark::Spark;
 pub use threads::Threads;
 
 /// A place to run copies of a program.
-pub trait Engine {
+pub trait Engine: Any + fmt::Debug + Send + Sync {
     /// How many copies a fit has when nobody says.
     fn default_copies(&self) -> usize;
 
@@ -49,7 +52,8 @@ pub trait Engine {
 }
 
 /// The engine that the environment asks for: [`Spark`] at the server that `SPARK_REMOTE` names
-/// (`sc://host:port`), else the [`Threads`] of this process.
+/// (`sc://host:port`), else the [`Threads`] of this process. [`Session::get_or_create`] asks once for a
+/// process, and keeps it.
 ///
 /// # Errors
 /// Those of [`Spark::connect`].
@@ -60,25 +64,18 @@ pub fn from_environment() -> Result<Box<dyn Engine>> {
     }
 }
 
-fn no_copies() -> Error {
-    Error::InvalidSetting {
-        setting: "partitions",
-        value: "0".to_owned(),
-        reason: "must be at least 1".to_owned(),
-    }
-}
-
-/// Runs `attempt` again, at most `spec.max_restarts()` times, while a copy fails of something that may
+/// Runs `attempt` again, at most as often as `max_restarts` says, while a copy fails of something that may
 /// not happen again: a panic or the end of its process, not a wrong setting or wrong data.
 fn with_restarts<T>(
     spec: &FitSpec,
     context: FitContext<'_>,
     mut attempt: impl FnMut() -> Result<T>,
 ) -> Result<T> {
+    let most = spec.run_settings()?.max_restarts;
     let mut restarts = 0;
     loop {
         match attempt() {
-            Err(error @ Error::CopyFailed { .. }) if restarts < spec.max_restarts() => {
+            Err(error @ Error::CopyFailed { .. }) if restarts < most => {
                 restarts += 1;
                 context.progress.report(&ProgressEvent::Restarted {
                     restarts,

@@ -13,19 +13,19 @@ use bytes::Bytes;
 use polars::prelude::DataFrame;
 use tempfile::TempDir;
 
-use super::{
-    Engine,
-    parts::{check_empty, from_parquet, remove_parts, stack, to_parquet},
-    with_restarts,
-};
+use super::{Engine, with_restarts};
 use crate::{
     Error, Result,
     interrupt::{self, Interrupt},
     lake::{Credentials, Lake},
-    ml::{FitContext, FitSpec, PipelineModel, StageModel},
+    program::{
+        FitSpec,
+        parts::{check_empty, from_parquet, no_copies, remove_parts, stack, to_parquet},
+    },
     run::{LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, remove_traces},
     shard::Data,
     spark::{Libtorch, SparkFrame, SparkSession, WorkerCommand},
+    stages::{self, FitContext, StageModel},
     train::{Progress, ProgressEvent},
     worker::{Answers, Job, Rows},
 };
@@ -75,21 +75,18 @@ impl Spark {
 
     /// What the workers get from Spark, and where they find their rows.
     fn rows(&self, data: &Data, copies: usize, run: &Lake) -> Result<(SparkFrame, Rows)> {
-        Ok(match data {
-            Data::Spark(frame) => {
-                let name = frame.name().to_owned();
-                (SparkFrame::clone(frame), Rows::Stdin { name })
+        if let Some(frame) = data.downcast_ref::<SparkFrame>() {
+            let name = frame.name().to_owned();
+            return Ok((frame.clone(), Rows::Stdin { name }));
+        }
+        let file = match data.file() {
+            Some(file) => file.clone(),
+            None => {
+                run.put(ROWS_FILE, Bytes::from(to_parquet(&data.collect()?)?))?;
+                run.parquet(ROWS_FILE)?.source().clone()
             }
-            Data::Lake(frame) => (
-                self.session.range(copies)?,
-                Rows::File(frame.source().clone()),
-            ),
-            Data::Frame(frame) => {
-                run.put(ROWS_FILE, Bytes::from(to_parquet(frame)?))?;
-                let source = run.parquet(ROWS_FILE)?.source().clone();
-                (self.session.range(copies)?, Rows::File(source))
-            }
-        })
+        };
+        Ok((self.session.range(copies)?, Rows::File(file)))
     }
 
     fn run_job(
@@ -132,7 +129,7 @@ impl Engine for Spark {
         context: FitContext<'_>,
     ) -> Result<Vec<StageModel>> {
         // More copies than rows are found out here, not on the executors.
-        if !matches!(data, Data::Spark(_)) {
+        if !streams(data) {
             data.shards(copies)?;
         }
         let own = match context.run_folder {
@@ -140,7 +137,7 @@ impl Engine for Spark {
             None => Some(Run::new()?),
         };
         let folder = own.as_ref().map(Run::folder).or(context.run_folder);
-        let run = folder.ok_or_else(super::no_copies)?;
+        let run = folder.ok_or_else(no_copies)?;
         remove_traces(run)?;
         let (frame, rows) = self.rows(data, copies, run)?;
         let _lease = LeaseHolder::start(run)?;
@@ -167,11 +164,11 @@ impl Engine for Spark {
         })?;
         // What a fit that was stopped has come to is brought here all the same.
         let _shield = interrupt::shield();
-        let model = model_of(answers.files)?;
+        let models = models_of(answers.files)?;
         if let Some(own) = own {
             own.finish()?;
         }
-        Ok(model.stages().to_vec())
+        Ok(models)
     }
 
     fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame> {
@@ -198,15 +195,16 @@ impl Spark {
         models: &[StageModel],
         save: Option<&Lake>,
     ) -> Result<Answers> {
-        let copies = match data {
-            Data::Spark(_) => self.default_copies(),
-            _ => data.shards_at_most(self.default_copies())?.len(),
+        let copies = if streams(data) {
+            self.default_copies()
+        } else {
+            data.shards_at_most(self.default_copies())?.len()
         };
         let run = Run::new()?;
         let (frame, rows) = self.rows(data, copies, run.folder())?;
         let folder = temporary_folder()?;
         let local = Lake::open(&folder.path().to_string_lossy(), &Credentials::local())?;
-        PipelineModel::from_stages(models.to_vec()).save(&local)?;
+        stages::save(models, &local)?;
         let files: Vec<PathBuf> = local
             .list()?
             .iter()
@@ -282,8 +280,13 @@ impl Watch<'_> {
     }
 }
 
-/// The model whose files these are.
-fn model_of(files: BTreeMap<String, Vec<u8>>) -> Result<PipelineModel> {
+/// Whether the rows are on the cluster, which streams them into the copies.
+fn streams(data: &Data) -> bool {
+    data.downcast_ref::<SparkFrame>().is_some()
+}
+
+/// The fitted stages whose files these are.
+fn models_of(files: BTreeMap<String, Vec<u8>>) -> Result<Vec<StageModel>> {
     let folder = temporary_folder()?;
     for (name, bytes) in files {
         let path = folder.path().join(name);
@@ -293,7 +296,7 @@ fn model_of(files: BTreeMap<String, Vec<u8>>) -> Result<PipelineModel> {
             source,
         })?;
     }
-    PipelineModel::load(&Lake::open(
+    stages::load(&Lake::open(
         &folder.path().to_string_lossy(),
         &Credentials::local(),
     )?)

@@ -4,11 +4,7 @@ use std::{any::Any, thread};
 
 use polars::prelude::DataFrame;
 
-use super::{
-    Engine, no_copies,
-    parts::{check_empty, part_name, remove_parts, stack, to_parquet},
-    with_restarts,
-};
+use super::{Engine, with_restarts};
 use crate::{
     Error, Result,
     collective::thread_group,
@@ -17,8 +13,12 @@ use crate::{
         Lake,
         reading::{tell_nobody, tell_who_looks},
     },
-    ml::{self, FitContext, FitSpec, StageModel},
+    program::{
+        self, FitSpec,
+        parts::{check_empty, no_copies, part_name, remove_parts, stack, to_parquet},
+    },
     shard::Data,
+    stages::{FitContext, StageModel},
 };
 
 /// Runs each copy on a thread of its own, with one thread of libtorch's inside it.
@@ -45,7 +45,7 @@ impl Engine for Threads {
                 .map(|(collective, shard)| {
                     // The end of the group moves in, so that it is dropped when the copy ends,
                     // however it ends.
-                    move || ml::fit(shard, &{ collective }, spec, context)
+                    move || program::fit(shard, &{ collective }, spec, context)
                 }))
         })?;
         fitted.into_iter().next().ok_or_else(no_copies)
@@ -89,8 +89,8 @@ impl Threads {
                 let models = models.to_vec();
                 move || {
                     let transformed = match rank {
-                        0 => ml::transform_telling(&shard, &models, &tell_who_looks),
-                        _ => ml::transform_telling(&shard, &models, &tell_nobody),
+                        0 => program::transform_telling(&shard, &models, &tell_who_looks),
+                        _ => program::transform_telling(&shard, &models, &tell_nobody),
                     };
                     end(rank, transformed?)
                 }

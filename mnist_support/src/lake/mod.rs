@@ -15,11 +15,11 @@ mod file;
 mod local;
 mod location;
 pub(crate) mod reading;
-pub(crate) mod runtime;
 mod store;
 mod table;
 mod upload;
 
+use crate::runtime;
 pub use credentials::{Authentication, Credentials};
 pub use reading::Reading;
 pub use store::Lake;

@@ -24,24 +24,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod context;
-mod min_max_scaler;
-mod persistence;
+mod job;
 mod pipeline;
-mod program;
+mod pipeline_model;
+mod single;
 
-mod stage;
-mod table;
-mod torch_estimator;
-mod torch_model;
-mod vector_assembler;
-
-pub use context::FitContext;
-pub use min_max_scaler::{MinMaxScaler, MinMaxScalerModel};
-pub use pipeline::{Pipeline, PipelineModel};
-pub(crate) use program::transform_telling;
-pub use program::{FitSpec, fit, transform};
-pub use stage::{Stage, StageModel};
-pub use torch_estimator::TorchEstimator;
-pub use torch_model::TorchModel;
-pub use vector_assembler::VectorAssembler;
+pub use crate::{
+    program::{FitSpec, RunSettings, fit, transform},
+    stages::{
+        FitContext, MinMaxScaler, MinMaxScalerModel, Stage, StageModel, TorchEstimator, TorchModel,
+        VectorAssembler,
+    },
+};
+pub use pipeline::Pipeline;
+pub use pipeline_model::PipelineModel;

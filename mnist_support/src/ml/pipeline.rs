@@ -1,16 +1,16 @@
 //! Stages in a row.
 
-use polars::prelude::DataFrame;
-
-use super::{FitContext, FitSpec, MinMaxScalerModel, Stage, StageModel, TorchModel, persistence};
+use super::PipelineModel;
 use crate::{
     Error, Result,
-    engine::{self, Engine},
+    engine::{Engine, Session},
     interrupt,
     lake::Lake,
+    program::FitSpec,
     run::Run,
     shard::Data,
-    train::{Device, FitReport, Print, Progress},
+    stages::{FitContext, Stage, StageModel},
+    train::{Print, Progress},
 };
 
 /// Stages that are fitted and applied one after the other, as SparkML's `Pipeline`.
@@ -52,7 +52,9 @@ impl Pipeline {
 
     /// Fits all stages to `data`, a data frame or a file in the lake, and prints the progress.
     ///
-    /// The fit runs in as many copies as the estimator's `partitions` says, each on its part of the rows.
+    /// The fit runs in the process's [session](Session::get_or_create), in as many copies as the
+    /// estimator's `partitions` says, each on its part of the rows. Several estimators have to say the
+    /// same of the fit as a whole; see [`FitSpec::run_settings`].
     ///
     /// # Errors
     /// [`Error::InvalidPipeline`] where the stages do not fit each other, [`Error::InvalidSetting`] for
@@ -66,10 +68,8 @@ impl Pipeline {
     /// again.
     pub fn fit(&self, data: impl Into<Data>) -> Result<PipelineModel> {
         let _scope = interrupt::scope();
-        let verbose = self
-            .estimator()
-            .map_or(0, |estimator| estimator.settings.verbose);
-        self.fit_with(data, &*engine::from_environment()?, &Print::new(verbose))
+        self.validate()?;
+        Session::get_or_create()?.fit(self, data)
     }
 
     /// As [`fit`](Self::fit), on an engine of your choice, with the progress wherever you want it.
@@ -81,12 +81,10 @@ impl Pipeline {
     ) -> Result<PipelineModel> {
         self.validate()?;
         let scope = interrupt::scope();
-        let copies = self
-            .estimator()
-            .and_then(|estimator| estimator.settings.partitions)
-            .unwrap_or_else(|| engine.default_copies());
-        let spec = FitSpec {
-            stages: self.stages.clone(),
+        let spec = self.spec();
+        let copies = match spec.run_settings()?.partitions {
+            Some(copies) => copies,
+            None => engine.default_copies(),
         };
         let run = match &self.run_folder {
             Some(folder) => Some(Run::in_folder(folder)),
@@ -107,14 +105,13 @@ impl Pipeline {
                 run.finish()?;
             }
         }
-        Ok(PipelineModel { stages })
+        Ok(PipelineModel::from_stages(stages))
     }
 
-    fn estimator(&self) -> Option<&super::TorchEstimator> {
-        self.stages.iter().find_map(|stage| match stage {
-            Stage::TorchEstimator(estimator) => Some(&**estimator),
-            _ => None,
-        })
+    fn spec(&self) -> FitSpec {
+        FitSpec {
+            stages: self.stages.clone(),
+        }
     }
 
     /// Finds what can be found before any row is read.
@@ -133,7 +130,7 @@ impl Pipeline {
                     ),
                 });
             }
-            if let Stage::TorchEstimator(estimator) = stage {
+            if let Some(estimator) = stage.estimator() {
                 estimator.classes()?;
                 estimator.settings.validate()?;
             }
@@ -145,124 +142,18 @@ impl Pipeline {
                 reason: "the pipeline has no stages: add some with stage()".to_owned(),
             });
         }
-        Ok(())
+        self.spec().run_settings().map(|_| ())
     }
 }
 
-/// A fitted [`Pipeline`].
-#[derive(Clone, Debug)]
-pub struct PipelineModel {
-    stages: Vec<StageModel>,
-}
-
-impl PipelineModel {
-    pub(crate) fn from_stages(stages: Vec<StageModel>) -> Self {
-        PipelineModel { stages }
-    }
-
-    pub(super) fn into_stages(self) -> Vec<StageModel> {
-        self.stages
-    }
-
-    /// The fitted stages, in order.
-    pub fn stages(&self) -> &[StageModel] {
-        &self.stages
-    }
-
-    /// Where its networks predict, `"cpu"` for instance, if not on the device that they were trained on: what a
-    /// model that was trained on a GPU needs on a machine without one.
-    pub fn device(mut self, device: impl Into<Device>) -> Self {
-        let device = device.into();
-        for stage in &mut self.stages {
-            if let StageModel::Torch(model) = stage {
-                model.set_device(device.clone());
-            }
-        }
-        self
-    }
-
-    /// Adds every stage's column to the rows: vectors as lists, predictions as `Int64`.
+impl Session {
+    /// Fits a pipeline in this session; see [`Pipeline::fit`].
     ///
     /// # Errors
-    /// Those of reading the rows; [`Error::ColumnNotFound`] and [`Error::ShapeMismatch`] where they are
-    /// not like those that the pipeline was fitted on; [`Error::Interrupted`] where it was
-    /// [stopped](crate::interrupt).
-    pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
+    /// Those of [`Pipeline::fit`].
+    pub fn fit(&self, pipeline: &Pipeline, data: impl Into<Data>) -> Result<PipelineModel> {
         let _scope = interrupt::scope();
-        engine::from_environment()?.transform(&data.into(), &self.stages)
-    }
-
-    /// As [`transform`](Self::transform), but the rows are written to a folder as Parquet files
-    /// (`part-00000.parquet` and so on) by the copies that transform them, and never are in one place. If it
-    /// is stopped, it removes those that are written.
-    ///
-    /// # Errors
-    /// As [`transform`](Self::transform); [`Error::Storage`] where the folder is not empty.
-    pub fn transform_to(&self, data: impl Into<Data>, folder: &Lake) -> Result<()> {
-        let _scope = interrupt::scope();
-        engine::from_environment()?.transform_to(&data.into(), &self.stages, folder)
-    }
-
-    /// The trained network.
-    ///
-    /// # Errors
-    /// [`Error::InvalidPipeline`] for a pipeline without a `TorchEstimator`; of several, the last is given.
-    pub fn torch_model(&self) -> Result<&TorchModel> {
-        let models = self.stages.iter().rev().filter_map(|stage| match stage {
-            StageModel::Torch(model) => Some(&**model),
-            _ => None,
-        });
-        self.one_of(models, "TorchEstimator")
-    }
-
-    /// The fitted scaler.
-    ///
-    /// # Errors
-    /// [`Error::InvalidPipeline`] for a pipeline without a `MinMaxScaler`; of several, the last is given.
-    pub fn scaler_model(&self) -> Result<&MinMaxScalerModel> {
-        let models = self.stages.iter().rev().filter_map(|stage| match stage {
-            StageModel::MinMaxScaler(model) => Some(model),
-            _ => None,
-        });
-        self.one_of(models, "MinMaxScaler")
-    }
-
-    /// How the fit of the network went.
-    ///
-    /// # Errors
-    /// As [`torch_model`](Self::torch_model).
-    pub fn report(&self) -> Result<&FitReport> {
-        self.torch_model().map(TorchModel::report)
-    }
-
-    fn one_of<'a, T>(
-        &self,
-        mut models: impl Iterator<Item = &'a T>,
-        kind: &'static str,
-    ) -> Result<&'a T> {
-        models.next().ok_or_else(|| Error::InvalidPipeline {
-            stage: self.stages.len(),
-            kind,
-            reason: "this pipeline has no such stage".to_owned(),
-        })
-    }
-
-    /// Writes the model to a folder, local or in the lake, as JSON and safetensors; a model that is there
-    /// already is replaced. A crash at any moment leaves the former model or the new one, never half.
-    pub fn save(&self, folder: &Lake) -> Result<()> {
-        let _scope = interrupt::scope();
-        persistence::save(&self.stages, folder)
-    }
-
-    /// Reads a model back. Loading never runs code, whatever the files hold.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] where there is no model; [`Error::InvalidModel`] names the file that is cut,
-    /// altered, missing or of another version, and [`Error::InvalidWeights`] the parameter.
-    pub fn load(folder: &Lake) -> Result<PipelineModel> {
-        let _scope = interrupt::scope();
-        Ok(PipelineModel {
-            stages: persistence::load(folder)?,
-        })
+        let verbose = pipeline.spec().run_settings()?.verbose;
+        pipeline.fit_with(data, self.engine(), &Print::new(verbose))
     }
 }

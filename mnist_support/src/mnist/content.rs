@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::error::IdxError;
+use crate::error::IdxError;
 use crate::{Error, Result};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];

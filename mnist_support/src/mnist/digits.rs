@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::error::IdxError;
 use super::find::Set;
 use super::idx::{IdxImages, read_images, read_labels};
+use crate::error::IdxError;
 use crate::text::grouped;
 use crate::{Error, Result};
 

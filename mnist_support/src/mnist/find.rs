@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::content::io_error;
-use super::error::FolderError;
+use crate::error::FolderError;
 use crate::{Error, Result};
 
 /// How far below the given folder files are looked for if it has none itself: `MNIST/raw`, as

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::content::{Content, mistaken};
-use super::error::IdxError;
+use crate::error::IdxError;
 use crate::{Error, Result};
 
 const UNSIGNED_BYTE: u8 = 0x08;

@@ -6,7 +6,6 @@
 
 mod content;
 mod digits;
-mod error;
 mod find;
 mod idx;
 mod layout;
@@ -14,7 +13,7 @@ mod manifest;
 mod sources;
 mod tables;
 
+pub use crate::error::{FolderError, IdxError};
 pub use digits::Digits;
-pub use error::{FolderError, IdxError};
 pub use idx::{IdxImages, read_images, read_labels};
 pub use layout::{CONTAINER, Origin, Outcome, check, prepare};

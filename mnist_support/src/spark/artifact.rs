@@ -5,7 +5,7 @@ use std::{fs::File, io, path::Path, sync::Arc};
 use sha2::{Digest, Sha256};
 
 use super::connection::Connection;
-use crate::{Error, Result, lake::runtime::wait};
+use crate::{Error, Result, runtime::wait};
 
 /// Sends a file to the server, which hands it on to the executors, and returns its name there.
 ///
@@ -43,14 +43,15 @@ pub(super) fn send(connection: &Arc<Connection>, path: &Path) -> Result<String> 
             value: path.display().to_string(),
             reason: "must have a name in UTF-8 to be sent to Spark".to_owned(),
         })?;
-        let (task, local, remote) = (
+        let (task, client, local, remote) = (
             Arc::clone(connection),
+            connection.client(),
             local.to_owned(),
             format!("files/{name}"),
         );
         wait("sending a file to", &connection.url, async move {
             task.retried("sending a file to", || {
-                task.client.add_named_artifact(&remote, &local)
+                client.add_named_artifact(&remote, &local)
             })
             .await
         })??;

@@ -4,8 +4,8 @@ use std::{
     collections::HashMap,
     future::Future,
     path::PathBuf,
-    sync::{Arc, Mutex, atomic::AtomicBool},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    time::{Duration, SystemTime},
 };
 
 use spark_connect_core::{
@@ -15,7 +15,7 @@ use spark_connect_proto as proto;
 use tokio::time::{sleep, timeout};
 
 use super::failure;
-use crate::{Error, Result, interrupt, lake::runtime::wait};
+use crate::{Error, Result, interrupt, runtime::wait};
 
 /// Waits before the retries of a call that found no server.
 const PAUSES: [Duration; 3] = [
@@ -28,15 +28,25 @@ const PAUSES: [Duration; 3] = [
 const GOODBYE: Duration = Duration::from_secs(2);
 
 pub(super) struct Connection {
-    pub(super) client: Arc<SparkConnectClient>,
+    state: Mutex<State>,
     /// Without the parameters, among which a token may be.
     pub(super) url: String,
     /// The executors' Python, once known.
     pub(super) python: Mutex<Option<String>>,
     /// Whether the server was seen to report an execution's progress.
     pub(super) reports_progress: AtomicBool,
-    /// The names under which files were sent, by path, size and time of their last change.
-    pub(super) sent: Mutex<HashMap<(PathBuf, u64, std::time::SystemTime), String>>,
+    /// What was sent in this session of the server.
+    pub(super) sent: Mutex<SentFiles>,
+}
+
+/// The names under which files were sent, by path, size and time of their last change.
+pub(super) type SentFiles = HashMap<(PathBuf, u64, SystemTime), String>;
+
+struct State {
+    /// Names the session. It is another one after the server has closed the session.
+    client: Arc<SparkConnectClient>,
+    /// What the server itself calls the session: another name is another session, without our files.
+    known_as: Option<String>,
 }
 
 impl Connection {
@@ -65,7 +75,10 @@ impl Connection {
         })?
         .map_err(|error| invalid(format!("cannot be used: {}", error.message())))?;
         Ok(Connection {
-            client: Arc::new(client),
+            state: Mutex::new(State {
+                client: Arc::new(client),
+                known_as: None,
+            }),
             url: shown,
             python: Mutex::new(None),
             reports_progress: AtomicBool::new(false),
@@ -73,31 +86,85 @@ impl Connection {
         })
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client for one request, or for one execution and all that belongs to it.
+    pub(super) fn client(&self) -> Arc<SparkConnectClient> {
+        Arc::clone(&self.state().client)
+    }
+
     /// Asks the server something about a plan, or about itself.
+    ///
+    /// This is how a session that the server has forgotten is found out: one that was idle for long (an hour
+    /// by default) is closed, and one of a server that was started anew is empty. A new one then takes its
+    /// place, to which files are sent again.
     pub(super) fn analyze(
         self: &Arc<Self>,
         operation: &'static str,
         question: proto::analyze_plan_request::Analyze,
     ) -> Result<proto::analyze_plan_response::Result> {
-        let request = proto::AnalyzePlanRequest {
-            session_id: self.client.session_id().to_owned(),
-            user_context: Some(proto::UserContext::default()),
-            analyze: Some(question),
-            ..Default::default()
-        };
         let connection = Arc::clone(self);
         let response = wait(operation, &self.url, async move {
-            connection
-                .retried(operation, || {
-                    connection.client.analyze_plan(request.clone())
-                })
-                .await
+            let ask = |client: Arc<SparkConnectClient>| {
+                let request = proto::AnalyzePlanRequest {
+                    session_id: client.session_id().to_owned(),
+                    user_context: Some(proto::UserContext::default()),
+                    analyze: Some(question.clone()),
+                    ..Default::default()
+                };
+                async move { client.analyze_plan(request).await }
+            };
+            let client = connection.client();
+            let answer = match ask(Arc::clone(&client)).await {
+                Err(error) if failure::is_closed_session(&error) => {
+                    connection.begin_anew(&client);
+                    None
+                }
+                Err(error) if failure::is_unavailable(&error) => None,
+                answer => Some(answer),
+            };
+            match answer {
+                Some(Ok(response)) => Ok(response),
+                Some(Err(error)) => {
+                    Err(failure::explain(&client, &connection.url, operation, error, 0).await)
+                }
+                None => {
+                    connection
+                        .retried(operation, || ask(connection.client()))
+                        .await
+                }
+            }
         })??;
+        self.recognise(&response.server_side_session_id);
         response.result.ok_or_else(|| Error::Spark {
             operation,
             url: self.url.clone(),
             reason: "the server's answer is empty".to_owned(),
         })
+    }
+
+    /// Takes a session of another name, unless another thread has done so since `client` was in use.
+    fn begin_anew(&self, client: &Arc<SparkConnectClient>) {
+        let mut state = self.state();
+        if Arc::ptr_eq(&state.client, client) {
+            state.client = Arc::new(client.with_new_session_id());
+        }
+    }
+
+    /// Forgets what was sent, and what the executors are, where the server does not know this session.
+    fn recognise(&self, known_as: &str) {
+        let mut state = self.state();
+        if state.known_as.as_deref() == Some(known_as) {
+            return;
+        }
+        let before = state.known_as.replace(known_as.to_owned());
+        drop(state);
+        if before.is_some() {
+            let forget = PoisonError::into_inner;
+            self.sent.lock().unwrap_or_else(forget).clear();
+        }
     }
 
     /// Makes a call again while there is no server, and turns what remains into an error of this crate.
@@ -118,7 +185,13 @@ impl Connection {
             };
             match pauses.next() {
                 Some(pause) if failure::is_unavailable(&error) => sleep(*pause).await,
-                _ => return Err(failure::explain(self, operation, error, PAUSES.len()).await),
+                _ => {
+                    let client = self.client();
+                    let url = &self.url;
+                    return Err(
+                        failure::explain(&client, url, operation, error, PAUSES.len()).await,
+                    );
+                }
             }
         }
     }
@@ -127,7 +200,7 @@ impl Connection {
 impl Drop for Connection {
     /// Gives the session back: the server forgets its files and ends what still runs in it.
     fn drop(&mut self) {
-        let client = Arc::clone(&self.client);
+        let client = self.client();
         // A server that is gone, or has no time, forgets the session by itself later.
         let _shield = interrupt::shield();
         let _ = wait("leaving", &self.url, async move {

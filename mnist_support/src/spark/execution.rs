@@ -9,12 +9,14 @@ use std::{
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use proto::execute_plan_response::{ArrowBatch, ExecutionProgress, ResponseType};
-use spark_connect_core::{ExecutePlanResponseReattachableIterator as Execution, SparkError};
+use spark_connect_core::{
+    ExecutePlanResponseReattachableIterator as Execution, SparkConnectClient, SparkError,
+};
 use spark_connect_proto as proto;
 use tokio::time::{sleep, timeout};
 
 use super::{connection::Connection, failure, plan};
-use crate::{Error, Result, interrupt, lake::runtime::wait};
+use crate::{Error, Result, interrupt, runtime::wait};
 
 /// How often a stream that broke off is asked for again, and the first wait, which doubles each time.
 const TRIES: u32 = 6;
@@ -46,47 +48,48 @@ pub(super) fn collect(
     operation: &'static str,
     relation: proto::Relation,
 ) -> Result<Vec<RecordBatch>> {
+    let client = connection.client();
     let execution = Execution::new(proto::ExecutePlanRequest {
-        session_id: connection.client.session_id().to_owned(),
+        session_id: client.session_id().to_owned(),
         user_context: Some(proto::UserContext::default()),
         plan: Some(plan::root(relation)),
         ..Default::default()
     });
     let id = execution.operation_id().to_owned();
-    let own = Arc::clone(connection);
+    let own = (Arc::clone(connection), Arc::clone(&client));
     let result = wait(operation, &connection.url, async move {
-        run(&own, operation, execution).await
+        run(&own.0, &own.1, operation, execution).await
     });
     if matches!(result, Err(Error::Interrupted { .. })) {
-        end(connection, id)?;
+        end(client, &connection.url, id)?;
     }
     result?
 }
 
 /// Ends an execution that nobody waits for any more.
-fn end(connection: &Arc<Connection>, id: String) -> Result<()> {
+fn end(client: Arc<SparkConnectClient>, url: &str, id: String) -> Result<()> {
     let _shield = interrupt::shield();
-    let own = Arc::clone(connection);
-    wait("interrupting", &connection.url, async move {
+    wait("interrupting", url, async move {
         // What can't be interrupted has ended.
-        let _ = own.client.interrupt_operation(&id).await;
+        let _ = client.interrupt_operation(&id).await;
     })
 }
 
 async fn run(
     connection: &Connection,
+    client: &SparkConnectClient,
     operation: &'static str,
     execution: Execution,
 ) -> Result<Vec<RecordBatch>> {
     let mut run = Run {
         connection,
+        client,
         operation,
         execution,
         begun: false,
         watch: Watch::new(),
         rows: Rows::default(),
     };
-    let client = &connection.client;
     let mut tries = 0;
     let mut opened = opened(client.execute_plan(run.execution.request().clone())).await;
     loop {
@@ -114,7 +117,14 @@ async fn run(
         let begin_again = !run.begun && error.as_ref().is_some_and(failure::is_unknown_execution);
         if let Some(error) = error {
             if tries >= TRIES || !(begin_again || failure::is_disconnection(&error)) {
-                return Err(failure::explain(connection, operation, error, tries as usize).await);
+                return Err(failure::explain(
+                    client,
+                    &connection.url,
+                    operation,
+                    error,
+                    tries as usize,
+                )
+                .await);
             }
             sleep(PAUSE * 2_u32.pow(tries)).await;
             tries += 1;
@@ -142,6 +152,7 @@ async fn opened<Stream>(
 /// A plan that is being executed, and what came of it so far.
 struct Run<'a> {
     connection: &'a Connection,
+    client: &'a SparkConnectClient,
     operation: &'static str,
     execution: Execution,
     begun: bool,
@@ -179,9 +190,9 @@ impl Run<'_> {
         let Some(limit) = self.watch.exceeded().filter(|_| reports) else {
             return Ok(());
         };
-        let client = &self.connection.client;
         // What can't be interrupted has ended.
-        let _ = client
+        let _ = self
+            .client
             .interrupt_operation(self.execution.operation_id())
             .await;
         Err(Error::Spark {
@@ -198,7 +209,7 @@ impl Run<'_> {
     /// Tells the server that the answers have come: until then it keeps them, for a while.
     async fn release(&self) {
         let request = self.execution.create_release_request(true).await;
-        let _ = self.connection.client.release_execute(request).await;
+        let _ = self.client.release_execute(request).await;
     }
 }
 

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use spark_connect_core::SparkError;
+use spark_connect_core::{SparkConnectClient, SparkError};
 use spark_connect_proto as proto;
 use tokio::time::timeout;
 
-use super::connection::Connection;
 use crate::Error;
 
 /// What run_worker.py puts before its report of a failed worker.
@@ -58,14 +57,23 @@ pub(super) fn is_unknown_execution(error: &SparkError) -> bool {
         || text.contains("INVALID_HANDLE.SESSION_NOT_FOUND")
 }
 
+/// Whether the server has closed the session, because nobody used it for long.
+pub(super) fn is_closed_session(error: &SparkError) -> bool {
+    let text = error.message();
+    text.contains("INVALID_HANDLE.SESSION_CLOSED")
+        || text.contains("INVALID_HANDLE.SESSION_CHANGED")
+        || text.contains("INVALID_HANDLE.SESSION_NOT_FOUND")
+}
+
 /// The error of this crate that says what happened, from the whole text of the server's.
 pub(super) async fn explain(
-    connection: &Connection,
+    client: &SparkConnectClient,
+    url: &str,
     operation: &'static str,
     error: SparkError,
     retries: usize,
 ) -> Error {
-    let url = connection.url.clone();
+    let url = url.to_owned();
     if is_unavailable(&error) {
         return unreachable(url, retries, &error);
     }
@@ -77,7 +85,7 @@ pub(super) async fn explain(
                 .to_owned(),
         };
     }
-    let text = match details(connection, &error).await {
+    let text = match details(client, &error).await {
         Some(whole) => whole,
         None => error.message(),
     };
@@ -137,14 +145,14 @@ fn python_versions(text: &str) -> Option<(String, String)> {
 }
 
 /// The whole message of an error and of its causes; the one that comes with a call is cut at 2 kB.
-async fn details(connection: &Connection, error: &SparkError) -> Option<String> {
+async fn details(client: &SparkConnectClient, error: &SparkError) -> Option<String> {
     let request = proto::FetchErrorDetailsRequest {
-        session_id: connection.client.session_id().to_owned(),
+        session_id: client.session_id().to_owned(),
         user_context: Some(proto::UserContext::default()),
         error_id: error.params.get("errorId")?.clone(),
         ..Default::default()
     };
-    let response = timeout(DETAILS, connection.client.fetch_error_details(request))
+    let response = timeout(DETAILS, client.fetch_error_details(request))
         .await
         .ok()?
         .ok()?;

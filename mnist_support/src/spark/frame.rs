@@ -9,8 +9,11 @@ use proto::{
 };
 use spark_connect_proto as proto;
 
-use super::{SparkSession, execution, plan};
-use crate::{Error, Result};
+use super::{execution, plan, session::SparkSession};
+use crate::{
+    Error, Result,
+    shard::{Data, Shard, Source, frame_from_batches},
+};
 
 /// A table or a query on a Spark cluster: a plan, of which nothing has run yet.
 ///
@@ -83,4 +86,80 @@ impl SparkFrame {
             self.relation.clone(),
         )
     }
+}
+
+impl SparkSession {
+    /// The rows of a query. A statement that returns none, such as `CREATE TABLE`, runs on
+    /// [`collect`](SparkFrame::collect).
+    pub fn sql(&self, query: &str) -> SparkFrame {
+        let mut shown: String = query.chars().take(60).collect();
+        if shown.len() < query.len() {
+            shown.push('…');
+        }
+        self.frame(plan::sql(query), format!("the query {shown:?}"), None)
+    }
+
+    /// The rows of a table or view, named as in SQL: `t`, `database.t`, `` `a table` ``.
+    pub fn table(&self, name: &str) -> SparkFrame {
+        self.frame(plan::table(name), format!("the table {name:?}"), None)
+    }
+
+    /// A frame with one row for each of `copies` workers, in a partition of its own: the column `id`, from 0.
+    /// For programs that find their rows by themselves.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] for 0 copies and for more than 2³¹ − 1.
+    pub fn range(&self, copies: usize) -> Result<SparkFrame> {
+        let partitions = partition_count(copies)?;
+        Ok(self.frame(
+            plan::range(partitions.into(), Some(partitions)),
+            format!("the numbers below {copies}"),
+            Some(copies),
+        ))
+    }
+
+    fn frame(
+        &self,
+        relation: proto::Relation,
+        name: String,
+        partitions: Option<usize>,
+    ) -> SparkFrame {
+        SparkFrame {
+            session: self.clone(),
+            relation,
+            name,
+            partitions,
+        }
+    }
+}
+
+/// Ranks outside the cluster get the rows by way of this process.
+impl Source for SparkFrame {
+    fn shards(&self, parts: usize) -> Result<Vec<Shard>> {
+        frame_from_batches(&self.collect()?, self.name())?.shards(parts)
+    }
+}
+
+impl From<&SparkFrame> for Data {
+    fn from(frame: &SparkFrame) -> Self {
+        Data::new(frame.clone())
+    }
+}
+
+impl From<SparkFrame> for Data {
+    fn from(frame: SparkFrame) -> Self {
+        Data::new(frame)
+    }
+}
+
+/// As a number of partitions for Spark.
+pub(super) fn partition_count(copies: usize) -> Result<i32> {
+    i32::try_from(copies)
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| Error::InvalidSetting {
+            setting: "partitions",
+            value: copies.to_string(),
+            reason: format!("must be from 1 to {}", i32::MAX),
+        })
 }

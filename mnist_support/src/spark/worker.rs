@@ -9,7 +9,10 @@ use arrow_array::{Int32Array, RecordBatch, cast::AsArray, types::Int32Type};
 use serde::Serialize;
 
 use super::{
-    SparkFrame, SparkSession, artifact, execution, pickle, plan, session::partition_count,
+    artifact, execution,
+    frame::{SparkFrame, partition_count},
+    pickle, plan,
+    session::SparkSession,
 };
 use crate::{Error, Result};
 

@@ -6,12 +6,15 @@ use super::{Job, answer::AnswerWriter, job::SCOPE};
 use crate::{
     Error, Result,
     collective::{Bind, Collective, GlooCollective, GlooConfig},
-    engine::{part_name, to_parquet},
     interrupt::{self, Interrupt},
     lake::{Credentials, Lake},
-    ml::{self, FitContext, PipelineModel},
+    program::{
+        self,
+        parts::{part_name, to_parquet},
+    },
     run::{FolderProgress, end_without_lease, stop_on_request},
     secrets::SecretScope,
+    stages::{self, FitContext, StageModel},
     train::{Print, Progress},
 };
 
@@ -46,9 +49,9 @@ pub fn run<W: Write>(job: &Job, output: Output<W>) -> Result<()> {
             };
             // torchrun passes Ctrl-C on to the copies, and gives them 30 seconds to end.
             interrupt::install()?;
-            let (rank, model) = fit(job)?;
+            let (rank, models) = fit(job)?;
             if rank == 0 {
-                model.save(&open(&url)?)?;
+                stages::save(&models, &open(&url)?)?;
             }
             Ok(())
         }
@@ -64,7 +67,7 @@ pub fn run<W: Write>(job: &Job, output: Output<W>) -> Result<()> {
 fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Result<()> {
     match job {
         Job::Fit { .. } => {
-            let (rank, model) = fit(job)?;
+            let (rank, models) = fit(job)?;
             if rank == 0 {
                 let folder = tempfile::tempdir().map_err(|source| Error::Io {
                     operation: "making a folder below",
@@ -72,7 +75,7 @@ fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Resul
                     source,
                 })?;
                 let folder = Lake::open(&folder.path().to_string_lossy(), &Credentials::local())?;
-                model.save(&folder)?;
+                stages::save(&models, &folder)?;
                 for name in folder.list()? {
                     answer.file(&name, &folder.get(&name)?)?;
                 }
@@ -80,9 +83,9 @@ fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Resul
             Ok(())
         }
         Job::Transform { model, rows, save } => {
-            let model = PipelineModel::load(&open(model)?)?;
+            let models = stages::load(&open(model)?)?;
             let shard = rows.shard(rank, number("WORLD_SIZE")?, std::io::stdin().lock())?;
-            let frame = ml::transform(&shard, model.stages())?;
+            let frame = program::transform(&shard, &models)?;
             let (name, rows) = (part_name(rank), to_parquet(&frame)?);
             match save {
                 Some(url) => open(url)?.put(&name, rows.into()),
@@ -93,7 +96,7 @@ fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Resul
 }
 
 /// This copy of a fit, and its rank.
-fn fit(job: &Job) -> Result<(usize, PipelineModel)> {
+fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
     let Job::Fit {
         spec,
         rows,
@@ -124,7 +127,7 @@ fn fit(job: &Job) -> Result<(usize, PipelineModel)> {
     let collective = GlooCollective::connect(&config)?;
     let progress: Box<dyn Progress> = match &run {
         Some(run) if *lease => Box::new(FolderProgress::new(run, *attempt)),
-        _ => Box::new(Print::new(spec.verbose())),
+        _ => Box::new(Print::new(spec.run_settings()?.verbose)),
     };
     let interrupt = match &run {
         Some(run) if *lease => {
@@ -142,10 +145,10 @@ fn fit(job: &Job) -> Result<(usize, PipelineModel)> {
         run_folder: run.as_ref(),
         interrupt: &interrupt,
     };
-    let stages = ml::fit(&shard, &collective, spec, context)?;
+    let models = program::fit(&shard, &collective, spec, context)?;
     // No copy may close its connections while another still needs them.
     collective.barrier()?;
-    Ok((config.rank, PipelineModel::from_stages(stages)))
+    Ok((config.rank, models))
 }
 
 /// A folder, with the credentials that this machine has.

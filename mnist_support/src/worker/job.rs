@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Result,
     lake::{Credentials, FileSource, LakeFrame},
-    ml::{FitSpec, Pipeline},
+    program::FitSpec,
     secrets::SecretScope,
-    shard::{Data, Shard},
+    shard::{Data, Shard, read_frame},
 };
 
 /// The secret scope whose credentials a worker uses; each machine has its own.
@@ -61,30 +61,6 @@ pub enum Rows {
 }
 
 impl Job {
-    /// The fit of a pipeline to a file in the lake, for copies that `torchrun` starts. The pipeline's run
-    /// folder, if it has one, keeps the checkpoints from which they go on after a restart.
-    ///
-    /// ```no_run
-    /// use mnist_support::{prelude::*, worker::Job};
-    ///
-    /// # fn job(pipeline: Pipeline, train: LakeFrame) -> mnist_support::Result<()> {
-    /// Job::fit(&pipeline, &train).write("job.json".as_ref())?;
-    /// // torchrun --nproc-per-node 2 --no-python mnist-worker --job job.json --save models/digits
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn fit(pipeline: &Pipeline, rows: &LakeFrame) -> Job {
-        Job::Fit {
-            spec: FitSpec {
-                stages: pipeline.stages().to_vec(),
-            },
-            rows: Rows::File(rows.source().clone()),
-            run_folder: pipeline.folder().map(|folder| folder.url().to_owned()),
-            attempt: 0,
-            lease: false,
-        }
-    }
-
     /// Reads a job from a file of JSON.
     ///
     /// # Errors
@@ -126,10 +102,7 @@ impl Rows {
                 Data::from(LakeFrame::open(source, &credentials)?).shards(world_size)?
             }
             Rows::Stdin { name } => {
-                return Ok(Shard::Stream {
-                    frame: super::arrow_rows::read_frame(input, name)?,
-                    name: name.clone(),
-                });
+                return Ok(Shard::rows(name, read_frame(input, name)?, 0));
             }
         };
         shards

@@ -6,11 +6,10 @@
 //! as an Arrow IPC stream on its standard input.
 
 mod answer;
-mod arrow_rows;
 mod copy;
 mod job;
 
+pub use crate::shard::frame_from_batches;
 pub use answer::{Answers, Outcome};
-pub use arrow_rows::frame_from_batches;
 pub use copy::{Output, run};
 pub use job::{Job, Rows};

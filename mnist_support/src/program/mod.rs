@@ -1,9 +1,10 @@
 //! The program that runs in many copies. An engine gives each copy its shard and its end of the group.
 
-use polars::prelude::DataFrame;
-use serde::{Deserialize, Serialize};
+pub(crate) mod parts;
+mod spec;
 
-use super::{FitContext, Stage, StageModel, TorchEstimator, table::Table};
+use polars::prelude::DataFrame;
+
 use crate::{
     Result,
     collective::Collective,
@@ -13,46 +14,10 @@ use crate::{
         reading::{Tell, tell_nobody},
     },
     shard::Shard,
+    stages::{FitContext, StageModel, Table},
     train::ProgressEvent,
 };
-
-/// What a fit is to do: data, so that it can travel to another process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FitSpec {
-    /// The stages, in order.
-    pub stages: Vec<Stage>,
-}
-
-impl FitSpec {
-    /// How often the fit may start again after a copy has failed.
-    pub fn max_restarts(&self) -> usize {
-        self.estimators()
-            .map(|estimator| estimator.settings.max_restarts)
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// Whether the fit writes checkpoints.
-    pub fn has_checkpoints(&self) -> bool {
-        self.estimators()
-            .any(|estimator| estimator.settings.checkpoint_every.is_some())
-    }
-
-    /// How much the fit prints.
-    pub fn verbose(&self) -> u8 {
-        self.estimators()
-            .map(|estimator| estimator.settings.verbose)
-            .max()
-            .unwrap_or(0)
-    }
-
-    fn estimators(&self) -> impl Iterator<Item = &TorchEstimator> {
-        self.stages.iter().filter_map(|stage| match stage {
-            Stage::TorchEstimator(estimator) => Some(&**estimator),
-            _ => None,
-        })
-    }
-}
+pub use spec::{FitSpec, RunSettings};
 
 /// One copy of a fit: reads its shard, fits every stage together with the other copies, and returns the
 /// fitted stages, which are the same in all copies.
@@ -69,7 +34,7 @@ pub fn fit(
 ) -> Result<Vec<StageModel>> {
     let _scope = context.interrupt.scope();
     // A GPU that is missing should not be found out after the rows were read.
-    for estimator in spec.estimators() {
+    for (_, estimator) in spec.estimators() {
         estimator.settings.device.open()?;
     }
     let tell = |reading: Reading| {

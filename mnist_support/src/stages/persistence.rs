@@ -52,7 +52,7 @@ enum SavedStage {
     },
 }
 
-pub(super) fn save(stages: &[StageModel], folder: &Lake) -> Result<()> {
+pub(crate) fn save(stages: &[StageModel], folder: &Lake) -> Result<()> {
     let mut files = Vec::new();
     let saved = stages
         .iter()
@@ -121,7 +121,7 @@ fn remove_former(manifest: &Manifest, folder: &Lake) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn load(folder: &Lake) -> Result<Vec<StageModel>> {
+pub(crate) fn load(folder: &Lake) -> Result<Vec<StageModel>> {
     let manifest: Manifest = from_json(&folder.get(MANIFEST)?, folder, MANIFEST)?;
     if manifest.format != FORMAT || manifest.version != VERSION {
         return Err(invalid(

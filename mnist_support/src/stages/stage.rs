@@ -39,7 +39,7 @@ impl From<TorchEstimator> for Stage {
 }
 
 impl Stage {
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Stage::VectorAssembler(_) => "VectorAssembler",
             Stage::MinMaxScaler(_) => "MinMaxScaler",
@@ -47,8 +47,16 @@ impl Stage {
         }
     }
 
+    /// The estimator, where the stage is one.
+    pub(crate) fn estimator(&self) -> Option<&TorchEstimator> {
+        match self {
+            Stage::TorchEstimator(estimator) => Some(estimator),
+            Stage::VectorAssembler(_) | Stage::MinMaxScaler(_) => None,
+        }
+    }
+
     /// The column that the stage adds.
-    pub(super) fn output_col(&self) -> &str {
+    pub(crate) fn output_col(&self) -> &str {
         match self {
             Stage::VectorAssembler(stage) => &stage.output_col,
             Stage::MinMaxScaler(stage) => &stage.output_col,
@@ -57,7 +65,7 @@ impl Stage {
     }
 
     /// Fits the stage to one copy's rows, together with the other copies.
-    pub(super) fn fit_shard(
+    pub(crate) fn fit_shard(
         &self,
         table: &Table,
         collective: &dyn Collective,
@@ -89,12 +97,12 @@ pub enum StageModel {
 
 impl StageModel {
     /// Whether its fit was stopped on request.
-    pub(super) fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         matches!(self, StageModel::Torch(model) if model.report().interrupted)
     }
 
     /// Adds the stage's column to a copy's rows.
-    pub(super) fn apply(&self, table: &mut Table) -> Result<()> {
+    pub(crate) fn apply(&self, table: &mut Table) -> Result<()> {
         match self {
             StageModel::VectorAssembler(model) => model.apply(table),
             StageModel::MinMaxScaler(model) => model.apply(table),

@@ -1,4 +1,4 @@
-//! The rows of one copy as a file.
+//! The rows of one copy of a transformation, as a file.
 
 use std::{io::Cursor, thread, time::Duration};
 
@@ -28,16 +28,16 @@ pub(crate) fn to_parquet(frame: &DataFrame) -> Result<Vec<u8>> {
 }
 
 /// The rows of a Parquet file.
-pub(super) fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
+pub(crate) fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
     ParquetReader::new(Cursor::new(bytes))
         .finish()
         .map_err(table_error)
 }
 
 /// Puts the copies' rows one below the other.
-pub(super) fn stack(parts: impl IntoIterator<Item = Result<DataFrame>>) -> Result<DataFrame> {
+pub(crate) fn stack(parts: impl IntoIterator<Item = Result<DataFrame>>) -> Result<DataFrame> {
     let mut parts = parts.into_iter();
-    let mut whole = parts.next().ok_or_else(super::no_copies)??;
+    let mut whole = parts.next().ok_or_else(no_copies)??;
     for part in parts {
         whole.vstack_mut(&part?).map_err(table_error)?;
     }
@@ -45,7 +45,7 @@ pub(super) fn stack(parts: impl IntoIterator<Item = Result<DataFrame>>) -> Resul
 }
 
 /// Makes sure that what is written to a folder does not mix with what is there.
-pub(super) fn check_empty(folder: &Lake) -> Result<()> {
+pub(crate) fn check_empty(folder: &Lake) -> Result<()> {
     match folder.list()?.first() {
         None => Ok(()),
         Some(file) => Err(Error::Storage {
@@ -57,7 +57,7 @@ pub(super) fn check_empty(folder: &Lake) -> Result<()> {
 }
 
 /// Removes the files of copies that were stopped, and no others.
-pub(super) fn remove_parts(folder: &Lake) -> Result<()> {
+pub(crate) fn remove_parts(folder: &Lake) -> Result<()> {
     let _shield = interrupt::shield();
     let remove = || -> Result<()> {
         for name in folder.list()? {
@@ -71,6 +71,15 @@ pub(super) fn remove_parts(folder: &Lake) -> Result<()> {
     // A service, or a process elsewhere, may have been about to write one more.
     thread::sleep(GONE_AFTER);
     remove()
+}
+
+/// The error of a run of no copies.
+pub(crate) fn no_copies() -> Error {
+    Error::InvalidSetting {
+        setting: "partitions",
+        value: "0".to_owned(),
+        reason: "must be at least 1".to_owned(),
+    }
 }
 
 fn table_error(error: PolarsError) -> Error {

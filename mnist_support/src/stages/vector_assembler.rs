@@ -2,14 +2,10 @@
 
 use std::sync::Arc;
 
-use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    PipelineModel, StageModel,
-    table::{Table, Vector},
-};
-use crate::{Error, Result, data::Features, shard::Data};
+use super::table::{Table, Vector};
+use crate::{Error, Result, data::Features};
 
 /// Puts number columns side by side into a vector column, as SparkML's `VectorAssembler`.
 ///
@@ -54,15 +50,6 @@ impl VectorAssembler {
     pub fn output_col(mut self, name: impl Into<String>) -> Self {
         self.output_col = name.into();
         self
-    }
-
-    /// Adds the vector column, as a list, to a frame.
-    ///
-    /// # Errors
-    /// [`Error::ColumnNotFound`], [`Error::ColumnType`] for a column that is no number, and
-    /// [`Error::MissingValue`].
-    pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
-        PipelineModel::from_stages(vec![StageModel::VectorAssembler(self.clone())]).transform(data)
     }
 
     pub(super) fn apply(&self, table: &mut Table) -> Result<()> {

@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FitContext, Pipeline, StageModel, TorchModel, table::Table};
+use super::{FitContext, TorchModel, table::Table};
 use crate::{
     Error, Network, Result,
     collective::Collective,
     data::labels_from_frame,
-    shard::Data,
     train::{
         Checkpoints, Device, LearningRateSchedule, Loss, Optimizer, Scaling, TrainingData,
         TrainingSettings, train,
@@ -34,7 +33,7 @@ pub struct TorchEstimator {
     pub(super) features_col: String,
     pub(super) label_col: String,
     pub(super) prediction_col: String,
-    pub(super) settings: TrainingSettings,
+    pub(crate) settings: TrainingSettings,
 }
 
 impl TorchEstimator {
@@ -163,31 +162,11 @@ impl TorchEstimator {
         self
     }
 
-    /// Trains on all rows; the frame needs a list column, as a `VectorAssembler` makes.
-    ///
-    /// # Errors
-    /// Those of [`Pipeline::fit`].
-    pub fn fit(&self, data: impl Into<Data>) -> Result<TorchModel> {
-        match Pipeline::new()
-            .stage(self.clone())
-            .fit(data)?
-            .into_stages()
-            .pop()
-        {
-            Some(StageModel::Torch(model)) => Ok(*model),
-            _ => Err(Error::InvalidPipeline {
-                stage: 0,
-                kind: "TorchEstimator",
-                reason: "its fit gave another kind of model".to_owned(),
-            }),
-        }
-    }
-
     /// How many classes the network tells apart.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] where the network's output is not one score for each class.
-    pub(super) fn classes(&self) -> Result<i64> {
+    pub(crate) fn classes(&self) -> Result<i64> {
         match self.network.output_shape().as_slice() {
             [classes] => Ok(*classes),
             shape => Err(Error::ShapeMismatch {

@@ -22,7 +22,7 @@ fn runtime() -> Result<&'static Runtime> {
         .get_or_init(|| {
             Builder::new_multi_thread()
                 .worker_threads(THREADS)
-                .thread_name("lake")
+                .thread_name("requests")
                 .enable_all()
                 .build()
         })
@@ -33,7 +33,7 @@ fn runtime() -> Result<&'static Runtime> {
 fn stopped(reason: String) -> Error {
     Error::Storage {
         operation: "waiting for",
-        url: "the lake's runtime".into(),
+        url: "the runtime".into(),
         reason,
     }
 }

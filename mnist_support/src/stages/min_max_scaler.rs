@@ -1,18 +1,13 @@
 //! Scaling of each feature to a range.
 
-use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{
-    Pipeline, PipelineModel, StageModel,
-    table::{Table, Vector},
-};
+use super::table::{Table, Vector};
 use crate::{
     Error, Result,
     collective::{Collective, ReduceOp},
     data::MinMaxStatistics,
-    shard::Data,
 };
 
 /// Learns the smallest and largest value of each feature over all partitions, as SparkML's `MinMaxScaler`.
@@ -64,26 +59,6 @@ impl MinMaxScaler {
     pub fn max(mut self, max: f32) -> Self {
         self.max = max;
         self
-    }
-
-    /// Learns from all rows.
-    ///
-    /// # Errors
-    /// [`Error::InvalidSetting`] where `min` is not below `max`; those of reading the column.
-    pub fn fit(&self, data: impl Into<Data>) -> Result<MinMaxScalerModel> {
-        match Pipeline::new()
-            .stage(self.clone())
-            .fit(data)?
-            .into_stages()
-            .pop()
-        {
-            Some(StageModel::MinMaxScaler(model)) => Ok(model),
-            _ => Err(Error::InvalidPipeline {
-                stage: 0,
-                kind: "MinMaxScaler",
-                reason: "its fit gave another kind of model".to_owned(),
-            }),
-        }
     }
 
     /// Learns from the rows of all copies: one exchange of the minima, one of the maxima.
@@ -145,11 +120,6 @@ impl MinMaxScalerModel {
     /// The largest value of each feature.
     pub fn original_max(&self) -> &[f32] {
         &self.statistics.maximum
-    }
-
-    /// Adds the scaled vector column, as a list, to a frame.
-    pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
-        PipelineModel::from_stages(vec![StageModel::MinMaxScaler(self.clone())]).transform(data)
     }
 
     pub(super) fn apply(&self, table: &mut Table) -> Result<()> {

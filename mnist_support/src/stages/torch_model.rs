@@ -3,13 +3,10 @@
 use polars::prelude::*;
 use tch::{Kind, Tensor};
 
-use super::{
-    PipelineModel, StageModel, TorchEstimator, table::Table, torch_estimator::check_width,
-};
+use super::{TorchEstimator, table::Table, torch_estimator::check_width};
 use crate::{
     Network, Result, interrupt,
     network::rows_at_once,
-    shard::Data,
     train::{Device, FitReport, Scaling, Trained, TrainingData},
 };
 
@@ -67,13 +64,8 @@ impl TorchModel {
         self
     }
 
-    pub(super) fn set_device(&mut self, device: Device) {
+    pub(crate) fn set_device(&mut self, device: Device) {
         self.estimator.settings.device = device;
-    }
-
-    /// Adds the prediction column, class numbers as `Int64`, to a frame with a vector column.
-    pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
-        PipelineModel::from_stages(vec![StageModel::Torch(Box::new(self.clone()))]).transform(data)
     }
 
     pub(super) fn apply(&self, table: &mut Table) -> Result<()> {

@@ -17,7 +17,7 @@ use polars::prelude::{Column, DataFrame, NamedFrom, Series};
 use crate::{Error, Result};
 
 /// Reads an Arrow IPC stream of number columns; an input that ends at once has no rows and no columns.
-pub(super) fn read_frame(input: impl Read, name: &str) -> Result<DataFrame> {
+pub(crate) fn read_frame(input: impl Read, name: &str) -> Result<DataFrame> {
     let failed = |error: arrow_schema::ArrowError| Error::Table {
         table: name.to_owned(),
         reason: error.to_string(),

@@ -20,7 +20,7 @@ pub(super) struct Vector {
 
 /// A data frame with the vector columns that the stages so far have added.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     name: String,
     first_row: u64,
     frame: DataFrame,
@@ -30,7 +30,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn read(shard: &Shard, tell: Tell<'_>) -> Result<Self> {
+    pub(crate) fn read(shard: &Shard, tell: Tell<'_>) -> Result<Self> {
         Ok(Table {
             name: shard.name(),
             first_row: shard.first_row(),
@@ -101,7 +101,7 @@ impl Table {
     }
 
     /// The frame with its vector columns as lists.
-    pub(super) fn into_frame(mut self) -> Result<DataFrame> {
+    pub(crate) fn into_frame(mut self) -> Result<DataFrame> {
         for name in std::mem::take(&mut self.added) {
             if let Some(vector) = self.vectors.remove(&name) {
                 let column = vector.to_list(&name, &self.name)?;

@@ -1,0 +1,34 @@
+//! A pipeline's fit as a job that travels.
+
+use super::Pipeline;
+use crate::{
+    lake::LakeFrame,
+    program::FitSpec,
+    worker::{Job, Rows},
+};
+
+impl Job {
+    /// The fit of a pipeline to a file in the lake, for copies that `torchrun` starts. The pipeline's run
+    /// folder, if it has one, keeps the checkpoints from which they go on after a restart.
+    ///
+    /// ```no_run
+    /// use mnist_support::{prelude::*, worker::Job};
+    ///
+    /// # fn job(pipeline: Pipeline, train: LakeFrame) -> mnist_support::Result<()> {
+    /// Job::fit(&pipeline, &train).write("job.json".as_ref())?;
+    /// // torchrun --nproc-per-node 2 --no-python mnist-worker --job job.json --save models/digits
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fit(pipeline: &Pipeline, rows: &LakeFrame) -> Job {
+        Job::Fit {
+            spec: FitSpec {
+                stages: pipeline.stages().to_vec(),
+            },
+            rows: Rows::File(rows.source().clone()),
+            run_folder: pipeline.folder().map(|folder| folder.url().to_owned()),
+            attempt: 0,
+            lease: false,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A fitted pipeline.
+
+use polars::prelude::DataFrame;
+
+use crate::{
+    Error, Result,
+    engine::Session,
+    interrupt,
+    lake::Lake,
+    shard::Data,
+    stages::{self, MinMaxScalerModel, StageModel, TorchModel},
+    train::{Device, FitReport},
+};
+
+/// A fitted [`Pipeline`].
+#[derive(Clone, Debug)]
+pub struct PipelineModel {
+    stages: Vec<StageModel>,
+}
+
+impl PipelineModel {
+    pub(crate) fn from_stages(stages: Vec<StageModel>) -> Self {
+        PipelineModel { stages }
+    }
+
+    /// The fitted stages, in order.
+    pub fn stages(&self) -> &[StageModel] {
+        &self.stages
+    }
+
+    /// Where its networks predict, `"cpu"` for instance, if not on the device that they were trained on: what a
+    /// model that was trained on a GPU needs on a machine without one.
+    pub fn device(mut self, device: impl Into<Device>) -> Self {
+        let device = device.into();
+        for stage in &mut self.stages {
+            if let StageModel::Torch(model) = stage {
+                model.set_device(device.clone());
+            }
+        }
+        self
+    }
+
+    /// Adds every stage's column to the rows: vectors as lists, predictions as `Int64`. Runs in the process's
+    /// [session](Session::get_or_create).
+    ///
+    /// # Errors
+    /// Those of reading the rows; [`Error::ColumnNotFound`] and [`Error::ShapeMismatch`] where they are
+    /// not like those that the pipeline was fitted on; [`Error::Interrupted`] where it was
+    /// [stopped](crate::interrupt).
+    pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
+        let _scope = interrupt::scope();
+        Session::get_or_create()?.transform(self, data)
+    }
+
+    /// As [`transform`](Self::transform), but the rows are written to a folder as Parquet files
+    /// (`part-00000.parquet` and so on) by the copies that transform them, and never are in one place. If it
+    /// is stopped, it removes those that are written.
+    ///
+    /// # Errors
+    /// As [`transform`](Self::transform); [`Error::Storage`] where the folder is not empty.
+    pub fn transform_to(&self, data: impl Into<Data>, folder: &Lake) -> Result<()> {
+        let _scope = interrupt::scope();
+        Session::get_or_create()?.transform_to(self, data, folder)
+    }
+
+    /// The trained network.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPipeline`] for a pipeline without a `TorchEstimator`; of several, the last is given.
+    pub fn torch_model(&self) -> Result<&TorchModel> {
+        let models = self.stages.iter().rev().filter_map(|stage| match stage {
+            StageModel::Torch(model) => Some(&**model),
+            _ => None,
+        });
+        self.one_of(models, "TorchEstimator")
+    }
+
+    /// The fitted scaler.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPipeline`] for a pipeline without a `MinMaxScaler`; of several, the last is given.
+    pub fn scaler_model(&self) -> Result<&MinMaxScalerModel> {
+        let models = self.stages.iter().rev().filter_map(|stage| match stage {
+            StageModel::MinMaxScaler(model) => Some(model),
+            _ => None,
+        });
+        self.one_of(models, "MinMaxScaler")
+    }
+
+    /// How the fit of the network went.
+    ///
+    /// # Errors
+    /// As [`torch_model`](Self::torch_model).
+    pub fn report(&self) -> Result<&FitReport> {
+        self.torch_model().map(TorchModel::report)
+    }
+
+    fn one_of<'a, T>(
+        &self,
+        mut models: impl Iterator<Item = &'a T>,
+        kind: &'static str,
+    ) -> Result<&'a T> {
+        models.next().ok_or_else(|| Error::InvalidPipeline {
+            stage: self.stages.len(),
+            kind,
+            reason: "this pipeline has no such stage".to_owned(),
+        })
+    }
+
+    /// Writes the model to a folder, local or in the lake, as JSON and safetensors; a model that is there
+    /// already is replaced. A crash at any moment leaves the former model or the new one, never half.
+    pub fn save(&self, folder: &Lake) -> Result<()> {
+        let _scope = interrupt::scope();
+        stages::save(&self.stages, folder)
+    }
+
+    /// Reads a model back. Loading never runs code, whatever the files hold.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no model; [`Error::InvalidModel`] names the file that is cut,
+    /// altered, missing or of another version, and [`Error::InvalidWeights`] the parameter.
+    pub fn load(folder: &Lake) -> Result<PipelineModel> {
+        let _scope = interrupt::scope();
+        Ok(PipelineModel {
+            stages: stages::load(folder)?,
+        })
+    }
+}
+
+impl Session {
+    /// Transforms rows in this session; see [`PipelineModel::transform`].
+    ///
+    /// # Errors
+    /// Those of [`PipelineModel::transform`].
+    pub fn transform(&self, model: &PipelineModel, data: impl Into<Data>) -> Result<DataFrame> {
+        let _scope = interrupt::scope();
+        self.engine().transform(&data.into(), &model.stages)
+    }
+
+    /// Transforms rows in this session, to a folder; see [`PipelineModel::transform_to`].
+    ///
+    /// # Errors
+    /// Those of [`PipelineModel::transform_to`].
+    pub fn transform_to(
+        &self,
+        model: &PipelineModel,
+        data: impl Into<Data>,
+        folder: &Lake,
+    ) -> Result<()> {
+        let _scope = interrupt::scope();
+        self.engine()
+            .transform_to(&data.into(), &model.stages, folder)
+    }
+}

@@ -1,0 +1,139 @@
+//! What a fit is to do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, Result,
+    stages::{Stage, TorchEstimator},
+};
+
+/// What a fit is to do: data, so that it can travel to another process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FitSpec {
+    /// The stages, in order.
+    pub stages: Vec<Stage>,
+}
+
+/// The settings that are of a fit as a whole, however many estimators are in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunSettings {
+    /// In how many copies it runs; `None` leaves it to the engine.
+    pub partitions: Option<usize>,
+    /// How often it starts again after a copy has failed.
+    pub max_restarts: usize,
+    /// How much it prints.
+    pub verbose: u8,
+}
+
+impl FitSpec {
+    /// What the estimators say about the fit as a whole.
+    ///
+    /// There is one rule for several estimators: they all have to say the same, since a fit is one run. An
+    /// estimator that leaves `partitions` open goes with the others. `checkpoint_every` is not among these
+    /// settings: each estimator writes checkpoints of its own, as often as it says.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPipeline`] names the setting that two estimators contradict each other in.
+    pub fn run_settings(&self) -> Result<RunSettings> {
+        let mut run: Option<RunSettings> = None;
+        for (stage, estimator) in self.estimators() {
+            let settings = &estimator.settings;
+            let own = RunSettings {
+                partitions: settings.partitions,
+                max_restarts: settings.max_restarts,
+                verbose: settings.verbose,
+            };
+            let so_far = run.get_or_insert(own);
+            so_far.partitions = so_far.partitions.or(own.partitions);
+            let differs = [
+                (
+                    "partitions",
+                    so_far.partitions.unwrap_or_default(),
+                    own.partitions.or(so_far.partitions).unwrap_or_default(),
+                ),
+                ("max_restarts", so_far.max_restarts, own.max_restarts),
+                ("verbose", so_far.verbose.into(), own.verbose.into()),
+            ];
+            if let Some((setting, before, here)) = differs.into_iter().find(|(_, a, b)| a != b) {
+                return Err(Error::InvalidPipeline {
+                    stage,
+                    kind: "TorchEstimator",
+                    reason: format!(
+                        "{setting} is {here} here and {before} in an estimator before it: a fit is one run, \
+                         set the same in both"
+                    ),
+                });
+            }
+        }
+        Ok(run.unwrap_or_default())
+    }
+
+    /// Whether the fit writes checkpoints.
+    pub fn has_checkpoints(&self) -> bool {
+        self.estimators()
+            .any(|(_, estimator)| estimator.settings.checkpoint_every.is_some())
+    }
+
+    /// The estimators, with the numbers of their stages.
+    pub(crate) fn estimators(&self) -> impl Iterator<Item = (usize, &TorchEstimator)> {
+        self.stages
+            .iter()
+            .enumerate()
+            .filter_map(|(index, stage)| Some((index, stage.estimator()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Layer, Network};
+
+    fn spec(estimators: [TorchEstimator; 2]) -> FitSpec {
+        FitSpec {
+            stages: estimators.map(Stage::from).to_vec(),
+        }
+    }
+
+    fn estimator() -> TorchEstimator {
+        TorchEstimator::new(Network::new(&[2], vec![Layer::linear(2, 2)]).unwrap())
+    }
+
+    #[test]
+    fn an_estimator_that_leaves_partitions_open_goes_with_the_others() {
+        for two in [
+            [estimator().partitions(3), estimator()],
+            [estimator(), estimator().partitions(3)],
+        ] {
+            let run = spec(two).run_settings().unwrap();
+            assert_eq!(run.partitions, Some(3));
+        }
+        let run = spec([estimator(), estimator()]).run_settings().unwrap();
+        assert_eq!(run.partitions, None);
+    }
+
+    #[test]
+    fn estimators_that_contradict_each_other_are_an_error_that_names_the_setting_and_both_values() {
+        let contradictions = [
+            (
+                [estimator().partitions(2), estimator().partitions(3)],
+                "partitions is 3 here and 2",
+            ),
+            (
+                [estimator().max_restarts(1), estimator()],
+                "max_restarts is 0 here and 1",
+            ),
+            (
+                [estimator().verbose(0), estimator().verbose(2)],
+                "verbose is 2 here and 0",
+            ),
+        ];
+        for (two, expected) in contradictions {
+            let error = spec(two).run_settings().unwrap_err();
+            assert!(
+                matches!(error, Error::InvalidPipeline { stage: 1, .. }),
+                "{error}"
+            );
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}

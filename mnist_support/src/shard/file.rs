@@ -1,0 +1,55 @@
+//! The rows of a file in the lake: each rank reads its own part of it.
+
+use polars::prelude::DataFrame;
+
+use super::{Data, Part, Shard, Source};
+use crate::{
+    Result,
+    lake::{FileSource, LakeFrame, Partition, Reading},
+};
+
+impl Source for LakeFrame {
+    fn shards(&self, parts: usize) -> Result<Vec<Shard>> {
+        let partitions = self.partitions(parts)?.into_iter();
+        Ok(partitions
+            .map(|partition| {
+                Shard::new(FilePart {
+                    frame: self.clone(),
+                    partition,
+                })
+            })
+            .collect())
+    }
+
+    fn file(&self) -> Option<&FileSource> {
+        Some(self.source())
+    }
+}
+
+#[derive(Debug)]
+struct FilePart {
+    frame: LakeFrame,
+    partition: Partition,
+}
+
+impl Part for FilePart {
+    fn name(&self) -> String {
+        format!("{} ({})", self.frame.name(), self.partition)
+    }
+
+    fn read(&self, tell: &dyn Fn(Reading)) -> Result<DataFrame> {
+        self.frame.read_telling(&self.partition, tell)
+    }
+}
+
+impl From<&LakeFrame> for Data {
+    fn from(frame: &LakeFrame) -> Self {
+        Data::new(frame.clone())
+    }
+}
+
+impl From<LakeFrame> for Data {
+    fn from(frame: LakeFrame) -> Self {
+        Data::new(frame)
+    }
+}

@@ -1,0 +1,124 @@
+//! Rows in memory.
+
+use polars::prelude::DataFrame;
+
+use super::{Data, Part, Shard, Source};
+use crate::{Error, Result, lake::Reading};
+
+const NAME: &str = "the data frame";
+
+impl Source for DataFrame {
+    fn shards(&self, parts: usize) -> Result<Vec<Shard>> {
+        let rows = self.height();
+        if parts == 0 || parts > rows {
+            return Err(Error::InvalidSetting {
+                setting: "partitions",
+                value: parts.to_string(),
+                reason: format!("must be from 1 to the number of rows, {rows}"),
+            });
+        }
+        let start = |part: usize| rows * part / parts;
+        Ok((0..parts)
+            .map(|part| {
+                let (first, end) = (start(part), start(part + 1));
+                Shard::rows(NAME, self.slice(first as i64, end - first), first as u64)
+            })
+            .collect())
+    }
+
+    fn shards_at_most(&self, parts: usize) -> Result<Vec<Shard>> {
+        match self.height() {
+            0 => Ok(vec![Shard::rows(NAME, self.clone(), 0)]),
+            rows => self.shards(parts.clamp(1, rows)),
+        }
+    }
+}
+
+impl Shard {
+    /// Rows that are in memory, of a table that errors call `name`, `first_row` rows below its first.
+    pub fn rows(name: impl Into<String>, frame: DataFrame, first_row: u64) -> Self {
+        Shard::new(Rows {
+            name: name.into(),
+            frame,
+            first_row,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Rows {
+    name: String,
+    frame: DataFrame,
+    first_row: u64,
+}
+
+impl Part for Rows {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn first_row(&self) -> u64 {
+        self.first_row
+    }
+
+    fn read(&self, _tell: &dyn Fn(Reading)) -> Result<DataFrame> {
+        Ok(self.frame.clone())
+    }
+}
+
+impl From<&DataFrame> for Data {
+    fn from(frame: &DataFrame) -> Self {
+        Data::new(frame.clone())
+    }
+}
+
+impl From<DataFrame> for Data {
+    fn from(frame: DataFrame) -> Self {
+        Data::new(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::df;
+
+    use super::*;
+
+    fn frame(rows: i32) -> DataFrame {
+        df!("value" => (0..rows).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn a_frame_is_dealt_out_in_order_and_evenly() {
+        let shards = Data::from(&frame(7)).shards(3).unwrap();
+        let parts: Vec<(u64, usize)> = shards
+            .iter()
+            .map(|shard| (shard.first_row(), shard.read().unwrap().height()))
+            .collect();
+        assert_eq!(parts, [(0, 2), (2, 2), (4, 3)]);
+    }
+
+    #[test]
+    fn no_partitions_and_more_partitions_than_rows_are_errors() {
+        for parts in [0, 8] {
+            let error = Data::from(&frame(7)).shards(parts).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    Error::InvalidSetting {
+                        setting: "partitions",
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_transformation_takes_fewer_shards_where_there_are_fewer_rows() {
+        assert_eq!(Data::from(&frame(1)).shards_at_most(4).unwrap().len(), 1);
+        assert_eq!(Data::from(&frame(0)).shards_at_most(4).unwrap().len(), 1);
+        assert_eq!(Data::from(&frame(9)).shards_at_most(4).unwrap().len(), 4);
+    }
+}

@@ -1,0 +1,133 @@
+//! Imports go down only: a module of the crate uses those that stand above it in lib.rs, and no other.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// A file without its comments.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn name(text: &str) -> &str {
+    let end = text.find(|character: char| !character.is_alphanumeric() && character != '_');
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// What stands between the braces that `text` begins with, cut at the commas that are in no others.
+fn list(text: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut items) = (0, 1, Vec::new());
+    for (at, character) in text.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if (depth == 1 && character == ',') || depth == 0 {
+            items.push(text[start..at].trim());
+            start = at + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    items
+}
+
+/// The names that follow `prefix` anywhere in `code`: `a` and `b` of `crate::{a::x, b}` for `crate::`.
+fn named<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
+    code.match_indices(prefix)
+        .flat_map(|(at, _)| {
+            let rest = &code[at + prefix.len()..];
+            match rest.starts_with('{') {
+                true => list(rest),
+                false => vec![rest],
+            }
+        })
+        .map(name)
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// The floors from the bottom to the top, and the floors that the names in the crate's root come from.
+fn floors() -> (Vec<String>, BTreeMap<String, String>) {
+    let root = code(&source().join("lib.rs"));
+    let mut floors = Vec::new();
+    for line in root.lines() {
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        if let Some(module) = line.strip_prefix("mod ") {
+            floors.push(module.trim_end_matches(';').to_owned());
+        }
+    }
+    let mut origins: BTreeMap<String, String> = BTreeMap::new();
+    for floor in &floors {
+        for reexported in named(&root, &format!("pub use {floor}::")) {
+            origins.insert(reexported.to_owned(), floor.clone());
+        }
+    }
+    (floors, origins)
+}
+
+#[test]
+fn imports_go_down_only() {
+    let (floors, origins) = floors();
+    assert!(floors.len() > 15 && origins.contains_key("Error"));
+    let height = |floor: &str| floors.iter().position(|known| known == floor);
+    let (mut looked_at, mut wrong) = (0, Vec::new());
+    for path in files(&source()) {
+        let within = path.strip_prefix(source()).unwrap().with_extension("");
+        let floor = within.iter().next().unwrap().to_str().unwrap();
+        let Some(own) = height(floor) else {
+            assert!(["lib", "bin"].contains(&floor), "{floor} is not in lib.rs");
+            continue;
+        };
+        let code = code(&path);
+        let mut used = named(&code, "crate::");
+        // The parent of a floor's own file is the root, too.
+        if within.iter().count() == 1 || within.ends_with("mod") && within.iter().count() == 2 {
+            let above = named(&code, "super::").into_iter();
+            used.extend(above.filter(|name| height(name).is_some()));
+        }
+        for used in used {
+            let used = origins.get(used).map_or(used, String::as_str);
+            let Some(other) = height(used) else {
+                panic!("{}: crate::{used} is no floor", path.display());
+            };
+            looked_at += 1;
+            if other > own {
+                wrong.push(format!("{}: {floor} uses {used}", path.display()));
+            }
+        }
+    }
+    assert!(looked_at > 300, "only {looked_at} imports were found");
+    assert!(wrong.is_empty(), "imports go up:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn names_are_found_in_lists_and_alone() {
+    let code = "use crate::{\n    Error, Result,\n    lake::{Lake, csv::{a, b}},\n};\nlet x = crate::text::bytes(1);";
+    assert_eq!(named(code, "crate::"), ["Error", "Result", "lake", "text"]);
+}
