@@ -14,7 +14,7 @@ pub use crate::{
     evaluate::{ConfusionMatrix, Metric, MulticlassClassificationEvaluator, accuracy_score},
     interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},
-    ml::{MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, VectorAssembler},
+    ml::{Fit, MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, Transform, VectorAssembler},
     secrets::{Secret, SecretScope},
     train::{Device, FitReport, LearningRateSchedule, Loss, Optimizer, TrainingSettings},
 };

@@ -8,7 +8,7 @@ use mnist_support::{
     collective::thread_group,
     engine::{Engine, Threads},
     evaluate::{Metric, MulticlassClassificationEvaluator},
-    ml::{self, FitContext, FitSpec, StageModel},
+    ml::{self, Fit, FitContext, FitSpec, StageModel, Transform},
     shard::Data,
     train::{LossPoint, Optimizer, Progress, ProgressEvent, Sgd, Silent},
 };

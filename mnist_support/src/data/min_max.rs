@@ -60,7 +60,7 @@ impl MinMaxStatistics {
                 })
             }
             FeaturesView::F32(array) => {
-                check_finite(&array)?;
+                check_finite(array)?;
                 let (minimum, maximum) = extremes(&array, f32::INFINITY, f32::NEG_INFINITY);
                 Ok(MinMaxStatistics { minimum, maximum })
             }
@@ -178,7 +178,14 @@ fn widen<T: Copy + PartialOrd>(minimum: &mut [T], maximum: &mut [T], row: &[T]) 
     }
 }
 
-fn check_finite(array: &ArrayView2<f32>) -> Result<()> {
+/// Makes sure that every value is finite.
+///
+/// # Errors
+/// [`Error::InvalidValue`] for the first value that is NaN or infinite.
+pub(crate) fn check_finite<'a>(features: impl Into<FeaturesView<'a>>) -> Result<()> {
+    let FeaturesView::F32(array) = features.into() else {
+        return Ok(());
+    };
     if array.iter().all(|value| value.is_finite()) {
         return Ok(());
     }

@@ -18,5 +18,6 @@ pub use classes::NumClasses;
 pub use features::Features;
 pub use labels::labels_from_frame;
 pub use min_max::MinMaxStatistics;
+pub(crate) use min_max::check_finite;
 pub use tensors::{array_from_tensor, tensor_from_array};
 pub use view::FeaturesView;

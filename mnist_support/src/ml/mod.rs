@@ -31,10 +31,8 @@ mod single;
 
 pub use crate::{
     program::{FitSpec, RunSettings, fit, transform},
-    stages::{
-        FitContext, MinMaxScaler, MinMaxScalerModel, Stage, StageModel, TorchEstimator, TorchModel,
-        VectorAssembler,
-    },
+    stages::*,
 };
 pub use pipeline::Pipeline;
 pub use pipeline_model::PipelineModel;
+pub use single::{Fit, Transform};

@@ -23,6 +23,10 @@ impl PipelineModel {
         PipelineModel { stages }
     }
 
+    pub(super) fn into_stages(self) -> Vec<StageModel> {
+        self.stages
+    }
+
     /// The fitted stages, in order.
     pub fn stages(&self) -> &[StageModel] {
         &self.stages
@@ -68,11 +72,8 @@ impl PipelineModel {
     /// # Errors
     /// [`Error::InvalidPipeline`] for a pipeline without a `TorchEstimator`; of several, the last is given.
     pub fn torch_model(&self) -> Result<&TorchModel> {
-        let models = self.stages.iter().rev().filter_map(|stage| match stage {
-            StageModel::Torch(model) => Some(&**model),
-            _ => None,
-        });
-        self.one_of(models, "TorchEstimator")
+        let models = self.stages.iter().rev();
+        self.one_of(models.filter_map(StageModel::torch_model), "TorchEstimator")
     }
 
     /// The fitted scaler.

@@ -2,73 +2,40 @@
 
 use polars::prelude::DataFrame;
 
-use super::{Pipeline, PipelineModel};
-use crate::{
-    Result,
-    shard::Data,
-    stages::{
-        MinMaxScaler, MinMaxScalerModel, Stage, StageModel, TorchEstimator, TorchModel,
-        VectorAssembler,
-    },
-};
+use super::{Estimator, Pipeline, PipelineModel, StageModel};
+use crate::{Error, Result, shard::Data};
 
-/// The model of a pipeline of this stage alone.
-fn fit(stage: impl Into<Stage>, data: impl Into<Data>) -> Result<PipelineModel> {
-    Pipeline::new().stage(stage).fit(data)
-}
-
-fn transform(model: StageModel, data: impl Into<Data>) -> Result<DataFrame> {
-    PipelineModel::from_stages(vec![model]).transform(data)
-}
-
-impl VectorAssembler {
-    /// Adds the vector column, as a list, to a frame.
-    ///
-    /// # Errors
-    /// [`ColumnNotFound`](crate::Error::ColumnNotFound), [`ColumnType`](crate::Error::ColumnType) for a
-    /// column that is no number, and [`MissingValue`](crate::Error::MissingValue).
-    pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
-        transform(StageModel::VectorAssembler(self.clone()), data)
-    }
-}
-
-impl MinMaxScaler {
-    /// Learns from all rows.
-    ///
-    /// # Errors
-    /// [`InvalidSetting`](crate::Error::InvalidSetting) where `min` is not below `max`; those of reading the
-    /// column.
-    pub fn fit(&self, data: impl Into<Data>) -> Result<MinMaxScalerModel> {
-        fit(self.clone(), data)?.scaler_model().cloned()
-    }
-}
-
-impl MinMaxScalerModel {
-    /// Adds the scaled vector column, as a list, to a frame.
-    ///
-    /// # Errors
-    /// Those of [`PipelineModel::transform`].
-    pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
-        transform(StageModel::MinMaxScaler(self.clone()), data)
-    }
-}
-
-impl TorchEstimator {
-    /// Trains on all rows; the frame needs a list column, as a `VectorAssembler` makes.
+/// The fit of a stage by itself, as SparkML's `Estimator.fit`: a pipeline of one.
+pub trait Fit: Estimator {
+    /// Fits the stage to all rows.
     ///
     /// # Errors
     /// Those of [`Pipeline::fit`].
-    pub fn fit(&self, data: impl Into<Data>) -> Result<TorchModel> {
-        fit(self.clone(), data)?.torch_model().cloned()
+    fn fit(&self, data: impl Into<Data>) -> Result<Self::Model> {
+        let model = Pipeline::new().stage(self.clone()).fit(data)?;
+        let stages = model.into_stages().into_iter();
+        stages
+            .filter_map(Self::model)
+            .next_back()
+            .ok_or_else(|| Error::InvalidPipeline {
+                stage: 0,
+                kind: "none",
+                reason: "its fit gave another kind of model".to_owned(),
+            })
     }
 }
 
-impl TorchModel {
-    /// Adds the prediction column, class numbers as `Int64`, to a frame with a vector column.
+impl<T: Estimator> Fit for T {}
+
+/// A fitted stage by itself, as SparkML's `Transformer.transform`: a pipeline of one.
+pub trait Transform: Clone + Into<StageModel> {
+    /// Adds the stage's column to the rows: a vector column as a list, predictions as `Int64`.
     ///
     /// # Errors
     /// Those of [`PipelineModel::transform`].
-    pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
-        transform(StageModel::Torch(Box::new(self.clone())), data)
+    fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
+        PipelineModel::from_stages(vec![self.clone().into()]).transform(data)
     }
 }
+
+impl<T: Clone + Into<StageModel>> Transform for T {}

@@ -73,10 +73,8 @@ pub(crate) fn transform_telling(
     tell: Tell<'_>,
 ) -> Result<DataFrame> {
     let _scope = interrupt::scope();
-    for model in models {
-        if let StageModel::Torch(model) = model {
-            model.estimator().settings.device.open()?;
-        }
+    for model in models.iter().filter_map(StageModel::torch_model) {
+        model.estimator().settings.device.open()?;
     }
     let mut table = Table::read(shard, tell)?;
     for model in models {

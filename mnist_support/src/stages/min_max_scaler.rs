@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::table::{Table, Vector};
+use super::{
+    Estimator, FitContext, Stage, StageModel,
+    stage::{PipelineStage, Transformer},
+    table::{Table, Vector},
+};
 use crate::{
     Error, Result,
     collective::{Collective, ReduceOp},
@@ -14,8 +18,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MinMaxScaler {
-    pub(super) input_col: String,
-    pub(super) output_col: String,
+    input_col: String,
+    output_col: String,
     min: f32,
     max: f32,
 }
@@ -61,12 +65,8 @@ impl MinMaxScaler {
         self
     }
 
-    /// Learns from the rows of all copies: one exchange of the minima, one of the maxima.
-    pub(super) fn fit_shard(
-        &self,
-        table: &Table,
-        collective: &dyn Collective,
-    ) -> Result<MinMaxScalerModel> {
+    /// Learns from the rows of all ranks: one exchange of the minima, one of the maxima.
+    fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<MinMaxScalerModel> {
         if self.min.partial_cmp(&self.max) != Some(std::cmp::Ordering::Less) {
             return Err(Error::InvalidSetting {
                 setting: "min",
@@ -103,6 +103,48 @@ impl MinMaxScaler {
     }
 }
 
+impl PipelineStage for MinMaxScaler {
+    fn kind(&self) -> &'static str {
+        "MinMaxScaler"
+    }
+
+    fn output_col(&self) -> &str {
+        &self.output_col
+    }
+
+    fn fit_shard(
+        &self,
+        table: &Table,
+        collective: &dyn Collective,
+        _context: FitContext<'_>,
+    ) -> Result<StageModel> {
+        Ok(self.learn(table, collective)?.into())
+    }
+}
+
+impl From<MinMaxScaler> for Stage {
+    fn from(stage: MinMaxScaler) -> Self {
+        Stage::MinMaxScaler(stage)
+    }
+}
+
+impl From<MinMaxScalerModel> for StageModel {
+    fn from(model: MinMaxScalerModel) -> Self {
+        StageModel::MinMaxScaler(model)
+    }
+}
+
+impl Estimator for MinMaxScaler {
+    type Model = MinMaxScalerModel;
+
+    fn model(stage: StageModel) -> Option<MinMaxScalerModel> {
+        match stage {
+            StageModel::MinMaxScaler(model) => Some(model),
+            _ => None,
+        }
+    }
+}
+
 /// A fitted [`MinMaxScaler`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,37 +163,16 @@ impl MinMaxScalerModel {
     pub fn original_max(&self) -> &[f32] {
         &self.statistics.maximum
     }
+}
 
-    pub(super) fn apply(&self, table: &mut Table) -> Result<()> {
-        let Vector { features, scaling } = table.vector(&self.scaler.input_col)?;
-        let width = self.statistics.minimum.len();
-        if features.width() != width {
-            return Err(Error::ShapeMismatch {
-                what: format!(
-                    "the vector column {:?} of {}",
-                    self.scaler.input_col,
-                    table.name()
-                ),
-                found: vec![features.rows() as i64, features.width() as i64],
-                expected: format!("{width} features, as the scaler was fitted on,"),
-            });
-        }
-        let (mut scale, mut offset) = self
+impl Transformer for MinMaxScalerModel {
+    fn apply(&self, table: &mut Table) -> Result<()> {
+        let vector = table.vector(&self.scaler.input_col)?;
+        table.check_width(&self.scaler.input_col, &vector, self.statistics.width())?;
+        let (scale, offset) = self
             .statistics
             .scale_and_offset(self.scaler.min, self.scaler.max)?;
-        if let Some((first_scale, first_offset)) = scaling {
-            for column in 0..width {
-                offset[column] += first_offset[column] * scale[column];
-                scale[column] *= first_scale[column];
-            }
-        }
-        table.set_vector(
-            &self.scaler.output_col,
-            Vector {
-                features,
-                scaling: Some((scale, offset)),
-            },
-        );
+        table.set_vector(&self.scaler.output_col, vector.scaled_by(scale, offset));
         Ok(())
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! A stage knows its columns and its settings, and how one rank fits it together with the others. It does
 //! not know where the ranks run.
+//!
+//! A stage is one file: its settings, which implement [`PipelineStage`], and what its fit leaves behind,
+//! which implements [`Transformer`]. Here it has a line in each of [`Stage`], [`StageModel`] and the
+//! functions that delegate to it.
 
 mod context;
 mod min_max_scaler;
@@ -12,11 +16,136 @@ mod torch_estimator;
 mod torch_model;
 mod vector_assembler;
 
-pub use context::FitContext;
-pub use min_max_scaler::{MinMaxScaler, MinMaxScalerModel};
-pub(crate) use persistence::{load, save};
-pub use stage::{Stage, StageModel};
-pub(crate) use table::Table;
-pub use torch_estimator::TorchEstimator;
-pub use torch_model::TorchModel;
-pub use vector_assembler::VectorAssembler;
+use serde::{Deserialize, Serialize};
+
+use self::{
+    persistence::{GetTensors, PutTensors},
+    stage::{PipelineStage, Transformer},
+    torch_model::SavedTorchModel,
+};
+use crate::{Result, collective::Collective};
+
+pub use self::{
+    context::FitContext,
+    min_max_scaler::{MinMaxScaler, MinMaxScalerModel},
+    stage::Estimator,
+    torch_estimator::TorchEstimator,
+    torch_model::TorchModel,
+    vector_assembler::VectorAssembler,
+};
+pub(crate) use self::{
+    persistence::{load, save},
+    table::Table,
+};
+
+/// A stage of a pipeline that has not been fitted: data that can be sent to another process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Number columns to a vector column.
+    VectorAssembler(VectorAssembler),
+    /// A vector column scaled feature by feature.
+    MinMaxScaler(MinMaxScaler),
+    /// A network.
+    TorchEstimator(Box<TorchEstimator>),
+}
+
+/// A stage of a fitted pipeline.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum StageModel {
+    /// Needs no fit.
+    VectorAssembler(VectorAssembler),
+    /// A fitted scaler.
+    MinMaxScaler(MinMaxScalerModel),
+    /// A trained network.
+    Torch(Box<TorchModel>),
+}
+
+/// A [`StageModel`] as JSON, whose tensors are in a file of their own.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+enum SavedStage {
+    VectorAssembler(VectorAssembler),
+    MinMaxScaler(MinMaxScalerModel),
+    Torch(Box<SavedTorchModel>),
+}
+
+impl Stage {
+    fn stage(&self) -> &dyn PipelineStage {
+        match self {
+            Stage::VectorAssembler(stage) => stage,
+            Stage::MinMaxScaler(stage) => stage,
+            Stage::TorchEstimator(stage) => &**stage,
+        }
+    }
+
+    /// What errors call the stage.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.stage().kind()
+    }
+
+    /// The column that the stage adds.
+    pub(crate) fn output_col(&self) -> &str {
+        self.stage().output_col()
+    }
+
+    /// The network's estimator, where the stage is one.
+    pub(crate) fn estimator(&self) -> Option<&TorchEstimator> {
+        self.stage().torch_estimator()
+    }
+
+    /// Fits the stage to one rank's rows, together with the other ranks.
+    pub(crate) fn fit_shard(
+        &self,
+        table: &Table,
+        collective: &dyn Collective,
+        context: FitContext<'_>,
+    ) -> Result<StageModel> {
+        self.stage().fit_shard(table, collective, context)
+    }
+}
+
+impl StageModel {
+    fn transformer(&self) -> &dyn Transformer {
+        match self {
+            StageModel::VectorAssembler(model) => model,
+            StageModel::MinMaxScaler(model) => model,
+            StageModel::Torch(model) => &**model,
+        }
+    }
+
+    /// Whether its fit was stopped on request.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        let model = self.transformer().torch_model();
+        model.is_some_and(|model| model.report().interrupted)
+    }
+
+    /// Adds the stage's column to one rank's rows.
+    pub(crate) fn apply(&self, table: &mut Table) -> Result<()> {
+        self.transformer().apply(table)
+    }
+
+    /// The network, where the stage is one.
+    pub(crate) fn torch_model(&self) -> Option<&TorchModel> {
+        self.transformer().torch_model()
+    }
+
+    fn to_saved(&self, put: &mut PutTensors<'_>) -> Result<SavedStage> {
+        Ok(match self {
+            StageModel::VectorAssembler(model) => SavedStage::VectorAssembler(model.clone()),
+            StageModel::MinMaxScaler(model) => SavedStage::MinMaxScaler(model.clone()),
+            StageModel::Torch(model) => SavedStage::Torch(Box::new(model.to_saved(put)?)),
+        })
+    }
+
+    fn from_saved(saved: SavedStage, get: &GetTensors<'_>) -> Result<StageModel> {
+        Ok(match saved {
+            SavedStage::VectorAssembler(model) => StageModel::VectorAssembler(model),
+            SavedStage::MinMaxScaler(model) => StageModel::MinMaxScaler(model),
+            SavedStage::Torch(saved) => {
+                StageModel::Torch(Box::new(TorchModel::from_saved(*saved, get)?))
+            }
+        })
+    }
+}

@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+use tch::Tensor;
 
-use super::{MinMaxScalerModel, StageModel, TorchEstimator, TorchModel, VectorAssembler};
+use super::{SavedStage, StageModel};
 use crate::{
-    Error, Result,
+    Error, Network, Result,
     lake::Lake,
     network::{read_safetensors, write_safetensors},
-    train::{FitReport, Trained},
 };
 
 const MANIFEST: &str = "model.json";
@@ -39,40 +39,24 @@ struct FileEntry {
     sha256: String,
 }
 
-/// A [`StageModel`] whose weights are in a file.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-enum SavedStage {
-    VectorAssembler(VectorAssembler),
-    MinMaxScaler(MinMaxScalerModel),
-    Torch {
-        estimator: Box<TorchEstimator>,
-        report: FitReport,
-        weights: String,
-    },
-}
+/// Writes a network's tensors to a file; its name.
+pub(super) type PutTensors<'a> = dyn FnMut(&Network, &[Tensor]) -> Result<String> + 'a;
+
+/// Reads a network's tensors from the file of that name.
+pub(super) type GetTensors<'a> = dyn Fn(&Network, &str) -> Result<Vec<Tensor>> + 'a;
 
 pub(crate) fn save(stages: &[StageModel], folder: &Lake) -> Result<()> {
     let mut files = Vec::new();
+    let mut put_tensors = |network: &Network, tensors: &[Tensor]| {
+        let bytes = write_safetensors(network, tensors)?;
+        let entry = put(folder, "weights", "safetensors", bytes)?;
+        let name = entry.name.clone();
+        files.push(entry);
+        Ok(name)
+    };
     let saved = stages
         .iter()
-        .map(|stage| {
-            Ok(match stage {
-                StageModel::VectorAssembler(model) => SavedStage::VectorAssembler(model.clone()),
-                StageModel::MinMaxScaler(model) => SavedStage::MinMaxScaler(model.clone()),
-                StageModel::Torch(model) => {
-                    let bytes = write_safetensors(model.network(), model.weights())?;
-                    let entry = put(folder, "weights", "safetensors", bytes)?;
-                    let weights = entry.name.clone();
-                    files.push(entry);
-                    SavedStage::Torch {
-                        estimator: Box::new(model.estimator().clone()),
-                        report: model.report().clone(),
-                        weights,
-                    }
-                }
-            })
-        })
+        .map(|stage| stage.to_saved(&mut put_tensors))
         .collect::<Result<Vec<_>>>()?;
     files.insert(
         0,
@@ -137,33 +121,15 @@ pub(crate) fn load(folder: &Lake) -> Result<Vec<StageModel>> {
         return Err(invalid(folder, MANIFEST, "it lists no files".to_owned()));
     };
     let saved: Vec<SavedStage> = from_json(&get(folder, pipeline)?, folder, &pipeline.name)?;
+    let get_tensors = |network: &Network, name: &str| {
+        let entry = manifest.files.iter().find(|file| file.name == name);
+        let entry =
+            entry.ok_or_else(|| invalid(folder, MANIFEST, format!("it does not list {name}")))?;
+        read_safetensors(network, &get(folder, entry)?)
+    };
     saved
         .into_iter()
-        .map(|stage| {
-            Ok(match stage {
-                SavedStage::VectorAssembler(model) => StageModel::VectorAssembler(model),
-                SavedStage::MinMaxScaler(model) => StageModel::MinMaxScaler(model),
-                SavedStage::Torch {
-                    estimator,
-                    report,
-                    weights,
-                } => {
-                    let Some(entry) = manifest.files.iter().find(|file| file.name == weights)
-                    else {
-                        return Err(invalid(
-                            folder,
-                            MANIFEST,
-                            format!("it does not list {weights}"),
-                        ));
-                    };
-                    let weights = read_safetensors(&estimator.network, &get(folder, entry)?)?;
-                    StageModel::Torch(Box::new(TorchModel::new(
-                        *estimator,
-                        Trained { weights, report },
-                    )))
-                }
-            })
-        })
+        .map(|stage| StageModel::from_saved(stage, &get_tensors))
         .collect()
 }
 

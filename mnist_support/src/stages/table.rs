@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use ndarray::Array2;
 use polars::prelude::*;
 
-use crate::{Error, Result, data::Features, lake::reading::Tell, shard::Shard};
+use crate::{
+    Error, Result,
+    data::{Features, check_finite},
+    lake::reading::Tell,
+    shard::Shard,
+};
 
 /// A column whose values are vectors: a matrix as it was read, and what its values are scaled by.
 ///
@@ -89,15 +94,34 @@ impl Table {
             ));
         }
         match list_to_matrix(column).map_err(|error| self.error(error))? {
-            Some(features) => Ok(Vector {
-                features: Arc::new(features),
-                scaling: None,
-            }),
+            Some(features) => {
+                // As a VectorAssembler's are.
+                check_finite(&features)?;
+                Ok(Vector {
+                    features: Arc::new(features),
+                    scaling: None,
+                })
+            }
             None => Err(refused(
                 "a list of uneven lengths or with nulls".to_owned(),
                 "a list with as many numbers in every row",
             )),
         }
+    }
+
+    /// Makes sure that a vector column has as many features as a scaler was fitted on.
+    pub(super) fn check_width(&self, name: &str, vector: &Vector, width: usize) -> Result<()> {
+        if vector.features.width() == width {
+            return Ok(());
+        }
+        Err(Error::ShapeMismatch {
+            what: format!("the vector column {name:?} of {}", self.name),
+            found: vec![
+                vector.features.rows() as i64,
+                vector.features.width() as i64,
+            ],
+            expected: format!("{width} features, as the scaler was fitted on,"),
+        })
     }
 
     /// The frame with its vector columns as lists.
@@ -136,6 +160,20 @@ fn table_error(table: &str, error: PolarsError) -> Error {
 }
 
 impl Vector {
+    /// The same features, scaled once more: `value * scale + offset`, feature by feature.
+    pub(super) fn scaled_by(self, mut scale: Vec<f32>, mut offset: Vec<f32>) -> Vector {
+        if let Some((first_scale, first_offset)) = self.scaling {
+            for column in 0..scale.len() {
+                offset[column] += first_offset[column] * scale[column];
+                scale[column] *= first_scale[column];
+            }
+        }
+        Vector {
+            features: self.features,
+            scaling: Some((scale, offset)),
+        }
+    }
+
     /// The values as a list column.
     fn to_list(&self, name: &str, table: &str) -> Result<Series> {
         let (rows, width) = (self.features.rows(), self.features.width());

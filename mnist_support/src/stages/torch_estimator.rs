@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FitContext, TorchModel, table::Table};
+use super::{
+    Estimator, FitContext, Stage, StageModel, TorchModel, stage::PipelineStage, table::Table,
+};
 use crate::{
     Error, Network, Result,
     collective::Collective,
@@ -177,7 +179,7 @@ impl TorchEstimator {
         }
     }
 
-    pub(super) fn fit_shard(
+    fn train(
         &self,
         table: &Table,
         collective: &dyn Collective,
@@ -216,6 +218,46 @@ impl TorchEstimator {
             context.interrupt,
         )?;
         Ok(TorchModel::new(self.clone(), trained))
+    }
+}
+
+impl PipelineStage for TorchEstimator {
+    fn kind(&self) -> &'static str {
+        "TorchEstimator"
+    }
+
+    fn output_col(&self) -> &str {
+        &self.prediction_col
+    }
+
+    fn fit_shard(
+        &self,
+        table: &Table,
+        collective: &dyn Collective,
+        context: FitContext<'_>,
+    ) -> Result<StageModel> {
+        Ok(self.train(table, collective, context)?.into())
+    }
+
+    fn torch_estimator(&self) -> Option<&TorchEstimator> {
+        Some(self)
+    }
+}
+
+impl From<TorchEstimator> for Stage {
+    fn from(stage: TorchEstimator) -> Self {
+        Stage::TorchEstimator(Box::new(stage))
+    }
+}
+
+impl Estimator for TorchEstimator {
+    type Model = TorchModel;
+
+    fn model(stage: StageModel) -> Option<TorchModel> {
+        match stage {
+            StageModel::Torch(model) => Some(*model),
+            _ => None,
+        }
     }
 }
 

@@ -1,9 +1,16 @@
 //! A trained network as a stage of a pipeline.
 
 use polars::prelude::*;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{TorchEstimator, table::Table, torch_estimator::check_width};
+use super::{
+    StageModel, TorchEstimator,
+    persistence::{GetTensors, PutTensors},
+    stage::Transformer,
+    table::Table,
+    torch_estimator::check_width,
+};
 use crate::{
     Network, Result, interrupt,
     network::rows_at_once,
@@ -68,7 +75,49 @@ impl TorchModel {
         self.estimator.settings.device = device;
     }
 
-    pub(super) fn apply(&self, table: &mut Table) -> Result<()> {
+    /// The model as JSON; `put` writes its tensors down.
+    pub(super) fn to_saved(&self, put: &mut PutTensors<'_>) -> Result<SavedTorchModel> {
+        Ok(SavedTorchModel {
+            estimator: self.estimator.clone(),
+            report: self.report.clone(),
+            weights: put(self.network(), &self.weights)?,
+        })
+    }
+
+    /// The model of some JSON; `get` reads its tensors.
+    pub(super) fn from_saved(saved: SavedTorchModel, get: &GetTensors<'_>) -> Result<TorchModel> {
+        let SavedTorchModel {
+            estimator,
+            report,
+            weights,
+        } = saved;
+        let weights = get(&estimator.network, &weights)?;
+        Ok(TorchModel::new(estimator, Trained { weights, report }))
+    }
+}
+
+/// A [`TorchModel`] as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavedTorchModel {
+    estimator: TorchEstimator,
+    report: FitReport,
+    /// The file of its parameters and buffers.
+    weights: String,
+}
+
+impl From<TorchModel> for StageModel {
+    fn from(model: TorchModel) -> Self {
+        StageModel::Torch(Box::new(model))
+    }
+}
+
+impl Transformer for TorchModel {
+    fn torch_model(&self) -> Option<&TorchModel> {
+        Some(self)
+    }
+
+    fn apply(&self, table: &mut Table) -> Result<()> {
         let network = &self.estimator.network;
         let vector = table.vector(&self.estimator.features_col)?;
         check_width(

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Table, Vector};
-use crate::{Error, Result, data::Features};
+use super::{
+    FitContext, Stage, StageModel,
+    stage::{PipelineStage, Transformer},
+    table::{Table, Vector},
+};
+use crate::{Error, Result, collective::Collective, data::Features};
 
 /// Puts number columns side by side into a vector column, as SparkML's `VectorAssembler`.
 ///
 /// ```
-/// use mnist_support::ml::VectorAssembler;
+/// use mnist_support::ml::{Transform, VectorAssembler};
 /// use polars::prelude::*;
 ///
 /// let frame = df!("width" => [1_u8, 2], "height" => [3_u8, 4])?;
@@ -21,8 +25,8 @@ use crate::{Error, Result, data::Features};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VectorAssembler {
-    pub(super) input_cols: Vec<String>,
-    pub(super) output_col: String,
+    input_cols: Vec<String>,
+    output_col: String,
 }
 
 impl Default for VectorAssembler {
@@ -51,8 +55,42 @@ impl VectorAssembler {
         self.output_col = name.into();
         self
     }
+}
 
-    pub(super) fn apply(&self, table: &mut Table) -> Result<()> {
+impl PipelineStage for VectorAssembler {
+    fn kind(&self) -> &'static str {
+        "VectorAssembler"
+    }
+
+    fn output_col(&self) -> &str {
+        &self.output_col
+    }
+
+    /// There is nothing to learn.
+    fn fit_shard(
+        &self,
+        _table: &Table,
+        _collective: &dyn Collective,
+        _context: FitContext<'_>,
+    ) -> Result<StageModel> {
+        Ok(self.clone().into())
+    }
+}
+
+impl From<VectorAssembler> for Stage {
+    fn from(stage: VectorAssembler) -> Self {
+        Stage::VectorAssembler(stage)
+    }
+}
+
+impl From<VectorAssembler> for StageModel {
+    fn from(stage: VectorAssembler) -> Self {
+        StageModel::VectorAssembler(stage)
+    }
+}
+
+impl Transformer for VectorAssembler {
+    fn apply(&self, table: &mut Table) -> Result<()> {
         if self.input_cols.is_empty() {
             return Err(Error::InvalidSetting {
                 setting: "input_cols",
