@@ -11,6 +11,7 @@ mod context;
 mod min_max_scaler;
 mod persistence;
 mod stage;
+mod standard_scaler;
 mod table;
 mod torch_estimator;
 mod torch_model;
@@ -29,6 +30,7 @@ pub use self::{
     context::FitContext,
     min_max_scaler::{MinMaxScaler, MinMaxScalerModel},
     stage::Estimator,
+    standard_scaler::{StandardScaler, StandardScalerModel},
     torch_estimator::TorchEstimator,
     torch_model::TorchModel,
     vector_assembler::VectorAssembler,
@@ -44,8 +46,10 @@ pub(crate) use self::{
 pub enum Stage {
     /// Number columns to a vector column.
     VectorAssembler(VectorAssembler),
-    /// A vector column scaled feature by feature.
+    /// A vector column scaled feature by feature, to a range.
     MinMaxScaler(MinMaxScaler),
+    /// A vector column scaled feature by feature, to a deviation of 1.
+    StandardScaler(StandardScaler),
     /// A network.
     TorchEstimator(Box<TorchEstimator>),
 }
@@ -58,6 +62,8 @@ pub enum StageModel {
     VectorAssembler(VectorAssembler),
     /// A fitted scaler.
     MinMaxScaler(MinMaxScalerModel),
+    /// A fitted scaler.
+    StandardScaler(StandardScalerModel),
     /// A trained network.
     Torch(Box<TorchModel>),
 }
@@ -68,6 +74,7 @@ pub enum StageModel {
 enum SavedStage {
     VectorAssembler(VectorAssembler),
     MinMaxScaler(MinMaxScalerModel),
+    StandardScaler(StandardScalerModel),
     Torch(Box<SavedTorchModel>),
 }
 
@@ -76,6 +83,7 @@ impl Stage {
         match self {
             Stage::VectorAssembler(stage) => stage,
             Stage::MinMaxScaler(stage) => stage,
+            Stage::StandardScaler(stage) => stage,
             Stage::TorchEstimator(stage) => &**stage,
         }
     }
@@ -111,6 +119,7 @@ impl StageModel {
         match self {
             StageModel::VectorAssembler(model) => model,
             StageModel::MinMaxScaler(model) => model,
+            StageModel::StandardScaler(model) => model,
             StageModel::Torch(model) => &**model,
         }
     }
@@ -135,6 +144,7 @@ impl StageModel {
         Ok(match self {
             StageModel::VectorAssembler(model) => SavedStage::VectorAssembler(model.clone()),
             StageModel::MinMaxScaler(model) => SavedStage::MinMaxScaler(model.clone()),
+            StageModel::StandardScaler(model) => SavedStage::StandardScaler(model.clone()),
             StageModel::Torch(model) => SavedStage::Torch(Box::new(model.to_saved(put)?)),
         })
     }
@@ -143,6 +153,7 @@ impl StageModel {
         Ok(match saved {
             SavedStage::VectorAssembler(model) => StageModel::VectorAssembler(model),
             SavedStage::MinMaxScaler(model) => StageModel::MinMaxScaler(model),
+            SavedStage::StandardScaler(model) => StageModel::StandardScaler(model),
             SavedStage::Torch(saved) => {
                 StageModel::Torch(Box::new(TorchModel::from_saved(*saved, get)?))
             }

@@ -1,0 +1,334 @@
+//! Scaling of each feature by its mean and its standard deviation.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{
+    Estimator, FitContext, Stage, StageModel,
+    stage::{PipelineStage, Transformer},
+    table::{Table, Vector},
+};
+use crate::{
+    Error, Result,
+    collective::{Collective, ReduceOp},
+    data::Features,
+};
+
+/// Learns the mean and the standard deviation of each feature over all partitions, as SparkML's
+/// `StandardScaler`: by default features are divided by their deviation, and keep their mean.
+///
+/// The deviation is that of a sample, with the number of rows less one below the line. A feature that
+/// is the same in all rows becomes 0, as in SparkML.
+///
+/// ```
+/// use mnist_support::ml::{Fit, StandardScaler, Transform, VectorAssembler};
+/// use polars::prelude::*;
+///
+/// let frame = df!("size" => [1.0_f32, 2.0, 3.0])?;
+/// let assembled = VectorAssembler::new().input_cols(["size"]).transform(&frame)?;
+/// let scaler = StandardScaler::new().with_mean(true).fit(&assembled)?;
+/// assert_eq!((scaler.mean(), scaler.std()), (&[2.0][..], &[1.0][..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandardScaler {
+    input_col: String,
+    output_col: String,
+    with_mean: bool,
+    with_std: bool,
+}
+
+impl Default for StandardScaler {
+    fn default() -> Self {
+        StandardScaler {
+            input_col: "features".to_owned(),
+            output_col: "scaledFeatures".to_owned(),
+            with_mean: false,
+            with_std: true,
+        }
+    }
+}
+
+impl StandardScaler {
+    /// A scaler of `features` to `scaledFeatures`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The vector column to scale. Default: `features`.
+    pub fn input_col(mut self, name: impl Into<String>) -> Self {
+        self.input_col = name.into();
+        self
+    }
+
+    /// The vector column that is added. Default: `scaledFeatures`.
+    pub fn output_col(mut self, name: impl Into<String>) -> Self {
+        self.output_col = name.into();
+        self
+    }
+
+    /// Whether the mean is taken away. Default: false.
+    pub fn with_mean(mut self, with_mean: bool) -> Self {
+        self.with_mean = with_mean;
+        self
+    }
+
+    /// Whether features are divided by their standard deviation. Default: true.
+    pub fn with_std(mut self, with_std: bool) -> Self {
+        self.with_std = with_std;
+        self
+    }
+
+    /// Learns from the rows of all ranks, by two exchanges: of the sums and the number of rows, then of
+    /// the squared distances from the mean. One exchange of squares would lose digits where a mean is
+    /// large against its deviation.
+    fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<StandardScalerModel> {
+        let Vector { features, scaling } = table.vector(&self.input_col)?;
+        let width = features.width();
+        let mut sums = total(&features, |value, _| value);
+        sums.push(features.rows() as f64);
+        let mut sums = reduce(&sums, collective)?;
+        let rows = sums.pop().unwrap_or_default();
+        if rows == 0.0 {
+            return Err(Error::ShapeMismatch {
+                what: format!("the vector column {:?} of {}", self.input_col, table.name()),
+                found: vec![0, width as i64],
+                expected: "at least one row".to_owned(),
+            });
+        }
+        let mut mean: Vec<f64> = sums.iter().map(|sum| sum / rows).collect();
+        let squares = total(&features, |value, column| (value - mean[column]).powi(2));
+        let mut std: Vec<f64> = reduce(&squares, collective)?
+            .iter()
+            .map(|square| (square / (rows - 1.0).max(1.0)).sqrt())
+            .collect();
+        if let Some((scale, offset)) = scaling {
+            for column in 0..width {
+                let scale = f64::from(scale[column]);
+                mean[column] = mean[column] * scale + f64::from(offset[column]);
+                std[column] *= scale.abs();
+            }
+        }
+        Ok(StandardScalerModel {
+            scaler: self.clone(),
+            mean,
+            std,
+        })
+    }
+}
+
+/// The sum over the rows, for each feature, of what `of` makes of its values.
+fn total(features: &Features, of: impl Fn(f64, usize) -> f64) -> Vec<f64> {
+    let mut sums = vec![0.0; features.width()];
+    let mut add = |column: usize, value: f64| sums[column] += of(value, column);
+    match features {
+        Features::U8(array) => {
+            for ((_, column), value) in array.indexed_iter() {
+                add(column, f64::from(*value));
+            }
+        }
+        Features::F32(array) => {
+            for ((_, column), value) in array.indexed_iter() {
+                add(column, f64::from(*value));
+            }
+        }
+    }
+    sums
+}
+
+fn reduce(sums: &[f64], collective: &dyn Collective) -> Result<Vec<f64>> {
+    let mut tensor = Tensor::f_from_slice(sums)?;
+    collective.all_reduce(&mut tensor, ReduceOp::Sum)?;
+    Ok(Vec::try_from(&tensor)?)
+}
+
+impl PipelineStage for StandardScaler {
+    fn kind(&self) -> &'static str {
+        "StandardScaler"
+    }
+
+    fn output_col(&self) -> &str {
+        &self.output_col
+    }
+
+    fn fit_shard(
+        &self,
+        table: &Table,
+        collective: &dyn Collective,
+        _context: FitContext<'_>,
+    ) -> Result<StageModel> {
+        Ok(self.learn(table, collective)?.into())
+    }
+}
+
+impl From<StandardScaler> for Stage {
+    fn from(stage: StandardScaler) -> Self {
+        Stage::StandardScaler(stage)
+    }
+}
+
+impl From<StandardScalerModel> for StageModel {
+    fn from(model: StandardScalerModel) -> Self {
+        StageModel::StandardScaler(model)
+    }
+}
+
+impl Estimator for StandardScaler {
+    type Model = StandardScalerModel;
+
+    fn model(stage: StageModel) -> Option<StandardScalerModel> {
+        match stage {
+            StageModel::StandardScaler(model) => Some(model),
+            _ => None,
+        }
+    }
+}
+
+/// A fitted [`StandardScaler`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandardScalerModel {
+    scaler: StandardScaler,
+    mean: Vec<f64>,
+    std: Vec<f64>,
+}
+
+impl StandardScalerModel {
+    /// The mean of each feature.
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// The standard deviation of each feature.
+    pub fn std(&self) -> &[f64] {
+        &self.std
+    }
+}
+
+impl Transformer for StandardScalerModel {
+    fn apply(&self, table: &mut Table) -> Result<()> {
+        let StandardScaler {
+            input_col,
+            output_col,
+            with_mean,
+            with_std,
+        } = &self.scaler;
+        let vector = table.vector(input_col)?;
+        table.check_width(input_col, &vector, self.mean.len())?;
+        let (scale, offset) = self
+            .mean
+            .iter()
+            .zip(&self.std)
+            .map(|(mean, std)| {
+                let scale = match (with_std, *std == 0.0) {
+                    (false, _) => 1.0,
+                    (true, true) => 0.0,
+                    (true, false) => 1.0 / std,
+                };
+                let offset = if *with_mean { -mean * scale } else { 0.0 };
+                (scale as f32, offset as f32)
+            })
+            .unzip();
+        table.set_vector(output_col, vector.scaled_by(scale, offset));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::*;
+
+    use super::*;
+    use crate::{
+        collective::thread_group,
+        lake::reading::tell_nobody,
+        program,
+        shard::{Data, Shard},
+        stages::VectorAssembler,
+        train::Silent,
+    };
+
+    /// The stages fitted on as many ranks, and the scaled values of all rows.
+    fn scaled(scaler: &StandardScaler, ranks: usize) -> (StandardScalerModel, Vec<Vec<f32>>) {
+        // The second feature never changes; the third is large against its deviation.
+        let frame = df!(
+            "a" => [1.0_f32, 2.0, 4.0, 9.0, 4.0],
+            "b" => [7.0_f32; 5],
+            "c" => [1e6_f32, 1e6 + 1.0, 1e6 + 2.0, 1e6 + 3.0, 1e6 + 4.0],
+        )
+        .unwrap();
+        let assembler = VectorAssembler::new().input_cols(["a", "b", "c"]);
+        let spec = program::FitSpec {
+            stages: vec![assembler.into(), scaler.clone().into()],
+        };
+        let shards: Vec<Shard> = Data::from(&frame).shards(ranks).unwrap();
+        let fit = |(shard, collective): (&Shard, _)| {
+            let context = FitContext {
+                progress: &Silent,
+                run_folder: None,
+                interrupt: &crate::interrupt::Interrupt::new(),
+            };
+            let collective: Box<dyn Collective> = Box::new(collective);
+            program::fit(shard, &*collective, &spec, context).unwrap()
+        };
+        let models: Vec<Vec<StageModel>> = std::thread::scope(|scope| {
+            let group = shards.iter().zip(thread_group(ranks));
+            let running: Vec<_> = group.map(|pair| scope.spawn(move || fit(pair))).collect();
+            running
+                .into_iter()
+                .map(|rank| rank.join().unwrap())
+                .collect()
+        });
+        let model = models
+            .iter()
+            .map(|stages| StandardScaler::model(stages[1].clone()).unwrap())
+            .reduce(|one, other| {
+                assert_eq!(one, other, "the ranks have learnt different things");
+                one
+            })
+            .unwrap();
+        let mut rows = Vec::new();
+        for shard in &shards {
+            let mut table = Table::read(shard, &tell_nobody).unwrap();
+            for stage in &models[0] {
+                stage.apply(&mut table).unwrap();
+            }
+            let frame = table.into_frame().unwrap();
+            let lists = frame.column("scaledFeatures").unwrap().list().unwrap();
+            for row in 0..lists.len() {
+                let list = lists.get_as_series(row).unwrap();
+                rows.push(list.f32().unwrap().into_no_null_iter().collect());
+            }
+        }
+        (model, rows)
+    }
+
+    #[test]
+    fn features_are_divided_by_the_deviation_of_a_sample_and_a_constant_one_becomes_zero() {
+        let (model, rows) = scaled(&StandardScaler::new(), 1);
+        // By numpy: [a.mean(), b.mean(), c.mean()], and std(ddof=1).
+        assert_eq!(model.mean(), [4.0, 7.0, 1_000_002.0]);
+        let expected = [9.5_f64.sqrt(), 0.0, 2.5_f64.sqrt()];
+        for (std, expected) in model.std().iter().zip(expected) {
+            assert!((std - expected).abs() < 1e-12, "{std} {expected}");
+        }
+        assert!((rows[3][0] - 9.0 / 9.5_f32.sqrt()).abs() < 1e-6);
+        assert!(rows.iter().all(|row| row[1] == 0.0));
+    }
+
+    #[test]
+    fn with_mean_the_features_lie_around_zero() {
+        let (_, rows) = scaled(&StandardScaler::new().with_mean(true).with_std(false), 1);
+        let first: Vec<f32> = rows.iter().map(|row| row[0]).collect();
+        assert_eq!(first, [-3.0, -2.0, 0.0, 5.0, 0.0]);
+        assert!(rows.iter().all(|row| row[1] == 0.0));
+    }
+
+    #[test]
+    fn three_ranks_with_uneven_shards_learn_what_one_learns() {
+        let (alone, rows) = scaled(&StandardScaler::new().with_mean(true), 1);
+        let (together, rows_together) = scaled(&StandardScaler::new().with_mean(true), 3);
+        assert_eq!((alone, rows), (together, rows_together));
+    }
+}
