@@ -74,12 +74,12 @@ impl Network {
                 input_shape,
                 reason,
             };
-            values = match (step, own) {
-                (Step::Block(_, block), [weight, bias]) => {
+            values = match step {
+                Step::Block(_, block) => {
                     channels_last = true;
-                    block.apply(&values, weight, bias).map_err(failed)?
+                    block.apply(&values, &own[0], &own[1]).map_err(failed)?
                 }
-                _ => {
+                Step::Layer(_) => {
                     if matches!(layer, Layer::Conv2d { .. }) && !channels_last {
                         values = to_channels_last(&values)?;
                         channels_last = true;

@@ -36,6 +36,9 @@ impl Default for BatchNorm2dConfig {
 impl Layer {
     /// A [`Layer::BatchNorm2d`] for images of `num_features` channels.
     ///
+    /// Where several copies train, each normalises with its own mini-batch, and their running
+    /// statistics are averaged, each weighted by its rows: see [`train`](crate::train::train).
+    ///
     /// ```
     /// use mnist_support::network::{BatchNorm2dConfig, Conv2dConfig, Layer, Network};
     ///

@@ -69,7 +69,8 @@ macro_rules! layers {
             $kind $({ $( $(#[$setting_attribute])* $setting: $type ),* })?
         ),* }
 
-        $( struct $kind { $($( $setting: $type ),*)? } )*
+        // The names are PyTorch's, GELU for instance.
+        $( #[allow(clippy::upper_case_acronyms)] struct $kind { $($( $setting: $type ),*)? } )*
 
         impl Layer {
             /// The name of the layer's kind, as in PyTorch.
