@@ -1,5 +1,5 @@
-// How the bridges report errors. No exception leaves them: every function that can fail returns null, or
-// a message to be freed with mnist_free.
+// How the bridges report errors. No exception leaves them: every function that can fail returns
+// null, or a message to be freed with mnist_free.
 #pragma once
 
 extern "C" void mnist_free(char* text);

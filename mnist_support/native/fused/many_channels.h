@@ -1,5 +1,5 @@
-// Output channels by the vector. What one row of a kernel sees is a run of floats, because the channels
-// of neighbouring pixels lie side by side.
+// Output channels by the vector. What one row of a kernel sees is a run of floats, because the
+// channels of neighbouring pixels lie side by side.
 
 namespace many_channels {
 
@@ -8,12 +8,16 @@ struct Padded {
     const Block& block;
     std::size_t row, image; // floats from one to the next
     std::size_t length;     // a vector may reach beyond the last pixel
-    // For each position in a window, how far what it sees lies from what the window sees; 0 for none.
+    // For each position in a window, how far what it sees lies from what the window sees; 0 for
+    // none.
     Buffer<std::uint32_t> positions;
 
-    Padded(const Block& block, std::size_t images)
-        : block(block), row((block.width + 2 * block.padding) * block.in_channels),
-          image(block.padded_image()), length(images * image + widest), positions(no_winner + 1) {
+    Padded(const Block& block, std::size_t images) :
+        block(block),
+        row((block.width + 2 * block.padding) * block.in_channels),
+        image(block.padded_image()),
+        length(images * image + widest),
+        positions(no_winner + 1) {
         for (std::size_t position = 0; position < block.positions(); ++position) {
             const std::size_t y = position / block.pool, x = position % block.pool;
             positions[position] = static_cast<std::uint32_t>(y * row + x * block.in_channels);
@@ -41,8 +45,8 @@ struct Padded {
     }
 };
 
-// Calls program(channel, y, place, at) for every weight: output channel, row of the kernel, place in the
-// run of that row, and where libtorch has it.
+// Calls program(channel, y, place, at) for every weight: output channel, row of the kernel, place
+// in the run of that row, and where libtorch has it.
 template <typename Program>
 MNIST_INLINE void for_each_weight(const Block& block, Program program) {
     std::size_t at = 0;

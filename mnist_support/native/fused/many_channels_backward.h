@@ -1,7 +1,10 @@
 namespace many_channels {
 
-// The channels of a window that have a gradient. Found without a branch: which they are is as good as random.
-MNIST_INLINE std::size_t find_winners(const Winner* winners, std::size_t channels, std::size_t* found) {
+// The channels of a window that have a gradient. Found without a branch: which they are is as good
+// as random.
+MNIST_INLINE std::size_t find_winners(
+    const Winner* winners, std::size_t channels, std::size_t* found
+) {
     std::size_t length = 0;
     for (std::size_t channel = 0; channel < channels; ++channel) {
         found[length] = channel;
@@ -10,14 +13,21 @@ MNIST_INLINE std::size_t find_winners(const Winner* winners, std::size_t channel
     return length;
 }
 
-// The backward pass where each of the `rows` rows that a window sees fits into `vectors` vectors: it stays in
-// registers while the output channels add to it. Their kernels are laid out as the window sees them, once for
-// each position.
+// The backward pass where each of the `rows` rows that a window sees fits into `vectors` vectors:
+// it stays in registers while the output channels add to it. Their kernels are laid out as the
+// window sees them, once for each position.
 template <std::size_t rows, std::size_t vectors>
 MNIST_INLINE void backward_by_window(
-    const Block& block, std::size_t images, const float* input, const float* weight, const float* gradient,
-    const Winner* winners, const Gradients& gradients) {
-    const std::size_t channels = block.out_channels, image_size = block.height * block.width * block.in_channels;
+    const Block& block,
+    std::size_t images,
+    const float* input,
+    const float* weight,
+    const float* gradient,
+    const Winner* winners,
+    const Gradients& gradients
+) {
+    const std::size_t channels = block.out_channels,
+                      image_size = block.height * block.width * block.in_channels;
     constexpr std::size_t width = vectors * lanes;
     const Padded padded(block, 1);
     const std::size_t row = padded.row, positions = block.positions();
@@ -25,19 +35,29 @@ MNIST_INLINE void backward_by_window(
     float *weights = kernels.read(), *sums = kernels.added();
     Buffer<std::size_t> won(channels + 1);
     const auto for_each_placed = [&](auto program) {
-        for_each_weight(block, [&](std::size_t channel, std::size_t y, std::size_t place, std::size_t at) {
-            for (std::size_t position = 0; position < positions; ++position) {
-                const std::size_t shifted = position % block.pool * block.in_channels + place;
-                program(((position * channels + channel) * rows + position / block.pool + y) * width + shifted, at);
+        for_each_weight(
+            block, [&](std::size_t channel, std::size_t y, std::size_t place, std::size_t at) {
+                for (std::size_t position = 0; position < positions; ++position) {
+                    const std::size_t shifted = position % block.pool * block.in_channels + place;
+                    program(
+                        ((position * channels + channel) * rows + position / block.pool + y) *
+                                width +
+                            shifted,
+                        at
+                    );
+                }
             }
-        });
+        );
     };
-    for_each_placed([&](std::size_t placed, std::size_t at) { weights[placed] = weight[at]; });
+    for_each_placed([&](std::size_t placed, std::size_t at) {
+        weights[placed] = weight[at];
+    });
     for (std::size_t image = 0; image < images; ++image) {
         padded.read(input + image * image_size, 0, pixels.read());
         pixels.clear_added();
         for (std::size_t y = 0; y < block.rows(); ++y) {
-            for (std::size_t x = 0; x < block.columns(); ++x, gradient += channels, winners += channels) {
+            for (std::size_t x = 0; x < block.columns();
+                 ++x, gradient += channels, winners += channels) {
                 const float* corner = pixels.read() + padded.window(0, y, x);
                 float* corner_gradient = pixels.added() + padded.window(0, y, x);
                 Floats seen[rows][vectors], seen_gradient[rows][vectors];
@@ -52,7 +72,8 @@ MNIST_INLINE void backward_by_window(
                 const std::size_t found = find_winners(winners, channels, won.values);
                 for (std::size_t next = 0; next < found; ++next) {
                     const std::size_t channel = won[next];
-                    const std::size_t kernel = (winners[channel] * channels + channel) * rows * width;
+                    const std::size_t kernel =
+                        (winners[channel] * channels + channel) * rows * width;
                     const float own = gradient[channel];
                     gradients.bias[channel] += own;
                     MNIST_UNROLL
@@ -78,7 +99,9 @@ MNIST_INLINE void backward_by_window(
             padded.write(pixels.added(), 0, gradients.input + image * image_size);
         }
     }
-    for_each_placed([&](std::size_t placed, std::size_t at) { gradients.weight[at] += sums[placed]; });
+    for_each_placed([&](std::size_t placed, std::size_t at) {
+        gradients.weight[at] += sums[placed];
+    });
 }
 
 // The windows that each output channel won, in some images.
@@ -91,13 +114,22 @@ struct Victories {
     Buffer<Victory> of_channels;
     Buffer<std::size_t> lengths;
 
-    Victories(std::size_t channels, std::size_t most) : most(most), of_channels(channels * most), lengths(channels) {}
+    Victories(std::size_t channels, std::size_t most) :
+        most(most), of_channels(channels * most), lengths(channels) {}
 
-    MNIST_INLINE const Victory* of(std::size_t channel) const { return &of_channels[channel * most]; }
+    MNIST_INLINE const Victory* of(std::size_t channel) const {
+        return &of_channels[channel * most];
+    }
 
-    // Adds those of a window, and their gradients to the bias's. Without a branch: who wins is as good as random.
+    // Adds those of a window, and their gradients to the bias's. Without a branch: who wins is as
+    // good as random.
     MNIST_INLINE void add(
-        const Padded& padded, std::size_t window, const Winner* winners, const float* gradient, float* bias) {
+        const Padded& padded,
+        std::size_t window,
+        const Winner* winners,
+        const float* gradient,
+        float* bias
+    ) {
         for (std::size_t channel = 0; channel < lengths.length; ++channel) {
             const bool won = winners[channel] != no_winner;
             Victory& next = of_channels[channel * most + lengths[channel]];
@@ -114,12 +146,20 @@ struct Count {
     static constexpr std::size_t count = number;
 };
 
-// For one output channel, a part of its kernel: so many rows, of each so many vectors. The part stays in registers,
-// and so do the sums of its gradient, while the windows that the channel won go by.
+// For one output channel, a part of its kernel: so many rows, of each so many vectors. The part
+// stays in registers, and so do the sums of its gradient, while the windows that the channel won go
+// by.
 template <std::size_t rows, std::size_t vectors>
 MNIST_INLINE void backward_part(
-    std::size_t row, std::size_t run, const float* weights, float* sums, const Victories::Victory* victories,
-    std::size_t length, const float* pixels, float* pixel_gradients) {
+    std::size_t row,
+    std::size_t run,
+    const float* weights,
+    float* sums,
+    const Victories::Victory* victories,
+    std::size_t length,
+    const float* pixels,
+    float* pixel_gradients
+) {
     Floats weight[rows][vectors], sum[rows][vectors];
     MNIST_UNROLL
     for (std::size_t y = 0; y < rows; ++y) {
@@ -154,9 +194,16 @@ MNIST_INLINE void backward_part(
 
 // The backward pass where the input's channels fill whole vectors.
 MNIST_INLINE void backward_by_channel(
-    const Block& block, std::size_t images, const float* input, const float* weight, const float* gradient,
-    const Winner* winners, const Gradients& gradients) {
-    const std::size_t channels = block.out_channels, image_size = block.height * block.width * block.in_channels;
+    const Block& block,
+    std::size_t images,
+    const float* input,
+    const float* weight,
+    const float* gradient,
+    const Winner* winners,
+    const Gradients& gradients
+) {
+    const std::size_t channels = block.out_channels,
+                      image_size = block.height * block.width * block.in_channels;
     const std::size_t run = block.kernel * block.in_channels, kernel_size = block.kernel * run;
     const std::size_t at_once = images_at_once(block, 8);
     const Padded padded(block, at_once);
@@ -166,11 +213,15 @@ MNIST_INLINE void backward_by_channel(
     const std::size_t windows = block.rows() * block.columns();
     Victories victories(channels, at_once * windows + 1);
     const auto for_each_placed = [&](auto program) {
-        for_each_weight(block, [&](std::size_t channel, std::size_t y, std::size_t place, std::size_t at) {
-            program(channel * kernel_size + y * run + place, at);
-        });
+        for_each_weight(
+            block, [&](std::size_t channel, std::size_t y, std::size_t place, std::size_t at) {
+                program(channel * kernel_size + y * run + place, at);
+            }
+        );
     };
-    for_each_placed([&](std::size_t placed, std::size_t at) { weights[placed] = weight[at]; });
+    for_each_placed([&](std::size_t placed, std::size_t at) {
+        weights[placed] = weight[at];
+    });
     for (std::size_t first = 0; first < images; first += at_once) {
         const std::size_t here = images - first < at_once ? images - first : at_once;
         pixels.clear_added();
@@ -178,21 +229,25 @@ MNIST_INLINE void backward_by_channel(
         for (std::size_t slot = 0; slot < here; ++slot) {
             padded.read(input + (first + slot) * image_size, slot, pixels.read());
         }
-        // Image by image last: neighbouring windows add to the same pixels, and would wait for each other.
+        // Image by image last: neighbouring windows add to the same pixels, and would wait for each
+        // other.
         for (std::size_t window = 0; window < windows; ++window) {
             for (std::size_t slot = 0; slot < here; ++slot) {
                 const std::size_t at = ((first + slot) * windows + window) * channels;
-                const std::size_t corner = padded.window(slot, window / block.columns(), window % block.columns());
+                const std::size_t corner =
+                    padded.window(slot, window / block.columns(), window % block.columns());
                 victories.add(padded, corner, winners + at, gradient + at, gradients.bias);
             }
         }
         for (std::size_t channel = 0; channel < channels; ++channel) {
             const auto parts = [&](std::size_t y, auto rows) {
                 const auto part = [&](std::size_t place, auto vectors) {
-                    const std::size_t at = y * row + place, in_kernel = channel * kernel_size + y * run + place;
+                    const std::size_t at = y * row + place,
+                                      in_kernel = channel * kernel_size + y * run + place;
                     backward_part<decltype(rows)::count, decltype(vectors)::count>(
                         row, run, &weights[in_kernel], &sums[in_kernel], victories.of(channel),
-                        victories.lengths[channel], pixels.read() + at, pixels.added() + at);
+                        victories.lengths[channel], pixels.read() + at, pixels.added() + at
+                    );
                 };
                 std::size_t place = 0;
                 for (; place + 3 * lanes <= run; place += 3 * lanes) {
@@ -214,14 +269,24 @@ MNIST_INLINE void backward_by_channel(
             padded.write(pixels.added(), slot, gradients.input + (first + slot) * image_size);
         }
     }
-    for_each_placed([&](std::size_t placed, std::size_t at) { gradients.weight[at] += sums[placed]; });
+    for_each_placed([&](std::size_t placed, std::size_t at) {
+        gradients.weight[at] += sums[placed];
+    });
 }
 
 inline void backward(
-    const Block& block, std::size_t images, const float* input, const float* weight, const float* gradient,
-    const Winner* winners, const Gradients& gradients) {
+    const Block& block,
+    std::size_t images,
+    const float* input,
+    const float* weight,
+    const float* gradient,
+    const Winner* winners,
+    const Gradients& gradients
+) {
     if (block.window_fits_one_vector()) {
-        backward_by_window<Block::small_window, widest / lanes>(block, images, input, weight, gradient, winners, gradients);
+        backward_by_window<Block::small_window, widest / lanes>(
+            block, images, input, weight, gradient, winners, gradients
+        );
     } else {
         backward_by_channel(block, images, input, weight, gradient, winners, gradients);
     }

@@ -1,12 +1,14 @@
 // Images of one channel. The lanes of a vector are neighbouring windows of the pooling.
 //
-// The rows of an image, with their padding, are cut into as many phases as a window has columns: phase p
-// holds every pool-th pixel from p on. What one tap of the kernel sees of neighbouring windows then lies
-// side by side.
+// The rows of an image, with their padding, are cut into as many phases as a window has columns:
+// phase p holds every pool-th pixel from p on. What one tap of the kernel sees of neighbouring
+// windows then lies side by side.
 
 namespace one_channel {
 
-inline std::size_t whole_vectors(std::size_t length) { return (length + lanes - 1) / lanes * lanes; }
+inline std::size_t whole_vectors(std::size_t length) {
+    return (length + lanes - 1) / lanes * lanes;
+}
 inline std::size_t larger(std::size_t one, std::size_t other) { return one > other ? one : other; }
 
 struct Phases {
@@ -16,17 +18,20 @@ struct Phases {
     Buffer<std::size_t> offsets;
 
     // Pixels are written and windows read by whole vectors.
-    explicit Phases(const Block& block)
-        : pool(block.pool),
-          length(
-              whole_vectors(larger(block.columns(), (block.width + 1) / 2)) +
-              (block.padding + pool + block.kernel) / pool),
-          pixels((block.height + 2 * block.padding) * pool * length), offsets(block.positions() * block.taps()) {
+    explicit Phases(const Block& block) :
+        pool(block.pool),
+        length(
+            whole_vectors(larger(block.columns(), (block.width + 1) / 2)) +
+            (block.padding + pool + block.kernel) / pool
+        ),
+        pixels((block.height + 2 * block.padding) * pool * length),
+        offsets(block.positions() * block.taps()) {
         for (std::size_t position = 0; position < block.positions(); ++position) {
             for (std::size_t tap = 0; tap < block.taps(); ++tap) {
                 const std::size_t row = position / pool + tap / block.kernel;
                 const std::size_t column = position % pool + tap % block.kernel;
-                offsets[position * block.taps() + tap] = (row * pool + column % pool) * length + column / pool;
+                offsets[position * block.taps() + tap] =
+                    (row * pool + column % pool) * length + column / pool;
             }
         }
     }

@@ -16,7 +16,9 @@ bool many_channels_can_backward(const Block& block) {
 static const Kernels& chosen() {
     // libtorch's own setting, for what it compiles for several processors.
     const char* capability = std::getenv("ATEN_CPU_CAPABILITY");
-    const auto asked_for = [&](const char* name) { return capability != nullptr && std::strcmp(capability, name) == 0; };
+    const auto asked_for = [&](const char* name) {
+        return capability != nullptr && std::strcmp(capability, name) == 0;
+    };
     if (asked_for("default") || !__builtin_cpu_supports("x86-64-v3")) {
         return baseline_kernels;
     }

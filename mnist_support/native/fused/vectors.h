@@ -1,7 +1,8 @@
 // Several floats at once, in the compiler's own vector types.
 //
-// Included by for_processor.h, once for each generation of processors, in a namespace of its own. No
-// template of the standard library may be used in there: the linker would keep one instance for all.
+// Included by for_processor.h, once for each generation of processors, in a namespace of its own.
+// No template of the standard library may be used in there: the linker would keep one instance for
+// all.
 
 // Loops of a constant length, so that their vectors stay in registers.
 #if defined(__clang__)
@@ -77,18 +78,22 @@ struct Highest {
     MNIST_INLINE Integers winning_positions() const {
         return held_back() ? std::int32_t{no_winner} - Integers{} : position;
     }
-    MNIST_INLINE Winners winners() const { return __builtin_convertvector(winning_positions(), Winners); }
+    MNIST_INLINE Winners winners() const {
+        return __builtin_convertvector(winning_positions(), Winners);
+    }
 };
 
-// Numbers that begin as 0. The first is at the beginning of a cache line: a vector that lies across two costs twice.
+// Numbers that begin as 0. The first is at the beginning of a cache line: a vector that lies across
+// two costs twice.
 template <typename Number>
 struct Buffer {
     static constexpr std::align_val_t cache_line{64};
     std::size_t length;
     Number* values;
 
-    explicit Buffer(std::size_t length)
-        : length(length), values(static_cast<Number*>(::operator new(length * sizeof(Number), cache_line))) {
+    explicit Buffer(std::size_t length) :
+        length(length),
+        values(static_cast<Number*>(::operator new(length * sizeof(Number), cache_line))) {
         clear();
     }
     Buffer(const Buffer&) = delete;
@@ -100,14 +105,15 @@ struct Buffer {
     void clear() { std::memset(values, 0, length * sizeof(Number)); }
 };
 
-// Floats that are read, and as many that are added to, half a page apart: a load waits for a store to another
-// address where the two end in the same 12 bits.
+// Floats that are read, and as many that are added to, half a page apart: a load waits for a store
+// to another address where the two end in the same 12 bits.
 struct Halves {
     static constexpr std::size_t page = 4096 / sizeof(float);
     std::size_t length;
     Buffer<float> both;
 
-    explicit Halves(std::size_t length) : length(length), both((length + page - 1) / page * page + page / 2 + length) {}
+    explicit Halves(std::size_t length) :
+        length(length), both((length + page - 1) / page * page + page / 2 + length) {}
 
     MNIST_INLINE float* read() { return both.values; }
     MNIST_INLINE float* added() { return both.values + both.length - length; }

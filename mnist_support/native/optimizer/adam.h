@@ -7,8 +7,8 @@ class Tensor;
 
 extern "C" {
 
-// One step of torch.optim.Adam(fused=True), or of AdamW with decoupled_weight_decay. Parameters, mean and
-// mean_square are changed in place; steps, one float, counts this step, too.
+// One step of torch.optim.Adam(fused=True), or of AdamW with decoupled_weight_decay. Parameters,
+// mean and mean_square are changed in place; steps, one float, counts this step, too.
 char* mnist_adam_step(
     at::Tensor* parameters,
     const at::Tensor* gradient,
@@ -20,6 +20,7 @@ char* mnist_adam_step(
     double second_beta,
     double weight_decay,
     double eps,
-    bool decoupled_weight_decay);
+    bool decoupled_weight_decay
+);
 
 } // extern "C"
