@@ -4,7 +4,7 @@
 // Why fuse. Of the pool * pool sums in a pooling window only the maximum goes on, and only if the
 // ReLU lets it through. So the forward pass never stores the convolution's output, only the maximum
 // and its argmax: a byte that says which position of the window it came from. The backward pass
-// visits only that position, where libtorch's visits all; with a pooling of 2, a quarter.
+// visits only that position, where libtorch's visits all: with a pooling of 2, a quarter of them.
 //
 // One window, with a kernel of 3 (K) and a pooling of 2. It reads a receptive field of
 // pool - 1 + kernel = 4 by 4 pixels, in which the kernel has pool * pool = 4 positions:
@@ -35,7 +35,7 @@
 //                      gradient * weights to the input's, gradient to the bias's
 //              unpad   copy the input's gradient out of its padding
 //
-// Memory. Floats on the CPU, as libtorch has them with channels_last:
+// Memory. float32 on the CPU, as libtorch has it with channels_last:
 //
 //   input, its gradient                 [image][row][column][in channel]
 //   weight, its gradient                [out channel][in channel][kernel row][kernel column]
@@ -45,7 +45,7 @@
 // The files:
 //
 //   reference.cpp       plain loops, which the tests compare with
-//   one_channel*.h      grey images: a vector is neighbouring windows
+//   one_channel*.h      grayscale images: a vector is neighbouring windows
 //   many_channels*.h    other images: a vector is neighbouring channels
 //   pooling.h           ReLU and pooling alone, where the convolution has to be libtorch's
 //   vectors.h           vectors of floats, and what unrolls loops over them
@@ -62,10 +62,10 @@
 
 namespace mnist {
 
-// The floats in a vector of the widest processors.
+// The floats in a vector of AVX-512, the widest.
 constexpr std::size_t max_lanes = 16;
 
-// The sizes of a block. Windows of the pooling neither overlap nor leave gaps.
+// The sizes of a block. The pooling's stride is its size: windows neither overlap nor leave gaps.
 struct Block {
     std::size_t height, width, in_channels; // of the input
     std::size_t out_channels;
@@ -95,7 +95,7 @@ struct Block {
     }
 };
 
-// The position in its window that a maximum came from, or that the ReLU made it 0.
+// The position in its window that a maximum came from; no_argmax where the ReLU made it 0.
 using Argmax = std::uint8_t;
 constexpr Argmax no_argmax = 255;
 
@@ -146,7 +146,7 @@ bool many_channels_can_forward(const Block& block);
 // Input channels that fill whole vectors, or so few that a row of a receptive field fits into one.
 bool many_channels_can_backward(const Block& block);
 
-// Those for the processor that this runs on.
+// The fastest that this processor can run.
 const Passes& passes();
 
 extern const Passes baseline_passes, v3_passes, v4_passes;

@@ -1,6 +1,6 @@
-// What Rust sees of c10d's TCPStore and ProcessGroupGloo.
+// c10d's TCPStore and ProcessGroupGloo for Rust.
 //
-// Errors are as in message.h. Strings are UTF-8 and end with a zero.
+// Errors are as in message.h. Strings are UTF-8, null-terminated.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ extern "C" {
 struct MnistGlooStore;
 struct MnistGlooGroup;
 
-// What is sent to one peer and what is received from it; null where nothing is. Both tensors are
+// What to send to one peer and where to receive from it; either may be null. The tensors are
 // contiguous and on the CPU.
 struct MnistGlooParcel {
     std::int32_t peer;
@@ -48,8 +48,8 @@ char* mnist_gloo_group_open(
     std::int64_t timeout_ms,
     MnistGlooGroup** group
 );
-// Sends and receives all parcels at once and returns when all have arrived. After an error peer is
-// the rank that it concerns, or -1, and the group can only be closed.
+// Sends and receives all parcels concurrently; returns when all have arrived. After an error, peer
+// is the rank that caused it, or -1, and the group can only be closed.
 char* mnist_gloo_exchange(
     MnistGlooGroup* group,
     const MnistGlooParcel* parcels,
