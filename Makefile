@@ -48,6 +48,7 @@ python := $(stamps)/python
 torch := $(stamps)/torch-$(TORCH)
 libtorch := target/stamps/libtorch-$(TORCH)-$(place)
 protoc := target/stamps/protoc-$(PROTOC_VERSION)-$(place)
+clang_format := $(stamps)/clang-format-$(CLANG_FORMAT_VERSION)
 azurite := .tools/azurite-$(AZURITE_VERSION)
 evcxr := .tools/evcxr-$(EVCXR_VERSION)
 kernel := .tools/kernel-$(place)
@@ -76,9 +77,11 @@ setup: warm $(azurite) ## install and compile everything
 
 data: $(lake) ## download MNIST, check it and lay out data/lake; MNIST_DIR=folder for your own images
 
-lint: $(native) ## rustfmt, and clippy with warnings as errors
+lint: $(native) $(clang_format) ## rustfmt, clang-format, and clippy with warnings as errors
 	cargo fmt --all --check
 	cargo fmt --manifest-path mnist_support/notebook/Cargo.toml --check
+	find mnist_support/native -name '*.h' -o -name '*.cpp' | \
+	    xargs '$(PYTHON_ENV)/bin/clang-format' --dry-run -Werror
 	@echo '==> Clippy (the first time about 6 minutes)'
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
@@ -153,6 +156,10 @@ $(protoc): $(scripts)/protoc.sh | $(python)
 # Looked for each time: the machine's own may have come or gone.
 node: | $(python)
 	@$(scripts)/node.sh
+
+$(clang_format): $(scripts)/clang_format.sh | $(python)
+	@$<
+	@rm -f $(stamps)/clang-format-* && touch $@
 
 $(azurite): | node
 	@$(scripts)/azurite.sh

@@ -47,6 +47,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         build.file(file);
     }
     build.try_compile("mnist_native")?;
+    // Tests alone name this library, and alone are linked with it; where it is, the above has said.
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .opt_level(2)
+        .cargo_metadata(false)
+        .file("native/fused/reference.cpp")
+        .try_compile("mnist_reference")?;
     Ok(())
 }
 

@@ -6,9 +6,7 @@
 
 #include <c10/util/Exception.h>
 
-void mnist_free(char* text) {
-    std::free(text);
-}
+void mnist_free(char* text) { std::free(text); }
 
 namespace mnist {
 

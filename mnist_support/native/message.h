@@ -1,22 +1,22 @@
-// How the bridges report errors. No exception leaves them: every function that can fail returns null, or
-// a message to be freed with mnist_free.
+// How the C++ reports errors to Rust. No exception crosses over: a function that can fail returns
+// null, or a message that the caller frees with mnist_free.
 #pragma once
 
 extern "C" void mnist_free(char* text);
 
 namespace mnist {
 
-// A copy that mnist_free frees.
+// A copy, to be freed with mnist_free.
 char* copy(const char* text);
 
-// The message of the exception that is being handled.
+// The message of the exception that is being handled; call it in a catch block.
 char* message_of_current_exception();
 
-// Runs a program and returns what it threw as a message.
-template <typename Program>
-char* caught(Program program) noexcept {
+// Calls a function. Returns null, or the message of what it threw.
+template <typename Function>
+char* caught(Function function) noexcept {
     try {
-        program();
+        function();
         return nullptr;
     } catch (...) {
         return message_of_current_exception();

@@ -1,4 +1,4 @@
-// For every processor of the architecture.
+// The passes for every processor of the architecture: on x86-64, SSE2.
 #include "block.h"
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// All passes in the namespace MNIST_PROCESSOR, and their table.
+// All passes in a namespace of this generation's, MNIST_PROCESSOR, and their table.
 namespace mnist {
 namespace MNIST_PROCESSOR {
 
@@ -15,8 +15,8 @@ namespace MNIST_PROCESSOR {
 } // namespace MNIST_PROCESSOR
 
 #define MNIST_JOINED(left, right) left##right
-#define MNIST_TABLE(processor) MNIST_JOINED(processor, _kernels)
-extern const Kernels MNIST_TABLE(MNIST_PROCESSOR) = {
+#define MNIST_TABLE(processor) MNIST_JOINED(processor, _passes)
+extern const Passes MNIST_TABLE(MNIST_PROCESSOR) = {
     MNIST_PROCESSOR::one_channel::forward,   MNIST_PROCESSOR::one_channel::backward,
     MNIST_PROCESSOR::many_channels::forward, MNIST_PROCESSOR::many_channels::backward,
     MNIST_PROCESSOR::pooling::forward,       MNIST_PROCESSOR::pooling::backward,

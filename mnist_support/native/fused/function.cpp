@@ -1,7 +1,8 @@
-// The fused passes as an operation that libtorch can differentiate.
+// The fused passes as an operation with a gradient, to libtorch's autograd.
 //
-// It runs on the thread that calls it: copies are threads of their own. libtorch's threads for parts of an
-// operation are not to be had from outside, and others beside them wait for the same cores.
+// It runs on the thread that calls it. The ranks of a fit are threads already; libtorch's own pool
+// for parts of an operation cannot be used from outside, and a second one would fight for the
+// cores.
 #include "fused.h"
 
 #include <ATen/ops/conv2d.h>
@@ -17,24 +18,35 @@
 namespace {
 
 using at::Tensor;
+using mnist::Argmax;
 using mnist::Block;
-using mnist::Winner;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 Block block_of(const Tensor& input, const Tensor& weight, std::int64_t padding, std::int64_t pool) {
     TORCH_CHECK(input.dim() == 4 && weight.dim() == 4, "images and kernels have four dimensions");
-    TORCH_CHECK(input.size(1) == weight.size(1) && weight.size(2) == weight.size(3), "the kernel does not fit the images");
-    TORCH_CHECK(padding >= 0 && pool >= 1 && pool * pool < mnist::no_winner, "the padding or the pooling is out of range");
+    TORCH_CHECK(
+        input.size(1) == weight.size(1) && weight.size(2) == weight.size(3),
+        "the kernel does not fit the images"
+    );
+    TORCH_CHECK(
+        padding >= 0 && pool >= 1 && pool * pool < mnist::no_argmax,
+        "the padding or the pooling is out of range"
+    );
     TORCH_CHECK(
         weight.size(2) >= 1 && input.size(2) + 2 * padding + 1 >= weight.size(2) + pool &&
             input.size(3) + 2 * padding + 1 >= weight.size(2) + pool,
-        "nothing is left of an image");
+        "nothing is left of an image"
+    );
     TORCH_CHECK(input.size(1) >= 1, "the images have no channel");
-    const auto size = [](std::int64_t value) { return static_cast<std::size_t>(value); };
-    const Block block{size(input.size(2)),  size(input.size(3)), size(input.size(1)), size(weight.size(0)),
-                      size(weight.size(2)), size(padding),       size(pool)};
-    // Places in an image, and in some small ones, are numbers of 32 bits.
+    const auto size = [](std::int64_t value) {
+        return static_cast<std::size_t>(value);
+    };
+    const Block block{
+        size(input.size(2)),  size(input.size(3)), size(input.size(1)), size(weight.size(0)),
+        size(weight.size(2)), size(padding),       size(pool)
+    };
+    // The passes count the floats of an image, or of some small ones, in 32 bits.
     TORCH_CHECK(block.padded_image() < std::size_t{1} << 31, "the images are too large");
     return block;
 }
@@ -43,86 +55,119 @@ Block block_of(const Tensor& input, const Tensor& weight, std::int64_t padding, 
 const float* floats(const Tensor& tensor) { return tensor.const_data_ptr<float>(); }
 float* mutable_floats(const Tensor& tensor) { return tensor.mutable_data_ptr<float>(); }
 
-Tensor pixels_last(const Tensor& images) { return images.contiguous(at::MemoryFormat::ChannelsLast); }
-
-Tensor empty_pixels_last(at::IntArrayRef size, const Tensor& like) {
-    return at::empty(size, like.options(), at::MemoryFormat::ChannelsLast);
+Tensor channels_last(const Tensor& images) {
+    return images.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-// The operation's result; winners, if there is such a tensor, are written.
+// A new tensor of as many images, [images, channels, height, width].
+Tensor empty_images(
+    const Tensor& like, std::size_t channels, std::size_t height, std::size_t width
+) {
+    const auto size = [](std::size_t value) {
+        return static_cast<std::int64_t>(value);
+    };
+    return at::empty(
+        {like.size(0), size(channels), size(height), size(width)}, like.options(),
+        at::MemoryFormat::ChannelsLast
+    );
+}
+
+// The block's output. The argmax, if there is such a tensor, is written.
 Tensor forward_pass(
-    const Block& block, const Tensor& input, const Tensor& weight, const Tensor& bias, const Tensor& winners) {
+    const Block& block,
+    const Tensor& input,
+    const Tensor& weight,
+    const Tensor& bias,
+    const Tensor& argmax
+) {
     const auto images = static_cast<std::size_t>(input.size(0));
-    const auto& kernels = mnist::kernels();
-    Tensor output = empty_pixels_last(
-        {input.size(0), weight.size(0), static_cast<std::int64_t>(block.rows()), static_cast<std::int64_t>(block.columns())},
-        input);
+    const auto& passes = mnist::passes();
+    const Tensor output =
+        empty_images(input, block.out_channels, block.out_height(), block.out_width());
     float* to = mutable_floats(output);
-    Winner* won = winners.defined() ? winners.mutable_data_ptr<Winner>() : nullptr;
+    Argmax* positions = argmax.defined() ? argmax.mutable_data_ptr<Argmax>() : nullptr;
     const bool one_channel = block.in_channels == 1;
     if (one_channel || mnist::many_channels_can_forward(block)) {
-        const auto pass = one_channel ? kernels.one_channel_forward : kernels.many_channels_forward;
-        pass(block, images, floats(input), floats(weight), floats(bias), to, won);
+        const auto pass = one_channel ? passes.one_channel_forward : passes.many_channels_forward;
+        pass(block, {images, floats(input), floats(weight), floats(bias), to, positions});
     } else {
         const auto padding = static_cast<std::int64_t>(block.padding);
-        const Tensor convolved = pixels_last(at::conv2d(input, weight, bias, {1, 1}, {padding, padding}));
-        kernels.pooling_forward(block, images, floats(convolved), to, won);
+        const Tensor convolved =
+            channels_last(at::conv2d(input, weight, bias, {1, 1}, {padding, padding}));
+        passes.pooling_forward(block, images, floats(convolved), to, positions);
     }
     return output;
 }
 
 // The gradients of input, weight and bias.
 variable_list backward_pass(
-    const Block& block, const Tensor& input, const Tensor& weight, const Tensor& gradient, const Tensor& winners,
-    bool input_too) {
+    const Block& block,
+    const Tensor& input,
+    const Tensor& weight,
+    const Tensor& gradient,
+    const Tensor& argmax,
+    bool input_too
+) {
     const auto images = static_cast<std::size_t>(input.size(0));
-    const auto& kernels = mnist::kernels();
-    const Winner* won = winners.const_data_ptr<Winner>();
+    const auto& passes = mnist::passes();
+    const Argmax* positions = argmax.const_data_ptr<Argmax>();
     const bool one_channel = block.in_channels == 1 && !input_too;
     if (!one_channel && !mnist::many_channels_can_backward(block)) {
         const auto padding = static_cast<std::int64_t>(block.padding);
-        const Tensor convolved = empty_pixels_last(
-            {input.size(0), weight.size(0), static_cast<std::int64_t>(block.convolved_rows()),
-             static_cast<std::int64_t>(block.convolved_columns())},
-            input);
-        kernels.pooling_backward(block, images, floats(gradient), won, mutable_floats(convolved));
+        const Tensor convolved =
+            empty_images(input, block.out_channels, block.conv_height(), block.conv_width());
+        passes.pooling_backward(
+            block, images, floats(gradient), positions, mutable_floats(convolved)
+        );
         auto [input_gradient, weight_gradient, bias_gradient] = at::convolution_backward(
-            convolved, input, weight, at::IntArrayRef{weight.size(0)}, {1, 1}, {padding, padding}, {1, 1}, false, {0, 0},
-            1, {input_too, true, true});
+            convolved, input, weight, at::IntArrayRef{weight.size(0)}, {1, 1}, {padding, padding},
+            {1, 1}, false, {0, 0}, 1, {input_too, true, true}
+        );
         return {input_gradient, weight_gradient, bias_gradient};
     }
-    const auto pass = one_channel ? kernels.one_channel_backward : kernels.many_channels_backward;
+    const auto pass = one_channel ? passes.one_channel_backward : passes.many_channels_backward;
     const Tensor input_gradient = input_too ? at::empty_like(input) : Tensor();
     const Tensor weight_gradient = at::zeros(weight.sizes(), weight.options());
     const Tensor bias_gradient = at::zeros({weight.size(0)}, weight.options());
     pass(
-        block, images, floats(input), floats(weight), floats(gradient), won,
-        {input_too ? mutable_floats(input_gradient) : nullptr, mutable_floats(weight_gradient),
-         mutable_floats(bias_gradient)});
+        block, {images, floats(input), floats(weight), floats(gradient), positions,
+                input_too ? mutable_floats(input_gradient) : nullptr,
+                mutable_floats(weight_gradient), mutable_floats(bias_gradient)}
+    );
     return {input_gradient, weight_gradient, bias_gradient};
 }
 
 struct Conv2dReluMaxPool2d : torch::autograd::Function<Conv2dReluMaxPool2d> {
     static Tensor forward(
-        AutogradContext* context, const Tensor& input, const Tensor& weight, const Tensor& bias, std::int64_t padding,
-        std::int64_t pool) {
+        AutogradContext* context,
+        const Tensor& input,
+        const Tensor& weight,
+        const Tensor& bias,
+        std::int64_t padding,
+        std::int64_t pool
+    ) {
         const Block block = block_of(input, weight, padding, pool);
-        const Tensor winners = at::empty(
-            {input.size(0), static_cast<std::int64_t>(block.rows() * block.columns()), weight.size(0)},
-            input.options().dtype(at::kByte));
-        context->save_for_backward({input, weight, winners});
+        const Tensor argmax = at::empty(
+            {input.size(0), static_cast<std::int64_t>(block.out_height() * block.out_width()),
+             weight.size(0)},
+            input.options().dtype(at::kByte)
+        );
+        context->save_for_backward({input, weight, argmax});
         context->saved_data["padding"] = padding;
         context->saved_data["pool"] = pool;
-        return forward_pass(block, input, weight, bias, winners);
+        return forward_pass(block, input, weight, bias, argmax);
     }
 
     static variable_list backward(AutogradContext* context, variable_list gradients) {
         const auto saved = context->get_saved_variables();
-        const Tensor &input = saved[0], &weight = saved[1], &winners = saved[2];
-        const Block block =
-            block_of(input, weight, context->saved_data["padding"].toInt(), context->saved_data["pool"].toInt());
+        const Tensor &input = saved[0], &weight = saved[1], &argmax = saved[2];
+        const Block block = block_of(
+            input, weight, context->saved_data["padding"].toInt(),
+            context->saved_data["pool"].toInt()
+        );
         variable_list own = backward_pass(
-            block, input, weight, pixels_last(gradients[0]), winners, context->needs_input_grad(0));
+            block, input, weight, channels_last(gradients[0]), argmax, context->needs_input_grad(0)
+        );
         own.resize(5); // none for padding and pool
         return own;
     }
@@ -131,21 +176,34 @@ struct Conv2dReluMaxPool2d : torch::autograd::Function<Conv2dReluMaxPool2d> {
 } // namespace
 
 char* mnist_conv2d_relu_max_pool2d(
-    const Tensor* input, const Tensor* weight, const Tensor* bias, std::int64_t padding, std::int64_t pool,
-    Tensor** output) {
+    const Tensor* input,
+    const Tensor* weight,
+    const Tensor* bias,
+    std::int64_t padding,
+    std::int64_t pool,
+    Tensor** output
+) {
     return mnist::caught([&] {
         for (const Tensor* tensor : {input, weight, bias}) {
             TORCH_CHECK(
-                tensor->device().is_cpu() && tensor->scalar_type() == at::kFloat, "only floats on the CPU can be fused");
+                tensor->device().is_cpu() && tensor->scalar_type() == at::kFloat,
+                "only floats on the CPU can be fused"
+            );
         }
-        TORCH_CHECK(bias->dim() == 1 && bias->size(0) == weight->size(0), "the bias does not fit the kernel");
+        TORCH_CHECK(
+            bias->dim() == 1 && bias->size(0) == weight->size(0), "the bias does not fit the kernel"
+        );
         // With one channel both layouts are the same memory, but their strides may say otherwise.
-        const Tensor images = input->size(1) == 1 ? input->contiguous() : pixels_last(*input);
+        const Tensor images = input->size(1) == 1 ? input->contiguous() : channels_last(*input);
         const Tensor kernel = weight->contiguous(), biases = bias->contiguous();
         const bool recorded =
-            at::GradMode::is_enabled() && (input->requires_grad() || weight->requires_grad() || bias->requires_grad());
+            at::GradMode::is_enabled() &&
+            (input->requires_grad() || weight->requires_grad() || bias->requires_grad());
         *output = new Tensor(
             recorded ? Conv2dReluMaxPool2d::apply(images, kernel, biases, padding, pool)
-                     : forward_pass(block_of(images, kernel, padding, pool), images, kernel, biases, Tensor()));
+                     : forward_pass(
+                           block_of(images, kernel, padding, pool), images, kernel, biases, Tensor()
+                       )
+        );
     });
 }

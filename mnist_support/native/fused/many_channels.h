@@ -1,67 +1,85 @@
-// Output channels by the vector. What one row of a kernel sees is a run of floats, because the channels
-// of neighbouring pixels lie side by side.
+// Images of several channels. The channels of a pixel lie side by side (NHWC), so what one row of
+// the kernel reads, at any place, is one run of kernel * in_channels floats:
+//
+//     padded row, 2 channels     0 0  a A  b B  c C  d D  0 0
+//     a kernel row of 3 reads         [-----------]             at output column 1
+//
+// The forward pass multiplies each of these floats by a vector of output channels; the backward
+// pass takes the run itself by the vector. No im2col: nothing is copied but the images, once, with
+// their padding.
 
 namespace many_channels {
 
-// Where images lie with their padding.
-struct Padded {
+// How a few images lie in memory with their padding:
+//
+//     pixels   [slot][padded row][padded column][channel]
+struct PaddedImages {
     const Block& block;
-    std::size_t row, image; // floats from one to the next
+    std::size_t row, image; // strides
     std::size_t length;     // a vector may reach beyond the last pixel
-    // For each position in a window, how far what it sees lies from what the window sees; 0 for none.
-    Buffer<std::uint32_t> positions;
+    // For each argmax, how far what its position reads lies from the window's first pixel; 0 for
+    // no_argmax, so that it can be looked up without a branch.
+    Buffer<std::uint32_t> offsets;
 
-    Padded(const Block& block, std::size_t images)
-        : block(block), row((block.width + 2 * block.padding) * block.in_channels),
-          image(block.padded_image()), length(images * image + widest), positions(no_winner + 1) {
+    PaddedImages(const Block& block, std::size_t slots) :
+        block(block),
+        row(block.padded_width() * block.in_channels),
+        image(block.padded_image()),
+        length(slots * image + max_lanes),
+        offsets(no_argmax + 1) {
         for (std::size_t position = 0; position < block.positions(); ++position) {
             const std::size_t y = position / block.pool, x = position % block.pool;
-            positions[position] = static_cast<std::uint32_t>(y * row + x * block.in_channels);
+            offsets[position] = static_cast<std::uint32_t>(y * row + x * block.in_channels);
         }
     }
 
+    // Copies an image into its padding, which stays what it is, or out of it.
+    MNIST_INLINE void pad(const float* from, std::size_t slot, float* pixels) const {
+        const std::size_t length_of_row = block.width * block.in_channels;
+        for (std::size_t y = 0; y < block.height; ++y) {
+            std::memcpy(
+                pixels + inner(slot, y), from + y * length_of_row, length_of_row * sizeof(float)
+            );
+        }
+    }
+    MNIST_INLINE void unpad(const float* pixels, std::size_t slot, float* to) const {
+        const std::size_t length_of_row = block.width * block.in_channels;
+        for (std::size_t y = 0; y < block.height; ++y) {
+            std::memcpy(
+                to + y * length_of_row, pixels + inner(slot, y), length_of_row * sizeof(float)
+            );
+        }
+    }
+    // The first float of a row inside the padding.
     MNIST_INLINE std::size_t inner(std::size_t slot, std::size_t y) const {
         return slot * image + (y + block.padding) * row + block.padding * block.in_channels;
     }
-    MNIST_INLINE void read(const float* from, std::size_t slot, float* pixels) const {
-        const std::size_t run = block.width * block.in_channels;
-        for (std::size_t y = 0; y < block.height; ++y) {
-            std::memcpy(pixels + inner(slot, y), from + y * run, run * sizeof(float));
-        }
-    }
-    MNIST_INLINE void write(const float* pixels, std::size_t slot, float* to) const {
-        const std::size_t run = block.width * block.in_channels;
-        for (std::size_t y = 0; y < block.height; ++y) {
-            std::memcpy(to + y * run, pixels + inner(slot, y), run * sizeof(float));
-        }
-    }
-    // The upper left corner of what a window sees.
+    // The first pixel, the upper left one, of a window's receptive field.
     MNIST_INLINE std::size_t window(std::size_t slot, std::size_t y, std::size_t x) const {
         return slot * image + y * block.pool * row + x * block.pool * block.in_channels;
     }
 };
 
-// Calls program(channel, y, place, at) for every weight: output channel, row of the kernel, place in the
-// run of that row, and where libtorch has it.
-template <typename Program>
-MNIST_INLINE void for_each_weight(const Block& block, Program program) {
+// Calls body(out_channel, kernel_row, place, at) for every weight: `place` is where its factor lies
+// in the run that the kernel's row reads, `at` where libtorch has the weight.
+template <typename Body>
+MNIST_INLINE void for_each_weight(const Block& block, Body body) {
     std::size_t at = 0;
-    for (std::size_t channel = 0; channel < block.out_channels; ++channel) {
+    for (std::size_t out_channel = 0; out_channel < block.out_channels; ++out_channel) {
         for (std::size_t in_channel = 0; in_channel < block.in_channels; ++in_channel) {
             for (std::size_t y = 0; y < block.kernel; ++y) {
                 for (std::size_t x = 0; x < block.kernel; ++x, ++at) {
-                    program(channel, y, x * block.in_channels + in_channel, at);
+                    body(out_channel, y, x * block.in_channels + in_channel, at);
                 }
             }
         }
     }
 }
 
-// So many images at once that they stay near the processor, and no more than that.
+// As many images as stay in the processor's nearest cache, but 1 to `most`.
 inline std::size_t images_at_once(const Block& block, std::size_t most) {
-    constexpr std::size_t near = 48 * 1024 / sizeof(float);
-    const std::size_t images = near / block.padded_image();
-    return images < 1 ? 1 : images < most ? images : most;
+    constexpr std::size_t cache = 48 * 1024 / sizeof(float);
+    return larger(1, smaller(cache / block.padded_image(), most));
 }
 
 } // namespace many_channels

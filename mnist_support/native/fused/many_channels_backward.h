@@ -1,229 +1,252 @@
+// Two ways, both sparse: only the argmax of a window, and only above 0, has a gradient.
+
 namespace many_channels {
 
-// The channels of a window that have a gradient. Found without a branch: which they are is as good as random.
-MNIST_INLINE std::size_t find_winners(const Winner* winners, std::size_t channels, std::size_t* found) {
+// First way, window by window. Each of the `rows` rows of a window's receptive field fits into
+// `vectors` vectors, so the field and its gradient stay in registers while the output channels add
+// to it. Each channel's kernel is laid out once for each position, as the field sees it, so that
+// nothing has to be shifted. With a kernel of 3, a pooling of 2 and one channel:
+//
+//     position 0      position 1      position 2      position 3
+//      K K K 0         0 K K K         0 0 0 0         0 0 0 0
+//      K K K 0         0 K K K         K K K 0         0 K K K
+//      K K K 0         0 K K K         K K K 0         0 K K K
+//      0 0 0 0         0 0 0 0         K K K 0         0 K K K
+//
+//     placed   [position][output channel][row of the field][its floats, as whole vectors]
+template <std::size_t rows, std::size_t vectors>
+struct PlacedKernels {
+    static constexpr std::size_t width = vectors * lanes, kernel = rows * width;
+    const Block& block;
+    WithGradient placed;
+
+    explicit PlacedKernels(const Block& block) :
+        block(block), placed(block.positions() * block.out_channels * kernel) {}
+
+    // Where the kernel of a channel at a position begins.
+    MNIST_INLINE std::size_t at(std::size_t position, std::size_t channel) const {
+        return (position * block.out_channels + channel) * kernel;
+    }
+    // Calls body(placed, at) for each place that a weight is laid out to, and libtorch's own.
+    template <typename Body>
+    MNIST_INLINE void for_each(Body body) const {
+        for_each_weight(block, [&](auto channel, auto y, auto place, auto in_weight) MNIST_INLINED {
+            for (std::size_t position = 0; position < block.positions(); ++position) {
+                const std::size_t row = position / block.pool + y;
+                const std::size_t column = position % block.pool * block.in_channels + place;
+                body(at(position, channel) + row * width + column, in_weight);
+            }
+        });
+    }
+};
+
+// Lists the channels of a window that have a gradient, in an array with room for one more. Without
+// a branch, which no processor could predict: a window's active channels are as good as random.
+MNIST_INLINE std::size_t find_active(
+    const Argmax* argmax, std::size_t channels, std::size_t* active
+) {
     std::size_t length = 0;
     for (std::size_t channel = 0; channel < channels; ++channel) {
-        found[length] = channel;
-        length += winners[channel] != no_winner;
+        active[length] = channel;
+        length += argmax[channel] != no_argmax;
     }
     return length;
 }
 
-// The backward pass where each of the `rows` rows that a window sees fits into `vectors` vectors: it stays in
-// registers while the output channels add to it. Their kernels are laid out as the window sees them, once for
-// each position.
 template <std::size_t rows, std::size_t vectors>
-MNIST_INLINE void backward_by_window(
-    const Block& block, std::size_t images, const float* input, const float* weight, const float* gradient,
-    const Winner* winners, const Gradients& gradients) {
-    const std::size_t channels = block.out_channels, image_size = block.height * block.width * block.in_channels;
-    constexpr std::size_t width = vectors * lanes;
-    const Padded padded(block, 1);
-    const std::size_t row = padded.row, positions = block.positions();
-    Halves pixels(padded.length), kernels(positions * channels * rows * width);
-    float *weights = kernels.read(), *sums = kernels.added();
-    Buffer<std::size_t> won(channels + 1);
-    const auto for_each_placed = [&](auto program) {
-        for_each_weight(block, [&](std::size_t channel, std::size_t y, std::size_t place, std::size_t at) {
-            for (std::size_t position = 0; position < positions; ++position) {
-                const std::size_t shifted = position % block.pool * block.in_channels + place;
-                program(((position * channels + channel) * rows + position / block.pool + y) * width + shifted, at);
-            }
+MNIST_NOINLINE void backward_by_window(const Block& block, const Backward& pass) {
+    const std::size_t channels = block.out_channels;
+    const std::size_t image_size = block.height * block.width * block.in_channels;
+    const PaddedImages images(block, 1);
+    const std::size_t row = images.row;
+    WithGradient pixels(images.length);
+    PlacedKernels<rows, vectors> kernels(block);
+    float *weights = kernels.placed.values(), *sums = kernels.placed.gradient();
+    kernels.for_each([&](auto placed, auto at) MNIST_INLINED {
+        weights[placed] = pass.weight[at];
+    });
+    Buffer<std::size_t> active(channels + 1);
+    const float* gradient = pass.gradient;
+    const Argmax* argmax = pass.argmax;
+    float* bias_gradient = pass.bias_gradient;
+    const auto backward_window = [&](const float* field, float* field_gradient) MNIST_INLINED {
+        Floats seen[rows][vectors], sum[rows][vectors];
+        unrolled<rows, vectors>([&](auto y, auto vector) MNIST_INLINED {
+            seen[y][vector] = load(field + y * row + vector * lanes);
+            sum[y][vector] = Floats{};
+        });
+        const std::size_t found = find_active(argmax, channels, active.values);
+        for (std::size_t next = 0; next < found; ++next) {
+            const std::size_t channel = active[next];
+            const std::size_t kernel = kernels.at(argmax[channel], channel);
+            const float routed = gradient[channel];
+            bias_gradient[channel] += routed;
+            unrolled<rows, vectors>([&](auto y, auto vector) MNIST_INLINED {
+                const std::size_t here = kernel + y * kernels.width + vector * lanes;
+                sum[y][vector] += routed * load(weights + here);
+                add(sums + here, routed * seen[y][vector]);
+            });
+        }
+        unrolled<rows, vectors>([&](auto y, auto vector) MNIST_INLINED {
+            add(field_gradient + y * row + vector * lanes, sum[y][vector]);
         });
     };
-    for_each_placed([&](std::size_t placed, std::size_t at) { weights[placed] = weight[at]; });
-    for (std::size_t image = 0; image < images; ++image) {
-        padded.read(input + image * image_size, 0, pixels.read());
-        pixels.clear_added();
-        for (std::size_t y = 0; y < block.rows(); ++y) {
-            for (std::size_t x = 0; x < block.columns(); ++x, gradient += channels, winners += channels) {
-                const float* corner = pixels.read() + padded.window(0, y, x);
-                float* corner_gradient = pixels.added() + padded.window(0, y, x);
-                Floats seen[rows][vectors], seen_gradient[rows][vectors];
-                MNIST_UNROLL
-                for (std::size_t at = 0; at < rows; ++at) {
-                    MNIST_UNROLL
-                    for (std::size_t vector = 0; vector < vectors; ++vector) {
-                        seen[at][vector] = load(corner + at * row + vector * lanes);
-                        seen_gradient[at][vector] = Floats{};
-                    }
-                }
-                const std::size_t found = find_winners(winners, channels, won.values);
-                for (std::size_t next = 0; next < found; ++next) {
-                    const std::size_t channel = won[next];
-                    const std::size_t kernel = (winners[channel] * channels + channel) * rows * width;
-                    const float own = gradient[channel];
-                    gradients.bias[channel] += own;
-                    MNIST_UNROLL
-                    for (std::size_t at = 0; at < rows; ++at) {
-                        MNIST_UNROLL
-                        for (std::size_t vector = 0; vector < vectors; ++vector) {
-                            const std::size_t here = kernel + at * width + vector * lanes;
-                            seen_gradient[at][vector] += own * load(weights + here);
-                            add(sums + here, own * seen[at][vector]);
-                        }
-                    }
-                }
-                MNIST_UNROLL
-                for (std::size_t at = 0; at < rows; ++at) {
-                    MNIST_UNROLL
-                    for (std::size_t vector = 0; vector < vectors; ++vector) {
-                        add(corner_gradient + at * row + vector * lanes, seen_gradient[at][vector]);
-                    }
-                }
+    for (std::size_t image = 0; image < pass.images; ++image) {
+        images.pad(pass.input + image * image_size, 0, pixels.values());
+        pixels.clear_gradient();
+        for (std::size_t y = 0; y < block.out_height(); ++y) {
+            for (std::size_t x = 0; x < block.out_width(); ++x) {
+                const std::size_t corner = images.window(0, y, x);
+                backward_window(pixels.values() + corner, pixels.gradient() + corner);
+                gradient += channels, argmax += channels;
             }
         }
-        if (gradients.input != nullptr) {
-            padded.write(pixels.added(), 0, gradients.input + image * image_size);
+        if (pass.input_gradient != nullptr) {
+            images.unpad(pixels.gradient(), 0, pass.input_gradient + image * image_size);
         }
     }
-    for_each_placed([&](std::size_t placed, std::size_t at) { gradients.weight[at] += sums[placed]; });
+    kernels.for_each([&](auto placed, auto at) MNIST_INLINED {
+        pass.weight_gradient[at] += sums[placed];
+    });
 }
 
-// The windows that each output channel won, in some images.
-struct Victories {
-    struct Victory {
-        std::uint32_t corner; // of what the position that won sees
+// Second way, output channel by output channel. First the gradients are routed: each channel gets a
+// list of the places that its kernel was the maximum at. Then the list goes by while a part of the
+// kernel and of its gradient stays in registers.
+struct RoutedGradients {
+    struct Routed {
+        std::uint32_t corner; // the first float that the kernel read there
         float gradient;
     };
     std::size_t most; // of one channel
-    Buffer<Victory> of_channels;
+    Buffer<Routed> lists;
     Buffer<std::size_t> lengths;
 
-    Victories(std::size_t channels, std::size_t most) : most(most), of_channels(channels * most), lengths(channels) {}
+    RoutedGradients(std::size_t channels, std::size_t most) :
+        most(most), lists(channels * most), lengths(channels) {}
 
-    MNIST_INLINE const Victory* of(std::size_t channel) const { return &of_channels[channel * most]; }
+    MNIST_INLINE const Routed* of(std::size_t channel) const { return &lists[channel * most]; }
 
-    // Adds those of a window, and their gradients to the bias's. Without a branch: who wins is as good as random.
-    MNIST_INLINE void add(
-        const Padded& padded, std::size_t window, const Winner* winners, const float* gradient, float* bias) {
+    // Routes the gradients of a window, and adds them to the bias's. Without a branch, as above.
+    MNIST_INLINE void route(
+        const PaddedImages& images,
+        std::size_t window,
+        const Argmax* argmax,
+        const float* gradient,
+        float* bias
+    ) {
         for (std::size_t channel = 0; channel < lengths.length; ++channel) {
-            const bool won = winners[channel] != no_winner;
-            Victory& next = of_channels[channel * most + lengths[channel]];
-            next.corner = static_cast<std::uint32_t>(window) + padded.positions[winners[channel]];
+            const bool active = argmax[channel] != no_argmax;
+            Routed& next = lists[channel * most + lengths[channel]];
+            next.corner = static_cast<std::uint32_t>(window) + images.offsets[argmax[channel]];
             next.gradient = gradient[channel];
-            lengths[channel] += won;
-            bias[channel] += won ? gradient[channel] : 0.0f;
+            lengths[channel] += active;
+            bias[channel] += active ? gradient[channel] : 0.0f;
         }
     }
 };
 
-template <std::size_t number>
-struct Count {
-    static constexpr std::size_t count = number;
-};
-
-// For one output channel, a part of its kernel: so many rows, of each so many vectors. The part stays in registers,
-// and so do the sums of its gradient, while the windows that the channel won go by.
+// For a part of one output channel's kernel: `rows` rows, of each `vectors` vectors. `stride` leads
+// from one row of pixels to the next, `run` from one row of the kernel to the next.
 template <std::size_t rows, std::size_t vectors>
-MNIST_INLINE void backward_part(
-    std::size_t row, std::size_t run, const float* weights, float* sums, const Victories::Victory* victories,
-    std::size_t length, const float* pixels, float* pixel_gradients) {
+MNIST_NOINLINE void backward_part(
+    std::size_t stride,
+    std::size_t run,
+    const float* weights,
+    float* sums,
+    const RoutedGradients::Routed* list,
+    std::size_t length,
+    const float* pixels,
+    float* pixel_gradients
+) {
     Floats weight[rows][vectors], sum[rows][vectors];
-    MNIST_UNROLL
-    for (std::size_t y = 0; y < rows; ++y) {
-        MNIST_UNROLL
-        for (std::size_t vector = 0; vector < vectors; ++vector) {
-            weight[y][vector] = load(weights + y * run + vector * lanes);
-            sum[y][vector] = load(sums + y * run + vector * lanes);
-        }
-    }
+    unrolled<rows, vectors>([&](auto y, auto vector) MNIST_INLINED {
+        weight[y][vector] = load(weights + y * run + vector * lanes);
+        sum[y][vector] = load(sums + y * run + vector * lanes);
+    });
     for (std::size_t next = 0; next < length; ++next) {
-        const Floats own = splat(victories[next].gradient);
-        const float* seen = pixels + victories[next].corner;
-        float* seen_gradient = pixel_gradients + victories[next].corner;
-        MNIST_UNROLL
-        for (std::size_t y = 0; y < rows; ++y) {
-            MNIST_UNROLL
-            for (std::size_t vector = 0; vector < vectors; ++vector) {
-                const std::size_t here = y * row + vector * lanes;
-                sum[y][vector] += own * load(seen + here);
-                add(seen_gradient + here, own * weight[y][vector]);
-            }
-        }
+        const Floats routed = broadcast(list[next].gradient);
+        const float* seen = pixels + list[next].corner;
+        float* seen_gradient = pixel_gradients + list[next].corner;
+        unrolled<rows, vectors>([&](auto y, auto vector) MNIST_INLINED {
+            const std::size_t here = y * stride + vector * lanes;
+            sum[y][vector] += routed * load(seen + here);
+            add(seen_gradient + here, routed * weight[y][vector]);
+        });
     }
-    MNIST_UNROLL
-    for (std::size_t y = 0; y < rows; ++y) {
-        MNIST_UNROLL
-        for (std::size_t vector = 0; vector < vectors; ++vector) {
-            store(sums + y * run + vector * lanes, sum[y][vector]);
-        }
-    }
+    unrolled<rows, vectors>([&](auto y, auto vector) MNIST_INLINED {
+        store(sums + y * run + vector * lanes, sum[y][vector]);
+    });
 }
 
-// The backward pass where the input's channels fill whole vectors.
-MNIST_INLINE void backward_by_channel(
-    const Block& block, std::size_t images, const float* input, const float* weight, const float* gradient,
-    const Winner* winners, const Gradients& gradients) {
-    const std::size_t channels = block.out_channels, image_size = block.height * block.width * block.in_channels;
+// Where the input's channels fill whole vectors.
+MNIST_NOINLINE inline void backward_by_channel(const Block& block, const Backward& pass) {
+    const std::size_t channels = block.out_channels;
+    const std::size_t image_size = block.height * block.width * block.in_channels;
     const std::size_t run = block.kernel * block.in_channels, kernel_size = block.kernel * run;
-    const std::size_t at_once = images_at_once(block, 8);
-    const Padded padded(block, at_once);
-    const std::size_t row = padded.row;
-    Halves pixels(padded.length);
+    const std::size_t windows = block.out_height() * block.out_width();
+    const std::size_t slots = images_at_once(block, 8);
+    const PaddedImages images(block, slots);
+    WithGradient pixels(images.length);
+    RoutedGradients routed(channels, slots * windows + 1);
+    // [output channel][kernel row][place]
     Buffer<float> weights(channels * kernel_size), sums(weights.length);
-    const std::size_t windows = block.rows() * block.columns();
-    Victories victories(channels, at_once * windows + 1);
-    const auto for_each_placed = [&](auto program) {
-        for_each_weight(block, [&](std::size_t channel, std::size_t y, std::size_t place, std::size_t at) {
-            program(channel * kernel_size + y * run + place, at);
+    const auto for_each = [&](auto body) MNIST_INLINED {
+        for_each_weight(block, [&](auto channel, auto y, auto place, auto at) MNIST_INLINED {
+            body(channel * kernel_size + y * run + place, at);
         });
     };
-    for_each_placed([&](std::size_t placed, std::size_t at) { weights[placed] = weight[at]; });
-    for (std::size_t first = 0; first < images; first += at_once) {
-        const std::size_t here = images - first < at_once ? images - first : at_once;
-        pixels.clear_added();
-        victories.lengths.clear();
+    for_each([&](auto placed, auto at) MNIST_INLINED {
+        weights[placed] = pass.weight[at];
+    });
+    for (std::size_t first = 0; first < pass.images; first += slots) {
+        const std::size_t here = smaller(pass.images - first, slots);
+        pixels.clear_gradient();
+        routed.lengths.clear();
         for (std::size_t slot = 0; slot < here; ++slot) {
-            padded.read(input + (first + slot) * image_size, slot, pixels.read());
+            images.pad(pass.input + (first + slot) * image_size, slot, pixels.values());
         }
-        // Image by image last: neighbouring windows add to the same pixels, and would wait for each other.
+        // Images innermost: neighbours in a list then add to pixels of different images. Windows
+        // that overlap would have to wait for each other's sums.
         for (std::size_t window = 0; window < windows; ++window) {
             for (std::size_t slot = 0; slot < here; ++slot) {
                 const std::size_t at = ((first + slot) * windows + window) * channels;
-                const std::size_t corner = padded.window(slot, window / block.columns(), window % block.columns());
-                victories.add(padded, corner, winners + at, gradient + at, gradients.bias);
+                const std::size_t corner =
+                    images.window(slot, window / block.out_width(), window % block.out_width());
+                routed.route(
+                    images, corner, pass.argmax + at, pass.gradient + at, pass.bias_gradient
+                );
             }
         }
         for (std::size_t channel = 0; channel < channels; ++channel) {
-            const auto parts = [&](std::size_t y, auto rows) {
-                const auto part = [&](std::size_t place, auto vectors) {
-                    const std::size_t at = y * row + place, in_kernel = channel * kernel_size + y * run + place;
-                    backward_part<decltype(rows)::count, decltype(vectors)::count>(
-                        row, run, &weights[in_kernel], &sums[in_kernel], victories.of(channel),
-                        victories.lengths[channel], pixels.read() + at, pixels.added() + at);
-                };
-                std::size_t place = 0;
-                for (; place + 3 * lanes <= run; place += 3 * lanes) {
-                    part(place, Count<3>{});
-                }
-                for (; place < run; place += lanes) {
-                    part(place, Count<1>{});
-                }
-            };
-            std::size_t y = 0;
-            for (; y + 3 <= block.kernel; y += 3) {
-                parts(y, Count<3>{});
-            }
-            for (; y < block.kernel; ++y) {
-                parts(y, Count<1>{});
-            }
+            for_each_tile<3>(block.kernel, [&](auto rows, auto y) MNIST_INLINED {
+                for_each_tile<3>(run / lanes, [&](auto vectors, auto vector) MNIST_INLINED {
+                    const std::size_t place = vector * lanes, at = y * images.row + place;
+                    const std::size_t in_kernel = channel * kernel_size + y * run + place;
+                    backward_part<rows.value, vectors.value>(
+                        images.row, run, &weights[in_kernel], &sums[in_kernel], routed.of(channel),
+                        routed.lengths[channel], pixels.values() + at, pixels.gradient() + at
+                    );
+                });
+            });
         }
-        for (std::size_t slot = 0; slot < here && gradients.input != nullptr; ++slot) {
-            padded.write(pixels.added(), slot, gradients.input + (first + slot) * image_size);
+        for (std::size_t slot = 0; slot < here && pass.input_gradient != nullptr; ++slot) {
+            images.unpad(
+                pixels.gradient(), slot, pass.input_gradient + (first + slot) * image_size
+            );
         }
     }
-    for_each_placed([&](std::size_t placed, std::size_t at) { gradients.weight[at] += sums[placed]; });
+    for_each([&](auto placed, auto at) MNIST_INLINED {
+        pass.weight_gradient[at] += sums[placed];
+    });
 }
 
-inline void backward(
-    const Block& block, std::size_t images, const float* input, const float* weight, const float* gradient,
-    const Winner* winners, const Gradients& gradients) {
-    if (block.window_fits_one_vector()) {
-        backward_by_window<Block::small_window, widest / lanes>(block, images, input, weight, gradient, winners, gradients);
+inline void backward(const Block& block, const Backward& pass) {
+    if (block.receptive_row_fits_a_vector()) {
+        constexpr std::size_t rows = Block::small_receptive_field;
+        backward_by_window<rows, max_lanes / lanes>(block, pass);
     } else {
-        backward_by_channel(block, images, input, weight, gradient, winners, gradients);
+        backward_by_channel(block, pass);
     }
 }
 

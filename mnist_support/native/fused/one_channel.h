@@ -1,48 +1,62 @@
 // Images of one channel. The lanes of a vector are neighbouring windows of the pooling.
 //
-// The rows of an image, with their padding, are cut into as many phases as a window has columns: phase p
-// holds every pool-th pixel from p on. What one tap of the kernel sees of neighbouring windows then lies
-// side by side.
+// Neighbouring windows begin `pool` pixels apart, so what a vector of them reads for one tap is
+// every pool-th pixel of a row. To have those side by side, each padded row is split into `pool`
+// phases (a polyphase decomposition): phase p holds the columns p, p + pool, p + 2 pool, ...
+//
+//     padded row, pool = 2     0 a b c d e f g h 0
+//     phase 0                  0 b d f h
+//     phase 1                  a c e g 0
+//
+// Let a tap be in kernel column c, and a position in column p of its window. What the tap reads for
+// the windows x, x + 1, x + 2, ... begins at index x + (p + c) / pool of phase (p + c) % pool, and
+// is one load. In the first window, with c = 1 and p = 1, that is b d f h.
+//
+//     pixels   [padded row][phase][index in the phase, with room for whole vectors]
 
 namespace one_channel {
 
-inline std::size_t whole_vectors(std::size_t length) { return (length + lanes - 1) / lanes * lanes; }
-inline std::size_t larger(std::size_t one, std::size_t other) { return one > other ? one : other; }
+inline std::size_t whole_vectors(std::size_t length) {
+    return (length + lanes - 1) / lanes * lanes;
+}
 
-struct Phases {
+struct Polyphase {
     std::size_t pool, length; // of one phase of one row
     Buffer<float> pixels;
-    // Where each tap, for each position in a window, begins to read.
+    // [position][tap]: how far from a window's first pixel the tap reads.
     Buffer<std::size_t> offsets;
 
-    // Pixels are written and windows read by whole vectors.
-    explicit Phases(const Block& block)
-        : pool(block.pool),
-          length(
-              whole_vectors(larger(block.columns(), (block.width + 1) / 2)) +
-              (block.padding + pool + block.kernel) / pool),
-          pixels((block.height + 2 * block.padding) * pool * length), offsets(block.positions() * block.taps()) {
+    // Pixels are written and windows read by whole vectors, beyond the last that counts.
+    explicit Polyphase(const Block& block) :
+        pool(block.pool),
+        length(
+            whole_vectors(larger(block.out_width(), (block.width + 1) / 2)) +
+            (block.padding + pool + block.kernel) / pool
+        ),
+        pixels(block.padded_height() * pool * length),
+        offsets(block.positions() * block.taps()) {
         for (std::size_t position = 0; position < block.positions(); ++position) {
             for (std::size_t tap = 0; tap < block.taps(); ++tap) {
                 const std::size_t row = position / pool + tap / block.kernel;
                 const std::size_t column = position % pool + tap % block.kernel;
-                offsets[position * block.taps() + tap] = (row * pool + column % pool) * length + column / pool;
+                offsets[position * block.taps() + tap] =
+                    (row * pool + column % pool) * length + column / pool;
             }
         }
     }
 
-    // `beyond` says how many floats after the image may be read.
-    MNIST_INLINE void read(const Block& block, const float* image, std::size_t beyond) {
+    // `readable` floats may be read after the image.
+    MNIST_INLINE void fill(const Block& block, const float* image, std::size_t readable) {
         const std::size_t needed = 2 * whole_vectors((block.width + 1) / 2);
         for (std::size_t y = 0; y < block.height; ++y, image += block.width) {
             float* row = &pixels[(y + block.padding) * pool * length];
-            if (pool == 2 && needed <= (block.height - y) * block.width + beyond) {
-                read_two_phases(block, image, row);
+            if (pool == 2 && needed <= (block.height - y) * block.width + readable) {
+                fill_two_phases(block, image, row);
                 continue;
             }
             for (std::size_t phase = 0; phase < pool; ++phase) {
                 const std::size_t first = (phase + pool - block.padding % pool) % pool;
-                float* to = place(row, phase, first + block.padding);
+                float* to = at_column(row, phase, first + block.padding);
                 const float* end = row + (phase + 1) * length;
                 for (std::size_t x = first; x < block.width && to < end; x += pool) {
                     *to++ = image[x];
@@ -52,26 +66,26 @@ struct Phases {
     }
 
     // A row of an image by the vector; zeros follow its last pixel.
-    MNIST_INLINE void read_two_phases(const Block& block, const float* image, float* row) const {
-        float* even = place(row, block.padding % 2, block.padding);
-        float* odd = place(row, (block.padding + 1) % 2, block.padding + 1);
-        const Integers each = each_lane();
+    MNIST_INLINE void fill_two_phases(const Block& block, const float* image, float* row) const {
+        float* even = at_column(row, block.padding % 2, block.padding);
+        float* odd = at_column(row, (block.padding + 1) % 2, block.padding + 1);
+        const Integers lane = lane_numbers();
         for (std::size_t x = 0; x < block.width; x += 2 * lanes, even += lanes, odd += lanes) {
             const Floats first = load(image + x), second = load(image + x + lanes);
             const auto left = static_cast<std::int32_t>(block.width - x);
-            store(even, 2 * each < left ? picked(first, second, 2 * each) : Floats{});
-            store(odd, 2 * each + 1 < left ? picked(first, second, 2 * each + 1) : Floats{});
+            store(even, 2 * lane < left ? shuffle(first, second, 2 * lane) : Floats{});
+            store(odd, 2 * lane + 1 < left ? shuffle(first, second, 2 * lane + 1) : Floats{});
         }
     }
 
-    // Where a phase has a column of the padded image.
-    MNIST_INLINE float* place(float* row, std::size_t phase, std::size_t column) const {
+    // Where a phase of a row has a column of the padded image.
+    MNIST_INLINE float* at_column(float* row, std::size_t phase, std::size_t column) const {
         return row + phase * length + column / pool;
     }
 
-    // What the windows from this one on see.
-    MNIST_INLINE const float* window(std::size_t row, std::size_t column) const {
-        return &pixels[row * pool * pool * length + column];
+    // The first pixel of the window in row y and column x of the output.
+    MNIST_INLINE const float* at_window(std::size_t y, std::size_t x) const {
+        return &pixels[y * pool * pool * length + x];
     }
 };
 

@@ -1,169 +1,178 @@
 namespace one_channel {
 
-// The gradients of a vector of windows and the positions that won them, channel by channel.
+// The gradients of a vector of windows and their argmax, taken apart by channel.
 template <std::size_t channels>
-struct Separated {
-    Floats gradients[channels];
-    Integers winners[channels];
+struct ByChannel {
+    Floats gradient[channels];
+    Integers argmax[channels];
 };
 
-MNIST_INLINE void separate(
-    const Block& block, std::size_t windows, const float* gradient, const Winner* winners, Separated<1>& separated) {
+MNIST_INLINE void take_apart(
+    const Block& block,
+    std::size_t windows,
+    const float* gradient,
+    const Argmax* argmax,
+    ByChannel<1>& apart
+) {
     float values[lanes] = {};
-    std::int32_t won[lanes] = {};
+    std::int32_t positions[lanes] = {};
     for (std::size_t window = 0; window < windows; ++window) {
         values[window] = gradient[window * block.out_channels];
-        won[window] = winners[window * block.out_channels];
+        positions[window] = argmax[window * block.out_channels];
     }
-    separated.gradients[0] = load(values);
-    std::memcpy(&separated.winners[0], won, sizeof won);
+    apart.gradient[0] = load(values);
+    std::memcpy(&apart.argmax[0], positions, sizeof positions);
 }
 
-MNIST_INLINE void separate(
-    const Block& block, std::size_t windows, const float* gradient, const Winner* winners, Separated<4>& separated) {
+// Four channels at once: the transposition of `write` in the forward pass, backwards.
+MNIST_INLINE void take_apart(
+    const Block& block,
+    std::size_t windows,
+    const float* gradient,
+    const Argmax* argmax,
+    ByChannel<4>& apart
+) {
     float values[4 * lanes] = {};
-    std::int32_t won[lanes] = {}; // a lane is the four winners of a window, the lowest byte first
+    std::int32_t bytes[lanes] = {}; // of a window's four channels, the first lowest
     for (std::size_t window = 0; window < windows; ++window) {
         std::memcpy(values + 4 * window, gradient + window * block.out_channels, 4 * sizeof(float));
-        std::memcpy(won + window, winners + window * block.out_channels, 4);
+        std::memcpy(bytes + window, argmax + window * block.out_channels, 4);
     }
     Integers four;
-    std::memcpy(&four, won, sizeof won);
-    constexpr auto half = static_cast<std::int32_t>(lanes / 2), whole = static_cast<std::int32_t>(lanes);
-    const Integers each = each_lane(), in_lower_half = each < half;
+    std::memcpy(&four, bytes, sizeof bytes);
+    constexpr auto half = static_cast<std::int32_t>(lanes / 2);
+    constexpr auto whole = static_cast<std::int32_t>(lanes);
+    const Integers lane = lane_numbers(), in_lower_half = lane < half;
     for (std::int32_t channel = 0; channel < 4; channel += 2) {
-        // Of the first half of the windows one channel and then the next, and the same of the second half.
-        const Integers from = in_lower_half ? each * 4 + channel : (each - half) * 4 + channel + 1;
-        const Floats first = picked(load(values), load(values + lanes), from);
-        const Floats second = picked(load(values + 2 * lanes), load(values + 3 * lanes), from);
-        separated.gradients[channel] = picked(first, second, in_lower_half ? each : each + half);
-        separated.gradients[channel + 1] = picked(first, second, in_lower_half ? each + half : each + whole);
+        // Half a vector of one channel and half a vector of the next, of the first half of the
+        // windows and of the second.
+        const Integers from = in_lower_half ? lane * 4 + channel : (lane - half) * 4 + channel + 1;
+        const Floats first = shuffle(load(values), load(values + lanes), from);
+        const Floats second = shuffle(load(values + 2 * lanes), load(values + 3 * lanes), from);
+        apart.gradient[channel] = shuffle(first, second, in_lower_half ? lane : lane + half);
+        apart.gradient[channel + 1] =
+            shuffle(first, second, in_lower_half ? lane + half : lane + whole);
     }
     for (std::int32_t channel = 0; channel < 4; ++channel) {
-        separated.winners[channel] = four >> (8 * channel) & 255;
+        apart.argmax[channel] = four >> (8 * channel) & 255;
     }
 }
 
-// For each channel, row and position in a window, the gradients of the windows that it won, and 0 for the others.
-struct Sparse {
-    std::size_t columns, row, plane; // with whole vectors
-    Buffer<float> gradients;
+// The gradient of the convolution's output, as max_unpool2d makes it from the block's: 0 but where
+// a position is its window's argmax. Dense after all: the lanes of a vector are windows, and their
+// argmaxes differ.
+//
+//     gradient   [output channel][output row][position][output column, to whole vectors]
+struct Unpooled {
+    std::size_t columns, row, plane; // strides of the last three
+    Buffer<float> gradient;
 
-    explicit Sparse(const Block& block)
-        : columns(whole_vectors(block.columns())), row(block.positions() * columns), plane(block.rows() * row),
-          gradients(block.out_channels * plane) {}
+    explicit Unpooled(const Block& block) :
+        columns(whole_vectors(block.out_width())),
+        row(block.positions() * columns),
+        plane(block.out_height() * row),
+        gradient(block.out_channels * plane) {}
 
-    MNIST_INLINE const float* of(std::size_t channel) const { return &gradients[channel * plane]; }
+    MNIST_INLINE const float* of(std::size_t channel) const { return &gradient[channel * plane]; }
 
+    // Fills in the vector of windows from row y and column x on, for some channels.
     template <std::size_t channels>
-    MNIST_INLINE void read(
-        const Block& block, std::size_t y, std::size_t x, std::size_t first, const float* gradient,
-        const Winner* winners, float* bias_sums) {
-        Separated<channels> separated;
-        const std::size_t windows = block.columns() - x < lanes ? block.columns() - x : lanes;
-        separate(block, windows, gradient + first, winners + first, separated);
-        MNIST_UNROLL
-        for (std::size_t channel = 0; channel < channels; ++channel) {
-            float* to = &gradients[(first + channel) * plane + y * row + x];
+    MNIST_INLINE void fill(
+        const Block& block,
+        std::size_t y,
+        std::size_t x,
+        std::size_t first,
+        const float* from,
+        const Argmax* argmax,
+        float* bias_sums
+    ) {
+        ByChannel<channels> apart;
+        const std::size_t windows = smaller(block.out_width() - x, lanes);
+        take_apart(block, windows, from + first, argmax + first, apart);
+        unrolled<channels>([&](auto channel) MNIST_INLINED {
+            float* to = &gradient[(first + channel) * plane + y * row + x];
             for (std::size_t position = 0; position < block.positions(); ++position) {
-                const Integers won = separated.winners[channel] == static_cast<std::int32_t>(position);
-                const Floats own = won ? separated.gradients[channel] : Floats{};
-                store(to + position * columns, own);
-                add(bias_sums + (first + channel) * lanes, own);
+                const Integers here = apart.argmax[channel] == static_cast<std::int32_t>(position);
+                const Floats routed = here ? apart.gradient[channel] : Floats{};
+                store(to + position * columns, routed);
+                add(bias_sums + (first + channel) * lanes, routed);
             }
-        }
+        });
     }
 };
 
-// Adds what some channels' gradients say of some of the taps.
+// Adds to the gradients of `taps` taps, from `first` on, of `channels` output channels. They are
+// the register tile, one sum for each lane, while the whole image goes by.
 template <std::size_t channels, std::size_t taps>
-MNIST_INLINE void backward_taps(
-    const Block& block, const Phases& phases, const float* sparse, std::size_t plane, std::size_t first, float* sums) {
+MNIST_INLINE void add_weight_gradient(
+    const Block& block,
+    const Polyphase& phases,
+    const float* unpooled,
+    std::size_t plane,
+    std::size_t first,
+    float* sums
+) {
     Floats sum[channels][taps];
-    MNIST_UNROLL
-    for (std::size_t channel = 0; channel < channels; ++channel) {
-        MNIST_UNROLL
-        for (std::size_t tap = 0; tap < taps; ++tap) {
-            sum[channel][tap] = load(sums + (channel * block.taps() + first + tap) * lanes);
-        }
-    }
-    for (std::size_t y = 0; y < block.rows(); ++y) {
+    unrolled<channels, taps>([&](auto channel, auto tap) MNIST_INLINED {
+        sum[channel][tap] = load(sums + (channel * block.taps() + first + tap) * lanes);
+    });
+    for (std::size_t y = 0; y < block.out_height(); ++y) {
         for (std::size_t position = 0; position < block.positions(); ++position) {
             const std::size_t* offsets = &phases.offsets[position * block.taps() + first];
-            for (std::size_t x = 0; x < block.columns(); x += lanes, sparse += lanes) {
-                const float* pixels = phases.window(y, x);
-                MNIST_UNROLL
-                for (std::size_t tap = 0; tap < taps; ++tap) {
+            for (std::size_t x = 0; x < block.out_width(); x += lanes, unpooled += lanes) {
+                const float* pixels = phases.at_window(y, x);
+                unrolled<taps>([&](auto tap) MNIST_INLINED {
                     const Floats seen = load(pixels + offsets[tap]);
-                    MNIST_UNROLL
-                    for (std::size_t channel = 0; channel < channels; ++channel) {
-                        sum[channel][tap] += load(sparse + channel * plane) * seen;
-                    }
-                }
+                    unrolled<channels>([&](auto channel) MNIST_INLINED {
+                        sum[channel][tap] += load(unpooled + channel * plane) * seen;
+                    });
+                });
             }
         }
     }
-    MNIST_UNROLL
-    for (std::size_t channel = 0; channel < channels; ++channel) {
-        MNIST_UNROLL
-        for (std::size_t tap = 0; tap < taps; ++tap) {
-            store(sums + (channel * block.taps() + first + tap) * lanes, sum[channel][tap]);
-        }
-    }
+    unrolled<channels, taps>([&](auto channel, auto tap) MNIST_INLINED {
+        store(sums + (channel * block.taps() + first + tap) * lanes, sum[channel][tap]);
+    });
 }
 
-template <std::size_t channels>
-MNIST_INLINE void backward_channels(
-    const Block& block, const Phases& phases, const Sparse& sparse, std::size_t first, float* sums) {
-    const float* own = sparse.of(first);
-    sums += first * block.taps() * lanes;
-    std::size_t tap = 0;
-    for (; tap + 9 <= block.taps(); tap += 9) {
-        backward_taps<channels, 9>(block, phases, own, sparse.plane, tap, sums);
-    }
-    for (; tap < block.taps(); ++tap) {
-        backward_taps<channels, 1>(block, phases, own, sparse.plane, tap, sums);
-    }
-}
-
-inline void backward(
-    const Block& block, std::size_t images, const float* input, const float*, const float* gradient,
-    const Winner* winners, const Gradients& gradients) {
-    // As many channels at once as leave the sums of nine taps in registers.
-    constexpr std::size_t at_once = lanes == widest ? 2 : 1;
-    Phases phases(block);
-    Sparse sparse(block);
-    const std::size_t channels = block.out_channels, taps = block.taps(), image_size = block.height * block.width;
+inline void backward(const Block& block, const Backward& pass) {
+    // The gradients of a kernel of 3 by 3 fill the registers: AVX-512 has 32 of them, the
+    // others 16.
+    constexpr std::size_t channels_at_once = lanes == max_lanes ? 2 : 1, taps_at_once = 9;
+    Polyphase phases(block);
+    Unpooled unpooled(block);
+    const std::size_t channels = block.out_channels, taps = block.taps();
+    const std::size_t image_size = block.height * block.width;
+    // Each lane sums for itself; the lanes are added up at the end.
     Buffer<float> sums(channels * taps * lanes), bias_sums(channels * lanes);
-    for (std::size_t image = 0; image < images; ++image) {
-        phases.read(block, input + image * image_size, (images - 1 - image) * image_size);
-        for (std::size_t y = 0; y < block.rows(); ++y) {
-            for (std::size_t x = 0; x < block.columns(); x += lanes) {
-                const std::size_t window = (image * block.rows() + y) * block.columns() + x;
-                const float* here = gradient + window * channels;
-                const Winner* won = winners + window * channels;
-                std::size_t channel = 0;
-                for (; channel + 4 <= channels; channel += 4) {
-                    sparse.read<4>(block, y, x, channel, here, won, bias_sums.values);
-                }
-                for (; channel < channels; ++channel) {
-                    sparse.read<1>(block, y, x, channel, here, won, bias_sums.values);
-                }
+    for (std::size_t image = 0; image < pass.images; ++image) {
+        phases.fill(block, pass.input + image * image_size, (pass.images - 1 - image) * image_size);
+        for (std::size_t y = 0; y < block.out_height(); ++y) {
+            for (std::size_t x = 0; x < block.out_width(); x += lanes) {
+                const std::size_t window = (image * block.out_height() + y) * block.out_width() + x;
+                const float* gradient = pass.gradient + window * channels;
+                const Argmax* argmax = pass.argmax + window * channels;
+                for_each_tile<4>(channels, [&](auto tile, auto first) MNIST_INLINED {
+                    unpooled.fill<tile.value>(
+                        block, y, x, first, gradient, argmax, bias_sums.values
+                    );
+                });
             }
         }
-        std::size_t channel = 0;
-        for (; channel + at_once <= channels; channel += at_once) {
-            backward_channels<at_once>(block, phases, sparse, channel, sums.values);
-        }
-        for (; channel < channels; ++channel) {
-            backward_channels<1>(block, phases, sparse, channel, sums.values);
-        }
+        for_each_tile<channels_at_once>(channels, [&](auto tile, auto channel) MNIST_INLINED {
+            for_each_tile<taps_at_once>(taps, [&](auto tile_of_taps, auto first) MNIST_INLINED {
+                add_weight_gradient<tile.value, tile_of_taps.value>(
+                    block, phases, unpooled.of(channel), unpooled.plane, first,
+                    &sums[channel * taps * lanes]
+                );
+            });
+        });
     }
     for (std::size_t at = 0; at < sums.length; ++at) {
-        gradients.weight[at / lanes] += sums[at];
+        pass.weight_gradient[at / lanes] += sums[at];
     }
     for (std::size_t at = 0; at < bias_sums.length; ++at) {
-        gradients.bias[at / lanes] += bias_sums[at];
+        pass.bias_gradient[at / lanes] += bias_sums[at];
     }
 }
 

@@ -1,4 +1,4 @@
-// Which passes run where.
+// Which generation of the passes runs on this processor.
 #include "block.h"
 
 #include <cstdlib>
@@ -6,29 +6,31 @@
 
 namespace mnist {
 
-bool many_channels_can_forward(const Block& block) { return block.out_channels % widest == 0; }
+bool many_channels_can_forward(const Block& block) { return block.out_channels % max_lanes == 0; }
 
 bool many_channels_can_backward(const Block& block) {
-    return block.window_fits_one_vector() || block.in_channels % widest == 0;
+    return block.receptive_row_fits_a_vector() || block.in_channels % max_lanes == 0;
 }
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-static const Kernels& chosen() {
-    // libtorch's own setting, for what it compiles for several processors.
+static const Passes& chosen() {
+    // libtorch's own switch between its generations.
     const char* capability = std::getenv("ATEN_CPU_CAPABILITY");
-    const auto asked_for = [&](const char* name) { return capability != nullptr && std::strcmp(capability, name) == 0; };
+    const auto asked_for = [&](const char* name) {
+        return capability != nullptr && std::strcmp(capability, name) == 0;
+    };
     if (asked_for("default") || !__builtin_cpu_supports("x86-64-v3")) {
-        return baseline_kernels;
+        return baseline_passes;
     }
-    return asked_for("avx2") || !__builtin_cpu_supports("x86-64-v4") ? v3_kernels : v4_kernels;
+    return asked_for("avx2") || !__builtin_cpu_supports("x86-64-v4") ? v3_passes : v4_passes;
 }
 #else
-static const Kernels& chosen() { return baseline_kernels; }
+static const Passes& chosen() { return baseline_passes; }
 #endif
 
-const Kernels& kernels() {
-    static const Kernels& kernels = chosen();
-    return kernels;
+const Passes& passes() {
+    static const Passes& passes = chosen();
+    return passes;
 }
 
 } // namespace mnist

@@ -1,4 +1,4 @@
-// For processors with AVX2 and FMA.
+// The passes for x86-64-v3: AVX2 and FMA.
 #include "block.h"
 
 #include <cstdint>

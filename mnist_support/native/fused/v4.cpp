@@ -1,4 +1,4 @@
-// For processors with AVX-512.
+// The passes for x86-64-v4: AVX-512.
 #include "block.h"
 
 #include <cstdint>

@@ -24,7 +24,12 @@ struct MnistGlooGroup {
 };
 
 char* mnist_gloo_store_open(
-    const char* host, std::uint16_t port, int listen_fd, std::int64_t timeout_ms, MnistGlooStore** store) {
+    const char* host,
+    std::uint16_t port,
+    int listen_fd,
+    std::int64_t timeout_ms,
+    MnistGlooStore** store
+) {
     return caught([&] {
         c10d::TCPStoreOptions options;
         options.port = port;
@@ -39,7 +44,9 @@ char* mnist_gloo_store_open(
 }
 
 char* mnist_gloo_store_set(MnistGlooStore* store, const char* key, const char* value) {
-    return caught([&] { store->store->set(std::string(key), std::string(value)); });
+    return caught([&] {
+        store->store->set(std::string(key), std::string(value));
+    });
 }
 
 char* mnist_gloo_store_get(MnistGlooStore* store, const char* key, char** value) {
@@ -48,9 +55,7 @@ char* mnist_gloo_store_get(MnistGlooStore* store, const char* key, char** value)
     });
 }
 
-void mnist_gloo_store_close(MnistGlooStore* store) {
-    delete store;
-}
+void mnist_gloo_store_close(MnistGlooStore* store) { delete store; }
 
 char* mnist_gloo_group_open(
     MnistGlooStore* store,
@@ -60,7 +65,8 @@ char* mnist_gloo_group_open(
     const char* bind_to,
     bool bind_to_interface,
     std::int64_t timeout_ms,
-    MnistGlooGroup** group) {
+    MnistGlooGroup** group
+) {
     return caught([&] {
         using c10d::ProcessGroupGloo;
         const milliseconds timeout(timeout_ms);
@@ -69,10 +75,12 @@ char* mnist_gloo_group_open(
         options->threads = 1; // they run c10d's own algorithms, which are not used here
         options->devices.push_back(
             bind_to_interface ? ProcessGroupGloo::createDeviceForInterface(bind_to, false)
-                              : ProcessGroupGloo::createDeviceForHostname(bind_to, false));
+                              : ProcessGroupGloo::createDeviceForHostname(bind_to, false)
+        );
         auto prefixed = c10::make_intrusive<c10d::PrefixStore>(prefix, store->store);
         *group = new MnistGlooGroup{
-            c10::make_intrusive<ProcessGroupGloo>(prefixed, rank, world_size, options)};
+            c10::make_intrusive<ProcessGroupGloo>(prefixed, rank, world_size, options)
+        };
     });
 }
 
@@ -82,7 +90,8 @@ char* mnist_gloo_exchange(
     std::size_t length,
     std::uint32_t tag,
     std::int64_t timeout_ms,
-    std::int32_t* peer) {
+    std::int32_t* peer
+) {
     *peer = -1;
     return caught([&] {
         using Clock = std::chrono::steady_clock;
@@ -93,12 +102,15 @@ char* mnist_gloo_exchange(
         const auto deadline = Clock::now() + milliseconds(timeout_ms);
         std::vector<Pending> pending;
         pending.reserve(2 * length);
-        const auto start = [&](const MnistGlooParcel& parcel, const at::Tensor* tensor, auto method) {
+        const auto start = [&](const MnistGlooParcel& parcel, const at::Tensor* tensor,
+                               auto method) {
             if (tensor != nullptr) {
                 *peer = parcel.peer;
                 std::vector<at::Tensor> tensors{*tensor};
                 pending.push_back(
-                    {parcel.peer, (group->group.get()->*method)(tensors, parcel.peer, static_cast<int>(tag))});
+                    {parcel.peer,
+                     (group->group.get()->*method)(tensors, parcel.peer, static_cast<int>(tag))}
+                );
             }
         };
         // A sender waits until its receiver is ready: so receive first.
@@ -117,6 +129,4 @@ char* mnist_gloo_exchange(
     });
 }
 
-void mnist_gloo_group_close(MnistGlooGroup* group) {
-    delete group;
-}
+void mnist_gloo_group_close(MnistGlooGroup* group) { delete group; }

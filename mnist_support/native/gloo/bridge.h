@@ -1,6 +1,6 @@
-// What Rust sees of c10d's TCPStore and ProcessGroupGloo.
+// c10d's TCPStore and ProcessGroupGloo for Rust.
 //
-// Errors are as in message.h. Strings are UTF-8 and end with a zero.
+// Errors are as in message.h. Strings are UTF-8, null-terminated.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ extern "C" {
 struct MnistGlooStore;
 struct MnistGlooGroup;
 
-// What is sent to one peer and what is received from it; null where nothing is. Both tensors are
+// What to send to one peer and where to receive from it; either may be null. The tensors are
 // contiguous and on the CPU.
 struct MnistGlooParcel {
     std::int32_t peer;
@@ -25,7 +25,12 @@ struct MnistGlooParcel {
 // Connects to the store at host and port. With a listen_fd other than -1, a socket that listens at
 // that address, this process serves the store too, and the store owns the socket.
 char* mnist_gloo_store_open(
-    const char* host, std::uint16_t port, int listen_fd, std::int64_t timeout_ms, MnistGlooStore** store);
+    const char* host,
+    std::uint16_t port,
+    int listen_fd,
+    std::int64_t timeout_ms,
+    MnistGlooStore** store
+);
 char* mnist_gloo_store_set(MnistGlooStore* store, const char* key, const char* value);
 // value becomes null if the store has no such key, else a string to be freed with mnist_free.
 char* mnist_gloo_store_get(MnistGlooStore* store, const char* key, char** value);
@@ -41,16 +46,18 @@ char* mnist_gloo_group_open(
     const char* bind_to,
     bool bind_to_interface,
     std::int64_t timeout_ms,
-    MnistGlooGroup** group);
-// Sends and receives all parcels at once and returns when all have arrived. After an error peer is the
-// rank that it concerns, or -1, and the group can only be closed.
+    MnistGlooGroup** group
+);
+// Sends and receives all parcels concurrently; returns when all have arrived. After an error, peer
+// is the rank that caused it, or -1, and the group can only be closed.
 char* mnist_gloo_exchange(
     MnistGlooGroup* group,
     const MnistGlooParcel* parcels,
     std::size_t length,
     std::uint32_t tag,
     std::int64_t timeout_ms,
-    std::int32_t* peer);
+    std::int32_t* peer
+);
 void mnist_gloo_group_close(MnistGlooGroup* group);
 
 } // extern "C"

@@ -6,21 +6,32 @@
 #include "../message.h"
 
 char* mnist_adam_step(
-    at::Tensor* parameters, const at::Tensor* gradient, at::Tensor* mean, at::Tensor* mean_square,
-    const at::Tensor* steps, double learning_rate, double first_beta, double second_beta, double weight_decay,
-    double eps, bool decoupled_weight_decay) {
+    at::Tensor* parameters,
+    const at::Tensor* gradient,
+    at::Tensor* mean,
+    at::Tensor* mean_square,
+    const at::Tensor* steps,
+    double learning_rate,
+    double first_beta,
+    double second_beta,
+    double weight_decay,
+    double eps,
+    bool decoupled_weight_decay
+) {
     return mnist::caught([&] {
-        // Lists of one tensor each; none of the highest mean squares, which only amsgrad keeps.
+        // Each list is of one tensor, but for max_exp_avg_sqs, which only amsgrad needs.
         const at::TensorList highest;
         const bool amsgrad = false, maximize = false;
         if (decoupled_weight_decay) {
             at::_fused_adamw_(
-                *parameters, *gradient, *mean, *mean_square, highest, *steps, learning_rate, first_beta, second_beta,
-                weight_decay, eps, amsgrad, maximize);
+                *parameters, *gradient, *mean, *mean_square, highest, *steps, learning_rate,
+                first_beta, second_beta, weight_decay, eps, amsgrad, maximize
+            );
         } else {
             at::_fused_adam_(
-                *parameters, *gradient, *mean, *mean_square, highest, *steps, learning_rate, first_beta, second_beta,
-                weight_decay, eps, amsgrad, maximize);
+                *parameters, *gradient, *mean, *mean_square, highest, *steps, learning_rate,
+                first_beta, second_beta, weight_decay, eps, amsgrad, maximize
+            );
         }
     });
 }

@@ -1,4 +1,4 @@
-// What Rust sees of libtorch's fused Adam, which tch does not hand out. Errors are as in message.h.
+// libtorch's fused Adam for Rust: tch does not expose it. Errors are as in message.h.
 #pragma once
 
 namespace at {
@@ -7,8 +7,9 @@ class Tensor;
 
 extern "C" {
 
-// One step of torch.optim.Adam(fused=True), or of AdamW with decoupled_weight_decay. Parameters, mean and
-// mean_square are changed in place; steps, one float, counts this step, too.
+// One step of torch.optim.Adam(fused=True), or of AdamW with decoupled_weight_decay. parameters,
+// mean (PyTorch's exp_avg) and mean_square (exp_avg_sq) are updated in place. steps is one float
+// and already counts this step.
 char* mnist_adam_step(
     at::Tensor* parameters,
     const at::Tensor* gradient,
@@ -20,6 +21,7 @@ char* mnist_adam_step(
     double second_beta,
     double weight_decay,
     double eps,
-    bool decoupled_weight_decay);
+    bool decoupled_weight_decay
+);
 
 } // extern "C"

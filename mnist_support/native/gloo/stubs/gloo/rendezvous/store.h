@@ -1,5 +1,6 @@
-// The store that Gloo reads its peers' addresses from. c10d's headers derive a class from it; the only
-// objects of that class are made inside libtorch, by code that was compiled with Gloo's own header.
+// The store that Gloo reads its peers' addresses from. c10d's headers derive a class from it; the
+// only objects of that class are made inside libtorch, by code that was compiled with Gloo's own
+// header.
 #pragma once
 
 #include <chrono>
@@ -14,7 +15,9 @@ public:
     virtual void set(const std::string& key, const std::vector<char>& data) = 0;
     virtual std::vector<char> get(const std::string& key) = 0;
     virtual void wait(const std::vector<std::string>& keys) = 0;
-    virtual void wait(const std::vector<std::string>& keys, const std::chrono::milliseconds& timeout) = 0;
+    virtual void wait(
+        const std::vector<std::string>& keys, const std::chrono::milliseconds& timeout
+    ) = 0;
 };
 
 } // namespace gloo::rendezvous
