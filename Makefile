@@ -8,7 +8,17 @@ scripts := mnist_support/scripts
 # activated inside a conda environment goes first.
 PYTHON ?= python3
 export PYTHON_ENV := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX),$(CURDIR)/.venv)
-stamps := $(PYTHON_ENV)/.mnist-notebooks
+# To make, a name with a space is two: its own name of such an environment is a relative one.
+environment := $(if $(subst $(CURDIR)/.venv,,$(PYTHON_ENV)),$(PYTHON_ENV),.venv)
+ifneq ($(word 2,$(environment)),)
+environment := $(shell mkdir -p .tools && ln -sfn '$(PYTHON_ENV)' .tools/environment).tools/environment
+endif
+stamps := $(environment)/.mnist-notebooks
+
+# What a step has made, or found on the machine, may be gone since: the step is done again then.
+ifneq ($(filter-out help clean distclean spark-down,$(or $(MAKECMDGOALS),help)),)
+$(shell PYTHON_ENV='$(PYTHON_ENV)' $(scripts)/forget_gone.sh >&2)
+endif
 
 # cpu or cuda; once installed, it stays what it was.
 TORCH ?= $(or $(patsubst $(stamps)/torch-%,%,$(firstword $(wildcard $(stamps)/torch-*))),cpu)
@@ -38,7 +48,6 @@ python := $(stamps)/python
 torch := $(stamps)/torch-$(TORCH)
 libtorch := target/stamps/libtorch-$(TORCH)-$(place)
 protoc := target/stamps/protoc-$(PROTOC_VERSION)-$(place)
-node := $(stamps)/node
 azurite := .tools/azurite-$(AZURITE_VERSION)
 evcxr := .tools/evcxr-$(EVCXR_VERSION)
 kernel := .tools/kernel-$(place)
@@ -54,7 +63,7 @@ native := $(libtorch) $(protoc)
 ifndef SIDE_BY_SIDE
 .NOTPARALLEL:
 endif
-.PHONY: help setup data lint test bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm crate rust-sources side-by-side
+.PHONY: help setup data lint test bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm crate rust-sources side-by-side node
 
 help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
@@ -113,7 +122,7 @@ clean: ## remove what was built (target/)
 
 distclean: clean ## remove everything that make has made
 	rm -rf data .tools .venv .cargo/libtorch.toml .cargo/protoc.toml
-	$(if $(filter $(CURDIR)/.venv,$(PYTHON_ENV)),,@echo '==> Kept: the environment $(PYTHON_ENV)')
+	$(if $(filter .venv,$(environment)),,@echo '==> Kept: the environment $(PYTHON_ENV)')
 
 # The steps.
 
@@ -141,11 +150,11 @@ $(protoc): $(scripts)/protoc.sh | $(python)
 	@$(scripts)/protoc.sh
 	@mkdir -p $(@D) && rm -f $(@D)/protoc-* && touch $@
 
-$(node): | $(python)
+# Looked for each time: the machine's own may have come or gone.
+node: | $(python)
 	@$(scripts)/node.sh
-	@touch $@
 
-$(azurite): | $(node)
+$(azurite): | node
 	@$(scripts)/azurite.sh
 	@touch $@
 
@@ -181,5 +190,5 @@ warm: $(if $(wildcard $(evcxr)),,side-by-side) rust-sources $(kernel) crate
 
 # MNIST_DIR, and the files in it, may be others than the last time: the script is asked each time.
 .PHONY: $(lake)
-$(lake): | crate $(node)
+$(lake): | crate node
 	@$(scripts)/mnist_data.sh

@@ -19,12 +19,18 @@ lacks() {
 
 # Asks in the background, since each may take seconds; `answers` collects what they say.
 answers=$(mktemp -d)
-trap 'rm -rf "$answers"' EXIT
+leftovers+=("$answers")
+asked=()
+registries=()
+# Ctrl-C doesn't reach what runs in the background.
+trap 'at_end; ((${#asked[@]} == 0)) || kill "${asked[@]}" 2>/dev/null' EXIT
 ask() {
     local registry=$1
     shift
     # From another folder: this repository's cargo settings are not for a question.
-    (cd / && timeout "$patience" "$@" >"$answers/$registry" 2>&1 && rm "$answers/$registry") &
+    (cd / && exec timeout "$patience" "$@" >"$answers/$registry" 2>&1) &
+    asked+=($!)
+    registries+=("$registry")
 }
 
 rust=
@@ -58,8 +64,10 @@ for tool in flock tar sha256sum; do
     command -v "$tool" >/dev/null || lacks "the program $tool."
 done
 
-if [[ ! -x $PYTHON_ENV/bin/python ]]; then
-    if ! command -v "$python" >/dev/null; then
+if ! environment_has; then
+    if [[ -e $PYTHON_ENV && ! $PYTHON_ENV -ef $root/.venv ]]; then
+        lacks "a Python that runs in the environment $PYTHON_ENV: make it again, or deactivate it."
+    elif ! command -v "$python" >/dev/null; then
         lacks "Python 3.10 or later: there is no $python."
     elif ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
         lacks "Python 3.10 or later; this is $("$python" --version) (name another with PYTHON=...)."
@@ -70,6 +78,8 @@ if [[ ! -x $PYTHON_ENV/bin/python ]]; then
     fi
 elif ! "$PYTHON_ENV/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
     lacks "Python 3.10 or later; the environment $PYTHON_ENV has $("$PYTHON_ENV/bin/python" --version)."
+elif [[ ! $PYTHON_ENV -ef $root/.venv ]] && ! environment_has pip; then
+    lacks "pip in the environment $PYTHON_ENV: install it there, or deactivate the environment."
 else
     python=$PYTHON_ENV/bin/python
 fi
@@ -88,12 +98,12 @@ if ((free + ${have:-0} < needed_megabytes)); then
     lacks "$((needed_megabytes - ${have:-0})) MB of free disk at $root: there are $((free)) MB."
 fi
 
-wait
-for answer in "$answers"/*; do
-    [[ -f $answer ]] || continue
-    lacks "an answer from the registry of $(basename "$answer"), which set-up downloads from:" \
-        "$(grep -m1 . "$answer" || echo "none within $patience s")"
+for i in "${!asked[@]}"; do
+    wait "${asked[i]}" ||
+        lacks "an answer from the registry of ${registries[i]}, which set-up downloads from:" \
+            "$(grep -m1 . "$answers/${registries[i]}" || echo "none within $patience s")"
 done
+asked=()
 
 if ((${#missing[@]})); then
     {

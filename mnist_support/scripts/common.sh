@@ -20,6 +20,75 @@ fail() {
     exit 1
 }
 
+# What a script that ends, by itself or by Ctrl-C, removes.
+leftovers=()
+
+# The shell that cleans up may itself be told to end once more meanwhile.
+at_end() {
+    local status=$?
+    trap '' INT TERM HUP
+    ((status == 0)) || name_full_disks
+    ((${#leftovers[@]} == 0)) || rm -rf "${leftovers[@]}"
+}
+trap at_end EXIT
+
+# Says which of the disks that set-up writes to has no room left. What fails for want of room says that in
+# as many ways as there are programs, and a linker dies of it without a word.
+name_full_disks() {
+    local folder free disk seen=
+    for folder in "$root" "$root/data" "${PYTHON_ENV:-$root}" "${TMPDIR:-/tmp}" \
+        "${CARGO_HOME:-${HOME:-/}/.cargo}"; do
+        while [[ ! -e $folder ]]; do folder=$(dirname "$folder"); done
+        read -r free disk < <(df -m --output=avail,target "$folder" 2>/dev/null | tail -n1) || continue
+        if ((free < 100)) && [[ $seen != *"|$disk|"* ]]; then
+            seen+="|$disk|"
+            echo "error: only $free MB are free on the disk that holds $folder: make room there and run" \
+                "the same command again, which goes on where it was." >&2
+        fi
+    done
+}
+
+# Lets one set-up script of this repository run at a time, also where two makes do the same step: the
+# second waits, and finds the step done. Call it first: it starts the script anew, by flock, so that no
+# process that the script leaves behind can hold the lock. A step that make does beside the others has a
+# lock of its own: `lock=NAME one_at_a_time "$@"`.
+one_at_a_time() {
+    [[ -z ${SETUP_LOCK:-} ]] || return 0
+    mkdir -p "$tools"
+    export SETUP_LOCK=$tools/lock${lock:+-$lock}
+    flock --nonblock "$SETUP_LOCK" "$BASH" -c : || say "Waiting for a step of set-up that another make is doing"
+    exec flock --close "$SETUP_LOCK" "$BASH" "$0" "$@"
+}
+
+# Whether the environment's Python runs and finds these packages.
+environment_has() {
+    "$PYTHON_ENV/bin/python" -c \
+        'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, sys.argv[1:])))' "$@" 2>/dev/null
+}
+
+# Installs packages into the environment: pip_install PIP_ARGUMENTS...
+# pip takes a package for installed once its metadata are there, and those it writes before it has compiled
+# and noted all files. So what a run that was interrupted had begun is forgotten, and installed once more.
+pip_install() {
+    local begun=$PYTHON_ENV/.mnist-notebooks/installing
+    if [[ -e $begun ]]; then
+        "$PYTHON_ENV/bin/python" - "$begun" <<'PYTHON'
+import glob, os, shutil, sys, sysconfig
+since = os.path.getmtime(sys.argv[1])
+for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+    for metadata in glob.glob(glob.escape(folder) + "/*.dist-info"):
+        # pip writes this file when all others are there.
+        if not os.path.exists(metadata + "/INSTALLER") and os.path.getmtime(metadata) >= since:
+            shutil.rmtree(metadata)
+PYTHON
+    else
+        mkdir -p "${begun%/*}"
+        touch "$begun"
+    fi
+    "$PYTHON_ENV/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+    rm "$begun"
+}
+
 # Writes standard input to a file unless it already says that, so that its time changes only then.
 write_if_changed() {
     local new

@@ -2,6 +2,7 @@
 # Compiles the Rust kernel for Jupyter into .tools/bin.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+lock=evcxr one_at_a_time "$@"
 if [[ -x $tools/bin/evcxr_jupyter ]] &&
     grep -qs "^\"evcxr_jupyter $EVCXR_VERSION " "$tools/.crates.toml"; then
     exit
@@ -24,11 +25,12 @@ for crate in ra_ap_ide_{assists,diagnostics,ssr}; do profile+=("package.$crate.o
 settings=()
 for setting in "${profile[@]}"; do settings+=(--config "profile.release.$setting"); done
 
-build=$tools/build
-trap 'rm -rf "$build"' EXIT
+# Kept until all is compiled: a run that is interrupted goes on there.
+build=$tools/build-evcxr-$EVCXR_VERSION
 # From another folder: this repository's cargo settings are not for tools.
 cd /
 quiet=--quiet
 if [[ -t 2 ]]; then quiet=; fi
 CARGO_TARGET_DIR=$build cargo install $quiet --locked "evcxr_jupyter@$EVCXR_VERSION" --root "$tools" \
     "${settings[@]}"
+rm -rf "$tools"/build*

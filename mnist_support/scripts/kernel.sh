@@ -66,6 +66,13 @@ fi
 # without rustup it is found on the PATH.
 export KERNEL_ROOT=$root KERNEL_SLOT=$root/target/kernel/$slot
 export KERNEL_SYSROOT
+# To the process of the cells, evcxr names a compiled cell in a line of words. Where the slot's path has a
+# space, the folder is kept open and named by its descriptor, which all processes of the kernel inherit.
+export KERNEL_LOADED=$KERNEL_SLOT
+if [[ $KERNEL_SLOT == *[[:space:]]* ]]; then
+    exec {slot_folder}<"$KERNEL_SLOT"
+    KERNEL_LOADED=/proc/self/fd/$slot_folder
+fi
 toolchain=$root/target/kernel/toolchain
 mkdir -p "$toolchain/bin" "$toolchain/library"
 ln -sfn "$KERNEL_SYSROOT/lib" "$toolchain/lib"

@@ -7,6 +7,7 @@
 # writes, replaces the build script of torch-sys.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+one_at_a_time "$@"
 variant=$1
 out=$root/target/$triple/debug/libtorch
 torch=$(torch_folder)
@@ -36,6 +37,8 @@ manifest = next(p["manifest_path"] for p in packages if p["name"] == "torch-sys"
 print(os.path.join(os.path.dirname(manifest), "libtch"))')
 
 compiler=${CXX:-g++}
+command -v "$compiler" >/dev/null ||
+    fail "there is no C++ compiler ($compiler): install g++, or name another with CXX=..."
 flags=(-O1 -std=c++17 -fPIC -w -DGLOG_USE_GLOG_EXPORT)
 key=$({
     echo "$TORCH_VERSION $variant ${flags[*]}"
@@ -45,12 +48,14 @@ key=$({
 if [[ ! -e $out/libtch.so || ! -e $out/libtch.key || $(<"$out/libtch.key") != "$key" ]]; then
     say "Compiling libtorch's C interface (about 1 minute)"
     objects=$(mktemp -d "$out/objects.XXXXXX")
-    trap 'rm -rf "$objects"' EXIT
+    leftovers+=("$objects")
     # Both at once: each takes a core, and a minute or a half.
     compiling=()
     for file in torch_api torch_api_generated; do
-        "$compiler" "${flags[@]}" -c -I"$torch/include" -I"$torch/include/torch/csrc/api/include" \
-            -I"$sources" "$sources/$file.cpp" -o "$objects/$file.o" &
+        # What a shell starts in the background ignores Ctrl-C, unless it is told otherwise.
+        (trap - INT && exec "$compiler" "${flags[@]}" -c -I"$torch/include" \
+            -I"$torch/include/torch/csrc/api/include" -I"$sources" "$sources/$file.cpp" \
+            -o "$objects/$file.o") &
         compiling+=($!)
     done
     for process in "${compiling[@]}"; do

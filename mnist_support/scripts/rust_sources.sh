@@ -34,9 +34,10 @@ if [[ ${1-} == --how ]]; then
     printf '%s\n' "${install[*]}"
     exit
 fi
+one_at_a_time "$@"
 say "Installing the sources of Rust's own library: ${install[*]} (about 5 s)"
-"${install[@]}" >/dev/null 2>"$root/target/rust-src.log" || {
-    cat "$root/target/rust-src.log" >&2
+"${install[@]}" >/dev/null 2>"$tools/rust-src.log" || {
+    cat "$tools/rust-src.log" >&2
     fail "the sources of Rust's own library could not be installed, see above. By hand: ${install[*]}"
 }
 [[ -e $sysroot/lib/rustlib/src/rust/library/core ]] ||

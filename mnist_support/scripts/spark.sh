@@ -3,6 +3,7 @@
 # that the notebooks don't need.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+one_at_a_time "$@"
 say "Installing Spark $SPARK_VERSION into .tools/spark (1 GB, about 1 minute)"
 rm -rf "$tools/spark"
 # The environment's own pip does the work, so that nothing depends on ensurepip.

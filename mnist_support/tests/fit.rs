@@ -10,7 +10,7 @@ use mnist_support::{
     evaluate::{Metric, MulticlassClassificationEvaluator},
     ml::{self, FitContext, FitSpec, StageModel},
     shard::Data,
-    train::{LossPoint, Optimizer, Progress, ProgressEvent, Silent},
+    train::{LossPoint, Optimizer, Progress, ProgressEvent, Sgd, Silent},
 };
 use polars::prelude::*;
 use std::sync::Mutex;
@@ -366,11 +366,11 @@ fn every_optimizer_lowers_the_loss() {
         (Optimizer::adam_w(0.01), 0.01),
         (Optimizer::sgd(0.9), 0.02),
         (
-            Optimizer::Sgd {
+            Optimizer::Sgd(Sgd {
                 momentum: 0.9,
                 weight_decay: 1e-4,
                 nesterov: true,
-            },
+            }),
             0.02,
         ),
     ] {

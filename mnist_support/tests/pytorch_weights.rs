@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use mnist_support::network::{
-    CnnConfig, Conv2dConfig, DropoutMasks, Layer, Network, read_safetensors, write_safetensors,
+    BatchNorm2dConfig, CnnConfig, Conv2dConfig, DropoutMasks, GeluApproximate, Layer, Network,
+    read_safetensors, write_safetensors,
 };
 use safetensors::SafeTensors;
 use tch::{Kind, Tensor};
@@ -53,6 +54,25 @@ fn other_layers() -> Network {
     Network::new(&[2, 17, 15], layers).unwrap()
 }
 
+fn norm() -> Network {
+    let config = Conv2dConfig {
+        padding: 1,
+        ..Default::default()
+    };
+    let layers = vec![
+        Layer::conv2d(1, 3, 3, config),
+        Layer::batch_norm2d(3, BatchNorm2dConfig::default()),
+        Layer::gelu(),
+        Layer::max_pool2d(2),
+        Layer::Flatten,
+        Layer::linear(12, 4),
+        Layer::GELU {
+            approximate: GeluApproximate::Tanh,
+        },
+    ];
+    Network::new(&[1, 4, 4], layers).unwrap()
+}
+
 fn assert_same_outputs(network: &Network, weights: &str, outputs: &str) {
     let parameters = read_safetensors(network, &fixture(weights)).unwrap();
     let outputs = fixture(outputs);
@@ -86,11 +106,21 @@ fn the_other_layers_with_weights_of_pytorch_give_the_outputs_of_pytorch() {
 }
 
 #[test]
+fn a_network_with_running_statistics_of_pytorch_gives_the_outputs_of_pytorch() {
+    assert_same_outputs(
+        &norm(),
+        "pytorch_norm.safetensors",
+        "pytorch_norm_outputs.safetensors",
+    );
+}
+
+#[test]
 fn weights_are_written_byte_for_byte_as_pytorch_writes_them() {
     let cnn = CnnConfig::default().network().unwrap();
     for (network, name) in [
         (cnn, "pytorch_cnn.safetensors"),
         (other_layers(), "pytorch_layers.safetensors"),
+        (norm(), "pytorch_norm.safetensors"),
     ] {
         let bytes = fixture(name);
         let parameters = read_safetensors(&network, &bytes).unwrap();

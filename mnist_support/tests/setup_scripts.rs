@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// What every Linux has, beside the programs that set-up looks for.
-const BASICS: [&str; 26] = [
+const BASICS: [&str; 27] = [
     "as",
     "basename",
     "bash",
@@ -23,6 +23,7 @@ const BASICS: [&str; 26] = [
     "grep",
     "g++",
     "head",
+    "ln",
     "ld",
     "mkdir",
     "mktemp",
@@ -53,6 +54,10 @@ impl Machine {
             "check_tools.sh",
             "rust_sources.sh",
             "common.sh",
+            "forget_gone.sh",
+            "java.sh",
+            "node.sh",
+            "python_environment.sh",
             "versions.env",
         ] {
             fs::copy(sources.join("scripts").join(name), scripts.join(name)).unwrap();
@@ -226,4 +231,156 @@ fn an_installation_that_fails_says_why_and_how_to_do_it_by_hand() {
         said.contains("could not download") && said.contains("rustup component add rust-src"),
         "{said}"
     );
+}
+
+/// A Python that makes environments which run as long as it is there, and notes what is installed.
+const PYTHON: &str = r#"
+case "$*" in
+"-m venv "*) mkdir -p "$3/bin" && ln -sfn "$MACHINE/bin/python3" "$3/bin/python" ;;
+*"pip install"*) echo "pip ${*: -1}" >>"$MACHINE/calls" ;;
+esac"#;
+
+#[test]
+fn an_environment_that_was_begun_or_has_lost_its_python_is_made_anew() {
+    let machine = Machine::new();
+    let python = format!("MACHINE='{}'{PYTHON}", machine.root.path().display());
+    machine.program("python3", &python);
+    let make = || machine.run("python_environment.sh", &["python3"]);
+    // Ended while the environment was being made: its Python is there, the rest may not be.
+    let ended = python.replace("bin/python\" ;;", "bin/python\" && kill $PPID ;;");
+    assert_ne!(ended, python);
+    machine.program("python3", &ended);
+    assert!(!make().status.success());
+    let begun = machine.folder(".venv").join("half");
+    fs::write(&begun, "").unwrap();
+    machine.program("python3", &python);
+    let output = make();
+    assert!(output.status.success(), "{output:?}");
+    assert!(!begun.exists());
+
+    // What is there stays, until the link leads nowhere.
+    let kept = machine.folder(".venv").join("kept");
+    fs::write(&kept, "").unwrap();
+    assert!(make().status.success() && kept.exists());
+    machine.without("python3");
+    machine.program("python4", &python.replace("/python3", "/python4"));
+    let output = machine.run("python_environment.sh", &["python4"]);
+    assert!(output.status.success() && !kept.exists(), "{output:?}");
+}
+
+#[test]
+fn what_is_gone_since_is_looked_for_again_and_the_rest_is_not() {
+    let machine = Machine::new();
+    symlink(
+        machine.path("bin/python3"),
+        machine.folder(".venv/bin").join("python"),
+    )
+    .unwrap();
+    machine.program("evcxr_jupyter", ":");
+    machine.program("protoc", ":");
+    symlink(machine.path("bin/protoc"), machine.path(".venv/bin/protoc")).unwrap();
+    let stamps = [
+        ".venv/.mnist-notebooks/python",
+        ".venv/.mnist-notebooks/torch-cpu",
+        "target/stamps/tools-1",
+        "target/stamps/protoc-1",
+    ];
+    for stamp in stamps {
+        machine.folder(Path::new(stamp).parent().unwrap().to_str().unwrap());
+        fs::write(machine.path(stamp), "").unwrap();
+    }
+    let left = || {
+        let output = machine.run("forget_gone.sh", &[]);
+        assert!(output.status.success(), "{output:?}");
+        stamps.map(|stamp| machine.path(stamp).exists())
+    };
+    assert_eq!(left(), [true; 4]);
+    machine.without("protoc");
+    assert_eq!(left(), [true, true, false, false]);
+    machine.without("python3");
+    assert_eq!(left(), [false; 4]);
+}
+
+#[test]
+fn a_java_and_a_node_that_do_not_run_are_named() {
+    let machine = Machine::new();
+    machine.program("java", "exit 1");
+    let output = machine.run("java.sh", &[]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("java is no Java that runs"), "{said}");
+
+    machine.program("node", "echo 'no version is set' >&2; exit 1");
+    symlink(
+        machine.path("bin/python3"),
+        machine.folder(".venv/bin").join("python"),
+    )
+    .unwrap();
+    let output = machine.run("node.sh", &[]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && said.contains("does not run: no version is set"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_full_disk_is_named_by_the_step_that_fails_of_it() {
+    let machine = Machine::new();
+    machine.program("df", "echo 'Avail Mounted on'; echo '3 /full'");
+    machine.program("java", "exit 1");
+    let output = machine.run("java.sh", &[]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        said.matches("only 3 MB are free on the disk that holds")
+            .count(),
+        1,
+        "{said}"
+    );
+}
+
+/// What pip leaves behind where it is interrupted: it takes such a package for installed.
+#[test]
+fn a_package_that_pip_had_begun_is_installed_again() {
+    let machine = Machine::new();
+    let packages = machine.folder("packages");
+    for name in [
+        "begun-1.dist-info",
+        "older-1.dist-info",
+        "whole-1.dist-info",
+    ] {
+        machine.folder(&format!("packages/{name}"));
+    }
+    fs::write(packages.join("whole-1.dist-info/INSTALLER"), "pip").unwrap();
+    let old = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+    fs::File::open(packages.join("older-1.dist-info"))
+        .unwrap()
+        .set_times(old)
+        .unwrap();
+    let real = PathBuf::from(std::env::var_os("PYTHON").unwrap_or("python3".into()));
+    let begun = machine.folder(".venv/.mnist-notebooks").join("installing");
+    fs::write(&begun, "").unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&begun)
+        .unwrap()
+        .set_times(
+            fs::FileTimes::new()
+                .set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60)),
+        )
+        .unwrap();
+    let program = machine.folder(".venv/bin").join("python");
+    let body = format!(
+        "#!/bin/bash\n[ \"$1\" = - ] || exit 0\nshift\n\
+         {{ echo 'import sysconfig; sysconfig.get_path = lambda _: \"{}\"'; cat; }} | PATH='{}' {} - \"$@\"\n",
+        packages.display(),
+        std::env::var("PATH").unwrap(),
+        real.display(),
+    );
+    fs::write(&program, body).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = machine.run("python_environment.sh", &["python3"]);
+    assert!(output.status.success(), "{output:?}");
+    let left = |name: &str| packages.join(name).exists();
+    assert!(!left("begun-1.dist-info") && !begun.exists());
+    assert!(left("older-1.dist-info") && left("whole-1.dist-info"));
 }

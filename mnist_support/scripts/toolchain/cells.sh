@@ -9,7 +9,7 @@ session=$KERNEL_SLOT/session
 
 # Compiles or checks and exits.
 compile_cell() {
-    local build=("${@/#check/build}") environment output status=0
+    local loaded=${KERNEL_LOADED:-$KERNEL_SLOT} build=("${@/#check/build}") environment output status=0
     # As a hash: there may be secrets in it.
     environment=$({ printf '%s\n' "${build[@]}"; declare -px; } | sha256sum)
     if is_current; then
@@ -22,6 +22,7 @@ compile_cell() {
         fi
         if ((status == 0)) && [[ $command == build ]]; then
             # What cargo says, as far as evcxr reads it.
+            output=$loaded${output#"$KERNEL_SLOT"}
             output=${output//\\/\\\\}
             printf '{"reason":"compiler-artifact","target":{"name":"ctx"},"filenames":["%s/libctx.so"]}\n' \
                 "${output//\"/\\\"}"
@@ -35,7 +36,13 @@ compile_cell() {
     touch "$session/begun"
     # `cargo check` would first check every crate from the ground up, for minutes: a check has outputs of its
     # own. To build finds the same errors.
-    "$cargo" "${build[@]}" || status=$?
+    if [[ $loaded == "$KERNEL_SLOT" ]]; then
+        "$cargo" "${build[@]}" || status=$?
+    else
+        "$cargo" "${build[@]}" | while IFS= read -r line; do
+            printf '%s\n' "${line//"\"$KERNEL_SLOT/"/"\"$loaded/"}"
+        done || status=$?
+    fi
     # Where the sources of other crates lie is not known here: cargo is to look at them each time.
     if [[ -e $session/command && -n $(other_crates) ]]; then
         rm "$session/command"

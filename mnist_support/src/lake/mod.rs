@@ -10,21 +10,17 @@
 
 mod azure;
 mod credentials;
-mod csv;
 mod failure;
 mod file;
-mod frame;
 mod local;
 mod location;
-mod parquet;
-mod partition;
 pub(crate) mod reading;
 mod store;
+mod table;
 mod upload;
 
 use crate::runtime;
 pub use credentials::{Authentication, Credentials};
-pub use frame::{FileFormat, FileSource, LakeFrame, NumberType};
-pub use partition::Partition;
 pub use reading::Reading;
 pub use store::Lake;
+pub use table::{FileFormat, FileSource, LakeFrame, NumberType, Partition};

@@ -15,7 +15,6 @@ use super::azure::{self, Container};
 use super::credentials::{Authentication, Credentials};
 use super::failure::storage_error;
 use super::file::LakeFile;
-use super::frame::LakeFrame;
 use super::local::local_lake;
 use super::location::Location;
 use super::runtime;
@@ -159,25 +158,6 @@ impl Lake {
     /// The URL of this folder, without an ending `/`.
     pub fn url(&self) -> &str {
         &self.url
-    }
-
-    /// A CSV file as a table. Its header and a few samples are read, no more.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::AccessDenied`], [`Error::Unreachable`] from the store;
-    /// [`Error::EmptyFile`] for a file without a header or without rows; [`Error::Table`] for a header that
-    /// is none.
-    pub fn csv(&self, path: &str) -> Result<LakeFrame> {
-        LakeFrame::csv(self, path)
-    }
-
-    /// A Parquet file as a table. Its footer is read, no more.
-    ///
-    /// # Errors
-    /// As [`Lake::csv`]; [`Error::Table`] for a file that is not Parquet, or is cut short.
-    /// [`Error::ColumnType`] for a column of a type that is not read, such as `Int16` or a date.
-    pub fn parquet(&self, path: &str) -> Result<LakeFrame> {
-        LakeFrame::parquet(self, path)
     }
 
     /// The bytes of a file.

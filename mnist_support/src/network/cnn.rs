@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::layer::{Conv2dConfig, Layer};
+use super::layers::{Conv2dConfig, Layer};
 use super::sequential::Network;
 use crate::{Error, Result};
 

@@ -1,9 +1,9 @@
-//! How the layers run on libtorch: in which order, on which layout of memory, by which operation.
+//! How the layers run on libtorch: in which order, on which layout of memory, which of them as one.
 
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Tensor};
 
 use super::fused::{BLOCK, Block};
-use super::layer::Layer;
+use super::layers::Layer;
 use crate::Result;
 
 /// One step of running a network.
@@ -58,52 +58,6 @@ pub(super) fn to_channels_last(images: &Tensor) -> Result<Tensor> {
         images.f_permute([0, 2, 3, 1])?.f_contiguous()?
     };
     Ok(pixels_last.f_permute([0, 3, 1, 2])?)
-}
-
-/// One layer's operation. Dropout draws from libtorch's generator if `train` says so.
-pub(super) fn apply(
-    layer: &Layer,
-    parameters: &[Tensor],
-    values: &Tensor,
-    train: bool,
-) -> Result<Tensor, TchError> {
-    let (weight, bias) = (parameters.first(), parameters.get(1));
-    match *layer {
-        Layer::Conv2d {
-            stride, padding, ..
-        } => {
-            let weight = weight.ok_or_else(no_weight)?;
-            values.f_conv2d(weight, bias, [stride; 2], [padding; 2], [1, 1], 1)
-        }
-        Layer::Linear { .. } => values.f_linear(weight.ok_or_else(no_weight)?, bias),
-        Layer::ReLU => values.f_relu(),
-        Layer::Tanh => values.f_tanh(),
-        Layer::Sigmoid => values.f_sigmoid(),
-        Layer::MaxPool2d {
-            kernel_size,
-            stride,
-        } => values.f_max_pool2d([kernel_size; 2], [stride; 2], [0, 0], [1, 1], false),
-        Layer::AvgPool2d {
-            kernel_size,
-            stride,
-        } => values.f_avg_pool2d(
-            [kernel_size; 2],
-            [stride; 2],
-            [0, 0],
-            false,
-            true,
-            None::<i64>,
-        ),
-        Layer::Flatten => values.f_flatten(1, -1),
-        Layer::Dropout { p } => values.f_dropout(p, train),
-        Layer::LogSoftmax => values.f_log_softmax(1, None),
-        Layer::Softmax => values.f_softmax(1, None),
-    }
-}
-
-/// Never seen: the number of parameters is checked before.
-fn no_weight() -> TchError {
-    TchError::Shape("the layer's weight is missing".to_string())
 }
 
 #[cfg(test)]

@@ -1,26 +1,28 @@
 //! Running a network on rows of data.
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
-use super::dropout::DropoutMasks;
-use super::execution::{Step, apply, steps, to_channels_last};
+use super::execution::{Step, steps, to_channels_last};
 use super::fused;
-use super::layer::Layer;
+use super::layers::{DropoutMasks, Layer};
 use super::sequential::Network;
+use super::state::StateTensor;
 use crate::{Error, Result};
 
-/// Where dropout masks come from.
-pub(super) enum Dropout<'a> {
-    /// Evaluation: dropout does nothing.
-    Off,
-    /// Masks that can be drawn again.
-    Masks(&'a mut DropoutMasks),
+/// How a network runs.
+pub(super) enum Mode<'a> {
+    /// As a function of its rows alone.
+    Evaluation,
+    /// As training needs it. Dropout takes masks that can be drawn again, or else draws from
     /// libtorch's own generator, one for the process.
-    Libtorch,
+    Training(Option<&'a mut DropoutMasks>),
 }
 
 impl Network {
     /// What the network makes of some rows: a tensor of shape [rows, *output shape].
+    ///
+    /// `parameters` are the network's tensors in the order of [`Network::state_names`]. In training,
+    /// buffers among them are updated in place, as PyTorch does it.
     ///
     /// `input` holds floats, flat ([rows, features]) or in the network's input shape ([rows,
     /// channels, height, width]). `dropout` is `None` in evaluation, the step's masks in training.
@@ -38,34 +40,32 @@ impl Network {
         input: &Tensor,
         dropout: Option<&mut DropoutMasks>,
     ) -> Result<Tensor> {
-        self.run(
-            parameters,
-            input,
-            dropout.map_or(Dropout::Off, Dropout::Masks),
-        )
+        let mut mode = match dropout {
+            None => Mode::Evaluation,
+            masks => Mode::Training(masks),
+        };
+        self.run(parameters, input, &mut mode)
     }
 
     pub(super) fn run(
         &self,
         parameters: &[Tensor],
         input: &Tensor,
-        mut dropout: Dropout<'_>,
+        mode: &mut Mode<'_>,
     ) -> Result<Tensor> {
         self.check_parameters(parameters)?;
         let mut values = self.rows(input)?;
         let mut remaining = parameters;
         let mut channels_last = false;
-        let fuses = fused::takes(&values) && parameters.iter().all(fused::takes);
+        // Counters are whole numbers, and in no block.
+        let mut numbers = parameters
+            .iter()
+            .filter(|tensor| tensor.kind() != Kind::Int64);
+        let fuses = fused::takes(&values) && numbers.all(fused::takes);
         for step in steps(self.layers(), fuses) {
             let (Step::Layer(index) | Step::Block(index, _)) = step;
             let layer = &self.layers()[index];
-            if let (Layer::Dropout { p }, Dropout::Masks(masks)) = (layer, &mut dropout) {
-                if *p > 0.0 {
-                    values = values.f_mul(&masks.mask(&values, *p)?)?;
-                }
-                continue;
-            }
-            let (own, others) = remaining.split_at(layer.parameter_shapes().len());
+            let (own, others) = remaining.split_at(layer.state().len());
             remaining = others;
             let input_shape = values.size();
             let failed = |reason| Error::InvalidLayer {
@@ -84,8 +84,9 @@ impl Network {
                         values = to_channels_last(&values)?;
                         channels_last = true;
                     }
-                    let train = matches!(dropout, Dropout::Libtorch);
-                    apply(layer, own, &values, train).map_err(|error| failed(first_line(&error)))?
+                    layer
+                        .forward(own, &values, mode)
+                        .map_err(|error| failed(first_line(&error)))?
                 }
             };
         }
@@ -123,15 +124,17 @@ impl Network {
 
     /// Checks number and shapes of the parameters.
     pub(super) fn check_parameters(&self, parameters: &[Tensor]) -> Result<()> {
-        let shapes = self.parameter_shapes();
-        if parameters.len() != shapes.len() {
+        let state: Vec<_> = self.layers().iter().flat_map(Layer::state).collect();
+        if parameters.len() != state.len() {
             return Err(Error::ShapeMismatch {
                 what: "the list of parameters".to_string(),
                 found: vec![parameters.len() as i64],
-                expected: format!("{} tensors, one for each parameter name", shapes.len()),
+                expected: format!("{} tensors, one for each parameter name", state.len()),
             });
         }
-        for (index, (parameter, shape)) in parameters.iter().zip(&shapes).enumerate() {
+        for (index, (parameter, StateTensor { shape, .. })) in
+            parameters.iter().zip(&state).enumerate()
+        {
             if !parameter.defined() || parameter.size() != *shape {
                 let found = if parameter.defined() {
                     parameter.size()
@@ -139,7 +142,7 @@ impl Network {
                     Vec::new()
                 };
                 return Err(Error::InvalidWeights {
-                    parameter: self.parameter_names().swap_remove(index),
+                    parameter: self.state_names().swap_remove(index),
                     reason: format!("its shape is {found:?}, where the network needs {shape:?}"),
                 });
             }
@@ -162,7 +165,7 @@ fn first_line(error: &TchError) -> String {
 mod tests {
     use super::*;
     use crate::network::CnnConfig;
-    use tch::{Device, Kind};
+    use tch::Device;
 
     fn cnn() -> Network {
         CnnConfig::default().network().unwrap()
@@ -210,20 +213,6 @@ mod tests {
         let forward = || network.forward(&parameters, &input, None).unwrap();
         assert!(!tch::no_grad(forward).requires_grad());
         assert!(forward().requires_grad());
-    }
-
-    #[test]
-    fn dropout_scales_what_it_keeps_and_does_nothing_in_evaluation() {
-        let network = Network::new(&[50], vec![Layer::dropout(0.5)]).unwrap();
-        let ones = Tensor::ones([40, 50], (Kind::Float, Device::Cpu));
-        assert_eq!(network.forward(&[], &ones, None).unwrap(), ones);
-        let dropped = network
-            .forward(&[], &ones, Some(&mut DropoutMasks::new(1, 2, 3)))
-            .unwrap();
-        let zeros = i64::try_from(dropped.eq(0.0).sum(None)).unwrap();
-        let twos = i64::try_from(dropped.eq(2.0).sum(None)).unwrap();
-        assert_eq!(zeros + twos, 2000);
-        assert!((850..1150).contains(&zeros), "{zeros}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{ffi::c_char, ptr};
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-use super::layer::Layer;
+use super::layers::Layer;
 use crate::native::check;
 
 unsafe extern "C" {

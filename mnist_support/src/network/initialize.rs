@@ -2,33 +2,35 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
+use super::layers::Layer;
 use super::random::{Purpose, stream};
 use super::sequential::Network;
+use super::state::Init;
 
 impl Network {
-    /// New parameters by PyTorch's default rule for Conv2d and Linear, in the order of
-    /// [`Network::parameter_names`], as `f32` on the CPU, without gradients.
-    ///
-    /// PyTorch draws weights by `kaiming_uniform_(a=sqrt(5))` and biases from
-    /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)); with that `a` the bound of the weights is 1/sqrt(fan_in)
-    /// too.
+    /// New parameters and buffers by PyTorch's default rule for each layer, in the order of
+    /// [`Network::state_names`], on the CPU, without gradients.
     ///
     /// The numbers come from a ChaCha stream of the seed's own, not from libtorch's generator: the
     /// same seed gives the same parameters on every machine and in every thread.
     pub fn initialize(&self, seed: u64) -> Vec<Tensor> {
         let mut random = stream(Purpose::Initialization, seed, 0, 0);
-        let mut parameters = Vec::new();
-        for layer in self.layers() {
-            let bound = 1.0 / (layer.fan_in() as f32).sqrt();
-            for shape in layer.parameter_shapes() {
-                let count = shape.iter().product::<i64>() as usize;
-                let values = uniform(&mut random, count, bound);
-                parameters.push(Tensor::from_slice(&values).view(shape.as_slice()));
-            }
+        let mut state = Vec::new();
+        for tensor in self.layers().iter().flat_map(Layer::state) {
+            let shape = tensor.shape.as_slice();
+            state.push(match tensor.init {
+                Init::Uniform { bound } => {
+                    let count = shape.iter().product::<i64>() as usize;
+                    Tensor::from_slice(&uniform(&mut random, count, bound)).view(shape)
+                }
+                Init::Constant(value) => {
+                    Tensor::full(shape, value, (tensor.role.kind(), Device::Cpu))
+                }
+            });
         }
-        parameters
+        state
     }
 }
 

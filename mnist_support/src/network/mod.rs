@@ -2,9 +2,9 @@
 //! run.
 //!
 //! A [`Network`] is an input shape and a list of [`Layer`]s; it holds no weights. Its parameters
-//! are a plain `Vec<Tensor>` in the order of [`Network::parameter_names`], which are the names that
-//! PyTorch gives to an `nn.Sequential` of the same layers, so that weights go both ways through
-//! safetensors ([`read_safetensors`], [`write_safetensors`]).
+//! and buffers are a plain `Vec<Tensor>` in the order of [`Network::state_names`], which are the
+//! keys of the `state_dict` of a PyTorch `nn.Sequential` of the same layers, so that weights go both
+//! ways through safetensors ([`read_safetensors`], [`write_safetensors`]).
 //!
 //! ```
 //! use mnist_support::network::CnnConfig;
@@ -18,24 +18,24 @@
 //! ```
 
 mod cnn;
-mod dropout;
 mod execution;
 mod forward;
 mod fused;
 mod initialize;
-mod layer;
+mod layers;
 mod module;
 mod predict;
 mod random;
 mod sequential;
 mod shape;
+mod state;
 mod summary;
 mod weights;
 
 pub use cnn::CnnConfig;
-pub use dropout::DropoutMasks;
-pub use layer::{Conv2dConfig, Layer};
+pub use layers::*;
 pub use module::NetworkModule;
 pub(crate) use predict::rows_at_once;
 pub use sequential::Network;
+pub(crate) use state::Role;
 pub use weights::{read_safetensors, write_safetensors};

@@ -3,8 +3,9 @@
 use tch::Tensor;
 use tch::nn::{ModuleT, Path};
 
-use super::forward::Dropout;
+use super::forward::Mode;
 use super::sequential::Network;
+use super::state::{Role, StateTensor};
 use crate::{Error, Result};
 
 /// A [`Network`] with its parameters in a tch variable store, so that tch's optimisers train it.
@@ -30,12 +31,13 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct NetworkModule {
     network: Network,
-    parameters: Vec<Tensor>,
+    /// Parameters and buffers, in the network's order.
+    state: Vec<Tensor>,
 }
 
 impl Network {
-    /// Puts new parameters into a variable store, on its device, under PyTorch's names ("0.weight")
-    /// below `path`. They are those of [`Network::initialize`] with this seed.
+    /// Puts new parameters and buffers into a variable store, on its device, under PyTorch's names
+    /// ("0.weight") below `path`. They are those of [`Network::initialize`] with this seed.
     ///
     /// # Errors
     /// [`Error::InvalidWeights`] if the store has a variable of such a name already.
@@ -44,9 +46,8 @@ impl Network {
             Some((layer, name)) => (path.sub(layer), name.to_string()),
             None => (path.sub(name), String::new()),
         };
-        let names = self.parameter_names();
-        for parameter in &names {
-            let (layer, name) = split(parameter);
+        for parameter in self.state_names() {
+            let (layer, name) = split(&parameter);
             if layer.get(&name).is_some() {
                 return Err(Error::InvalidWeights {
                     parameter: layer.path(&name),
@@ -55,15 +56,22 @@ impl Network {
                 });
             }
         }
-        let mut parameters = Vec::with_capacity(names.len());
-        for (parameter, tensor) in names.iter().zip(self.initialize(seed)) {
-            let (layer, name) = split(parameter);
-            let tensor = tensor.f_to_device(path.device())?.f_to_kind(path.kind())?;
-            parameters.push(layer.add(&name, tensor, true));
+        let mut state = Vec::new();
+        for ((variable, StateTensor { role, .. }), tensor) in
+            self.state().zip(self.initialize(seed))
+        {
+            let (layer, name) = split(&variable);
+            let tensor = tensor.f_to_device(path.device())?;
+            let (tensor, trainable) = match role {
+                Role::Parameter => (tensor.f_to_kind(path.kind())?, true),
+                Role::Statistic => (tensor.f_to_kind(path.kind())?, false),
+                Role::Counter => (tensor, false),
+            };
+            state.push(layer.add(&name, tensor, trainable));
         }
         Ok(NetworkModule {
             network: self.clone(),
-            parameters,
+            state,
         })
     }
 }
@@ -74,23 +82,24 @@ impl NetworkModule {
         &self.network
     }
 
-    /// The parameters, in the order of [`Network::parameter_names`]; they share their memory with
-    /// the variable store.
+    /// The parameters and buffers, in the order of [`Network::state_names`]; they share their memory
+    /// with the variable store.
     pub fn parameters(&self) -> &[Tensor] {
-        &self.parameters
+        &self.state
     }
 
-    /// The network's output; in training with dropout drawn by libtorch's own generator.
+    /// The network's output; in training with dropout drawn by libtorch's own generator, and with
+    /// buffers updated.
     ///
     /// # Errors
     /// As [`Network::forward`].
     pub fn try_forward(&self, rows: &Tensor, train: bool) -> Result<Tensor> {
-        let dropout = if train {
-            Dropout::Libtorch
+        let mut mode = if train {
+            Mode::Training(None)
         } else {
-            Dropout::Off
+            Mode::Evaluation
         };
-        self.network.run(&self.parameters, rows, dropout)
+        self.network.run(&self.state, rows, &mut mode)
     }
 
     /// The most probable class of each row.
@@ -98,7 +107,7 @@ impl NetworkModule {
     /// # Errors
     /// As [`Network::predict`].
     pub fn predict(&self, features: &Tensor) -> Result<Vec<i64>> {
-        self.network.predict(&self.parameters, features)
+        self.network.predict(&self.state, features)
     }
 
     /// The probability of each class, of shape [rows, classes].
@@ -106,7 +115,7 @@ impl NetworkModule {
     /// # Errors
     /// As [`Network::predict_proba`].
     pub fn predict_proba(&self, features: &Tensor) -> Result<Tensor> {
-        self.network.predict_proba(&self.parameters, features)
+        self.network.predict_proba(&self.state, features)
     }
 
     /// Takes over the values of other parameters, for instance the best of a training or those of a
@@ -117,7 +126,7 @@ impl NetworkModule {
     pub fn load(&mut self, parameters: &[Tensor]) -> Result<()> {
         self.network.check_parameters(parameters)?;
         let _no_grad = tch::no_grad_guard();
-        for (own, other) in self.parameters.iter_mut().zip(parameters) {
+        for (own, other) in self.state.iter_mut().zip(parameters) {
             own.f_copy_(other)?;
         }
         Ok(())

@@ -4,8 +4,8 @@ use std::thread;
 
 use tch::{Device, Tensor};
 
-use super::forward::Dropout;
-use super::layer::Layer;
+use super::forward::Mode;
+use super::layers::Layer;
 use super::sequential::Network;
 use crate::{Error, Result};
 
@@ -93,7 +93,11 @@ impl Network {
             if let Some(parameter) = parameters.first() {
                 batch_rows = batch_rows.f_to_device(parameter.device())?;
             }
-            batches.push(then(self.run(parameters, &batch_rows, Dropout::Off)?)?);
+            batches.push(then(self.run(
+                parameters,
+                &batch_rows,
+                &mut Mode::Evaluation,
+            )?)?);
             start += batch;
         }
         Ok(Tensor::f_cat(&batches, 0)?)

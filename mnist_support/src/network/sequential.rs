@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::layer::Layer;
+use super::layers::Layer;
 use super::shape::elements;
+use super::state::{Role, StateTensor};
 use crate::{Error, Result};
 
 /// A feed-forward network as data: layers that run one after the other, as in PyTorch's
@@ -130,13 +131,10 @@ impl Network {
     /// The names of the parameters, those of PyTorch's `nn.Sequential`: `"0.weight"`, `"0.bias"`,
     /// ... Every layer counts, also those without parameters.
     pub fn parameter_names(&self) -> Vec<String> {
-        let named = self.layers.iter().enumerate().flat_map(|(index, layer)| {
-            let names = ["weight", "bias"]
-                .into_iter()
-                .take(layer.parameter_shapes().len());
-            names.map(move |name| format!("{index}.{name}"))
-        });
-        named.collect()
+        self.state()
+            .filter(|(_, tensor)| tensor.role == Role::Parameter)
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// The shapes of the parameters, in the order of [`Network::parameter_names`].
@@ -145,6 +143,26 @@ impl Network {
             .iter()
             .flat_map(Layer::parameter_shapes)
             .collect()
+    }
+
+    /// The names of all tensors, parameters and buffers, in the order of PyTorch's `state_dict`.
+    ///
+    /// Without a layer that has buffers these are the [`Network::parameter_names`].
+    pub fn state_names(&self) -> Vec<String> {
+        self.state().map(|(name, _)| name).collect()
+    }
+
+    /// All tensors with their names, in the order of PyTorch's `state_dict`.
+    pub(super) fn state(&self) -> impl Iterator<Item = (String, StateTensor)> {
+        self.layers.iter().enumerate().flat_map(|(index, layer)| {
+            let tensors = layer.state().into_iter();
+            tensors.map(move |tensor| (format!("{index}.{}", tensor.name), tensor))
+        })
+    }
+
+    /// What each tensor is for, in the order of [`Network::state_names`].
+    pub(crate) fn roles(&self) -> Vec<Role> {
+        self.state().map(|(_, tensor)| tensor.role).collect()
     }
 
     /// How many numbers the parameters hold together.

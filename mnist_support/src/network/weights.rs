@@ -1,15 +1,16 @@
 //! Weights to and from safetensors, the format that PyTorch users exchange them in.
 
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorView};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::sequential::Network;
+use super::state::{Role, StateTensor};
 use crate::{Error, Result};
 
 /// What [`Error::InvalidWeights`] names where the trouble is not with one parameter.
 const WHOLE_FILE: &str = "(the whole file)";
 
-/// The parameters as the bytes of a safetensors file, named as PyTorch names them: in Python,
+/// The parameters and buffers as the bytes of a safetensors file, named as PyTorch names them: in Python,
 /// `network.load_state_dict(safetensors.torch.load_file(path))`.
 ///
 /// ```
@@ -23,67 +24,62 @@ const WHOLE_FILE: &str = "(the whole file)";
 /// ```
 ///
 /// # Errors
-/// [`Error::InvalidWeights`] for a parameter of another shape or type (`f32` is needed),
+/// [`Error::InvalidWeights`] for a parameter of another shape or type (`f32` is needed; `i64` of a count),
 /// [`Error::ShapeMismatch`] for another number of parameters.
 pub fn write_safetensors(network: &Network, parameters: &[Tensor]) -> Result<Vec<u8>> {
     network.check_parameters(parameters)?;
-    let names = network.parameter_names();
-    let mut data = Vec::with_capacity(names.len());
-    for (name, tensor) in names.iter().zip(parameters) {
-        let kind = tensor.f_kind()?;
-        if kind != Kind::Float {
-            return Err(invalid(
-                name,
-                format!("its type is {kind:?}, Float is needed"),
-            ));
+    let state: Vec<_> = network.state().collect();
+    let mut data = Vec::with_capacity(state.len());
+    for ((name, expected), tensor) in state.iter().zip(parameters) {
+        let (kind, needed) = (tensor.f_kind()?, expected.role.kind());
+        if kind != needed {
+            let reason = format!("its type is {kind:?}, {needed:?} is needed");
+            return Err(invalid(name, reason));
         }
-        data.push(little_endian(tensor)?);
+        data.push(little_endian(tensor, expected.role)?);
     }
-    let mut views = Vec::with_capacity(names.len());
-    for ((name, shape), bytes) in names.iter().zip(network.parameter_shapes()).zip(&data) {
-        let shape = shape.into_iter().map(|size| size as usize).collect();
-        let view = TensorView::new(Dtype::F32, shape, bytes)
+    let mut views = Vec::with_capacity(state.len());
+    for ((name, StateTensor { shape, role, .. }), bytes) in state.iter().zip(&data) {
+        let shape = shape.iter().map(|&size| size as usize).collect();
+        let view = TensorView::new(dtype(*role), shape, bytes)
             .map_err(|error| invalid(name, error.to_string()))?;
         views.push((name.as_str(), view));
     }
     safetensors::serialize(views, None).map_err(|error| invalid(WHOLE_FILE, error.to_string()))
 }
 
-/// The parameters of the network from the bytes of a safetensors file, on the CPU, without
-/// gradients, in the order of [`Network::parameter_names`].
+/// The parameters and buffers of the network from the bytes of a safetensors file, on the CPU, without
+/// gradients, in the order of [`Network::state_names`].
 ///
 /// # Errors
 /// [`Error::InvalidWeights`] names the parameter that is missing, not the network's, of another
-/// shape or of another type than `f32`, or cut off; or says that the file is no safetensors at all.
+/// shape or of another type, or cut off; or says that the file is no safetensors at all.
 pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(&error, bytes))?;
-    let names = network.parameter_names();
-    let mut parameters = Vec::with_capacity(names.len());
-    for (name, shape) in names.iter().zip(network.parameter_shapes()) {
+    let state: Vec<_> = network.state().collect();
+    let mut parameters = Vec::with_capacity(state.len());
+    for (name, StateTensor { shape, role, .. }) in &state {
         let view = file
             .tensor(name)
             .map_err(|_| invalid(name, format!("it is missing; {}", has(&file))))?;
         let found: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-        if found != shape {
+        if found != *shape {
             let reason = format!("its shape is {found:?}, where the network needs {shape:?}");
             return Err(invalid(name, reason));
         }
-        if view.dtype() != Dtype::F32 {
-            let reason = format!(
-                "its type is {}, F32 is needed: convert it with .float()",
-                view.dtype()
-            );
+        let (found, needed) = (view.dtype(), dtype(*role));
+        if found != needed {
+            let to = match role {
+                Role::Parameter | Role::Statistic => ".float()",
+                Role::Counter => ".long()",
+            };
+            let reason = format!("its type is {found}, {needed} is needed: convert it with {to}");
             return Err(invalid(name, reason));
         }
-        let chunks = view.data().as_chunks::<4>().0;
-        let values: Vec<f32> = chunks
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
-            .collect();
-        parameters.push(Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?);
+        parameters.push(from_little_endian(view.data(), *role)?.f_view(shape.as_slice())?);
     }
     let mut others: Vec<&str> = file.names();
-    others.retain(|name| !names.iter().any(|own| own == name));
+    others.retain(|name| !state.iter().any(|(own, _)| own == name));
     if let Some(other) = others.into_iter().min() {
         return Err(invalid(
             other,
@@ -110,18 +106,48 @@ fn has(file: &SafeTensors<'_>) -> String {
     }
 }
 
-fn little_endian(tensor: &Tensor) -> Result<Vec<u8>> {
-    let tensor = tensor
-        .f_detach()?
-        .f_to_device(Device::Cpu)?
-        .f_contiguous()?;
-    let mut values = vec![0.0_f32; tensor.numel()];
-    let count = values.len();
-    tensor.f_copy_data(&mut values, count)?;
-    Ok(values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect())
+/// The type of a tensor in the file.
+fn dtype(role: Role) -> Dtype {
+    match role {
+        Role::Parameter | Role::Statistic => Dtype::F32,
+        Role::Counter => Dtype::I64,
+    }
+}
+
+fn little_endian(tensor: &Tensor, role: Role) -> Result<Vec<u8>> {
+    let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?;
+    let line = tensor.f_contiguous()?.f_view(-1)?;
+    Ok(match role {
+        Role::Parameter | Role::Statistic => {
+            let values = Vec::<f32>::try_from(&line)?.into_iter();
+            values.flat_map(f32::to_le_bytes).collect()
+        }
+        Role::Counter => {
+            let values = Vec::<i64>::try_from(&line)?.into_iter();
+            values.flat_map(i64::to_le_bytes).collect()
+        }
+    })
+}
+
+fn from_little_endian(bytes: &[u8], role: Role) -> Result<Tensor> {
+    Ok(match role {
+        Role::Parameter | Role::Statistic => {
+            let values = bytes.as_chunks().0.iter();
+            Tensor::f_from_slice(
+                &values
+                    .map(|&value| f32::from_le_bytes(value))
+                    .collect::<Vec<_>>(),
+            )?
+        }
+        Role::Counter => {
+            let values = bytes.as_chunks().0.iter();
+            Tensor::f_from_slice(
+                &values
+                    .map(|&value| i64::from_le_bytes(value))
+                    .collect::<Vec<_>>(),
+            )?
+        }
+    })
 }
 
 /// Says which parameter a file that cannot be read breaks at, where that can be known.
@@ -166,6 +192,7 @@ fn first_cut(bytes: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::network::{CnnConfig, Layer};
+    use tch::Kind;
 
     fn network() -> Network {
         let layers = vec![Layer::linear(4, 3), Layer::ReLU, Layer::linear(3, 2)];

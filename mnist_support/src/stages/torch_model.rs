@@ -43,7 +43,7 @@ impl TorchModel {
         &self.estimator.network
     }
 
-    /// The trained parameters, in the order of [`Network::parameter_names`], on the CPU.
+    /// The trained parameters and the buffers, in the order of [`Network::state_names`], on the CPU.
     pub fn weights(&self) -> &[Tensor] {
         &self.weights
     }

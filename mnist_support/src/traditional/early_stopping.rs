@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// file.
 ///
 /// The file is written under a temporary name beside it and then renamed, so that a crash leaves the last
-/// whole checkpoint.
+/// whole checkpoint. Its folder is made where there is none.
 ///
 /// ```
 /// use mnist_support::traditional::EarlyStopping;
@@ -203,6 +203,9 @@ fn write_checkpoint(checkpoint: &Path, variables: &VarStore) -> Result<()> {
         .collect::<Result<_>>()?;
     tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
 
+    if let Some(folder) = checkpoint.parent() {
+        fs::create_dir_all(folder).map_err(failed("making the folder of the checkpoint"))?;
+    }
     let written = fs::File::create(&partial)
         .map_err(failed("writing the checkpoint"))
         .and_then(|file| {
@@ -304,9 +307,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_named() {
+    fn a_folder_that_is_not_there_is_made_and_one_that_cannot_be_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let checkpoint = folder.path().join("absent").join("best.safetensors");
+        let checkpoint = folder.path().join("new").join("best.safetensors");
+        let mut early_stopping = EarlyStopping::new(2, &checkpoint).unwrap();
+        early_stopping.step(1.0, &variables(2)).unwrap();
+        assert!(checkpoint.exists());
+
+        let checkpoint = checkpoint.join("best.safetensors");
         let mut early_stopping = EarlyStopping::new(2, &checkpoint).unwrap();
         let error = early_stopping.step(1.0, &variables(2)).unwrap_err();
         assert!(

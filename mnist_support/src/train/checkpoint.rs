@@ -19,7 +19,7 @@ pub(crate) const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 /// Where and how often a fit writes its state.
 ///
-/// A checkpoint holds the weights, the optimiser's state, the best weights so far, the losses and the
+/// A checkpoint holds the weights and buffers, the optimiser's state, the best weights so far, the losses and the
 /// number of the iteration. A fit that finds one of its own in the folder goes on from there, and ends
 /// with the same bits as a fit that was never disturbed.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Checkpoints {
     pub(super) fn write(&self, fit: &str, state: &State) -> Result<()> {
         // Also, and above all, of a fit that is being stopped.
         let _shield = interrupt::shield();
-        let (numbers, tensors) = state.parts();
+        let (numbers, tensors) = state.parts()?;
         let header = Header {
             fit: fit.to_owned(),
             numbers,

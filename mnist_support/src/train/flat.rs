@@ -1,91 +1,156 @@
-//! All parameters of a network in one flat vector: one exchange and one optimiser step serve them all.
+//! A network's tensors while it trains. All parameters lie in one flat vector: one exchange and one
+//! optimiser step serve them all.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::Result;
+use crate::{Network, Result, network::Role};
 
-/// A network's parameters as leaves of the graph whose memory is one flat vector.
+/// A network's parameters as leaves of the graph whose memory is one flat vector, and its buffers.
 pub(super) struct FlatParameters {
     flat: Tensor,
-    parameters: Vec<Tensor>,
+    /// The network's tensors, in its order. Buffers have memory of their own: the forward pass writes
+    /// into them, and the graph would take that for a change of the parameters beside them.
+    tensors: Vec<Tensor>,
+    roles: Vec<Role>,
 }
 
 impl FlatParameters {
-    /// Copies `parameters` into a flat vector on `device`.
-    pub(super) fn new(parameters: &[Tensor], device: Device) -> Result<Self> {
-        let rows: Vec<Tensor> = parameters
-            .iter()
+    /// Copies the tensors of `network` to `device`, the parameters into a flat vector.
+    pub(super) fn new(network: &Network, tensors: &[Tensor], device: Device) -> Result<Self> {
+        let roles = network.roles();
+        let rows: Vec<Tensor> = of_role(tensors, &roles, Role::Parameter)
             .map(|parameter| parameter.f_detach()?.f_to_device(device)?.f_reshape([-1]))
             .collect::<Result<_, _>>()?;
         let flat = Tensor::f_cat(&rows, 0)?;
         let mut offset = 0;
-        let parameters = parameters
+        let tensors = tensors
             .iter()
-            .map(|parameter| {
-                let (start, length) = (offset, parameter.numel() as i64);
-                offset += length;
-                flat.f_narrow(0, start, length)?
-                    .f_view(parameter.size().as_slice())?
-                    .f_detach()?
-                    .f_set_requires_grad(true)
+            .zip(&roles)
+            .map(|(tensor, role)| match role {
+                Role::Parameter => {
+                    let (start, length) = (offset, tensor.numel() as i64);
+                    offset += length;
+                    flat.f_narrow(0, start, length)?
+                        .f_view(tensor.size().as_slice())?
+                        .f_detach()?
+                        .f_set_requires_grad(true)
+                }
+                Role::Statistic | Role::Counter => tensor.f_to_device(device)?.f_detach_copy(),
             })
             .collect::<Result<_, _>>()?;
-        Ok(FlatParameters { flat, parameters })
+        Ok(FlatParameters {
+            flat,
+            tensors,
+            roles,
+        })
     }
 
-    /// The parameters, in the network's order and shapes; they follow the flat vector.
-    pub(super) fn parameters(&self) -> &[Tensor] {
-        &self.parameters
+    /// The network's tensors, in its order and shapes; the parameters follow the flat vector.
+    pub(super) fn tensors(&self) -> &[Tensor] {
+        &self.tensors
     }
 
-    /// Where the parameters are.
+    /// Where the tensors are.
     pub(super) fn device(&self) -> Device {
         self.flat.device()
     }
 
-    /// The flat vector. Writing to it changes the parameters.
+    /// The parameters' flat vector. Writing to it changes the parameters.
     pub(super) fn flat_mut(&mut self) -> &mut Tensor {
         &mut self.flat
     }
 
-    /// The flat vector, sharing its memory.
+    /// The parameters' flat vector, sharing its memory.
     pub(super) fn flat(&self) -> Tensor {
         self.flat.shallow_clone()
     }
 
-    /// A copy of the flat vector.
+    /// A copy of all values in one vector: the parameters, then the buffers. Counts become floats,
+    /// which are exact up to 16 million.
     pub(super) fn snapshot(&self) -> Result<Tensor> {
-        Ok(self.flat.f_detach_copy()?)
+        let mut parts = vec![self.flat.f_detach()?];
+        for buffer in self.buffers() {
+            parts.push(buffer.f_to_kind(Kind::Float)?.f_reshape([-1])?);
+        }
+        Ok(Tensor::f_cat(&parts, 0)?)
     }
 
     /// Takes the values of a [`snapshot`](Self::snapshot) back.
     pub(super) fn restore(&mut self, snapshot: &Tensor) -> Result<()> {
-        tch::no_grad(|| self.flat.f_copy_(snapshot))?;
-        Ok(())
+        let length = self.flat.size()[0];
+        let _no_grad = tch::no_grad_guard();
+        self.flat.f_copy_(&snapshot.f_narrow(0, 0, length)?)?;
+        fill(self.buffers(), snapshot, length)
     }
 
-    /// The gradient of `loss`, flat, followed by the values of `tail`.
-    pub(super) fn gradient(&self, loss: &Tensor, tail: &[f32]) -> Result<Tensor> {
-        let gradients = Tensor::f_run_backward(&[loss], &self.parameters, false, false)?;
-        let mut rows = gradients
+    /// What this rank brings to the exchange: the gradient of `loss`, the running statistics times its
+    /// `rows`, and the values of `tail`.
+    pub(super) fn contribution(&self, loss: &Tensor, rows: f64, tail: &[f32]) -> Result<Tensor> {
+        let parameters: Vec<&Tensor> = self.of_role(Role::Parameter).collect();
+        let mut parts = Tensor::f_run_backward(&[loss], &parameters, false, false)?
             .iter()
             .map(|gradient| gradient.f_reshape([-1]))
             .collect::<Result<Vec<_>, _>>()?;
-        rows.push(Tensor::f_from_slice(tail)?.f_to_device(self.flat.device())?);
-        Ok(Tensor::f_cat(&rows, 0)?)
+        for statistic in self.of_role(Role::Statistic) {
+            parts.push(statistic.f_reshape([-1])?.f_mul_scalar(rows)?);
+        }
+        parts.push(Tensor::f_from_slice(tail)?.f_to_device(self.flat.device())?);
+        Ok(Tensor::f_cat(&parts, 0)?)
     }
 
-    /// The parameters on the CPU, in memory of their own.
+    /// What the sums of all ranks' [`contribution`](Self::contribution)s mean for each of their `rows`:
+    /// takes over the running statistics, and returns the gradient.
+    pub(super) fn take_means(&mut self, sums: &Tensor, rows: f64) -> Result<Tensor> {
+        let length = self.flat.size()[0];
+        if self.roles.contains(&Role::Statistic) {
+            let means = sums.f_div_scalar(rows)?;
+            fill(self.of_role(Role::Statistic), &means, length)?;
+        }
+        Ok(sums.f_narrow(0, 0, length)?.f_div_scalar_(rows)?)
+    }
+
+    /// The tensors on the CPU, in memory of their own.
     pub(super) fn to_weights(&self) -> Result<Vec<Tensor>> {
         Ok(self
-            .parameters
+            .tensors
             .iter()
-            .map(|parameter| {
-                parameter
-                    .f_detach()?
-                    .f_to_device(Device::Cpu)?
-                    .f_detach_copy()
-            })
+            .map(|tensor| tensor.f_detach()?.f_to_device(Device::Cpu)?.f_detach_copy())
             .collect::<Result<_, _>>()?)
     }
+
+    fn of_role(&self, role: Role) -> impl Iterator<Item = &Tensor> {
+        of_role(&self.tensors, &self.roles, role)
+    }
+
+    fn buffers(&self) -> impl Iterator<Item = &Tensor> {
+        self.of_role(Role::Statistic)
+            .chain(self.of_role(Role::Counter))
+    }
+}
+
+fn of_role<'a>(
+    tensors: &'a [Tensor],
+    roles: &'a [Role],
+    role: Role,
+) -> impl Iterator<Item = &'a Tensor> {
+    let pairs = tensors.iter().zip(roles);
+    pairs.filter(move |pair| *pair.1 == role).map(|pair| pair.0)
+}
+
+/// Fills buffers, one after the other, with the values of `vector` from `offset` on.
+fn fill<'a>(
+    buffers: impl Iterator<Item = &'a Tensor>,
+    vector: &Tensor,
+    mut offset: i64,
+) -> Result<()> {
+    for buffer in buffers {
+        let length = buffer.numel() as i64;
+        let values = vector.f_narrow(0, offset, length)?;
+        let shape = buffer.size();
+        buffer
+            .shallow_clone()
+            .f_copy_(&values.f_view(shape.as_slice())?)?;
+        offset += length;
+    }
+    Ok(())
 }

@@ -2,7 +2,6 @@
 //!
 //! Read [`train`] first: it is the whole of it. The other files are its parts.
 
-mod adam;
 mod batches;
 mod checkpoint;
 mod data;
@@ -15,7 +14,6 @@ mod progress;
 mod report;
 mod schedule;
 mod settings;
-mod sgd;
 mod state;
 mod stopping;
 mod trainer;
@@ -25,7 +23,7 @@ pub use checkpoint::Checkpoints;
 pub use data::{Scaling, TrainingData};
 pub use device::Device;
 pub use loss::Loss;
-pub use optimizer::Optimizer;
+pub use optimizer::{Adam, Optimizer, Sgd};
 pub use print::Print;
 pub use progress::{Progress, ProgressEvent, Silent};
 pub use report::{FitReport, LossPoint};

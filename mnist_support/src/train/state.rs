@@ -18,6 +18,7 @@ use crate::{Network, Result};
 pub(super) struct State {
     /// How many iterations have been done.
     pub(super) iteration: usize,
+    /// The parameters and the buffers.
     pub(super) parameters: FlatParameters,
     pub(super) optimizer: Box<dyn Step>,
     pub(super) best: BestSoFar,
@@ -47,7 +48,8 @@ impl State {
         settings: &TrainingSettings,
         device: Device,
     ) -> Result<Self> {
-        let mut parameters = FlatParameters::new(&network.initialize(settings.seed), device)?;
+        let tensors = network.initialize(settings.seed);
+        let mut parameters = FlatParameters::new(network, &tensors, device)?;
         Ok(State {
             iteration: 0,
             optimizer: settings.optimizer.start(parameters.flat_mut())?,
@@ -64,9 +66,9 @@ impl State {
         self.stopped_early || self.iteration >= settings.iterations
     }
 
-    /// The numbers, and the tensors by name; the tensors share the state's memory.
-    pub(super) fn parts(&self) -> (Numbers, Vec<(String, Tensor)>) {
-        let mut tensors = vec![("parameters".to_owned(), self.parameters.flat())];
+    /// The numbers, and the tensors by name.
+    pub(super) fn parts(&self) -> Result<(Numbers, Vec<(String, Tensor)>)> {
+        let mut tensors = vec![("parameters".to_owned(), self.parameters.snapshot()?)];
         for (index, tensor) in self.optimizer.state().into_iter().enumerate() {
             tensors.push((format!("optimizer.{index}"), tensor));
         }
@@ -82,7 +84,7 @@ impl State {
             stopped_early: self.stopped_early,
             seconds: self.seconds,
         };
-        (numbers, tensors)
+        Ok((numbers, tensors))
     }
 
     /// Takes over the state that [`parts`](Self::parts) gave; `take` hands out a tensor by its name and
@@ -92,8 +94,8 @@ impl State {
         numbers: Numbers,
         take: impl Fn(&str, &Tensor) -> Result<Tensor>,
     ) -> Result<()> {
-        let flat = self.parameters.flat();
-        self.parameters.restore(&take("parameters", &flat)?)?;
+        let (flat, all) = (self.parameters.flat(), self.parameters.snapshot()?);
+        self.parameters.restore(&take("parameters", &all)?)?;
         let optimizer = (0..self.optimizer.state().len())
             .map(|index| take(&format!("optimizer.{index}"), &flat))
             .collect::<Result<Vec<_>>>()?;
@@ -104,7 +106,7 @@ impl State {
             Some((iteration, loss)) => Some(Best {
                 iteration,
                 loss,
-                weights: take("best", &flat)?,
+                weights: take("best", &all)?,
             }),
         };
         self.best.restore(best, numbers.without_improvement);

@@ -20,7 +20,8 @@ use crate::{
 /// What a fit leaves behind.
 #[derive(Debug)]
 pub struct Trained {
-    /// The network's parameters, on the CPU, the same bits in every copy.
+    /// The network's parameters and buffers, in the order of [`Network::state_names`], on the CPU, the
+    /// same bits in every copy.
     pub weights: Vec<Tensor>,
     /// The course of the fit.
     pub report: FitReport,
@@ -32,6 +33,11 @@ pub struct Trained {
 /// loss; one exchange of one flat vector adds the gradients, the losses and the row counts of all copies;
 /// then every copy takes the same step with their mean. Since the sum has the same bits everywhere, so
 /// have the weights, and they never need to be exchanged again after the start.
+///
+/// Running statistics, such as those of BatchNorm2d, take part in that exchange: in training each copy
+/// normalises with its own mini-batch, as torch's DistributedDataParallel does without SyncBatchNorm, and
+/// the statistics that it then has are averaged, each copy's weighted by its rows. DistributedDataParallel
+/// keeps those of rank 0; the average sees every row, and costs nothing more.
 ///
 /// With `validation_fraction` above 0 the weights of the lowest validation loss are kept, otherwise the
 /// last. With `checkpoints` the fit goes on from the last one, if there is one, and writes new ones.
@@ -148,8 +154,9 @@ impl<'a> Trainer<'a> {
         if let Some(checkpoints) = checkpoints {
             checkpoints.read(&self.fit, &mut self.state)?;
         }
-        self.collective
-            .broadcast(self.state.parameters.flat_mut(), 0)
+        let mut values = self.state.parameters.snapshot()?;
+        self.collective.broadcast(&mut values, 0)?;
+        self.state.parameters.restore(&values)
     }
 
     fn is_done(&self) -> bool {
@@ -187,24 +194,21 @@ impl<'a> Trainer<'a> {
         let rows = self.batches.rows_of(self.state.iteration);
         let (features, labels) = self.data.select(&rows)?;
         let mut masks = DropoutMasks::new(settings.seed, iteration as u64, rank as u64);
-        let parameters = self.state.parameters.parameters();
-        let outputs = self
-            .network
-            .forward(parameters, &features, Some(&mut masks))?;
+        let tensors = self.state.parameters.tensors();
+        let outputs = self.network.forward(tensors, &features, Some(&mut masks))?;
         let loss = settings.loss.sum(&outputs, &labels)?;
-        // One vector for one exchange: the gradient, the loss, the rows, and how many copies want to stop.
+        // One vector for one exchange: the gradient, the running statistics, the loss, the rows, and how
+        // many copies want to stop.
         let wish = f32::from(self.interrupt.is_requested());
-        let own = [
-            loss.f_double_value(&[])? as f32,
-            labels.size()[0] as f32,
-            wish,
-        ];
-        let mut sums = self.state.parameters.gradient(&loss, &own)?;
+        let rows = labels.size()[0] as f32;
+        let own = [loss.f_double_value(&[])? as f32, rows, wish];
+        let parameters = &mut self.state.parameters;
+        let mut sums = parameters.contribution(&loss, f64::from(rows), &own)?;
         self.collective.all_reduce(&mut sums, ReduceOp::Sum)?;
-        let length = sums.size()[0] - own.len() as i64;
-        let [loss, rows, wishes] = values(&sums, length)?;
+        let tail = sums.size()[0] - own.len() as i64;
+        let [loss, rows, wishes] = values(&sums, tail)?;
         let training_loss = finite(loss / rows, iteration)?;
-        let gradient = sums.f_narrow(0, 0, length)?.f_div_scalar_(rows)?;
+        let gradient = parameters.take_means(&sums, rows)?;
         let learning_rate = settings.learning_rate_at(iteration);
         let (parameters, optimizer) = (&mut self.state.parameters, &mut self.state.optimizer);
         tch::no_grad(|| optimizer.step(parameters.flat_mut(), &gradient, learning_rate))?;
@@ -229,7 +233,7 @@ impl<'a> Trainer<'a> {
             let (features, labels) = self.data.select(batch)?;
             let outputs = self
                 .network
-                .forward(parameters.parameters(), &features, None)?;
+                .forward(parameters.tensors(), &features, None)?;
             let loss = self.settings.loss.sum(&outputs, &labels)?;
             sum += loss.f_double_value(&[])?;
         }
@@ -289,7 +293,7 @@ impl<'a> Trainer<'a> {
         if let Some(best) = state.best.best() {
             state.parameters.restore(&best.weights)?;
         }
-        check_identical(state.parameters.flat_mut(), self.collective)?;
+        check_identical(&state.parameters.snapshot()?, self.collective)?;
         Ok(Trained {
             weights: state.parameters.to_weights()?,
             report: FitReport {
@@ -362,14 +366,4 @@ fn check_identical(parameters: &Tensor, collective: &dyn Collective) -> Result<(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_left_is_told_once_there_is_a_rate_and_something_is_left() {
-        assert_eq!(seconds_left(1, 1000, 0.1), None);
-        assert_eq!(seconds_left(2, 100, 4.0), Some(196.0));
-        assert_eq!(seconds_left(20, 150, 0.5), Some(3.25));
-        assert_eq!(seconds_left(150, 150, 4.0), None);
-    }
-}
+mod tests;

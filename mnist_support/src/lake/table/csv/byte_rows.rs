@@ -3,8 +3,8 @@
 use polars::prelude::{DataFrame, IntoColumn, PolarsResult, UInt8Chunked};
 use rayon::prelude::*;
 
-use super::parse::Columns;
-use crate::lake::frame::NumberType;
+use super::columns::Columns;
+use crate::lake::table::NumberType;
 
 /// Lines are parsed in pieces of about this size, on all cores.
 pub(super) const PIECE: usize = 1 << 20;

@@ -1,7 +1,7 @@
 //! The narrowest type that holds a number.
 
 use super::lines;
-use crate::lake::frame::NumberType;
+use crate::lake::table::NumberType;
 
 /// What a field is.
 #[derive(Debug, PartialEq)]

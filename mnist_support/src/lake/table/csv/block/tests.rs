@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::*;
-use crate::lake::frame::NumberType;
+use crate::lake::NumberType;
 
 fn columns(width: usize) -> Columns {
     Columns::new((0..width).map(|column| format!("c{column}")).collect())

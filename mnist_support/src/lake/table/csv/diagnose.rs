@@ -1,10 +1,10 @@
 //! The slow look at lines that the fast parser refused: which row and column is it, or which type is needed?
 
+use super::columns::Columns;
 use super::lines;
 use super::numbers::{self, FieldKind};
-use super::parse::Columns;
 use crate::Error;
-use crate::lake::frame::NumberType;
+use crate::lake::table::NumberType;
 
 /// What is wrong with some lines.
 #[derive(Debug, PartialEq)]

@@ -2,37 +2,39 @@
 //!
 //! They work on one flat vector of all parameters. tch's own optimisers keep their state to themselves;
 //! these hand it out, because a checkpoint has to hold it.
+//!
+//! An optimiser is one file: its settings, which implement [`OptimizerConfig`], and its state, which
+//! implements [`Step`]. Here it has a variant and a line in [`Optimizer::config`].
+
+mod adam;
+mod sgd;
+mod step;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{adam::Adam, sgd::Sgd};
-use crate::{Error, Result};
+pub use adam::Adam;
+pub use sgd::Sgd;
+use step::OptimizerConfig;
+pub(crate) use step::Step;
+
+use crate::Result;
 
 /// An optimiser by PyTorch's names and defaults; the learning rate is a setting of the fit.
+///
+/// ```
+/// use mnist_support::train::{Optimizer, Sgd};
+///
+/// let nesterov = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, ..Default::default() });
+/// assert_ne!(nesterov, Optimizer::sgd(0.9));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Optimizer {
     /// `torch.optim.Adam`, or `torch.optim.AdamW` with `decoupled_weight_decay`.
-    Adam {
-        /// The decay rates of the mean and of the mean square.
-        betas: (f64, f64),
-        /// What keeps the denominator from 0.
-        eps: f64,
-        /// How strongly weights are drawn to 0.
-        weight_decay: f64,
-        /// Whether the decay acts on the weights themselves (AdamW) rather than through the gradient.
-        decoupled_weight_decay: bool,
-    },
+    Adam(Adam),
     /// `torch.optim.SGD`.
-    Sgd {
-        /// The part of the former step that is kept, in `[0, 1)`.
-        momentum: f64,
-        /// How strongly weights are drawn to 0.
-        weight_decay: f64,
-        /// Whether to look ahead along the momentum.
-        nesterov: bool,
-    },
+    Sgd(Sgd),
 }
 
 impl Default for Optimizer {
@@ -45,117 +47,41 @@ impl Default for Optimizer {
 impl Optimizer {
     /// `torch.optim.Adam` with its defaults: betas 0.9 and 0.999, eps 1e-8, no weight decay.
     pub fn adam() -> Self {
-        Optimizer::Adam {
-            betas: (0.9, 0.999),
-            eps: 1e-8,
-            weight_decay: 0.0,
-            decoupled_weight_decay: false,
-        }
+        Optimizer::Adam(Adam::default())
     }
 
     /// `torch.optim.AdamW`: Adam with `weight_decay` on the weights themselves (PyTorch's default: 0.01).
     pub fn adam_w(weight_decay: f64) -> Self {
-        Optimizer::Adam {
-            betas: (0.9, 0.999),
-            eps: 1e-8,
+        Optimizer::Adam(Adam {
             weight_decay,
             decoupled_weight_decay: true,
-        }
+            ..Adam::default()
+        })
     }
 
     /// `torch.optim.SGD` with `momentum` and no weight decay.
     pub fn sgd(momentum: f64) -> Self {
-        Optimizer::Sgd {
+        Optimizer::Sgd(Sgd {
             momentum,
-            weight_decay: 0.0,
-            nesterov: false,
+            ..Sgd::default()
+        })
+    }
+
+    fn config(&self) -> &dyn OptimizerConfig {
+        match self {
+            Optimizer::Adam(adam) => adam,
+            Optimizer::Sgd(sgd) => sgd,
         }
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let invalid = |setting, value: f64, reason: &str| {
-            Err(Error::InvalidSetting {
-                setting,
-                value: value.to_string(),
-                reason: reason.to_owned(),
-            })
-        };
-        let fraction = |value: f64| (0.0..1.0).contains(&value);
-        let (Optimizer::Adam { weight_decay, .. } | Optimizer::Sgd { weight_decay, .. }) = *self;
-        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
-            return invalid("weight_decay", weight_decay, "must be 0 or more");
-        }
-        match *self {
-            Optimizer::Adam {
-                betas: (first, second),
-                eps,
-                ..
-            } => {
-                for beta in [first, second] {
-                    if !fraction(beta) {
-                        return invalid("betas", beta, "must be in [0, 1)");
-                    }
-                }
-                if !(eps >= 0.0 && eps.is_finite()) {
-                    return invalid("eps", eps, "must be 0 or more");
-                }
-            }
-            Optimizer::Sgd {
-                momentum, nesterov, ..
-            } => {
-                if !fraction(momentum) {
-                    return invalid("momentum", momentum, "must be in [0, 1)");
-                }
-                if nesterov && momentum == 0.0 {
-                    return invalid("momentum", momentum, "must be above 0 for nesterov");
-                }
-            }
-        }
-        Ok(())
+        self.config().validate()
     }
 
     /// Starts the optimiser for parameters like `parameters`.
     pub(crate) fn start(&self, parameters: &Tensor) -> Result<Box<dyn Step>> {
-        Ok(match *self {
-            Optimizer::Adam {
-                betas,
-                eps,
-                weight_decay,
-                decoupled_weight_decay,
-            } => Box::new(Adam::new(
-                betas,
-                eps,
-                weight_decay,
-                decoupled_weight_decay,
-                parameters,
-            )?),
-            Optimizer::Sgd {
-                momentum,
-                weight_decay,
-                nesterov,
-            } => Box::new(Sgd::new(momentum, weight_decay, nesterov, parameters)?),
-        })
+        self.config().start(parameters)
     }
-}
-
-/// A started optimiser.
-pub(crate) trait Step {
-    /// Moves `parameters` against `gradient`, both flat. The caller has switched gradients off.
-    fn step(
-        &mut self,
-        parameters: &mut Tensor,
-        gradient: &Tensor,
-        learning_rate: f64,
-    ) -> Result<()>;
-
-    /// How many steps were made, for rules that depend on it; else 0.
-    fn steps(&self) -> i32;
-
-    /// What the rule remembers from step to step, shaped like the parameters, sharing its memory.
-    fn state(&self) -> Vec<Tensor>;
-
-    /// Goes on where another of the same rule left off, with copies of its `state`.
-    fn restore(&mut self, steps: i32, state: &[Tensor]) -> Result<()>;
 }
 
 #[cfg(test)]
@@ -163,6 +89,7 @@ mod tests {
     use tch::nn::{self, OptimizerConfig};
 
     use super::*;
+    use crate::Error;
 
     /// Twenty steps on `sum((w - target)^4)`, by PyTorch's own optimiser and by ours.
     fn compare(theirs: impl OptimizerConfig, ours: Optimizer) {
@@ -213,12 +140,10 @@ mod tests {
                 wd: 0.1,
                 ..Default::default()
             },
-            Optimizer::Adam {
-                betas: (0.9, 0.999),
-                eps: 1e-8,
+            Optimizer::Adam(Adam {
                 weight_decay: 0.1,
-                decoupled_weight_decay: false,
-            },
+                ..Adam::default()
+            }),
         );
         compare(nn::Sgd::default(), Optimizer::sgd(0.0));
         compare(
@@ -235,11 +160,21 @@ mod tests {
                 wd: 0.1,
                 nesterov: true,
             },
-            Optimizer::Sgd {
+            Optimizer::Sgd(Sgd {
                 momentum: 0.9,
                 weight_decay: 0.1,
                 nesterov: true,
-            },
+            }),
+        );
+    }
+
+    #[test]
+    fn settings_are_written_by_pytorchs_names_and_left_out_they_are_its_defaults() {
+        let json = r#"{"Sgd":{"momentum":0.9,"weight_decay":0.0,"nesterov":false}}"#;
+        assert_eq!(serde_json::to_string(&Optimizer::sgd(0.9)).unwrap(), json);
+        assert_eq!(
+            serde_json::from_str::<Optimizer>(r#"{"Adam":{}}"#).unwrap(),
+            Optimizer::adam()
         );
     }
 
@@ -248,31 +183,26 @@ mod tests {
         let cases = [
             (
                 "betas",
-                Optimizer::Adam {
+                Optimizer::Adam(Adam {
                     betas: (1.0, 0.999),
-                    eps: 1e-8,
-                    weight_decay: 0.0,
-                    decoupled_weight_decay: false,
-                },
+                    ..Adam::default()
+                }),
             ),
             (
                 "eps",
-                Optimizer::Adam {
-                    betas: (0.9, 0.999),
+                Optimizer::Adam(Adam {
                     eps: -1.0,
-                    weight_decay: 0.0,
-                    decoupled_weight_decay: false,
-                },
+                    ..Adam::default()
+                }),
             ),
             ("weight_decay", Optimizer::adam_w(-0.1)),
             ("momentum", Optimizer::sgd(1.0)),
             (
                 "momentum",
-                Optimizer::Sgd {
-                    momentum: 0.0,
-                    weight_decay: 0.0,
+                Optimizer::Sgd(Sgd {
                     nesterov: true,
-                },
+                    ..Sgd::default()
+                }),
             ),
         ];
         for (expected, optimizer) in cases {

@@ -1,11 +1,52 @@
-//! Dropout masks that a training step can draw again.
+//! Dropout, and masks that a training step can draw again.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
-use super::random::{Purpose, stream};
+use super::{Definition, Dropout, Layer};
 use crate::Result;
+use crate::network::forward::Mode;
+use crate::network::random::{Purpose, stream};
+use crate::network::state::StateTensor;
+
+impl Layer {
+    /// A [`Layer::Dropout`].
+    pub fn dropout(p: f64) -> Self {
+        Self::Dropout { p }
+    }
+}
+
+impl Definition for Dropout {
+    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>, String> {
+        let p = self.p;
+        if !(0.0..1.0).contains(&p) {
+            return Err(format!("p is {p}, it must be at least 0 and below 1"));
+        }
+        Ok(input.to_vec())
+    }
+
+    fn state(&self) -> Vec<StateTensor> {
+        Vec::new()
+    }
+
+    fn forward(
+        &self,
+        _: &[Tensor],
+        input: &Tensor,
+        mode: &mut Mode<'_>,
+    ) -> Result<Tensor, TchError> {
+        match mode {
+            Mode::Training(Some(masks)) if self.p > 0.0 => input.f_mul(&masks.draw(input, self.p)?),
+            Mode::Training(None) => input.f_dropout(self.p, true),
+            Mode::Training(Some(_)) | Mode::Evaluation => Ok(input.shallow_clone()),
+        }
+    }
+
+    fn extra_repr(&self) -> String {
+        format!("p={}", self.p)
+    }
+}
 
 /// The dropout masks of one training step of one copy of the network.
 ///
@@ -43,6 +84,10 @@ impl DropoutMasks {
     /// # Errors
     /// [`crate::Error::Torch`] if the mask cannot be moved to `like`'s device.
     pub fn mask(&mut self, like: &Tensor, p: f64) -> Result<Tensor> {
+        Ok(self.draw(like, p)?)
+    }
+
+    fn draw(&mut self, like: &Tensor, p: f64) -> Result<Tensor, TchError> {
         let shape = like.size();
         let mut bits = vec![0_u32; shape.iter().product::<i64>() as usize];
         self.random.fill(&mut bits);
@@ -60,14 +105,29 @@ impl DropoutMasks {
             })
             .collect();
         let mask = Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?;
-        Ok(mask.f_to_device(like.device())?.f_to_kind(like.f_kind()?)?)
+        mask.f_to_device(like.device())?.f_to_kind(like.f_kind()?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Network;
     use tch::{Device, Kind};
+
+    #[test]
+    fn dropout_scales_what_it_keeps_and_does_nothing_in_evaluation() {
+        let network = Network::new(&[50], vec![Layer::dropout(0.5)]).unwrap();
+        let ones = Tensor::ones([40, 50], (Kind::Float, Device::Cpu));
+        assert_eq!(network.forward(&[], &ones, None).unwrap(), ones);
+        let dropped = network
+            .forward(&[], &ones, Some(&mut DropoutMasks::new(1, 2, 3)))
+            .unwrap();
+        let zeros = i64::try_from(dropped.eq(0.0).sum(None)).unwrap();
+        let twos = i64::try_from(dropped.eq(2.0).sum(None)).unwrap();
+        assert_eq!(zeros + twos, 2000);
+        assert!((850..1150).contains(&zeros), "{zeros}");
+    }
 
     fn mask(seed: u64, step: u64, rank: u64) -> Tensor {
         let like = Tensor::zeros([300, 128], (Kind::Float, Device::Cpu));

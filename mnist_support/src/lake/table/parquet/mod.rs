@@ -5,13 +5,16 @@ mod footer;
 mod plan;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use polars::prelude::DataFrame;
 
-use super::file::LakeFile;
+use super::number_type::NumberType;
 use super::partition::Part;
-use super::reading::{Tell, tell_nobody};
-use super::store::Lake;
+use super::table_file::TableFile;
+use crate::lake::file::LakeFile;
+use crate::lake::reading::{Tell, tell_nobody};
+use crate::lake::store::Lake;
 use crate::{Error, Result};
 use footer::Footer;
 
@@ -48,69 +51,6 @@ impl ParquetFile {
             footer,
             columns,
         })
-    }
-
-    pub(crate) fn url(&self) -> &str {
-        self.file.url()
-    }
-
-    pub(crate) fn size(&self) -> u64 {
-        self.file.size()
-    }
-
-    pub(crate) fn columns(&self) -> &[String] {
-        &self.columns
-    }
-
-    /// The first `n` rows.
-    pub(crate) fn head(&self, n: usize) -> Result<DataFrame> {
-        let (groups, skip, rows) =
-            plan::locate(self.footer.group_rows(), 0..n.min(self.footer.rows()));
-        self.read_groups(groups, skip, rows, &tell_nobody)
-    }
-
-    /// All rows.
-    pub(crate) fn collect(&self, tell: Tell<'_>) -> Result<DataFrame> {
-        let groups = 0..self.footer.group_rows().len();
-        self.read_groups(groups, 0, self.footer.rows(), tell)
-    }
-
-    /// Rows of a run of row groups; nothing where the file has no such rows.
-    pub(crate) fn read(
-        &self,
-        groups: Range<usize>,
-        skip: usize,
-        rows: usize,
-        tell: Tell<'_>,
-    ) -> Result<Option<DataFrame>> {
-        let Some(sizes) = self.footer.group_rows().get(groups.clone()) else {
-            return Ok(None);
-        };
-        let available: usize = sizes.iter().sum();
-        if skip.checked_add(rows).is_none_or(|end| end > available) {
-            return Ok(None);
-        }
-        self.read_groups(groups, skip, rows, tell).map(Some)
-    }
-
-    /// Cuts the file into `n` sets of rows.
-    pub(crate) fn partitions(&self, n: usize) -> Result<Vec<Part>> {
-        let rows = self.footer.rows();
-        if n > rows {
-            return Err(Error::InvalidSetting {
-                setting: "partitions",
-                value: n.to_string(),
-                reason: format!("is more than the {rows} rows of {}", self.url()),
-            });
-        }
-        let part = |range| {
-            let (groups, skip, rows) = plan::locate(self.footer.group_rows(), range);
-            Part::RowGroups { groups, skip, rows }
-        };
-        Ok(plan::cut(self.footer.group_rows(), n)
-            .into_iter()
-            .map(part)
-            .collect())
     }
 
     fn read_groups(
@@ -163,5 +103,68 @@ impl ParquetFile {
                 self.url(),
             ),
         }
+    }
+}
+
+impl TableFile for ParquetFile {
+    fn url(&self) -> &str {
+        self.file.url()
+    }
+
+    fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// A Parquet file says its own types.
+    fn with_dtype(&self, _dtype: NumberType) -> Option<Arc<dyn TableFile>> {
+        None
+    }
+
+    fn head(&self, n: usize) -> Result<DataFrame> {
+        let (groups, skip, rows) =
+            plan::locate(self.footer.group_rows(), 0..n.min(self.footer.rows()));
+        self.read_groups(groups, skip, rows, &tell_nobody)
+    }
+
+    fn collect(&self, tell: Tell<'_>) -> Result<DataFrame> {
+        let groups = 0..self.footer.group_rows().len();
+        self.read_groups(groups, 0, self.footer.rows(), tell)
+    }
+
+    /// Runs of row groups, cut within them where there are fewer than `n`.
+    fn partitions(&self, n: usize) -> Result<Vec<Part>> {
+        let rows = self.footer.rows();
+        if n > rows {
+            return Err(Error::InvalidSetting {
+                setting: "partitions",
+                value: n.to_string(),
+                reason: format!("is more than the {rows} rows of {}", self.url()),
+            });
+        }
+        let part = |range| {
+            let (groups, skip, rows) = plan::locate(self.footer.group_rows(), range);
+            Part::RowGroups { groups, skip, rows }
+        };
+        let ranges = plan::cut(self.footer.group_rows(), n);
+        Ok(ranges.into_iter().map(part).collect())
+    }
+
+    fn read(&self, part: &Part, tell: Tell<'_>) -> Result<Option<DataFrame>> {
+        let Part::RowGroups { groups, skip, rows } = part else {
+            return Ok(None);
+        };
+        let Some(sizes) = self.footer.group_rows().get(groups.clone()) else {
+            return Ok(None);
+        };
+        let available: usize = sizes.iter().sum();
+        if skip.checked_add(*rows).is_none_or(|end| end > available) {
+            return Ok(None);
+        }
+        self.read_groups(groups.clone(), *skip, *rows, tell)
+            .map(Some)
     }
 }

@@ -3,49 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use polars::prelude::{DataFrame, DataType};
+use percent_encoding::percent_decode_str;
+use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
-use super::credentials::Credentials;
-use super::csv::CsvFile;
-use super::parquet::ParquetFile;
-use super::partition::{Part, Partition};
-use super::reading::{Tell, tell_who_looks};
-use super::store::Lake;
+use super::format::FileFormat;
+use super::number_type::NumberType;
+use super::partition::Partition;
+use super::table_file::TableFile;
+use crate::lake::credentials::Credentials;
+use crate::lake::reading::{Tell, tell_who_looks};
+use crate::lake::store::Lake;
 use crate::{Error, Result, interrupt};
-
-/// A number's type in a CSV, from the narrowest to the widest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum NumberType {
-    /// Whole numbers from 0 to 255, a byte each.
-    UInt8,
-    /// Whole numbers.
-    Int64,
-    /// Numbers of about 7 digits.
-    Float32,
-    /// Numbers of about 16 digits.
-    Float64,
-}
-
-impl From<NumberType> for DataType {
-    fn from(number: NumberType) -> DataType {
-        match number {
-            NumberType::UInt8 => DataType::UInt8,
-            NumberType::Int64 => DataType::Int64,
-            NumberType::Float32 => DataType::Float32,
-            NumberType::Float64 => DataType::Float64,
-        }
-    }
-}
-
-/// The format of a table's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FileFormat {
-    /// Comma-separated numbers below a header.
-    Csv,
-    /// Apache Parquet.
-    Parquet,
-}
 
 /// What another process needs to open the same table itself. It holds no credentials: each process has its
 /// own.
@@ -92,44 +61,42 @@ pub struct FileSource {
 #[derive(Clone)]
 pub struct LakeFrame {
     source: FileSource,
-    table: Table,
+    file: Arc<dyn TableFile>,
 }
 
-#[derive(Clone)]
-enum Table {
-    Csv(Arc<CsvFile>),
-    Parquet(Arc<ParquetFile>),
+impl Lake {
+    /// A CSV file as a table. Its header and a few samples are read, no more.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::AccessDenied`], [`Error::Unreachable`] from the store;
+    /// [`Error::EmptyFile`] for a file without a header or without rows; [`Error::Table`] for a header that
+    /// is none.
+    pub fn csv(&self, path: &str) -> Result<LakeFrame> {
+        self.open_table(FileFormat::Csv, path)
+    }
+
+    /// A Parquet file as a table. Its footer is read, no more.
+    ///
+    /// # Errors
+    /// As [`Lake::csv`]; [`Error::Table`] for a file that is not Parquet, or is cut short.
+    /// [`Error::ColumnType`] for a column of a type that is not read, such as `Int16` or a date.
+    pub fn parquet(&self, path: &str) -> Result<LakeFrame> {
+        self.open_table(FileFormat::Parquet, path)
+    }
+
+    fn open_table(&self, format: FileFormat, path: &str) -> Result<LakeFrame> {
+        let _scope = interrupt::scope();
+        let file = format.open(self, path)?;
+        let source = FileSource {
+            url: file.url().into(),
+            format,
+            dtype: None,
+        };
+        Ok(LakeFrame { source, file })
+    }
 }
 
 impl LakeFrame {
-    pub(crate) fn csv(lake: &Lake, path: &str) -> Result<LakeFrame> {
-        let _scope = interrupt::scope();
-        let file = CsvFile::open(lake, path)?;
-        let source = FileSource {
-            url: file.url().into(),
-            format: FileFormat::Csv,
-            dtype: None,
-        };
-        Ok(LakeFrame {
-            source,
-            table: Table::Csv(Arc::new(file)),
-        })
-    }
-
-    pub(crate) fn parquet(lake: &Lake, path: &str) -> Result<LakeFrame> {
-        let _scope = interrupt::scope();
-        let file = ParquetFile::open(lake, path)?;
-        let source = FileSource {
-            url: file.url().into(),
-            format: FileFormat::Parquet,
-            dtype: None,
-        };
-        Ok(LakeFrame {
-            source,
-            table: Table::Parquet(Arc::new(file)),
-        })
-    }
-
     /// Opens the table that `source` describes.
     ///
     /// # Errors
@@ -142,12 +109,8 @@ impl LakeFrame {
             });
         };
         // `Lake::open` undoes the encoding of the folder; a file's name is given to it as it is.
-        let name = percent_decoded(name);
-        let lake = Lake::open(folder, credentials)?;
-        let frame = match source.format {
-            FileFormat::Csv => lake.csv(&name)?,
-            FileFormat::Parquet => lake.parquet(&name)?,
-        };
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        let frame = Lake::open(folder, credentials)?.open_table(source.format, &name)?;
         match source.dtype {
             Some(dtype) => frame.with_dtype(dtype),
             None => Ok(frame),
@@ -159,23 +122,23 @@ impl LakeFrame {
     /// # Errors
     /// [`Error::InvalidSetting`] for a Parquet file, which says its own types.
     pub fn with_dtype(&self, dtype: NumberType) -> Result<LakeFrame> {
-        match &self.table {
-            Table::Csv(file) => Ok(LakeFrame {
-                source: FileSource {
-                    dtype: Some(dtype),
-                    ..self.source.clone()
-                },
-                table: Table::Csv(Arc::new(file.with_dtype(dtype))),
-            }),
-            Table::Parquet(_) => Err(Error::InvalidSetting {
+        let file = self
+            .file
+            .with_dtype(dtype)
+            .ok_or_else(|| Error::InvalidSetting {
                 setting: "dtype",
                 value: format!("{dtype:?}"),
                 reason: format!(
-                    "cannot be set for {}: a Parquet file says its own types",
-                    self.name()
+                    "cannot be set for {}: a {:?} file says its own types",
+                    self.name(),
+                    self.source.format
                 ),
-            }),
-        }
+            })?;
+        let source = FileSource {
+            dtype: Some(dtype),
+            ..self.source.clone()
+        };
+        Ok(LakeFrame { source, file })
     }
 
     /// The file's URL.
@@ -190,10 +153,7 @@ impl LakeFrame {
 
     /// The names of the columns, in order.
     pub fn columns(&self) -> Vec<String> {
-        match &self.table {
-            Table::Csv(file) => file.columns().to_vec(),
-            Table::Parquet(file) => file.columns().to_vec(),
-        }
+        self.file.columns().to_vec()
     }
 
     /// The first `n` rows, or all where there are fewer. Of a CSV just the beginning is read, of a Parquet
@@ -203,10 +163,7 @@ impl LakeFrame {
     /// As [`LakeFrame::collect`].
     pub fn head(&self, n: usize) -> Result<DataFrame> {
         let _scope = interrupt::scope();
-        match &self.table {
-            Table::Csv(file) => file.head(n),
-            Table::Parquet(file) => file.head(n),
-        }
+        self.file.head(n)
     }
 
     /// All rows. In a notebook or a terminal, a read of more than 3 seconds prints how far it has come.
@@ -217,10 +174,7 @@ impl LakeFrame {
     /// read that was [stopped](crate::interrupt); and the store's errors, as [`Lake::get`].
     pub fn collect(&self) -> Result<DataFrame> {
         let _scope = interrupt::scope();
-        match &self.table {
-            Table::Csv(file) => file.collect(&tell_who_looks),
-            Table::Parquet(file) => file.collect(&tell_who_looks),
-        }
+        self.file.collect(&tell_who_looks)
     }
 
     /// Cuts the file into `n` partitions of about equal size, in order, that hold every row once.
@@ -239,20 +193,9 @@ impl LakeFrame {
                 reason: format!("would read no row of {}; use at least 1", self.name()),
             });
         }
-        let (file_size, parts) = match &self.table {
-            Table::Csv(file) => (
-                file.size(),
-                file.partitions(n)?
-                    .into_iter()
-                    .map(Part::Bytes)
-                    .collect::<Vec<_>>(),
-            ),
-            Table::Parquet(file) => (file.size(), file.partitions(n)?),
-        };
-        Ok(parts
-            .into_iter()
-            .map(|part| Partition { file_size, part })
-            .collect())
+        let file_size = self.file.size();
+        let parts = self.file.partitions(n)?.into_iter();
+        Ok(parts.map(|part| Partition { file_size, part }).collect())
     }
 
     /// The rows of one partition. No other part of the file is fetched, except to count the rows above a
@@ -267,41 +210,18 @@ impl LakeFrame {
     /// As [`read`](Self::read), with the news of it to whoever wants them.
     pub(crate) fn read_telling(&self, partition: &Partition, tell: Tell<'_>) -> Result<DataFrame> {
         let _scope = interrupt::scope();
-        let other = || Error::Table {
+        let rows = if self.file.size() == partition.file_size {
+            self.file.read(&partition.part, tell)?
+        } else {
+            None
+        };
+        rows.ok_or_else(|| Error::Table {
             table: self.name().into(),
             reason: format!(
                 "the partition ({partition}) is of another file, or the file has changed since"
             ),
-        };
-        match (&self.table, &partition.part) {
-            (Table::Csv(file), Part::Bytes(range)) if file.size() == partition.file_size => {
-                file.read(range.clone(), tell)?.ok_or_else(other)
-            }
-            (Table::Parquet(file), Part::RowGroups { groups, skip, rows })
-                if file.size() == partition.file_size =>
-            {
-                file.read(groups.clone(), *skip, *rows, tell)?
-                    .ok_or_else(other)
-            }
-            _ => Err(other()),
-        }
+        })
     }
-}
-
-/// The last part of a URL, as the file's name.
-fn percent_decoded(name: &str) -> String {
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let code = (byte == b'%')
-            .then(|| after.get(..2))
-            .flatten()
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(code.unwrap_or(byte));
-        rest = if code.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl fmt::Debug for LakeFrame {

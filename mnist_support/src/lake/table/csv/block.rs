@@ -4,8 +4,9 @@ use bytes::Bytes;
 use polars::prelude::DataFrame;
 
 use super::byte_rows::{ByteRows, PIECE};
+use super::columns::Columns;
 use super::diagnose::Problem;
-use super::parse::{self, Columns};
+use super::parse;
 use crate::{Error, Result};
 
 /// The rows of a block.

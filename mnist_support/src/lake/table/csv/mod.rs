@@ -2,6 +2,7 @@
 
 mod block;
 mod byte_rows;
+mod columns;
 mod diagnose;
 mod header;
 mod lines;
@@ -14,14 +15,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use polars::prelude::DataFrame;
 
-use super::file::LakeFile;
-use super::frame::NumberType;
-use super::reading::Tell;
-use super::store::Lake;
+use super::number_type::NumberType;
+use super::partition::Part;
+use super::table_file::TableFile;
+use crate::lake::file::LakeFile;
+use crate::lake::reading::Tell;
+use crate::lake::store::Lake;
 use crate::{Error, Result};
 use block::Block;
+use columns::Columns;
 use header::Header;
-use parse::Columns;
 
 /// The first read of a file: its header and the first sample.
 const FIRST_READ: u64 = 256 << 10;
@@ -118,72 +121,6 @@ impl CsvFile {
         Ok(types)
     }
 
-    /// The same file with every column read as `dtype`.
-    pub(crate) fn with_dtype(&self, dtype: NumberType) -> CsvFile {
-        CsvFile {
-            file: self.file.clone(),
-            columns: Arc::new(self.columns.fixed(dtype)),
-            data_start: self.data_start,
-            first: self.first.clone(),
-        }
-    }
-
-    pub(crate) fn url(&self) -> &str {
-        self.file.url()
-    }
-
-    pub(crate) fn size(&self) -> u64 {
-        self.file.size()
-    }
-
-    pub(crate) fn columns(&self) -> &[String] {
-        self.columns.names()
-    }
-
-    /// The first `n` rows.
-    pub(crate) fn head(&self, n: usize) -> Result<DataFrame> {
-        let data = self.file.size() - self.data_start;
-        let mut bytes = self.first.clone();
-        loop {
-            if let Some(end) = lines::end_of(&bytes, n) {
-                return self.frame(self.data_start, bytes.slice(..end));
-            }
-            if bytes.len() as u64 == data {
-                return self.frame(self.data_start, bytes);
-            }
-            let length = (bytes.len() as u64 * 4)
-                .clamp(SAMPLE, data.max(SAMPLE))
-                .min(data);
-            bytes = self.file.read(self.data_start..self.data_start + length)?;
-        }
-    }
-
-    /// All rows.
-    pub(crate) fn collect(&self, tell: Tell<'_>) -> Result<DataFrame> {
-        self.read_range(self.data_start..self.file.size(), tell)
-    }
-
-    /// The rows of a byte range; nothing where no partition can have it.
-    pub(crate) fn read(&self, range: Range<u64>, tell: Tell<'_>) -> Result<Option<DataFrame>> {
-        if range.start < self.data_start || range.start > range.end || range.end > self.file.size()
-        {
-            return Ok(None);
-        }
-        self.read_range(range, tell).map(Some)
-    }
-
-    /// Byte ranges of about equal size, cut at line ends.
-    pub(crate) fn partitions(&self, n: usize) -> Result<Vec<Range<u64>>> {
-        let data = self.data_start..self.file.size();
-        if data.end - data.start > SMALL.max(4 * n as u64) {
-            let ranges = lines::cut(&self.file, data.clone(), n)?;
-            if ranges.len() == n {
-                return Ok(ranges);
-            }
-        }
-        lines::cut_by_rows(&self.file, data, n, BLOCK)
-    }
-
     fn read_range(&self, range: Range<u64>, tell: Tell<'_>) -> Result<DataFrame> {
         let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
         let ranges = lines::cut(&self.file, range, blocks)?;
@@ -215,5 +152,76 @@ impl CsvFile {
                 Err(error) => error,
             }
         })
+    }
+}
+
+impl TableFile for CsvFile {
+    fn url(&self) -> &str {
+        self.file.url()
+    }
+
+    fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    fn columns(&self) -> &[String] {
+        self.columns.names()
+    }
+
+    fn with_dtype(&self, dtype: NumberType) -> Option<Arc<dyn TableFile>> {
+        Some(Arc::new(CsvFile {
+            file: self.file.clone(),
+            columns: Arc::new(self.columns.fixed(dtype)),
+            data_start: self.data_start,
+            first: self.first.clone(),
+        }))
+    }
+
+    fn head(&self, n: usize) -> Result<DataFrame> {
+        let data = self.file.size() - self.data_start;
+        let mut bytes = self.first.clone();
+        loop {
+            if let Some(end) = lines::end_of(&bytes, n) {
+                return self.frame(self.data_start, bytes.slice(..end));
+            }
+            if bytes.len() as u64 == data {
+                return self.frame(self.data_start, bytes);
+            }
+            let length = (bytes.len() as u64 * 4)
+                .clamp(SAMPLE, data.max(SAMPLE))
+                .min(data);
+            bytes = self.file.read(self.data_start..self.data_start + length)?;
+        }
+    }
+
+    fn collect(&self, tell: Tell<'_>) -> Result<DataFrame> {
+        self.read_range(self.data_start..self.file.size(), tell)
+    }
+
+    /// Byte ranges of about equal size, cut at line ends.
+    fn partitions(&self, n: usize) -> Result<Vec<Part>> {
+        let data = self.data_start..self.file.size();
+        let mut ranges = Vec::new();
+        if data.end - data.start > SMALL.max(4 * n as u64) {
+            ranges = lines::cut(&self.file, data.clone(), n)?;
+        }
+        if ranges.len() != n {
+            ranges = lines::cut_by_rows(&self.file, data, n, BLOCK)?;
+        }
+        Ok(ranges.into_iter().map(Part::Bytes).collect())
+    }
+
+    fn read(&self, part: &Part, tell: Tell<'_>) -> Result<Option<DataFrame>> {
+        let data = self.data_start..=self.file.size();
+        match part {
+            Part::Bytes(range)
+                if data.contains(&range.start)
+                    && data.contains(&range.end)
+                    && range.start <= range.end =>
+            {
+                self.read_range(range.clone(), tell).map(Some)
+            }
+            Part::Bytes(_) | Part::RowGroups { .. } => Ok(None),
+        }
     }
 }

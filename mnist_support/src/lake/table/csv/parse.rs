@@ -1,76 +1,14 @@
 //! From lines to a frame, by polars' CSV parser.
 
 use std::io::Cursor;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use polars::prelude::{
-    CsvReadOptions, DataFrame, DataType, Field, PolarsResult, Schema, SchemaRef, SerReader,
-};
+use polars::prelude::{CsvReadOptions, DataFrame, DataType, PolarsResult, SchemaRef, SerReader};
 
+use super::columns::Columns;
 use super::diagnose::{Problem, check_quotes, examine};
 use super::lines;
-use crate::lake::frame::NumberType;
 use crate::{Error, Result};
-
-/// The columns of a CSV: their names and types.
-pub(super) struct Columns {
-    names: Vec<String>,
-    types: Vec<NumberType>,
-    fixed: bool,
-}
-
-impl Columns {
-    pub(super) fn new(names: Vec<String>) -> Columns {
-        let types = vec![NumberType::UInt8; names.len()];
-        Columns {
-            names,
-            types,
-            fixed: false,
-        }
-    }
-
-    /// The same columns with other types, which may be widened.
-    pub(super) fn with_types(&self, types: Vec<NumberType>) -> Columns {
-        Columns {
-            names: self.names.clone(),
-            types,
-            fixed: false,
-        }
-    }
-
-    /// The same columns, all of one type, which is not widened.
-    pub(super) fn fixed(&self, dtype: NumberType) -> Columns {
-        Columns {
-            names: self.names.clone(),
-            types: vec![dtype; self.names.len()],
-            fixed: true,
-        }
-    }
-
-    pub(super) fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    pub(super) fn types(&self) -> &[NumberType] {
-        &self.types
-    }
-
-    pub(super) fn is_fixed(&self) -> bool {
-        self.fixed
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    fn schema(&self, types: &[NumberType]) -> SchemaRef {
-        let fields = self.names.iter().zip(types);
-        Arc::new(Schema::from_iter(fields.map(|(name, dtype)| {
-            Field::new(name.as_str().into(), DataType::from(*dtype))
-        })))
-    }
-}
 
 /// Parses whole lines.
 ///
@@ -80,20 +18,20 @@ impl Columns {
 pub(super) fn parse(bytes: Bytes, columns: &Columns) -> Result<DataFrame, Problem> {
     if bytes.is_empty() {
         return Ok(DataFrame::empty_with_schema(
-            &columns.schema(&columns.types),
+            &columns.schema(columns.types()),
         ));
     }
     let quoted = bytes.contains(&b'"');
     if quoted {
         check_quotes(&bytes)?;
     }
-    let refusal = match attempt(&bytes, columns.schema(&columns.types), quoted) {
+    let refusal = match attempt(&bytes, columns.schema(columns.types()), quoted) {
         Ok(frame) if is_complete(&frame) && last_line_fits(&bytes, columns) => return Ok(frame),
         Ok(_) => "values are missing".to_string(),
         Err(error) => error.to_string(),
     };
     let types = examine(&bytes, columns)?;
-    if types == columns.types {
+    if types == columns.types() {
         return Err(Problem::Other(
             refusal.lines().next().unwrap_or_default().into(),
         ));
@@ -159,7 +97,7 @@ pub(super) fn stack(frames: Vec<DataFrame>, columns: &Columns, file: &str) -> Re
     let mut frames = frames.into_iter();
     let Some(mut whole) = frames.next() else {
         return Ok(DataFrame::empty_with_schema(
-            &columns.schema(&columns.types),
+            &columns.schema(columns.types()),
         ));
     };
     for mut frame in frames {
@@ -188,6 +126,7 @@ pub(super) fn stack(frames: Vec<DataFrame>, columns: &Columns, file: &str) -> Re
 mod tests {
     use super::super::diagnose::RowProblem;
     use super::*;
+    use crate::lake::NumberType;
 
     fn columns(names: &[&str]) -> Columns {
         Columns::new(names.iter().map(|name| name.to_string()).collect())

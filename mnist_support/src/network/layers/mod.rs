@@ -1,0 +1,277 @@
+//! The layers that a network is made of, each in a file of its own.
+//!
+//! To add one, give it an entry in the list below and a file that implements [`Definition`] for it;
+//! everything else follows from these two. The settings stand in the list, because Rust wants the
+//! fields of an enum in one place; what they mean stands in the layer's file.
+
+mod avg_pool2d;
+mod batch_norm2d;
+mod conv2d;
+mod dropout;
+mod flatten;
+mod gelu;
+mod linear;
+mod log_softmax;
+mod max_pool2d;
+mod relu;
+mod sigmoid;
+mod softmax;
+mod tanh;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use tch::{TchError, Tensor};
+
+use super::forward::Mode;
+use super::shape::elements;
+use super::state::{Role, StateTensor};
+
+pub use batch_norm2d::BatchNorm2dConfig;
+pub use conv2d::Conv2dConfig;
+pub use dropout::DropoutMasks;
+pub use gelu::GeluApproximate;
+
+/// What a layer is.
+///
+/// No method has a default, so that nobody forgets one.
+trait Definition {
+    /// The shape of the output, without the rows; the error says what is wrong with the settings or
+    /// with the input.
+    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>, String>;
+
+    /// The layer's tensors, in the order of PyTorch's `state_dict`: parameters, then buffers.
+    fn state(&self) -> Vec<StateTensor>;
+
+    /// The output for some rows; `state` holds the tensors that [`Definition::state`] lists. In
+    /// training a layer writes into its buffers.
+    fn forward(
+        &self,
+        state: &[Tensor],
+        input: &Tensor,
+        mode: &mut Mode<'_>,
+    ) -> Result<Tensor, TchError>;
+
+    /// What PyTorch prints between the parentheses.
+    fn extra_repr(&self) -> String;
+}
+
+/// Makes [`Layer`] of the list, and of each entry a struct with the same settings, which has the
+/// [`Definition`].
+macro_rules! layers {
+    ($(#[$attribute:meta])* pub enum Layer { $(
+        $(#[$doc:meta])*
+        $kind:ident $({ $( $(#[$setting_attribute:meta])* $setting:ident: $type:ty ),* $(,)? })?
+    ),* $(,)? }) => {
+        $(#[$attribute])*
+        pub enum Layer { $(
+            $(#[$doc])*
+            $kind $({ $( $(#[$setting_attribute])* $setting: $type ),* })?
+        ),* }
+
+        $( struct $kind { $($( $setting: $type ),*)? } )*
+
+        impl Layer {
+            /// The name of the layer's kind, as in PyTorch.
+            pub fn kind(&self) -> &'static str {
+                match self { $( Self::$kind { .. } => stringify!($kind) ),* }
+            }
+
+            fn with_definition<T>(&self, ask: impl FnOnce(&dyn Definition) -> T) -> T {
+                match *self { $(
+                    Self::$kind { $($( $setting ),*)? } => ask(&$kind { $($( $setting ),*)? })
+                ),* }
+            }
+        }
+    };
+}
+
+layers! {
+/// One layer of a [`Network`](super::Network), named and set as in PyTorch's `torch.nn`.
+///
+/// As JSON a layer is an object with its kind under `"type"`:
+///
+/// ```
+/// use mnist_support::network::{Conv2dConfig, Layer};
+///
+/// let layer = Layer::conv2d(1, 4, 3, Conv2dConfig { padding: 1, ..Default::default() });
+/// assert_eq!(
+///     serde_json::to_string(&layer)?,
+///     r#"{"type":"Conv2d","in_channels":1,"out_channels":4,"kernel_size":3,"stride":1,"padding":1}"#
+/// );
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum Layer {
+    /// A convolution with a square kernel and a bias, on inputs of shape [channels, height, width].
+    Conv2d {
+        in_channels: i64,
+        out_channels: i64,
+        kernel_size: i64,
+        stride: i64,
+        /// Zeros added on each of the four sides.
+        padding: i64,
+    },
+    /// (x - mean) / sqrt(variance + `eps`) of each channel of images, times a weight plus a bias.
+    /// In training the mean and the variance are those of the mini-batch, in evaluation running ones.
+    BatchNorm2d {
+        num_features: i64,
+        eps: f64,
+        /// `None` stands for the mean over all steps; left out of the JSON it is an error.
+        #[serde(deserialize_with = "Option::deserialize")]
+        momentum: Option<f64>,
+        affine: bool,
+        track_running_stats: bool,
+    },
+    /// max(x, 0).
+    ReLU,
+    /// x times the share of a normal distribution that lies below x.
+    GELU { approximate: GeluApproximate },
+    /// The hyperbolic tangent.
+    Tanh,
+    /// 1 / (1 + exp(-x)).
+    Sigmoid,
+    /// The largest value of each square of the image; what a last, smaller square would cover is
+    /// left out.
+    MaxPool2d { kernel_size: i64, stride: i64 },
+    /// The mean of each square of the image; what a last, smaller square would cover is left out.
+    AvgPool2d { kernel_size: i64, stride: i64 },
+    /// All values of a row in one line.
+    Flatten,
+    /// x W^T + b, over the last dimension.
+    Linear { in_features: i64, out_features: i64 },
+    /// In training, each value is zeroed with probability `p`, the others divided by 1 - `p`.
+    Dropout { p: f64 },
+    /// log(softmax(x)) over the dimension after the rows, as `LogSoftmax(dim=1)`.
+    LogSoftmax,
+    /// softmax(x) over the dimension after the rows, as `Softmax(dim=1)`.
+    Softmax,
+}
+}
+
+impl Layer {
+    /// The shape of the layer's output, without the rows; the error says what is wrong.
+    pub(super) fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>, String> {
+        let output = self.with_definition(|layer| layer.output_shape(input))?;
+        elements(&output)?;
+        for tensor in self.state() {
+            elements(&tensor.shape)?;
+        }
+        Ok(output)
+    }
+
+    /// The layer's tensors, in the order of PyTorch's `state_dict`.
+    pub(super) fn state(&self) -> Vec<StateTensor> {
+        self.with_definition(|layer| layer.state())
+    }
+
+    /// The shapes of the layer's parameters, weight before bias; empty for a layer without any.
+    pub fn parameter_shapes(&self) -> Vec<Vec<i64>> {
+        let parameters = self.state().into_iter();
+        parameters
+            .filter(|tensor| tensor.role == Role::Parameter)
+            .map(|tensor| tensor.shape)
+            .collect()
+    }
+
+    /// The output for some rows; the caller has checked `state`.
+    pub(super) fn forward(
+        &self,
+        state: &[Tensor],
+        input: &Tensor,
+        mode: &mut Mode<'_>,
+    ) -> Result<Tensor, TchError> {
+        self.with_definition(|layer| layer.forward(state, input, mode))
+    }
+}
+
+/// As PyTorch prints a layer, for example `Linear(in_features=64, out_features=128)`.
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = self.with_definition(|layer| layer.extra_repr());
+        write!(f, "{}({settings})", self.kind())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::{collections::HashMap, path::Path};
+
+    /// The tensors of a file of `tests/fixtures`, which PyTorch wrote.
+    pub(super) fn fixture(name: &str) -> HashMap<String, Tensor> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let tensors = Tensor::read_safetensors(folder.join(name)).unwrap();
+        tensors.into_iter().collect()
+    }
+
+    /// Makes sure that two tensors agree as well as two ways to add floats do.
+    pub(super) fn assert_close(found: &Tensor, expected: &Tensor) {
+        assert_eq!(found.size(), expected.size());
+        assert!(
+            found.allclose(expected, 1e-5, 1e-6, false),
+            "{found} {expected}"
+        );
+    }
+
+    /// What a layer makes of some rows, as one line of numbers.
+    pub(super) fn evaluate(layer: &Layer, state: &[Tensor], input: &Tensor) -> Vec<f64> {
+        let output = layer.forward(state, input, &mut Mode::Evaluation).unwrap();
+        Vec::try_from(output.reshape([-1]).to_kind(tch::Kind::Double)).unwrap()
+    }
+
+    #[test]
+    fn every_layer_goes_through_json_and_comes_back_the_same() {
+        let layers = vec![
+            Layer::conv2d(
+                1,
+                4,
+                3,
+                Conv2dConfig {
+                    stride: 2,
+                    padding: 1,
+                },
+            ),
+            Layer::batch_norm2d(4, BatchNorm2dConfig::default()),
+            Layer::ReLU,
+            Layer::gelu(),
+            Layer::Tanh,
+            Layer::Sigmoid,
+            Layer::max_pool2d(2),
+            Layer::AvgPool2d {
+                kernel_size: 3,
+                stride: 2,
+            },
+            Layer::Flatten,
+            Layer::linear(64, 10),
+            Layer::dropout(0.1),
+            Layer::LogSoftmax,
+            Layer::Softmax,
+        ];
+        let json = serde_json::to_string(&layers).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Layer>>(&json).unwrap(), layers);
+        for layer in &layers {
+            assert!(
+                json.contains(&format!(r#"{{"type":"{}""#, layer.kind())),
+                "{json}"
+            );
+            assert!(layer.to_string().starts_with(&format!("{}(", layer.kind())));
+        }
+    }
+
+    #[test]
+    fn a_layer_of_an_unknown_kind_or_with_an_unknown_setting_is_refused() {
+        let unknown_kind = serde_json::from_str::<Layer>(r#"{"type":"Conv9d"}"#).unwrap_err();
+        assert!(
+            unknown_kind.to_string().contains("Conv9d"),
+            "{unknown_kind}"
+        );
+        let unknown_setting = r#"{"type":"Dropout","p":0.1,"q":2}"#;
+        let unknown_setting = serde_json::from_str::<Layer>(unknown_setting).unwrap_err();
+        assert!(
+            unknown_setting.to_string().contains('q'),
+            "{unknown_setting}"
+        );
+    }
+}

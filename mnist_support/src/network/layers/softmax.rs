@@ -1,0 +1,38 @@
+//! Values that sum to 1.
+
+use tch::{TchError, Tensor};
+
+use super::{Definition, Softmax};
+use crate::network::forward::Mode;
+use crate::network::state::StateTensor;
+
+impl Definition for Softmax {
+    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>, String> {
+        Ok(input.to_vec())
+    }
+
+    fn state(&self) -> Vec<StateTensor> {
+        Vec::new()
+    }
+
+    fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
+        input.f_softmax(1, None)
+    }
+
+    fn extra_repr(&self) -> String {
+        "dim=1".to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::layers::{Layer, tests::evaluate};
+
+    #[test]
+    fn the_values_of_a_row_become_shares() {
+        let input = Tensor::from_slice(&[0.0_f32, 3.0_f32.ln()]).view([1, 2]);
+        let output = evaluate(&Layer::Softmax, &[], &input);
+        assert!((output[0] - 0.25).abs() < 1e-6 && (output[1] - 0.75).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,140 @@
+//! Adam and AdamW on a flat vector of parameters.
+
+use std::ffi::c_char;
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, TchError, Tensor};
+use torch_sys::C_tensor;
+
+use super::step::{OptimizerConfig, Step, check_fraction, check_not_negative};
+use crate::{Result, native::check};
+
+unsafe extern "C" {
+    fn mnist_adam_step(
+        parameters: *mut C_tensor,
+        gradient: *const C_tensor,
+        mean: *mut C_tensor,
+        mean_square: *mut C_tensor,
+        steps: *const C_tensor,
+        learning_rate: f64,
+        first_beta: f64,
+        second_beta: f64,
+        weight_decay: f64,
+        eps: f64,
+        decoupled_weight_decay: bool,
+    ) -> *mut c_char;
+}
+
+/// The settings of Adam and AdamW (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015;
+/// Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). The defaults are
+/// `torch.optim.Adam`'s.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Adam {
+    /// The decay rates of the mean and of the mean square. Default: 0.9 and 0.999.
+    pub betas: (f64, f64),
+    /// What keeps the denominator from 0. Default: 1e-8.
+    pub eps: f64,
+    /// How strongly weights are drawn to 0. Default: 0.
+    pub weight_decay: f64,
+    /// Whether the decay acts on the weights themselves (AdamW) rather than through the gradient.
+    /// Default: false.
+    pub decoupled_weight_decay: bool,
+}
+
+impl Default for Adam {
+    fn default() -> Self {
+        Adam {
+            betas: (0.9, 0.999),
+            eps: 1e-8,
+            weight_decay: 0.0,
+            decoupled_weight_decay: false,
+        }
+    }
+}
+
+impl OptimizerConfig for Adam {
+    fn validate(&self) -> Result<()> {
+        check_not_negative("weight_decay", self.weight_decay)?;
+        check_fraction("betas", self.betas.0)?;
+        check_fraction("betas", self.betas.1)?;
+        check_not_negative("eps", self.eps)
+    }
+
+    fn start(&self, parameters: &Tensor) -> Result<Box<dyn Step>> {
+        Ok(Box::new(AdamState {
+            settings: *self,
+            steps: 0,
+            mean: parameters.f_zeros_like()?,
+            mean_square: parameters.f_zeros_like()?,
+        }))
+    }
+}
+
+/// A step is libtorch's own, that of `torch.optim.Adam(fused=True)`: it goes through memory once, where
+/// separate operations go ten times.
+struct AdamState {
+    settings: Adam,
+    steps: i32,
+    mean: Tensor,
+    mean_square: Tensor,
+}
+
+impl Step for AdamState {
+    fn step(
+        &mut self,
+        parameters: &mut Tensor,
+        gradient: &Tensor,
+        learning_rate: f64,
+    ) -> Result<()> {
+        self.steps += 1;
+        let steps = Tensor::f_full(
+            [1],
+            f64::from(self.steps),
+            (Kind::Float, parameters.device()),
+        )?;
+        let Adam {
+            betas: (first_beta, second_beta),
+            eps,
+            weight_decay,
+            decoupled_weight_decay,
+        } = self.settings;
+        // SAFETY: the tensors are borrowed for longer than the call, those that it changes mutably.
+        check(unsafe {
+            mnist_adam_step(
+                parameters.as_mut_ptr(),
+                gradient.as_ptr(),
+                self.mean.as_mut_ptr(),
+                self.mean_square.as_mut_ptr(),
+                steps.as_ptr(),
+                learning_rate,
+                first_beta,
+                second_beta,
+                weight_decay,
+                eps,
+                decoupled_weight_decay,
+            )
+        })
+        .map_err(TchError::Torch)?;
+        Ok(())
+    }
+
+    fn steps(&self) -> i32 {
+        self.steps
+    }
+
+    fn state(&self) -> Vec<Tensor> {
+        vec![self.mean.shallow_clone(), self.mean_square.shallow_clone()]
+    }
+
+    fn restore(&mut self, steps: i32, state: &[Tensor]) -> Result<()> {
+        self.steps = steps;
+        for (own, saved) in [&mut self.mean, &mut self.mean_square]
+            .into_iter()
+            .zip(state)
+        {
+            own.f_copy_(saved)?;
+        }
+        Ok(())
+    }
+}
