@@ -5,8 +5,9 @@
 //! A fit is one program that runs in many copies: [`ml::fit`] takes a [`Shard`](shard::Shard) of the
 //! data, a [`Collective`](collective::Collective) that joins it with the other copies, and a
 //! [`FitSpec`](ml::FitSpec), and returns weights and a report. An [`Engine`](engine::Engine) decides only
-//! where the copies run. Nothing above an engine knows which one it is; nothing below the trainer knows
-//! what is trained; and what crosses from one copy to another is data, never code.
+//! where the copies run, and a [`Session`](engine::Session) keeps one for a program. Nothing above an engine
+//! knows which one it is; nothing below the trainer knows what is trained; and what crosses from one copy to
+//! another is data, never code.
 //!
 //! Stop in a notebook, and Ctrl-C in a program that calls [`interrupt::install`], end a fit after the
 //! iteration that runs; it returns the model so far. All else that takes long can be stopped, too.

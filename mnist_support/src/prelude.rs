@@ -10,7 +10,7 @@ pub use crate::{
     display::{
         EvcxrDisplay, Picture, confusion_matrix, loss_curves, misread_digits, sample_digits,
     },
-    engine::{Engine, Threads},
+    engine::{Engine, Session, Threads},
     evaluate::{ConfusionMatrix, Metric, MulticlassClassificationEvaluator, accuracy_score},
     interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},

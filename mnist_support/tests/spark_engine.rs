@@ -5,6 +5,7 @@ mod cluster;
 mod common;
 
 use std::{
+    collections::BTreeSet,
     io::Write,
     sync::{
         Mutex, MutexGuard,
@@ -18,7 +19,7 @@ use cluster::{Cluster, runs, until};
 use common::{bits, digits, estimator, lake, pipeline, pixel_columns};
 use mnist_support::{
     Error,
-    engine::{Engine, Spark, Threads},
+    engine::{Engine, Session, Spark, Threads},
     evaluate::{Metric, MulticlassClassificationEvaluator},
     interrupt::Interrupt,
     lake::{Credentials, Lake, LakeFrame},
@@ -110,6 +111,32 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
         .transform_to(&data, spark.stages(), &folder)
         .unwrap_err();
     assert!(error.to_string().contains("not empty"), "{error}");
+}
+
+/// The sessions that the cluster's server has seen.
+fn sessions(cluster: &Cluster) -> BTreeSet<String> {
+    let log = std::fs::read_to_string(cluster.folder.join("logs/server.log")).unwrap();
+    let named = log.split("sessionId: ").skip(1);
+    named.map(|rest| rest.chars().take(36).collect()).collect()
+}
+
+#[test]
+fn all_calls_of_a_program_run_in_one_session_of_the_server() {
+    let Some(bench) = Bench::new() else { return };
+    let before = sessions(bench.cluster());
+    let session = Session::remote(&bench.cluster().url).unwrap();
+    session.set_default();
+    let model = pipeline(pixel_columns(&digits(1)), fifty_steps())
+        .fit(&bench.file)
+        .unwrap();
+    let there = model.transform(&bench.file).unwrap();
+    assert_eq!(session.transform(&model, &bench.file).unwrap(), there);
+    session.stop();
+    assert_eq!(sessions(bench.cluster()).difference(&before).count(), 1);
+
+    // Without it the next call makes another, on threads here.
+    assert!(Session::get_or_create().unwrap().spark().is_none());
+    assert_eq!(model.transform(&bench.file).unwrap(), there);
 }
 
 #[test]

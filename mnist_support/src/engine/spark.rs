@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -95,6 +98,7 @@ impl Spark {
         copies: usize,
         job: &Job,
         files: &[PathBuf],
+        tag: Option<&str>,
     ) -> Result<Answers> {
         const FILE: &str = "job.json";
         let folder = temporary_folder()?;
@@ -104,6 +108,7 @@ impl Spark {
             .argument(FILE)
             .file(folder.path().join(FILE))
             .barrier(matches!(job, Job::Fit { .. }));
+        command.tag = tag.map(str::to_owned);
         for file in files.iter().chain(&loaded_libraries()?) {
             command = command.file(file);
         }
@@ -142,6 +147,7 @@ impl Engine for Spark {
         let (frame, rows) = self.rows(data, copies, run)?;
         let _lease = LeaseHolder::start(run)?;
         let stop = StopFile::new(run);
+        let tag = next_tag();
         let mut attempt = 0;
         let answers = with_restarts(spec, context, || {
             interrupt::check("the fit at", self.session.url())?;
@@ -158,9 +164,10 @@ impl Engine for Spark {
                 interrupt: context.interrupt,
                 stop: &stop,
                 session: &self.session,
+                tag: &tag,
             };
             attempt += 1;
-            watch.during(|| self.run_job(&frame, copies, &job, &[]))
+            watch.during(|| self.run_job(&frame, copies, &job, &[], Some(&tag)))
         })?;
         // What a fit that was stopped has come to is brought here all the same.
         let _shield = interrupt::shield();
@@ -215,7 +222,7 @@ impl Spark {
             rows,
             save: save.map(|folder| folder.url().to_owned()),
         };
-        let answers = self.run_job(&frame, copies, &job, &files)?;
+        let answers = self.run_job(&frame, copies, &job, &files, None)?;
         run.finish()?;
         Ok(answers)
     }
@@ -228,6 +235,8 @@ struct Watch<'a> {
     interrupt: &'a Interrupt,
     stop: &'a StopFile,
     session: &'a SparkSession,
+    /// By which the session knows this fit, among others that may run in it.
+    tag: &'a str,
 }
 
 impl Watch<'_> {
@@ -268,16 +277,21 @@ impl Watch<'_> {
             if ended {
                 return Ok(());
             }
-            if ask {
+            if ask && trains {
                 asked = true;
-                if trains {
-                    self.stop.write()?;
-                } else {
-                    self.session.interrupt()?;
-                }
+                self.stop.write()?;
+            } else if ask {
+                // Again until it is gone: the server may not have got it yet.
+                self.session.interrupt_tag(self.tag)?;
             }
         }
     }
+}
+
+/// A name for one fit of this process.
+fn next_tag() -> String {
+    static FITS: AtomicU64 = AtomicU64::new(0);
+    format!("fit-{}", FITS.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Whether the rows are on the cluster, which streams them into the copies.

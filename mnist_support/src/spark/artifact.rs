@@ -3,6 +3,7 @@
 use std::{fs::File, io, path::Path, sync::Arc};
 
 use sha2::{Digest, Sha256};
+use spark_connect_core::SparkConnectClient;
 
 use super::connection::Connection;
 use crate::{Error, Result, runtime::wait};
@@ -43,17 +44,17 @@ pub(super) fn send(connection: &Arc<Connection>, path: &Path) -> Result<String> 
             value: path.display().to_string(),
             reason: "must have a name in UTF-8 to be sent to Spark".to_owned(),
         })?;
-        let (task, client, local, remote) = (
+        let (task, local, remote) = (
             Arc::clone(connection),
-            connection.client(),
             local.to_owned(),
             format!("files/{name}"),
         );
         wait("sending a file to", &connection.url, async move {
-            task.retried("sending a file to", || {
-                client.add_named_artifact(&remote, &local)
-            })
-            .await
+            let send = |client: Arc<SparkConnectClient>| {
+                let (remote, local) = (&remote, &local);
+                async move { client.add_named_artifact(remote, local).await }
+            };
+            task.retried("sending a file to", send).await
         })??;
     }
     sent.insert(key, name.clone());

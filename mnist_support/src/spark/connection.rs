@@ -97,9 +97,8 @@ impl Connection {
 
     /// Asks the server something about a plan, or about itself.
     ///
-    /// This is how a session that the server has forgotten is found out: one that was idle for long (an hour
-    /// by default) is closed, and one of a server that was started anew is empty. A new one then takes its
-    /// place, to which files are sent again.
+    /// The answer also tells whether the server still has the session: one that nobody used for long (an hour
+    /// by default) is closed, and a server that was started anew has none of our files. They are sent again.
     pub(super) fn analyze(
         self: &Arc<Self>,
         operation: &'static str,
@@ -116,26 +115,7 @@ impl Connection {
                 };
                 async move { client.analyze_plan(request).await }
             };
-            let client = connection.client();
-            let answer = match ask(Arc::clone(&client)).await {
-                Err(error) if failure::is_closed_session(&error) => {
-                    connection.begin_anew(&client);
-                    None
-                }
-                Err(error) if failure::is_unavailable(&error) => None,
-                answer => Some(answer),
-            };
-            match answer {
-                Some(Ok(response)) => Ok(response),
-                Some(Err(error)) => {
-                    Err(failure::explain(&client, &connection.url, operation, error, 0).await)
-                }
-                None => {
-                    connection
-                        .retried(operation, || ask(connection.client()))
-                        .await
-                }
-            }
+            connection.retried(operation, ask).await
         })??;
         self.recognise(&response.server_side_session_id);
         response.result.ok_or_else(|| Error::Spark {
@@ -145,7 +125,16 @@ impl Connection {
         })
     }
 
-    /// Takes a session of another name, unless another thread has done so since `client` was in use.
+    /// Forgets what was sent if the server knows the session by another name than before.
+    fn recognise(&self, known_as: &str) {
+        let before = self.state().known_as.replace(known_as.to_owned());
+        if before.is_some_and(|before| before != known_as) {
+            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            sent.clear();
+        }
+    }
+
+    /// Takes a new session, unless another thread has done so since `client` was in use.
     fn begin_anew(&self, client: &Arc<SparkConnectClient>) {
         let mut state = self.state();
         if Arc::ptr_eq(&state.client, client) {
@@ -153,43 +142,35 @@ impl Connection {
         }
     }
 
-    /// Forgets what was sent, and what the executors are, where the server does not know this session.
-    fn recognise(&self, known_as: &str) {
-        let mut state = self.state();
-        if state.known_as.as_deref() == Some(known_as) {
-            return;
-        }
-        let before = state.known_as.replace(known_as.to_owned());
-        drop(state);
-        if before.is_some() {
-            let forget = PoisonError::into_inner;
-            self.sent.lock().unwrap_or_else(forget).clear();
-        }
-    }
-
-    /// Makes a call again while there is no server, and turns what remains into an error of this crate.
+    /// Makes a call again while there is no server, or once in a new session where the server has closed
+    /// ours, and turns what remains into an error of this crate.
     pub(super) async fn retried<T, Call, Response>(
         &self,
         operation: &'static str,
         call: Call,
     ) -> Result<T>
     where
-        Call: Fn() -> Response,
+        Call: Fn(Arc<SparkConnectClient>) -> Response,
         Response: Future<Output = Result<T, SparkError>>,
     {
-        let mut pauses = PAUSES.iter();
+        let (mut pauses, mut anew) = (PAUSES.iter(), false);
         loop {
-            let error = match call().await {
+            let client = self.client();
+            let error = match call(Arc::clone(&client)).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
+            if failure::is_closed_session(&error) && !anew {
+                anew = true;
+                self.begin_anew(&client);
+                continue;
+            }
             match pauses.next() {
                 Some(pause) if failure::is_unavailable(&error) => sleep(*pause).await,
                 _ => {
-                    let client = self.client();
-                    let url = &self.url;
+                    let retries = PAUSES.len();
                     return Err(
-                        failure::explain(&client, url, operation, error, PAUSES.len()).await,
+                        failure::explain(&client, &self.url, operation, error, retries).await,
                     );
                 }
             }

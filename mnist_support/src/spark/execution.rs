@@ -43,16 +43,20 @@ const IDLENESS: Duration = Duration::from_secs(600);
 ///
 /// The server ends a stream after a while (2 minutes by default) although the execution goes on; only the
 /// message ResultComplete says that it is done.
+///
+/// By its `tag` another thread can end it.
 pub(super) fn collect(
     connection: &Arc<Connection>,
     operation: &'static str,
     relation: proto::Relation,
+    tag: Option<&str>,
 ) -> Result<Vec<RecordBatch>> {
     let client = connection.client();
     let execution = Execution::new(proto::ExecutePlanRequest {
         session_id: client.session_id().to_owned(),
         user_context: Some(proto::UserContext::default()),
         plan: Some(plan::root(relation)),
+        tags: tag.map(str::to_owned).into_iter().collect(),
         ..Default::default()
     });
     let id = execution.operation_id().to_owned();

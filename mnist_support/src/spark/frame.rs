@@ -84,6 +84,7 @@ impl SparkFrame {
             &self.session.connection,
             "reading rows from",
             self.relation.clone(),
+            None,
         )
     }
 }

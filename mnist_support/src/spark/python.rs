@@ -35,7 +35,7 @@ impl SparkSession {
             },
             false,
         );
-        match execution::collect(&self.connection, OPERATION, question) {
+        match execution::collect(&self.connection, OPERATION, question, None) {
             Err(Error::PythonMismatch { executors, .. }) => {
                 *known = Some(executors.clone());
                 Ok(executors)

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use proto::analyze_plan_request::{Analyze, SparkVersion};
+use spark_connect_core::SparkConnectClient;
 use spark_connect_proto as proto;
 
 use super::connection::Connection;
@@ -44,16 +45,33 @@ impl SparkSession {
     }
 
     /// Ends everything that runs in this session, from another thread than the one that waits for it; there,
-    /// the call ends in [`Error::Interrupted`]. Workers are gone within a few seconds.
+    /// the call ends in [`Error::Interrupted`](crate::Error::Interrupted). Workers are gone within a few
+    /// seconds.
     pub fn interrupt(&self) -> Result<()> {
+        self.interrupt_some(None)
+    }
+
+    /// As [`interrupt`](Self::interrupt), for the workers whose command has this
+    /// [tag](super::WorkerCommand::tag).
+    pub fn interrupt_tag(&self, tag: &str) -> Result<()> {
+        self.interrupt_some(Some(tag.to_owned()))
+    }
+
+    fn interrupt_some(&self, tag: Option<String>) -> Result<()> {
         let connection = Arc::clone(&self.connection);
         // Who interrupts has mostly been asked to stop.
         let _shield = interrupt::shield();
         wait("interrupting", self.url(), async move {
-            let client = connection.client();
-            connection
-                .retried("interrupting", || client.interrupt_all())
-                .await
+            let interrupt = |client: Arc<SparkConnectClient>| {
+                let tag = tag.clone();
+                async move {
+                    match tag {
+                        Some(tag) => client.interrupt_tag(&tag).await,
+                        None => client.interrupt_all().await,
+                    }
+                }
+            };
+            connection.retried("interrupting", interrupt).await
         })?
         .map(|_| ())
     }

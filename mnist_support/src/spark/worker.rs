@@ -64,6 +64,8 @@ pub struct WorkerCommand {
     /// Whether all copies run at the same time and fail together. Without, they run as there is room, and Spark
     /// runs a copy that failed again, by default 3 times.
     pub barrier: bool,
+    /// By which [`SparkSession::interrupt_tag`] ends these workers and no others of the session.
+    pub tag: Option<String>,
 }
 
 impl WorkerCommand {
@@ -76,6 +78,7 @@ impl WorkerCommand {
             files: Vec::new(),
             libtorch: Libtorch::default(),
             barrier: true,
+            tag: None,
         }
     }
 
@@ -100,6 +103,12 @@ impl WorkerCommand {
     /// Says where it finds libtorch.
     pub fn libtorch(mut self, libtorch: Libtorch) -> WorkerCommand {
         self.libtorch = libtorch;
+        self
+    }
+
+    /// Names these workers for [`SparkSession::interrupt_tag`].
+    pub fn tag(mut self, tag: impl Into<String>) -> WorkerCommand {
+        self.tag = Some(tag.into());
         self
     }
 
@@ -170,7 +179,8 @@ impl SparkSession {
             command.barrier,
         );
         // Collected directly: anything above a barrier would run it again when it fails.
-        let answers = execution::collect(&self.connection, OPERATION, workers)?;
+        let answers =
+            execution::collect(&self.connection, OPERATION, workers, command.tag.as_deref())?;
         check_ranks(&answers, copies)?;
         Ok(answers)
     }

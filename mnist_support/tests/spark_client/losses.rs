@@ -1,6 +1,7 @@
 //! Jobs that are interrupted, and parts of the cluster that go away.
 
 use std::{
+    net::TcpListener,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -93,4 +94,46 @@ fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
     // What is left of it does not stand in the way of starting it anew.
     let anew = SparkSession::connect(&cluster::up(&cluster.folder, &[])).unwrap();
     assert_eq!(anew.slots().unwrap(), Some(2));
+}
+
+#[test]
+fn a_session_goes_on_after_the_server_has_closed_it_and_after_it_was_started_anew() {
+    // The port has to be the same when the server comes back.
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let port = free.unwrap().port();
+    let settings = [
+        &format!("spark.connect.grpc.binding.port={port}"),
+        "spark.connect.session.manager.defaultSessionTimeout=3s",
+        "spark.connect.session.manager.maintenanceInterval=1s",
+    ];
+    let Some(cluster) = Cluster::start("spark-anew-tests", &settings) else {
+        return;
+    };
+    let spark = SparkSession::connect(&cluster.url).unwrap();
+    let frame = spark.range(1).unwrap();
+    let folder = TempDir::new().unwrap();
+    let command = worker(folder.path(), "answer((open('note').read(), b''))");
+    let note = folder.path().join("note");
+    std::fs::write(&note, "sent").unwrap();
+    let command = command.file(&note);
+    let run = || {
+        spark
+            .run_workers(&frame, 1, &command)
+            .map(|rows| rows.len())
+    };
+    assert_eq!(run().unwrap(), 1);
+    // Longer than the server keeps a session that nobody uses.
+    thread::sleep(Duration::from_secs(8));
+    assert_eq!(run().unwrap(), 1);
+
+    let server = Command::new("kill")
+        .args(["-KILL", &cluster.process("server").to_string()])
+        .status();
+    assert!(server.unwrap().success());
+    let start = Instant::now();
+    let error = run().unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(30));
+    assert_eq!(cluster::up(&cluster.folder, &settings), cluster.url);
+    assert_eq!(run().unwrap(), 1);
 }
