@@ -52,7 +52,7 @@ struct Best {
 
 impl EarlyStopping {
     /// Stops after `patience` epochs without a lower loss than the best; keeps the best weights in the
-    /// file `checkpoint`, which is replaced if it is there.
+    /// file `checkpoint`, which is replaced if it is there, and whose folder is made if it is missing.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] if `patience` is 0.
@@ -203,6 +203,9 @@ fn write_checkpoint(checkpoint: &Path, variables: &VarStore) -> Result<()> {
         .collect::<Result<_>>()?;
     tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
 
+    if let Some(folder) = checkpoint.parent() {
+        fs::create_dir_all(folder).map_err(failed("making the checkpoint's folder"))?;
+    }
     let written = fs::File::create(&partial)
         .map_err(failed("writing the checkpoint"))
         .and_then(|file| {
@@ -265,6 +268,19 @@ mod tests {
     }
 
     #[test]
+    fn the_checkpoints_folder_is_made_where_it_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = folder.path().join("models/today/best.safetensors");
+        let mut variables = variables(2);
+        fill(&variables, 7.0);
+        let mut early_stopping = EarlyStopping::new(2, checkpoint).unwrap();
+        early_stopping.step(0.5, &variables).unwrap();
+        fill(&variables, 0.0);
+        early_stopping.restore(&mut variables).unwrap();
+        assert_eq!(weight(&variables), 7.0);
+    }
+
+    #[test]
     fn an_improvement_starts_the_patience_anew() {
         let folder = tempfile::tempdir().unwrap();
         let variables = variables(2);
@@ -304,9 +320,10 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_named() {
+    fn a_folder_that_cannot_be_made_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let checkpoint = folder.path().join("absent").join("best.safetensors");
+        fs::write(folder.path().join("models"), "a file").unwrap();
+        let checkpoint = folder.path().join("models").join("best.safetensors");
         let mut early_stopping = EarlyStopping::new(2, &checkpoint).unwrap();
         let error = early_stopping.step(1.0, &variables(2)).unwrap_err();
         assert!(
