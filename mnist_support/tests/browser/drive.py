@@ -1,4 +1,4 @@
-"""Runs both notebooks in a real browser, and does there what a person does; tests/browser.rs starts it.
+"""Runs both notebooks in a real browser, and does there what a person does; tests/browser.rs runs it.
 
     drive.py ROOT PYTHON CHROMIUM
 
@@ -46,7 +46,8 @@ def every_picture_is_drawn_and_no_error_shown(notebook, expected):
     for theme in ("dark", "light"):
         notebook.theme(theme)
         for number, picture in enumerate(pictures, 1):
-            notebook.shot(f"picture-{number}", theme, picture.locator("xpath=ancestor::*[contains(@class, 'jp-Cell ')]"))
+            cell = picture.locator("xpath=ancestor::*[contains(@class, 'jp-Cell ')]")
+            notebook.shot(f"picture-{number}", theme, cell)
     assert notebook.errors() == [], notebook.errors()
     print(f"{notebook.name}: {expected} pictures drawn, no error")
 
@@ -54,37 +55,27 @@ def every_picture_is_drawn_and_no_error_shown(notebook, expected):
 def tab_completes(notebook, theme):
     notebook.new_cell("train.")
     popup = notebook.page.locator(".jp-Completer:visible")
-    presses = press_until(notebook, "Tab", popup)
+    notebook.page.keyboard.press("Tab")
+    popup.wait_for()
     offered = popup.locator(".jp-Completer-item").all_inner_texts()
     for method in ("columns", "head", "num_classes", "collect"):
         assert any(method in item for item in offered), f"no {method} in {offered}"
     notebook.shot("tab", theme)
-    print(f"Tab offers {len(offered)} completions of `train.`, at press {presses}")
+    print(f"Tab offers {len(offered)} completions of `train.`")
     leave(notebook)
 
 
 def shift_tab_documents(notebook, theme):
     notebook.new_cell("train.head")
     tooltip = notebook.page.locator(".jp-Tooltip:visible")
-    presses = press_until(notebook, "Shift+Tab", tooltip)
+    notebook.page.keyboard.press("Shift+Tab")
+    tooltip.wait_for()
     text = " ".join(tooltip.inner_text().split())
     assert "pub fn head(&self, n: usize)" in text, text
     assert "Of a CSV just the beginning is read" in text, text
     notebook.shot("shift-tab", theme)
-    print(f"Shift-Tab shows `head`'s documentation, at press {presses}")
+    print("Shift-Tab shows `head`'s documentation")
     leave(notebook)
-
-
-def press_until(notebook, key, popup):
-    """Presses a key until it shows something; JupyterLab waits only a second for the kernel's answer."""
-    for press in range(1, 31):
-        notebook.page.keyboard.press(key)
-        try:
-            popup.wait_for(timeout=4_000)
-            return press
-        except Exception:
-            notebook.wait_until_idle()
-    raise AssertionError(f"{key} showed nothing")
 
 
 def leave(notebook):
@@ -120,7 +111,9 @@ let endless = TorchEstimator::new(network)
     .features_col("scaledFeatures")
     .partitions(2)
     .iterations(1_000_000)
-    .validation_every(20);
+    .validation_fraction(0.02)
+    .validation_every(20)
+    .verbose(2);
 let model = Pipeline::new()
     .stage(VectorAssembler::new().input_cols(pixels.clone()).output_col("features"))
     .stage(MinMaxScaler::new().input_col("features").output_col("scaledFeatures"))
@@ -130,9 +123,8 @@ let model = Pipeline::new()
 
 def stop_keeps_variables_and_shows_the_model_so_far(notebook):
     fit = notebook.begin(FIT)
-    notebook.hears(fit, "2 copies train on", LONG)
-    # Some iterations, so that there is something to show.
-    notebook.page.wait_for_timeout(3_000)
+    # So that there is something to show.
+    notebook.hears(fit, "iteration      40/1000000", LONG)
     start = time.monotonic()
     notebook.press_stop()
     print(notebook.hears(fit, "stopped on request after iteration", 1000 * STOP))
@@ -151,26 +143,33 @@ def stop_keeps_variables_and_shows_the_model_so_far(notebook):
     notebook.in_both_themes("model-so-far", curves)
 
 
-def drive(root, python, chromium):
+def traditional(notebook, expected):
+    notebook.run_all()
+    every_picture_is_drawn_and_no_error_shown(notebook, expected)
+
+
+def distributed(notebook, expected):
+    notebook.run_all()
+    every_picture_is_drawn_and_no_error_shown(notebook, expected)
+    for theme in ("dark", "light"):
+        notebook.theme(theme)
+        tab_completes(notebook, theme)
+        shift_tab_documents(notebook, theme)
+    mistakes_read_well(notebook)
+    stop_keeps_variables_and_shows_the_model_so_far(notebook)
+
+
+def drive(root, python, chromium, uses=(traditional, distributed)):
     folder, screenshots = root / "target/browser", root / "target/screenshots"
     shutil.rmtree(screenshots, ignore_errors=True)
     screenshots.mkdir(parents=True)
     with jupyterlab(root, python, folder) as lab, sync_playwright() as playwright, \
             browser(playwright, chromium, folder) as context:
-        for name in ("traditional", "distributed"):
+        for use in uses:
             lab.end_kernels()
-            notebook = Notebook(context, lab, name, screenshots)
+            notebook = Notebook(context, lab, use.__name__, screenshots)
             try:
-                notebook.run_all()
-                expected = pictures_of(root / f"notebooks/{name}.ipynb")
-                every_picture_is_drawn_and_no_error_shown(notebook, expected)
-                if name == "distributed":
-                    for theme in ("dark", "light"):
-                        notebook.theme(theme)
-                        tab_completes(notebook, theme)
-                        shift_tab_documents(notebook, theme)
-                    mistakes_read_well(notebook)
-                    stop_keeps_variables_and_shows_the_model_so_far(notebook)
+                use(notebook, pictures_of(root / f"notebooks/{use.__name__}.ipynb"))
             except BaseException:
                 notebook.shot("at-the-failure", "as-it-was")
                 raise

@@ -16,8 +16,12 @@ from pathlib import Path
 # What starting and ending may take on a busy machine.
 PATIENCE = 120
 
-# A first start would ask about news, look for a newer version, and show both above the notebook.
-SETTINGS = {"notification": {"fetchNews": "false", "checkForUpdates": False}}
+SETTINGS = {
+    # A first start would ask about news, look for a newer version, and show both above the notebook.
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    # Milliseconds. After a second JupyterLab would not wait for the kernel any longer, and show nothing.
+    "completer-extension/manager": {"providerTimeout": 60_000},
+}
 
 CHROMIUM_FLAGS = [
     "--disable-gpu",
@@ -40,10 +44,10 @@ def lay_out(root, folder):
             if cell["cell_type"] == "code":
                 cell.update(outputs=[], execution_count=None)
         (folder / "notebooks" / path.name).write_text(json.dumps(notebook))
-    settings = folder / "home/.jupyter/lab/user-settings/@jupyterlab/apputils-extension"
-    settings.mkdir(parents=True)
     for name, content in SETTINGS.items():
-        (settings / f"{name}.jupyterlab-settings").write_text(json.dumps(content))
+        settings = folder / f"home/.jupyter/lab/user-settings/@jupyterlab/{name}.jupyterlab-settings"
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text(json.dumps(content))
 
 
 def environment(root, folder, token):

@@ -45,12 +45,20 @@ class Notebook:
             self.page.locator(".lm-Menu-itemLabel", has_text=label).click()
 
     def wait_until_idle(self):
-        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=LONG)
+        # The status bar alone tells a kernel that is idle from one that has not come yet, for which
+        # JupyterLab would ask at the first cell.
+        self.page.locator("#jp-main-statusbar").get_by_text("Rust | Idle").wait_for(timeout=LONG)
 
     def run_all(self):
         self.menu("Run", "Run All Cells")
-        self.page.wait_for_function(RUN, timeout=LONG)
+        try:
+            self.page.wait_for_function(RUN, timeout=LONG)
+        except Exception as error:
+            raise AssertionError(f"the cells stand at {self.prompts()}") from error
         self.wait_until_idle()
+
+    def prompts(self):
+        return self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").all_inner_texts()
 
     def new_cell(self, code):
         """A cell below all others, with the cursor behind its code."""
@@ -95,7 +103,8 @@ class Notebook:
     def theme(self, name):
         self.menu("Settings", "Theme", f"JupyterLab {name.capitalize()}")
         light = "true" if name == "light" else "false"
-        self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]')
+        # The body has no height of its own, so it never counts as visible.
+        self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached")
         # The theme's style sheet is fetched and takes effect a moment later.
         self.page.wait_for_load_state("networkidle")
         self.page.wait_for_timeout(500)
