@@ -18,7 +18,7 @@ from lab import browser, die_with_parent, jupyterlab
 from notebook import DRAWN, LONG, Notebook
 
 # Seconds; by itself the fit would take hours.
-STOP = 30
+STOP = 120
 
 
 def pictures_of(path):

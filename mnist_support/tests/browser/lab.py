@@ -20,7 +20,7 @@ SETTINGS = {
     # A first start would ask about news, look for a newer version, and show both above the notebook.
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     # Milliseconds. After a second JupyterLab would not wait for the kernel any longer, and show nothing.
-    "completer-extension/manager": {"providerTimeout": 60_000},
+    "completer-extension/manager": {"providerTimeout": 120_000},
 }
 
 CHROMIUM_FLAGS = [
@@ -59,6 +59,8 @@ def environment(root, folder, token):
             [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")]}
     return kept | rust | {
         "HOME": str(folder / "home"),
+        # On a busy machine libtorch's threads would wait for one another by keeping each other busy.
+        "OMP_WAIT_POLICY": "PASSIVE",
         "JUPYTER_PATH": str(root / ".tools/share/jupyter"),
         # On the command line everybody on this machine could read it.
         "JUPYTER_TOKEN": token,

@@ -3,7 +3,7 @@ import re
 
 # Milliseconds. A cell may train, and the first one may compile; nothing that is asserted depends on it.
 LONG = 900_000
-SOON = 60_000
+SOON = 120_000
 
 ERRORS = ", ".join(f'.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.{kind}"]'
                    for kind in ("error", "stderr"))
