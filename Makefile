@@ -53,6 +53,7 @@ azurite := .tools/azurite-$(AZURITE_VERSION)
 evcxr := .tools/evcxr-$(EVCXR_VERSION)
 kernel := .tools/kernel-$(place)
 spark := .tools/spark-$(SPARK_VERSION)-$(place)
+browser := .tools/browser-$(PLAYWRIGHT_VERSION)-$(place)
 peers := .tools/peers-$(place)
 lake := data/lake/.complete
 # What cargo needs to compile the crate.
@@ -88,6 +89,8 @@ lint: $(native) $(clang_format) ## rustfmt, clang-format, and clippy with warnin
 test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
 	@if $(scripts)/java.sh >/dev/null; then $(MAKE) --no-print-directory $(spark); \
 	    else echo '==> Left out: the tests that need Spark'; fi
+	@if $(scripts)/chromium.sh >/dev/null 2>&1; then $(MAKE) --no-print-directory warm $(browser); \
+	    else echo '==> Left out: the notebooks in a real browser; install Chromium (on Debian the package chromium)'; fi
 	@echo '==> Compiling and running the tests (the first time 10 to 15 minutes)'
 	env -u SPARK_REMOTE cargo test --quiet --workspace
 
@@ -178,6 +181,10 @@ $(spark): $(scripts)/spark.sh | $(python)
 	@$(scripts)/java.sh >/dev/null
 	@$(scripts)/spark.sh
 	@rm -f .tools/spark-* && touch $@
+
+$(browser): $(scripts)/browser.sh | $(python)
+	@$(scripts)/browser.sh
+	@rm -f .tools/browser-* && touch $@
 
 $(peers): $(scripts)/peers.sh $(scripts)/versions.env | $(python)
 	@$(scripts)/peers.sh

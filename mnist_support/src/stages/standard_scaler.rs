@@ -237,19 +237,27 @@ impl Transformer for StandardScalerModel {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use polars::prelude::*;
 
     use super::*;
     use crate::{
         collective::thread_group,
         lake::reading::tell_nobody,
-        program,
         shard::{Data, Shard},
         stages::VectorAssembler,
-        train::Silent,
     };
 
-    /// The stages fitted on as many ranks, and the scaled values of all rows.
+    /// One rank's rows, with the vector column `features`.
+    fn assembled(shard: &Shard) -> Table {
+        let mut table = Table::read(shard, &tell_nobody).unwrap();
+        let assembler = VectorAssembler::new().input_cols(["a", "b", "c"]);
+        assembler.apply(&mut table).unwrap();
+        table
+    }
+
+    /// The scaler fitted on as many ranks, and the scaled values of all rows.
     fn scaled(scaler: &StandardScaler, ranks: usize) -> (StandardScalerModel, Vec<Vec<f32>>) {
         // The second feature never changes; the third is large against its deviation.
         let frame = df!(
@@ -258,42 +266,23 @@ mod tests {
             "c" => [1e6_f32, 1e6 + 1.0, 1e6 + 2.0, 1e6 + 3.0, 1e6 + 4.0],
         )
         .unwrap();
-        let assembler = VectorAssembler::new().input_cols(["a", "b", "c"]);
-        let spec = program::FitSpec {
-            stages: vec![assembler.into(), scaler.clone().into()],
-        };
-        let shards: Vec<Shard> = Data::from(&frame).shards(ranks).unwrap();
-        let fit = |(shard, collective): (&Shard, _)| {
-            let context = FitContext {
-                progress: &Silent,
-                run_folder: None,
-                interrupt: &crate::interrupt::Interrupt::new(),
-            };
-            let collective: Box<dyn Collective> = Box::new(collective);
-            program::fit(shard, &*collective, &spec, context).unwrap()
-        };
-        let models: Vec<Vec<StageModel>> = std::thread::scope(|scope| {
+        let shards = Data::from(&frame).shards(ranks).unwrap();
+        let models: Vec<StandardScalerModel> = thread::scope(|scope| {
             let group = shards.iter().zip(thread_group(ranks));
-            let running: Vec<_> = group.map(|pair| scope.spawn(move || fit(pair))).collect();
-            running
-                .into_iter()
-                .map(|rank| rank.join().unwrap())
-                .collect()
+            let running: Vec<_> = group
+                .map(|(shard, rank)| scope.spawn(move || scaler.learn(&assembled(shard), &rank)))
+                .collect();
+            let models = running.into_iter().map(|rank| rank.join().unwrap().unwrap());
+            models.collect()
         });
-        let model = models
-            .iter()
-            .map(|stages| StandardScaler::model(stages[1].clone()).unwrap())
-            .reduce(|one, other| {
-                assert_eq!(one, other, "the ranks have learnt different things");
-                one
-            })
-            .unwrap();
+        assert!(
+            models.iter().all(|model| *model == models[0]),
+            "the ranks have learnt different things: {models:?}"
+        );
         let mut rows = Vec::new();
         for shard in &shards {
-            let mut table = Table::read(shard, &tell_nobody).unwrap();
-            for stage in &models[0] {
-                stage.apply(&mut table).unwrap();
-            }
+            let mut table = assembled(shard);
+            models[0].apply(&mut table).unwrap();
             let frame = table.into_frame().unwrap();
             let lists = frame.column("scaledFeatures").unwrap().list().unwrap();
             for row in 0..lists.len() {
@@ -301,7 +290,7 @@ mod tests {
                 rows.push(list.f32().unwrap().into_no_null_iter().collect());
             }
         }
-        (model, rows)
+        (models[0].clone(), rows)
     }
 
     #[test]

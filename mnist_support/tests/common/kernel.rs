@@ -1,0 +1,65 @@
+//! A notebook's kernel for a test file: what it needs, and what it must not see of cargo.
+
+use std::{
+    env,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// What cargo and rustup set for a test beside the variables that begin with `CARGO_`.
+const CARGOS: [&str; 7] = [
+    "CARGO",
+    "LD_LIBRARY_PATH",
+    "OUT_DIR",
+    "PROTOC",
+    "RUSTUP_TOOLCHAIN",
+    "RUSTUP_TOOLCHAIN_SOURCE",
+    "RUST_RECURSION_COUNT",
+];
+
+/// The repository.
+pub fn root() -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.join("..").canonicalize().unwrap()
+}
+
+/// The Python that has Jupyter.
+pub fn python() -> PathBuf {
+    let environment = env::var_os("PYTHON_ENV").map_or_else(|| root().join(".venv"), PathBuf::from);
+    environment.join("bin/python")
+}
+
+/// The first part that is missing of what a kernel needs.
+pub fn missing() -> Option<PathBuf> {
+    let root = root();
+    let needed = [
+        root.join(".tools/bin/evcxr_jupyter"),
+        root.join(".tools/share/jupyter/kernels/rust/kernel.json"),
+        // Without, the kernel would first compile everything that the crate needs.
+        root.join("target/kernel/1/built"),
+        python(),
+    ];
+    needed.into_iter().find(|path| !path.exists())
+}
+
+/// Says it past the test harness, which would keep it to itself.
+pub fn leave_out(what: &str, why: &str) {
+    let message = format!("LEFT OUT: {what}: {why}\n");
+    std::io::stderr().write_all(message.as_bytes()).unwrap();
+}
+
+/// Runs a program that starts a kernel; fails as it does, with what it said.
+pub fn run(command: &mut Command) {
+    // The kernel's cargo would compile the crate again for what cargo has set for this test.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_") && name != "CARGO_HOME" || CARGOS.contains(&&*name) {
+            command.env_remove(&*name);
+        }
+    }
+    let output = command.env_remove("SPARK_REMOTE").output().unwrap();
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
