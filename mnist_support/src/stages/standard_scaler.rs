@@ -272,7 +272,9 @@ mod tests {
             let running: Vec<_> = group
                 .map(|(shard, rank)| scope.spawn(move || scaler.learn(&assembled(shard), &rank)))
                 .collect();
-            let models = running.into_iter().map(|rank| rank.join().unwrap().unwrap());
+            let models = running
+                .into_iter()
+                .map(|rank| rank.join().unwrap().unwrap());
             models.collect()
         });
         assert!(
