@@ -177,26 +177,24 @@ pub enum Error {
         "the training loss is {loss} at iteration {iteration}: lower learning_rate, or scale the features"
     )]
     Diverged { iteration: usize, loss: f64 },
-    /// A copy of the program failed; the others were stopped.
-    #[error("the copy of rank {rank} of {world_size} failed: {reason}")]
-    CopyFailed {
+    /// A rank of the program failed; the others were stopped.
+    #[error("rank {rank} of {world_size} failed: {reason}")]
+    RankFailed {
         rank: usize,
         world_size: usize,
         reason: String,
     },
-    /// The copies did not find each other.
-    #[error(
-        "the copy of rank {rank} could not join the {world_size} copies that meet at {master}: {reason}"
-    )]
+    /// The ranks did not find each other.
+    #[error("rank {rank} could not join the {world_size} ranks that meet at {master}: {reason}")]
     Rendezvous {
         rank: usize,
         world_size: usize,
         master: String,
         reason: String,
     },
-    /// A copy that is a process reported an error of its own.
-    #[error("the copy of rank {rank} of {world_size}: {message}")]
-    InCopy {
+    /// A rank that is a process reported an error of its own.
+    #[error("rank {rank} of {world_size}: {message}")]
+    InRank {
         rank: usize,
         world_size: usize,
         message: String,
@@ -204,14 +202,14 @@ pub enum Error {
     /// A file that describes no job of a worker.
     #[error("{} is not a job: {reason}", path.display())]
     InvalidJob { path: PathBuf, reason: String },
-    /// An exchange was given up because another copy failed or left.
-    #[error("the exchange between {world_size} copies was given up: {reason}")]
+    /// An exchange was given up because another rank failed or left.
+    #[error("the exchange between {world_size} ranks was given up: {reason}")]
     ExchangeAborted { world_size: usize, reason: String },
-    /// The copies ended with other weights, though they should be the same to the bit.
+    /// The ranks ended with other weights, though they should be the same to the bit.
     #[error(
-        "the {world_size} copies ended with different weights: do they all run on the same kind of processor?"
+        "the {world_size} ranks ended with different weights: do they all run on the same kind of processor?"
     )]
-    CopiesDisagree { world_size: usize },
+    RanksDisagree { world_size: usize },
     /// A checkpoint that is damaged, or of another fit.
     #[error("the checkpoint {url} cannot be used: {reason}")]
     InvalidCheckpoint { url: String, reason: String },
@@ -225,8 +223,8 @@ pub enum Error {
     // ----- Spark -----
     /// A barrier needs more tasks at the same time than the cluster has cores for.
     #[error(
-        "{needed} copies have to run at the same time, and the cluster at {url} has cores for {found}: ask for fewer \
-         copies (partitions), or add executors"
+        "{needed} ranks have to run at the same time, and the cluster at {url} has cores for {found}: ask for fewer \
+         ranks (partitions), or add executors"
     )]
     TooFewSlots {
         url: String,

@@ -2,11 +2,11 @@
 //!
 //! The modules stand in the order of the data's way: lake, shard, features, step, weights, predictions.
 //!
-//! A fit is one program that runs in many copies: [`ml::fit`] takes a [`Shard`](shard::Shard) of the
-//! data, a [`Collective`](collective::Collective) that joins it with the other copies, and a
+//! A fit is one program that runs in many ranks: [`ml::fit`] takes a [`Shard`](shard::Shard) of the
+//! data, a [`Collective`](collective::Collective) that joins it with the other ranks, and a
 //! [`FitSpec`](ml::FitSpec), and returns weights and a report. An [`Engine`](engine::Engine) decides only
-//! where the copies run, and a [`Session`](engine::Session) keeps one for a program. Nothing above an engine
-//! knows which one it is; nothing below the trainer knows what is trained; and what crosses from one copy to
+//! where the ranks run, and a [`Session`](engine::Session) keeps one for a program. Nothing above an engine
+//! knows which one it is; nothing below the trainer knows what is trained; and what crosses from one rank to
 //! another is data, never code.
 //!
 //! Stop in a notebook, and Ctrl-C in a program that calls [`interrupt::install`], end a fit after the

@@ -91,7 +91,7 @@ fn agreement(one: &DataFrame, other: &DataFrame) -> f64 {
 }
 
 #[test]
-fn two_copies_on_a_gpu_learn_and_predict_what_two_on_the_processor_do() {
+fn two_ranks_on_a_gpu_learn_and_predict_what_two_on_the_processor_do() {
     if !gpu_is_there() {
         return;
     }

@@ -60,9 +60,9 @@ fn a_short_fit_learns_to_read_digits_it_has_not_seen() {
 }
 
 #[test]
-fn all_copies_end_with_the_same_bits() {
+fn all_ranks_end_with_the_same_bits() {
     let frame = digits(601);
-    // 601 rows on 3 copies: shards of different sizes, with validation and dropout.
+    // 601 rows on 3 ranks: shards of different sizes, with validation and dropout.
     let estimator = estimator()
         .partitions(3)
         .validation_fraction(0.2)
@@ -71,8 +71,8 @@ fn all_copies_end_with_the_same_bits() {
         stages: pipeline(pixel_columns(&frame), estimator).stages().to_vec(),
     };
     let shards = Data::from(&frame).shards(3).unwrap();
-    let copies: Vec<Vec<u32>> = std::thread::scope(|scope| {
-        let copies: Vec<_> = thread_group(3)
+    let ranks: Vec<Vec<u32>> = std::thread::scope(|scope| {
+        let ranks: Vec<_> = thread_group(3)
             .into_iter()
             .zip(shards)
             .map(|(collective, shard)| {
@@ -88,14 +88,11 @@ fn all_copies_end_with_the_same_bits() {
                 })
             })
             .collect();
-        copies
-            .into_iter()
-            .map(|copy| copy.join().unwrap())
-            .collect()
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
     });
-    assert_eq!(copies[0].len(), 40_994);
-    assert_eq!(copies[0], copies[1]);
-    assert_eq!(copies[0], copies[2]);
+    assert_eq!(ranks[0].len(), 40_994);
+    assert_eq!(ranks[0], ranks[1]);
+    assert_eq!(ranks[0], ranks[2]);
 }
 
 #[test]
@@ -130,7 +127,7 @@ fn a_file_in_the_lake_and_the_same_rows_in_memory_give_the_same_fit() {
     .unwrap()
     .csv("digits.csv")
     .unwrap();
-    // One copy each, so that both see the same rows.
+    // One rank each, so that both see the same rows.
     let pipeline = pipeline(pixel_columns(&frame), estimator().partitions(1));
     assert_eq!(
         losses(&pipeline.fit(&file).unwrap()),
@@ -138,7 +135,7 @@ fn a_file_in_the_lake_and_the_same_rows_in_memory_give_the_same_fit() {
     );
 }
 
-/// A network without dropout on all rows at once: the copies together compute what one computes alone.
+/// A network without dropout on all rows at once: the ranks together compute what one computes alone.
 fn whole_batch(partitions: usize) -> Vec<LossPoint> {
     let frame = digits(101);
     let network = Network::new(
@@ -160,7 +157,7 @@ fn whole_batch(partitions: usize) -> Vec<LossPoint> {
 }
 
 #[test]
-fn copies_with_uneven_shards_train_as_one_copy_with_all_rows() {
+fn ranks_with_uneven_shards_train_as_one_rank_with_all_rows() {
     let alone = whole_batch(1);
     for partitions in [2, 3] {
         for (one, many) in alone.iter().zip(whole_batch(partitions)) {
@@ -239,7 +236,7 @@ fn progress_tells_of_every_iteration_from_rank_zero_alone() {
     assert!(matches!(
         events[0],
         ProgressEvent::Started {
-            copies: 2,
+            world_size: 2,
             training_rows: 240,
             validation_rows: 60,
             iterations: 20

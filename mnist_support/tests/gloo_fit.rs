@@ -16,7 +16,7 @@ use tch::Tensor;
 
 const COPIES: usize = 3;
 
-/// The losses and the weights of every copy, as bits.
+/// The losses and the weights of every rank, as bits.
 fn fit<C: Collective>(starts: Vec<impl FnOnce() -> C + Send>) -> Vec<(Vec<u64>, Vec<u32>)> {
     let frame = digits(601);
     let estimator = estimator()
@@ -28,7 +28,7 @@ fn fit<C: Collective>(starts: Vec<impl FnOnce() -> C + Send>) -> Vec<(Vec<u64>, 
     };
     let shards = Data::from(&frame).shards(COPIES).unwrap();
     std::thread::scope(|scope| {
-        let copies: Vec<_> = starts
+        let ranks: Vec<_> = starts
             .into_iter()
             .zip(shards)
             .map(|(start, shard)| {
@@ -59,10 +59,7 @@ fn fit<C: Collective>(starts: Vec<impl FnOnce() -> C + Send>) -> Vec<(Vec<u64>, 
                 })
             })
             .collect();
-        copies
-            .into_iter()
-            .map(|copy| copy.join().unwrap())
-            .collect()
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
     })
 }
 
@@ -70,7 +67,7 @@ fn fit<C: Collective>(starts: Vec<impl FnOnce() -> C + Send>) -> Vec<(Vec<u64>, 
 fn losses_and_weights_are_those_of_threads() {
     let threads = fit(thread_group(COPIES)
         .into_iter()
-        .map(|copy| move || copy)
+        .map(|collective| move || collective)
         .collect());
     let port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
@@ -83,7 +80,7 @@ fn losses_and_weights_are_those_of_threads() {
         })
         .collect());
     assert_eq!(threads[0].0.len(), 20);
-    for (copy, expected) in gloo.iter().zip(&threads) {
-        assert!(copy == expected);
+    for (collective, expected) in gloo.iter().zip(&threads) {
+        assert!(collective == expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Copies that are real processes: they compute together, and none waits for ever for one that is gone.
+//! Ranks that are real processes: they compute together, and none waits for ever for one that is gone.
 
 use std::{
     collections::HashSet,
@@ -22,35 +22,35 @@ const SLACK: Duration = Duration::from_secs(5);
 const PROGRAM: &str = "GLOO_TEST_PROGRAM";
 const TIMEOUT: &str = "GLOO_TEST_TIMEOUT_MS";
 
-/// The other half of each test below: what one copy does. Without the variable it is no copy.
+/// The other half of each test below: what one rank does. Without the variable it is none.
 #[test]
-fn the_program_of_a_copy() {
+fn the_program_of_a_rank() {
     let Ok(program) = env::var(PROGRAM) else {
         return;
     };
     let mut config = GlooConfig::from_environment().unwrap();
     config.timeout = Duration::from_millis(env::var(TIMEOUT).unwrap().parse().unwrap());
-    let copy = match GlooCollective::connect(&config) {
-        Ok(copy) => copy,
+    let process = match GlooCollective::connect(&config) {
+        Ok(process) => process,
         Err(error) => return eprintln!("says: {error}"),
     };
     match program.as_str() {
         "sum" => {
-            let mut tensor = awkward(copy.rank());
-            copy.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
+            let mut tensor = awkward(process.rank());
+            process.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
             eprintln!("says: {:?}", bits(&tensor));
         }
         "listen" => {
             for address in listening() {
                 eprintln!("says: {address}");
             }
-            copy.barrier().unwrap();
+            process.barrier().unwrap();
         }
         "forever" => {
             eprintln!("says: ready");
             let mut tensor = Tensor::zeros([1_000_000], tch::kind::FLOAT_CPU);
             let error: Error = loop {
-                match copy.all_reduce(&mut tensor, ReduceOp::Sum) {
+                match process.all_reduce(&mut tensor, ReduceOp::Sum) {
                     Ok(()) => (),
                     Err(error) => break error,
                 }
@@ -58,7 +58,7 @@ fn the_program_of_a_copy() {
             assert!(matches!(error, Error::ExchangeAborted { .. }), "{error}");
             eprintln!("says: {error}");
         }
-        "measure" => measure(&copy),
+        "measure" => measure(&process),
         other => panic!("no program {other}"),
     }
 }
@@ -67,27 +67,27 @@ fn the_program_of_a_copy() {
 fn processes_get_the_bits_that_threads_get() {
     for world_size in [1, 2, 3, 4] {
         let port = free_port();
-        let copies: Vec<_> = (0..world_size)
-            .map(|rank| Copy::start("sum", rank, world_size, port, Duration::from_secs(60)))
+        let processes: Vec<_> = (0..world_size)
+            .map(|rank| Rank::start("sum", rank, world_size, port, Duration::from_secs(60)))
             .collect();
         let expected = sum_on_threads(world_size);
-        for mut copy in copies {
-            assert_eq!(copy.says(), Some(format!("{expected:?}")));
-            copy.ends_well();
+        for mut process in processes {
+            assert_eq!(process.says(), Some(format!("{expected:?}")));
+            process.ends_well();
         }
     }
 }
 
 #[test]
 fn a_process_that_is_killed_ends_the_others_at_once() {
-    let mut copies = start_forever(Duration::from_secs(120));
+    let mut processes = start_forever(Duration::from_secs(120));
     let killed = Instant::now();
-    copies[1].signal("KILL");
+    processes[1].signal("KILL");
     for rank in [0, 2] {
-        let said = copies[rank].says().unwrap();
+        let said = processes[rank].says().unwrap();
         assert!(said.contains("is gone"), "{said}");
         assert!(killed.elapsed() < SLACK, "{:?}", killed.elapsed());
-        copies[rank].ends_well();
+        processes[rank].ends_well();
     }
 }
 
@@ -95,19 +95,19 @@ fn a_process_that_is_killed_ends_the_others_at_once() {
 fn a_process_that_hangs_ends_the_others_after_the_timeout() {
     for stopped in [0, 1] {
         let timeout = Duration::from_secs(2);
-        let mut copies = start_forever(timeout);
+        let mut processes = start_forever(timeout);
         let start = Instant::now();
-        copies[stopped].signal("STOP");
+        processes[stopped].signal("STOP");
         let mut reasons = Vec::new();
         for rank in (0..3).filter(|rank| *rank != stopped) {
-            reasons.push(copies[rank].says().unwrap());
+            reasons.push(processes[rank].says().unwrap());
             assert!(start.elapsed() < timeout + SLACK, "{:?}", start.elapsed());
-            copies[rank].ends_well();
+            processes[rank].ends_well();
         }
         assert!(
-            reasons.iter().any(|reason| reason.contains(&format!(
-                "the copy of rank {stopped} did not answer within 2s"
-            ))),
+            reasons
+                .iter()
+                .any(|reason| reason.contains(&format!("rank {stopped} did not answer within 2s"))),
             "{reasons:?}"
         );
     }
@@ -117,15 +117,15 @@ fn a_process_that_hangs_ends_the_others_after_the_timeout() {
 fn a_process_that_never_comes_is_named() {
     let (port, timeout) = (free_port(), Duration::from_secs(3));
     let start = Instant::now();
-    let mut copies: Vec<_> = [0, 2]
-        .map(|rank| Copy::start("sum", rank, 4, port, timeout))
+    let mut processes: Vec<_> = [0, 2]
+        .map(|rank| Rank::start("sum", rank, 4, port, timeout))
         .into();
-    let said = copies[0].says().unwrap();
+    let said = processes[0].says().unwrap();
     assert!(said.contains("rank 1, 3 did not come within 3s"), "{said}");
-    let said = copies[1].says().unwrap();
+    let said = processes[1].says().unwrap();
     // Rank 0 may give up, and take the store with it, a moment earlier.
     assert!(
-        said.contains("not all 4 copies came") || said.contains("rank 0 gave up"),
+        said.contains("not all 4 ranks came") || said.contains("rank 0 gave up"),
         "{said}"
     );
     assert!(start.elapsed() < timeout + SLACK, "{:?}", start.elapsed());
@@ -134,19 +134,19 @@ fn a_process_that_never_comes_is_named() {
 #[test]
 fn processes_listen_at_the_address_of_the_group_only() {
     let port = free_port();
-    let mut copies: Vec<_> = (0..2)
-        .map(|rank| Copy::start("listen", rank, 2, port, Duration::from_secs(60)))
+    let mut processes: Vec<_> = (0..2)
+        .map(|rank| Rank::start("listen", rank, 2, port, Duration::from_secs(60)))
         .collect();
     let mut all = HashSet::new();
-    for copy in &mut copies {
-        while let Some(address) = copy.says() {
+    for process in &mut processes {
+        while let Some(address) = process.says() {
             // 127.0.0.1, as /proc/net writes it on a little-endian machine.
             assert!(address.starts_with("0100007F:"), "{address}");
             all.insert(address);
         }
     }
     assert!(all.contains(&format!("0100007F:{port:04X}")), "{all:?}");
-    assert!(all.len() >= 3, "the store and two copies: {all:?}");
+    assert!(all.len() >= 3, "the store and two ranks: {all:?}");
 }
 
 #[test]
@@ -154,11 +154,11 @@ fn processes_listen_at_the_address_of_the_group_only() {
 fn measure_exchanges_of_a_networks_gradient() {
     for world_size in [2, 4] {
         let port = free_port();
-        let copies: Vec<_> = (0..world_size)
-            .map(|rank| Copy::start("measure", rank, world_size, port, Duration::from_secs(60)))
+        let processes: Vec<_> = (0..world_size)
+            .map(|rank| Rank::start("measure", rank, world_size, port, Duration::from_secs(60)))
             .collect();
-        for mut copy in copies {
-            while let Some(said) = copy.says() {
+        for mut process in processes {
+            while let Some(said) = process.says() {
                 println!("{said}");
             }
         }
@@ -166,24 +166,24 @@ fn measure_exchanges_of_a_networks_gradient() {
 }
 
 /// The mean time of an all-reduce of as many floats as the default network has parameters.
-fn measure(copy: &GlooCollective) {
+fn measure(process: &GlooCollective) {
     tch::set_num_threads(1);
     let mut tensor = Tensor::zeros([41_000], tch::kind::FLOAT_CPU);
     let mut means = Vec::new();
     // The best of many short rounds is what a machine does that does nothing else.
     for _ in 0..100 {
-        copy.barrier().unwrap();
+        process.barrier().unwrap();
         let start = Instant::now();
         for _ in 0..10 {
-            copy.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
+            process.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
         }
         means.push(start.elapsed() / 10);
     }
     means.sort();
-    if copy.rank() == 0 {
+    if process.rank() == 0 {
         eprintln!(
             "says: {} processes: median {:?}, least {:?} for an all_reduce of 41,000 floats",
-            copy.world_size(),
+            process.world_size(),
             means[means.len() / 2],
             means[0]
         );
@@ -204,19 +204,19 @@ fn bits(tensor: &Tensor) -> Vec<u32> {
 
 fn sum_on_threads(world_size: usize) -> Vec<u32> {
     std::thread::scope(|scope| {
-        let copies: Vec<_> = thread_group(world_size)
+        let processes: Vec<_> = thread_group(world_size)
             .into_iter()
-            .map(|copy| {
+            .map(|process| {
                 scope.spawn(move || {
-                    let mut tensor = awkward(copy.rank());
-                    copy.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
+                    let mut tensor = awkward(process.rank());
+                    process.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
                     bits(&tensor)
                 })
             })
             .collect();
-        copies
+        processes
             .into_iter()
-            .map(|copy| copy.join().unwrap())
+            .map(|process| process.join().unwrap())
             .next()
             .unwrap()
     })
@@ -255,30 +255,30 @@ fn listening() -> Vec<String> {
     addresses
 }
 
-/// Three copies that exchange until one fails.
-fn start_forever(timeout: Duration) -> Vec<Copy> {
+/// Three ranks that exchange until one fails.
+fn start_forever(timeout: Duration) -> Vec<Rank> {
     let port = free_port();
-    let mut copies: Vec<_> = (0..3)
-        .map(|rank| Copy::start("forever", rank, 3, port, timeout))
+    let mut processes: Vec<_> = (0..3)
+        .map(|rank| Rank::start("forever", rank, 3, port, timeout))
         .collect();
-    for copy in &mut copies {
-        assert_eq!(copy.says().as_deref(), Some("ready"));
+    for process in &mut processes {
+        assert_eq!(process.says().as_deref(), Some("ready"));
     }
     // Long enough that they are amid exchanges.
     std::thread::sleep(Duration::from_millis(300));
-    copies
+    processes
 }
 
-/// A process that runs a copy; it is killed when the test is over.
-struct Copy {
+/// A process that runs a rank; it is killed when the test is over.
+struct Rank {
     process: Child,
     output: BufReader<ChildStderr>,
 }
 
-impl Copy {
+impl Rank {
     fn start(program: &str, rank: usize, world_size: usize, port: u16, timeout: Duration) -> Self {
         let mut process = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "the_program_of_a_copy", "--nocapture"])
+            .args(["--exact", "the_program_of_a_rank", "--nocapture"])
             .env(PROGRAM, program)
             .env(TIMEOUT, timeout.as_millis().to_string())
             .env("RANK", rank.to_string())
@@ -292,7 +292,7 @@ impl Copy {
             .spawn()
             .unwrap();
         let output = BufReader::new(process.stderr.take().unwrap());
-        Copy { process, output }
+        Rank { process, output }
     }
 
     /// The next thing that the program says, or nothing when it has ended.
@@ -301,7 +301,7 @@ impl Copy {
         while self.output.read_line(&mut line).unwrap() > 0 {
             match line.trim_end().strip_prefix("says: ") {
                 Some(said) => return Some(said.to_owned()),
-                None => eprint!("a copy wrote: {line}"),
+                None => eprint!("a rank wrote: {line}"),
             }
             line.clear();
         }
@@ -321,7 +321,7 @@ impl Copy {
     }
 }
 
-impl Drop for Copy {
+impl Drop for Rank {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.process.kill();

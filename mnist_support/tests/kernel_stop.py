@@ -85,7 +85,7 @@ let model: PipelineModel = Pipeline::new()
 
 def a_fit(kernel):
     kernel.begin(FIT)
-    kernel.listen("2 copies train on", LONG)
+    kernel.listen("2 ranks train on", LONG)
     time.sleep(1)
     start = time.monotonic()
     kernel.press()

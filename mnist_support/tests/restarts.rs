@@ -13,7 +13,7 @@ use mnist_support::{
     train::{Progress, ProgressEvent, Silent},
 };
 
-/// Ends the copy of rank 0 with a panic after each of some iterations, once each.
+/// Ends rank 0 with a panic after each of some iterations, once each.
 struct PanicAfter {
     iterations: Vec<usize>,
     panics: AtomicUsize,
@@ -89,7 +89,7 @@ fn a_fit_without_checkpoints_starts_again_from_the_beginning() {
 fn after_max_restarts_the_failure_is_returned_with_its_reason() {
     let estimator = long_fit().checkpoint_every(5).max_restarts(2);
     match fit(estimator, &PanicAfter::new(&[3, 4, 7])).unwrap_err() {
-        Error::CopyFailed { rank, reason, .. } => {
+        Error::RankFailed { rank, reason, .. } => {
             assert_eq!((rank, reason.as_str()), (0, "killed after iteration 7"));
         }
         other => panic!("{other}"),

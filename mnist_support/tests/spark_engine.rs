@@ -222,7 +222,7 @@ fn a_fit_on_spark_tells_of_itself_while_it_runs() {
         }
     }
     let Some(bench) = Bench::new() else { return };
-    // Far longer than the second that news may take, however fast the machine is.
+    // Far longer than the second that an event may take, however fast the machine is.
     let iterations = 2000;
     let long = fifty_steps().iterations(iterations).validation_every(500);
     let times = Times(Mutex::default());
@@ -234,7 +234,7 @@ fn a_fit_on_spark_tells_of_itself_while_it_runs() {
     let seconds = model.report().unwrap().seconds;
     assert!(
         first > seconds / 2.0,
-        "the first news of a fit of {seconds} s came {first} s before the end"
+        "the first event of a fit of {seconds} s came {first} s before the end"
     );
 }
 
@@ -482,7 +482,7 @@ fn errors_in_the_workers_come_back_as_they_were() {
     )
     .unwrap_err()
     {
-        Error::InCopy { message, .. } => {
+        Error::InRank { message, .. } => {
             assert!(message.contains("mini_batch = 1000"), "{message}")
         }
         other => panic!("{other}"),

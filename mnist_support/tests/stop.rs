@@ -193,7 +193,7 @@ fn a_stopped_fit_goes_on_from_its_run_folder_and_ends_with_the_bits_of_an_undist
     }
 }
 
-/// An end of a group whose copy is asked to stop while it takes part in an exchange of some number.
+/// An end of a group whose rank is asked to stop while it takes part in an exchange of some number.
 struct AskAtExchange {
     end: ThreadCollective,
     exchanges: AtomicUsize,
@@ -222,8 +222,8 @@ impl Collective for AskAtExchange {
     }
 }
 
-/// Trains three copies on points of their own; the copy of rank 1 is asked to stop at an exchange.
-fn three_copies(exchange: Option<usize>, folder: &Lake) -> Vec<Trained> {
+/// Trains three ranks on points of their own; rank 1 is asked to stop at an exchange.
+fn three_ranks(exchange: Option<usize>, folder: &Lake) -> Vec<Trained> {
     let network = Network::new(&[2], vec![Layer::linear(2, 3)]).unwrap();
     let settings = TrainingSettings {
         iterations: 6,
@@ -233,7 +233,7 @@ fn three_copies(exchange: Option<usize>, folder: &Lake) -> Vec<Trained> {
         ..TrainingSettings::default()
     };
     thread::scope(|threads| {
-        let copies: Vec<_> = thread_group(3)
+        let ranks: Vec<_> = thread_group(3)
             .into_iter()
             .map(|end| {
                 let (network, settings) = (&network, &settings);
@@ -265,10 +265,7 @@ fn three_copies(exchange: Option<usize>, folder: &Lake) -> Vec<Trained> {
                 })
             })
             .collect();
-        copies
-            .into_iter()
-            .map(|copy| copy.join().unwrap())
-            .collect()
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
     })
 }
 
@@ -281,24 +278,24 @@ fn weights(trained: &Trained) -> Vec<u32> {
 }
 
 #[test]
-fn one_copy_that_is_asked_to_stop_at_any_exchange_stops_all_after_the_same_iteration() {
-    let undisturbed = three_copies(None, &open(&tempfile::tempdir().unwrap()));
+fn one_rank_that_is_asked_to_stop_at_any_exchange_stops_all_after_the_same_iteration() {
+    let undisturbed = three_ranks(None, &open(&tempfile::tempdir().unwrap()));
     // The first exchange counts the rows; then come six steps, with a validation after each second, and
     // two exchanges that compare the weights.
     for (exchange, iterations) in [(1, 2), (2, 2), (3, 3), (4, 4), (5, 4), (7, 6), (8, 6)] {
         let folder = tempfile::tempdir().unwrap();
-        let stopped = three_copies(Some(exchange), &open(&folder));
-        for copy in &stopped {
-            assert!(copy.report.interrupted, "exchange {exchange}");
-            assert_eq!(copy.report.iterations(), iterations, "exchange {exchange}");
-            assert_eq!(copy.report.history, stopped[0].report.history);
-            assert_eq!(weights(copy), weights(&stopped[0]));
+        let stopped = three_ranks(Some(exchange), &open(&folder));
+        for rank in &stopped {
+            assert!(rank.report.interrupted, "exchange {exchange}");
+            assert_eq!(rank.report.iterations(), iterations, "exchange {exchange}");
+            assert_eq!(rank.report.history, stopped[0].report.history);
+            assert_eq!(weights(rank), weights(&stopped[0]));
         }
-        let whole = three_copies(None, &open(&folder));
-        for copy in &whole {
-            assert!(!copy.report.interrupted);
-            assert_eq!(copy.report.history, undisturbed[0].report.history);
-            assert_eq!(weights(copy), weights(&undisturbed[0]));
+        let whole = three_ranks(None, &open(&folder));
+        for rank in &whole {
+            assert!(!rank.report.interrupted);
+            assert_eq!(rank.report.history, undisturbed[0].report.history);
+            assert_eq!(weights(rank), weights(&undisturbed[0]));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Copies that are processes: `mnist-worker` started as `torchrun` starts it.
+//! Ranks that are processes: `mnist-worker` started as `torchrun` starts it.
 
 mod common;
 
@@ -60,8 +60,8 @@ impl Setting {
         Job::fit(&pipeline, &self.frame)
     }
 
-    /// Starts the copies of a job on a free port.
-    fn start(&self, job: &Job, copies: usize, arguments: &[&str]) -> Vec<Child> {
+    /// Starts the ranks of a job on a free port.
+    fn start(&self, job: &Job, world_size: usize, arguments: &[&str]) -> Vec<Child> {
         let file = self.folder.path().join("job.json");
         job.write(&file).unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
@@ -69,14 +69,14 @@ impl Setting {
             .local_addr()
             .unwrap()
             .port();
-        (0..copies)
+        (0..world_size)
             .map(|rank| {
                 Command::new(env!("CARGO_BIN_EXE_mnist-worker"))
                     .arg("--job")
                     .arg(&file)
                     .args(arguments)
                     .env("RANK", rank.to_string())
-                    .env("WORLD_SIZE", copies.to_string())
+                    .env("WORLD_SIZE", world_size.to_string())
                     .env("MASTER_ADDR", "127.0.0.1")
                     .env("MASTER_PORT", port.to_string())
                     .stdin(Stdio::null())
@@ -95,12 +95,12 @@ impl Setting {
     }
 }
 
-/// What the copies answer when all have ended.
-fn answers(copies: Vec<Child>) -> mnist_support::Result<Answers> {
-    let count = copies.len();
+/// What the ranks answer when all have ended.
+fn answers(processes: Vec<Child>) -> mnist_support::Result<Answers> {
+    let count = processes.len();
     let mut batches = Vec::new();
-    for copy in copies {
-        let output = copy.wait_with_output().unwrap();
+    for process in processes {
+        let output = process.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         let stream = StreamReader::try_new(&output.stdout[..], None)
             .unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -134,14 +134,14 @@ fn processes_train_to_the_bits_that_threads_train_to() {
 fn a_fit_that_nobody_waits_for_saves_its_model() {
     let setting = setting();
     let models: PathBuf = setting.folder.path().join("models/digits");
-    let copies = setting.start(
+    let processes = setting.start(
         &setting.job(fifty_steps().verbose(1)),
         2,
         &["--save", models.to_str().unwrap()],
     );
     let mut printed = Vec::new();
-    for copy in copies {
-        let output = copy.wait_with_output().unwrap();
+    for process in processes {
+        let output = process.wait_with_output().unwrap();
         assert!(
             output.status.success(),
             "{}",
@@ -161,15 +161,15 @@ fn a_fit_that_ctrl_c_ends_saves_the_model_so_far() {
     let models: PathBuf = setting.folder.path().join("models/digits");
     let endless = fifty_steps().iterations(1_000_000).verbose(2);
     let arguments = ["--save", models.to_str().unwrap()];
-    let mut copies = setting.start(&setting.job(endless), 2, &arguments);
-    let mut printed = BufReader::new(copies[0].stdout.take().unwrap()).lines();
+    let mut processes = setting.start(&setting.job(endless), 2, &arguments);
+    let mut printed = BufReader::new(processes[0].stdout.take().unwrap()).lines();
     printed
         .find(|line| line.as_ref().unwrap().starts_with("iteration"))
         .unwrap()
         .unwrap();
-    // To all copies, as torchrun passes it on.
-    let processes = copies.iter().map(|copy| copy.id().to_string());
-    let sent = Command::new("kill").arg("-INT").args(processes).status();
+    // To all ranks, as torchrun passes it on.
+    let ids = processes.iter().map(|process| process.id().to_string());
+    let sent = Command::new("kill").arg("-INT").args(ids).status();
     assert!(sent.unwrap().success());
     let pressed = Instant::now();
     let last = printed.map(Result::unwrap).last().unwrap();
@@ -177,8 +177,8 @@ fn a_fit_that_ctrl_c_ends_saves_the_model_so_far() {
         last.starts_with("stopped on request after iteration"),
         "{last}"
     );
-    for copy in copies {
-        let output = copy.wait_with_output().unwrap();
+    for process in processes {
+        let output = process.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
     }
@@ -189,7 +189,7 @@ fn a_fit_that_ctrl_c_ends_saves_the_model_so_far() {
 }
 
 #[test]
-fn a_transformation_needs_no_other_copy() {
+fn a_transformation_needs_no_other_rank() {
     let setting = setting();
     let model = setting.threads(fifty_steps());
     let models = setting.folder.path().join("model");
@@ -236,22 +236,22 @@ fn a_killed_process_ends_the_other_and_the_next_start_ends_as_if_nothing_had_hap
     let checkpointed = || long().checkpoint_every(7);
     for victim in [0, 1] {
         let setting = setting();
-        let mut copies = setting.start(&setting.job(checkpointed()), 2, &[]);
+        let mut processes = setting.start(&setting.job(checkpointed()), 2, &[]);
         wait_for_checkpoint(&setting);
-        copies[victim].kill().unwrap();
+        processes[victim].kill().unwrap();
         let killed = Instant::now();
-        let survivor = copies.remove(1 - victim);
-        copies.remove(0).wait().unwrap();
+        let survivor = processes.remove(1 - victim);
+        processes.remove(0).wait().unwrap();
         let output = survivor.wait_with_output().unwrap();
         assert!(
             killed.elapsed() < Duration::from_secs(20),
-            "the other copy went on waiting"
+            "the other rank went on waiting"
         );
         let stream = StreamReader::try_new(&output.stdout[..], None).unwrap();
         let batches: Vec<_> = stream.map(|batch| batch.unwrap()).collect();
         assert!(matches!(
             Answers::collect(&batches, 2),
-            Err(Error::InCopy { .. })
+            Err(Error::InRank { .. })
         ));
 
         let resumed = model(&answers(setting.start(&setting.job(checkpointed()), 2, &[])).unwrap());
@@ -265,11 +265,11 @@ fn a_killed_process_ends_the_other_and_the_next_start_ends_as_if_nothing_had_hap
 }
 
 #[test]
-fn an_error_of_one_copy_is_the_answer_of_the_job() {
+fn an_error_of_one_rank_is_the_answer_of_the_job() {
     let setting = setting();
     let job = setting.job(fifty_steps().mini_batch(1000));
     match answers(setting.start(&job, 2, &[])).unwrap_err() {
-        Error::InCopy { message, .. } => {
+        Error::InRank { message, .. } => {
             assert!(message.contains("mini_batch = 1000"), "{message}")
         }
         other => panic!("{other}"),
@@ -277,7 +277,7 @@ fn an_error_of_one_copy_is_the_answer_of_the_job() {
 }
 
 #[test]
-fn a_copy_whose_lease_is_not_renewed_ends() {
+fn a_rank_whose_lease_is_not_renewed_ends() {
     let setting = setting();
     let mut job = setting.job(fifty_steps().iterations(1_000_000));
     if let Job::Fit { lease, .. } = &mut job {
@@ -288,14 +288,15 @@ fn a_copy_whose_lease_is_not_renewed_ends() {
     drop(LeaseHolder::start(&run).unwrap());
     let start = Instant::now();
     let mut said = Vec::new();
-    for mut copy in setting.start(&job, 2, &[]) {
+    for mut process in setting.start(&job, 2, &[]) {
         let mut text = String::new();
-        copy.stderr
+        process
+            .stderr
             .take()
             .unwrap()
             .read_to_string(&mut text)
             .unwrap();
-        copy.wait().unwrap();
+        process.wait().unwrap();
         said.push(text);
     }
     assert!(start.elapsed() < Duration::from_secs(30), "{said:?}");

@@ -29,9 +29,9 @@ torch.set_num_threads(1)
 # All processes are on this machine: the loopback is the fastest way between them.
 os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
 dist.init_process_group("gloo")
-rank, copies = dist.get_rank(), dist.get_world_size()
+rank, world_size = dist.get_rank(), dist.get_world_size()
 pixels, labels = digits.read(sys.argv[1], "train")
-images, labels = pixels[rank::copies] / 255, labels[rank::copies]
+images, labels = pixels[rank::world_size] / 255, labels[rank::world_size]
 trainers = {}
 
 
@@ -41,7 +41,7 @@ def measure(request):
     if variant not in trainers:
         torch.manual_seed(rank)
         model = DistributedDataParallel(network.cnn(variant), **VARIANTS[variant])
-        trainers[variant] = network.Trainer(model, images, labels, batch // copies)
+        trainers[variant] = network.Trainer(model, images, labels, batch // world_size)
         trainers[variant].train(20)
     steps = request["images"] // batch
     dist.barrier()

@@ -11,7 +11,7 @@ pub struct Request {
     pub variant: String,
     /// How many images go through the network.
     pub images: usize,
-    /// How many of them at once, over all copies.
+    /// How many of them at once, over all ranks.
     pub batch: usize,
     /// The highest learning rate of a training to its end.
     pub learning_rate: f64,

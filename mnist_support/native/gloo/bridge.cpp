@@ -86,7 +86,7 @@ char* mnist_gloo_group_open(
 
 char* mnist_gloo_exchange(
     MnistGlooGroup* group,
-    const MnistGlooParcel* parcels,
+    const MnistGlooTransfer* transfers,
     std::size_t length,
     std::uint32_t tag,
     std::int64_t timeout_ms,
@@ -102,23 +102,23 @@ char* mnist_gloo_exchange(
         const auto deadline = Clock::now() + milliseconds(timeout_ms);
         std::vector<Pending> pending;
         pending.reserve(2 * length);
-        const auto start = [&](const MnistGlooParcel& parcel, const at::Tensor* tensor,
+        const auto start = [&](const MnistGlooTransfer& transfer, const at::Tensor* tensor,
                                auto method) {
             if (tensor != nullptr) {
-                *peer = parcel.peer;
+                *peer = transfer.peer;
                 std::vector<at::Tensor> tensors{*tensor};
                 pending.push_back(
-                    {parcel.peer,
-                     (group->group.get()->*method)(tensors, parcel.peer, static_cast<int>(tag))}
+                    {transfer.peer,
+                     (group->group.get()->*method)(tensors, transfer.peer, static_cast<int>(tag))}
                 );
             }
         };
         // A sender waits until its receiver is ready: so receive first.
         for (std::size_t index = 0; index < length; ++index) {
-            start(parcels[index], parcels[index].receive, &c10d::ProcessGroupGloo::recv);
+            start(transfers[index], transfers[index].receive, &c10d::ProcessGroupGloo::recv);
         }
         for (std::size_t index = 0; index < length; ++index) {
-            start(parcels[index], parcels[index].send, &c10d::ProcessGroupGloo::send);
+            start(transfers[index], transfers[index].send, &c10d::ProcessGroupGloo::send);
         }
         for (const auto& [from_or_to, work] : pending) {
             *peer = from_or_to;

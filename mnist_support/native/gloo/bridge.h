@@ -16,7 +16,7 @@ struct MnistGlooGroup;
 
 // What to send to one peer and where to receive from it; either may be null. The tensors are
 // contiguous and on the CPU.
-struct MnistGlooParcel {
+struct MnistGlooTransfer {
     std::int32_t peer;
     const at::Tensor* send;
     at::Tensor* receive;
@@ -48,11 +48,11 @@ char* mnist_gloo_group_open(
     std::int64_t timeout_ms,
     MnistGlooGroup** group
 );
-// Sends and receives all parcels concurrently; returns when all have arrived. After an error, peer
+// Sends and receives all transfers concurrently; returns when all have arrived. After an error, peer
 // is the rank that caused it, or -1, and the group can only be closed.
 char* mnist_gloo_exchange(
     MnistGlooGroup* group,
-    const MnistGlooParcel* parcels,
+    const MnistGlooTransfer* transfers,
     std::size_t length,
     std::uint32_t tag,
     std::int64_t timeout_ms,

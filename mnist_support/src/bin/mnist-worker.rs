@@ -1,11 +1,11 @@
-//! One copy of a fit or a transformation; Spark's tasks and torchrun start it.
+//! One rank of a fit or a transformation; Spark's tasks and torchrun start it.
 
 use std::{path::Path, process::ExitCode};
 
 use mnist_support::worker::{Job, Output, run};
 
 const USAGE: &str = "\
-Runs one copy of a job; RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT say which, as for torch.distributed.
+Runs one rank of a job; RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT say which, as for torch.distributed.
 
 usage:
   mnist-worker --job FILE              answers on the standard output as an Arrow IPC stream

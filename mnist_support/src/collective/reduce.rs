@@ -1,4 +1,4 @@
-//! The one way in which all collectives combine the copies' tensors.
+//! The one way in which all collectives combine the ranks' tensors.
 
 use tch::Tensor;
 

@@ -1,4 +1,4 @@
-//! One suite for every collective: what [`Collective`] promises, whatever joins the copies.
+//! One suite for every collective: what [`Collective`] promises, whatever joins the ranks.
 
 use tch::{Kind, Tensor};
 
@@ -20,42 +20,39 @@ pub(super) fn bits(tensor: &Tensor) -> Vec<i32> {
     Vec::try_from(tensor.view_dtype(Kind::Int)).unwrap()
 }
 
-/// Makes one copy's end of a group; it is called on the copy's own thread.
+/// Makes one rank's end of a group; it is called on the rank's own thread.
 ///
 /// The suite is run on a function that returns as many of these as it is asked for, in the order of the
 /// ranks.
 pub(super) type Start<C> = Box<dyn FnOnce() -> C + Send>;
 
-/// Runs `program` in `world_size` copies, each on a thread of its own, and returns the results by rank.
+/// Runs `program` in `world_size` ranks, each on a thread of its own, and returns the results by rank.
 pub(super) fn run<C: Collective, T: Send>(
     group: &impl Fn(usize) -> Vec<Start<C>>,
     world_size: usize,
     program: impl Fn(C) -> T + Sync,
 ) -> Vec<T> {
     std::thread::scope(|scope| {
-        let copies: Vec<_> = group(world_size)
+        let ranks: Vec<_> = group(world_size)
             .into_iter()
             .map(|start| scope.spawn(|| program(start())))
             .collect();
-        copies
-            .into_iter()
-            .map(|copy| copy.join().unwrap())
-            .collect()
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
     })
 }
 
-pub(super) fn all_reduce_gives_every_copy_the_same_sum_minimum_and_maximum<C: Collective>(
+pub(super) fn all_reduce_gives_every_rank_the_same_sum_minimum_and_maximum<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
     for world_size in [1, 2, 3, 5] {
         let last = world_size as f64 - 1.0;
-        for results in run(&group, world_size, |copy| {
+        for results in run(&group, world_size, |collective| {
             let mut results = Vec::new();
             for kind in [Kind::Float, Kind::Double, Kind::Int, Kind::Int64] {
                 for operation in [ReduceOp::Sum, ReduceOp::Min, ReduceOp::Max] {
                     let mut tensor =
-                        Tensor::full([2, 3], copy.rank() as f64, (kind, tch::Device::Cpu));
-                    copy.all_reduce(&mut tensor, operation).unwrap();
+                        Tensor::full([2, 3], collective.rank() as f64, (kind, tch::Device::Cpu));
+                    collective.all_reduce(&mut tensor, operation).unwrap();
                     assert_eq!((tensor.size(), tensor.kind()), (vec![2, 3], kind));
                     results.push((operation, Vec::<f64>::try_from(tensor.view([-1])).unwrap()));
                 }
@@ -78,20 +75,20 @@ pub(super) fn sums_are_added_in_the_order_of_the_ranks<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
     for world_size in [2, 3, 4] {
-        // Lengths below the number of copies, odd ones, that of a small network's gradient, and more.
+        // Lengths below the number of ranks, odd ones, that of a small network's gradient, and more.
         for length in [0, 1, 3, 1001, 41_000, 300_001] {
             let mut expected = awkward(0, length);
             for rank in 1..world_size {
                 expected += awkward(rank, length);
             }
-            for result in run(&group, world_size, |copy| {
-                let mut tensor = awkward(copy.rank(), length);
-                copy.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
+            for result in run(&group, world_size, |collective| {
+                let mut tensor = awkward(collective.rank(), length);
+                collective.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
                 bits(&tensor)
             }) {
                 assert!(
                     result == bits(&expected),
-                    "{length} floats of {world_size} copies"
+                    "{length} floats of {world_size} ranks"
                 );
             }
         }
@@ -101,11 +98,15 @@ pub(super) fn sums_are_added_in_the_order_of_the_ranks<C: Collective>(
 pub(super) fn a_number_that_is_none_is_the_minimum_and_maximum<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
-    for result in run(&group, 3, |copy| {
+    for result in run(&group, 3, |collective| {
         let mut tensors = [ReduceOp::Min, ReduceOp::Max].map(|operation| {
-            let value = if copy.rank() == 1 { f32::NAN } else { 1.0 };
+            let value = if collective.rank() == 1 {
+                f32::NAN
+            } else {
+                1.0
+            };
             let mut tensor = Tensor::from_slice(&[value, 2.0]);
-            copy.all_reduce(&mut tensor, operation).unwrap();
+            collective.all_reduce(&mut tensor, operation).unwrap();
             tensor
         });
         tensors.each_mut().map(|tensor| {
@@ -120,11 +121,11 @@ pub(super) fn a_number_that_is_none_is_the_minimum_and_maximum<C: Collective>(
 pub(super) fn a_part_of_a_transposed_tensor_is_reduced_in_place<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
-    for result in run(&group, 3, |copy| {
+    for result in run(&group, 3, |collective| {
         let whole = Tensor::ones([2, 2], tch::kind::FLOAT_CPU);
         let mut column = whole.transpose(0, 1).narrow(0, 1, 1);
-        copy.all_reduce(&mut column, ReduceOp::Sum).unwrap();
-        copy.broadcast(&mut column, 1).unwrap();
+        collective.all_reduce(&mut column, ReduceOp::Sum).unwrap();
+        collective.broadcast(&mut column, 1).unwrap();
         Vec::<f32>::try_from(whole.view([-1])).unwrap()
     }) {
         assert_eq!(result, [1.0, 3.0, 1.0, 3.0]);
@@ -134,10 +135,10 @@ pub(super) fn a_part_of_a_transposed_tensor_is_reduced_in_place<C: Collective>(
 pub(super) fn many_exchanges_in_a_row_do_not_mix<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
-    for result in run(&group, 4, |copy| {
+    for result in run(&group, 4, |collective| {
         (0..500).all(|round| {
-            let mut tensor = Tensor::from_slice(&[(copy.rank() * round) as f32]);
-            copy.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
+            let mut tensor = Tensor::from_slice(&[(collective.rank() * round) as f32]);
+            collective.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
             tensor.double_value(&[0]) == (6 * round) as f64
         })
     }) {
@@ -148,10 +149,10 @@ pub(super) fn many_exchanges_in_a_row_do_not_mix<C: Collective>(
 pub(super) fn broadcast_hands_out_the_roots_tensor<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
-    for result in run(&group, 3, |copy| {
+    for result in run(&group, 3, |collective| {
         [0, 2].map(|root| {
-            let mut tensor = Tensor::from_slice(&[copy.rank() as i64, 7]);
-            copy.broadcast(&mut tensor, root).unwrap();
+            let mut tensor = Tensor::from_slice(&[collective.rank() as i64, 7]);
+            collective.broadcast(&mut tensor, root).unwrap();
             Vec::<i64>::try_from(tensor).unwrap()
         })
     }) {
@@ -162,7 +163,9 @@ pub(super) fn broadcast_hands_out_the_roots_tensor<C: Collective>(
 pub(super) fn a_root_that_is_no_rank_is_an_error<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
-    for result in run(&group, 2, |copy| copy.broadcast(&mut Tensor::from(0.0), 2)) {
+    for result in run(&group, 2, |collective| {
+        collective.broadcast(&mut Tensor::from(0.0), 2)
+    }) {
         assert!(matches!(
             result,
             Err(Error::InvalidSetting {
@@ -173,29 +176,31 @@ pub(super) fn a_root_that_is_no_rank_is_an_error<C: Collective>(
     }
 }
 
-pub(super) fn no_copy_passes_a_barrier_before_all_have_come<C: Collective>(
+pub(super) fn no_rank_passes_a_barrier_before_all_have_come<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let arrived = AtomicUsize::new(0);
-    for seen in run(&group, 3, |copy| {
-        std::thread::sleep(std::time::Duration::from_millis(30 * copy.rank() as u64));
+    for seen in run(&group, 3, |collective| {
+        std::thread::sleep(std::time::Duration::from_millis(
+            30 * collective.rank() as u64,
+        ));
         arrived.fetch_add(1, Ordering::SeqCst);
-        copy.barrier().unwrap();
+        collective.barrier().unwrap();
         arrived.load(Ordering::SeqCst)
     }) {
         assert_eq!(seen, 3);
     }
 }
 
-pub(super) fn a_copy_that_leaves_ends_the_others_exchange_with_an_error<C: Collective>(
+pub(super) fn a_rank_that_leaves_ends_the_others_exchange_with_an_error<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
-    let results: Vec<Result<()>> = run(&group, 3, |copy| {
-        if copy.rank() == 1 {
+    let results: Vec<Result<()>> = run(&group, 3, |collective| {
+        if collective.rank() == 1 {
             return Ok(());
         }
-        copy.all_reduce(&mut Tensor::from(1.0), ReduceOp::Sum)
+        collective.all_reduce(&mut Tensor::from(1.0), ReduceOp::Sum)
     });
     assert!(results[1].is_ok());
     for rank in [0, 2] {
@@ -208,8 +213,8 @@ pub(super) fn a_copy_that_leaves_ends_the_others_exchange_with_an_error<C: Colle
 pub(super) fn an_end_that_failed_keeps_failing<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
-    let results = run(&group, 2, |copy| {
-        (copy.rank() == 1).then(|| [copy.barrier(), copy.barrier()])
+    let results = run(&group, 2, |collective| {
+        (collective.rank() == 1).then(|| [collective.barrier(), collective.barrier()])
     });
     assert!(results[1].is_some());
     for result in results.into_iter().flatten().flatten() {
@@ -217,19 +222,19 @@ pub(super) fn an_end_that_failed_keeps_failing<C: Collective>(
     }
 }
 
-pub(super) fn a_copy_that_panics_does_not_leave_the_others_waiting<C: Collective>(
+pub(super) fn a_rank_that_panics_does_not_leave_the_others_waiting<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
-    let results = run(&group, 2, |copy| {
-        if copy.rank() == 1 {
+    let results = run(&group, 2, |collective| {
+        if collective.rank() == 1 {
             let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let _end = copy;
+                let _end = collective;
                 panic!("on purpose");
             }));
             assert!(panicked.is_err());
             return None;
         }
-        Some(copy.barrier())
+        Some(collective.barrier())
     });
     assert!(matches!(
         results[0],
@@ -237,14 +242,14 @@ pub(super) fn a_copy_that_panics_does_not_leave_the_others_waiting<C: Collective
     ));
 }
 
-pub(super) fn tensors_of_other_shapes_are_an_error_in_every_copy<C: Collective>(
+pub(super) fn tensors_of_other_shapes_are_an_error_in_every_rank<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
-    for result in run(&group, 3, |copy| {
-        let mut tensor = Tensor::zeros([copy.rank() as i64 + 1], tch::kind::FLOAT_CPU);
-        let failed = copy.all_reduce(&mut tensor, ReduceOp::Sum);
-        // Nothing was exchanged: the copies are still in step.
-        copy.barrier().unwrap();
+    for result in run(&group, 3, |collective| {
+        let mut tensor = Tensor::zeros([collective.rank() as i64 + 1], tch::kind::FLOAT_CPU);
+        let failed = collective.all_reduce(&mut tensor, ReduceOp::Sum);
+        // Nothing was exchanged: the ranks are still in step.
+        collective.barrier().unwrap();
         failed
     }) {
         assert!(matches!(result, Err(Error::ShapeMismatch { .. })));
@@ -255,18 +260,18 @@ pub(super) fn tensors_of_other_shapes_are_an_error_in_every_copy<C: Collective>(
 macro_rules! suite {
     ($group:expr) => {
         $crate::collective::suite::suite!($group;
-            all_reduce_gives_every_copy_the_same_sum_minimum_and_maximum,
+            all_reduce_gives_every_rank_the_same_sum_minimum_and_maximum,
             sums_are_added_in_the_order_of_the_ranks,
             a_number_that_is_none_is_the_minimum_and_maximum,
             a_part_of_a_transposed_tensor_is_reduced_in_place,
             many_exchanges_in_a_row_do_not_mix,
             broadcast_hands_out_the_roots_tensor,
             a_root_that_is_no_rank_is_an_error,
-            no_copy_passes_a_barrier_before_all_have_come,
-            a_copy_that_leaves_ends_the_others_exchange_with_an_error,
+            no_rank_passes_a_barrier_before_all_have_come,
+            a_rank_that_leaves_ends_the_others_exchange_with_an_error,
             an_end_that_failed_keeps_failing,
-            a_copy_that_panics_does_not_leave_the_others_waiting,
-            tensors_of_other_shapes_are_an_error_in_every_copy,
+            a_rank_that_panics_does_not_leave_the_others_waiting,
+            tensors_of_other_shapes_are_an_error_in_every_rank,
         );
     };
     ($group:expr; $($name:ident,)+) => {

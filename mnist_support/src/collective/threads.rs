@@ -1,4 +1,4 @@
-//! Copies that are threads of one process and exchange through shared memory.
+//! Ranks that are threads of one process and exchange through shared memory.
 
 use std::{
     cell::Cell,
@@ -20,17 +20,17 @@ use crate::{Error, Result};
 /// use tch::Tensor;
 ///
 /// let sums: Vec<f64> = std::thread::scope(|scope| {
-///     let copies: Vec<_> = thread_group(2)
+///     let ranks: Vec<_> = thread_group(2)
 ///         .into_iter()
-///         .map(|copy| {
+///         .map(|collective| {
 ///             scope.spawn(move || {
-///                 let mut value = Tensor::from(copy.rank() as f64 + 1.0);
-///                 copy.all_reduce(&mut value, ReduceOp::Sum).unwrap();
+///                 let mut value = Tensor::from(collective.rank() as f64 + 1.0);
+///                 collective.all_reduce(&mut value, ReduceOp::Sum).unwrap();
 ///                 value.double_value(&[])
 ///             })
 ///         })
 ///         .collect();
-///     copies.into_iter().map(|copy| copy.join().unwrap()).collect()
+///     ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
 /// });
 /// assert_eq!(sums, [3.0, 3.0]);
 /// ```
@@ -60,7 +60,7 @@ pub struct ThreadCollective {
 
 #[derive(Debug)]
 struct Group {
-    /// What each copy brings to an exchange: to the even ones in one place, to the odd ones in the other. Whoever
+    /// What each rank brings to an exchange: to the even ones in one place, to the odd ones in the other. Whoever
     /// has met the others for the next exchange has read what was brought to this one, so that nobody needs to
     /// wait for that before going on.
     slots: Vec<[Mutex<Option<Tensor>>; 2]>,
@@ -71,7 +71,7 @@ struct Group {
 #[derive(Debug, Default)]
 struct Meeting {
     arrived: usize,
-    /// How many meetings have been held; tells a waiting copy that its own is over.
+    /// How many meetings have been held; tells a waiting rank that its own is over.
     held: u64,
     left: Option<usize>,
 }
@@ -82,7 +82,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl ThreadCollective {
-    /// Waits until all copies are here.
+    /// Waits until all ranks are here.
     fn meet(&self) -> Result<()> {
         let group = &*self.group;
         let mut meeting = lock(&group.meeting);
@@ -112,22 +112,22 @@ impl ThreadCollective {
     fn abandoned(&self, left: usize) -> Error {
         Error::ExchangeAborted {
             world_size: self.world_size(),
-            reason: format!("the copy of rank {left} is gone"),
+            reason: format!("rank {left} is gone"),
         }
     }
 
-    /// A shallow clone of what the copy of `rank` brought to this exchange.
+    /// A shallow clone of what `rank` brought to this exchange.
     fn brought_by(&self, rank: usize) -> Result<Tensor> {
         lock(&self.group.slots[rank][self.exchanges.get() % 2])
             .as_ref()
             .map(Tensor::shallow_clone)
             .ok_or_else(|| Error::ExchangeAborted {
                 world_size: self.world_size(),
-                reason: format!("the copy of rank {rank} brought nothing"),
+                reason: format!("rank {rank} brought nothing"),
             })
     }
 
-    /// Puts a copy of `tensor` before the others and writes what `combine` makes of all copies' back.
+    /// Puts a copy of `tensor` before the others and writes what `combine` makes of all ranks' back.
     fn exchange(
         &self,
         tensor: &mut Tensor,
@@ -153,10 +153,10 @@ impl Collective for ThreadCollective {
     }
 
     fn all_reduce(&self, tensor: &mut Tensor, operation: ReduceOp) -> Result<()> {
-        self.exchange(tensor, |copy| {
-            let first = copy.brought_by(0)?;
+        self.exchange(tensor, |collective| {
+            let first = collective.brought_by(0)?;
             let tensor_of = |rank| {
-                let other = copy.brought_by(rank)?;
+                let other = collective.brought_by(rank)?;
                 if other.size() != first.size() || other.kind() != first.kind() {
                     return Err(Error::ShapeMismatch {
                         what: format!("the tensor that rank {rank} brought to all_reduce"),
@@ -166,7 +166,7 @@ impl Collective for ThreadCollective {
                 }
                 Ok(other)
             };
-            reduce_in_order(copy.world_size(), tensor_of, operation)
+            reduce_in_order(collective.world_size(), tensor_of, operation)
         })
     }
 
@@ -175,10 +175,10 @@ impl Collective for ThreadCollective {
             return Err(Error::InvalidSetting {
                 setting: "root",
                 value: root.to_string(),
-                reason: format!("is not a rank of {} copies", self.world_size()),
+                reason: format!("is not a rank of {} ranks", self.world_size()),
             });
         }
-        self.exchange(tensor, |copy| copy.brought_by(root))
+        self.exchange(tensor, |collective| collective.brought_by(root))
     }
 
     fn barrier(&self) -> Result<()> {
@@ -202,15 +202,17 @@ mod tests {
     fn group(world_size: usize) -> Vec<Start<ThreadCollective>> {
         thread_group(world_size)
             .into_iter()
-            .map(|copy| -> Start<_> { Box::new(|| copy) })
+            .map(|collective| -> Start<_> { Box::new(|| collective) })
             .collect()
     }
 
     suite::suite!(group);
 
     #[test]
-    fn the_copy_that_left_is_named() {
-        let results = run(&group, 3, |copy| (copy.rank() != 1).then(|| copy.barrier()));
+    fn the_rank_that_left_is_named() {
+        let results = run(&group, 3, |collective| {
+            (collective.rank() != 1).then(|| collective.barrier())
+        });
         assert!(results[0].is_some() && results[2].is_some());
         for result in results.into_iter().flatten() {
             let error = result.unwrap_err().to_string();

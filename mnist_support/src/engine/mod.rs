@@ -1,4 +1,4 @@
-//! Where the copies of a program run, and what joins them.
+//! Where the ranks of a program run, and what joins them.
 //!
 //! An engine knows nothing of what is fitted: it deals out shards, starts [`program::fit`](crate::program::fit)
 //! once for each, and hands back what rank 0 found. A [`Session`] holds one for as long as it lives.
@@ -23,19 +23,19 @@ pub use session::Session;
 pub use spark::Spark;
 pub use threads::Threads;
 
-/// A place to run copies of a program.
+/// A place to run ranks of a program.
 pub trait Engine: Any + fmt::Debug + Send + Sync {
-    /// How many copies a fit has when nobody says.
-    fn default_copies(&self) -> usize;
+    /// How many ranks a fit has when nobody says.
+    fn default_parallelism(&self) -> usize;
 
-    /// Runs a fit in `copies` copies, each on its part of `data`, and returns the fitted stages.
+    /// Runs a fit in `world_size` ranks, each on its part of `data`, and returns the fitted stages.
     ///
     /// # Errors
-    /// The error of the copy that failed first, not those of the copies that failed because of it.
+    /// The error of the rank that failed first, not those of the ranks that failed because of it.
     fn fit(
         &self,
         data: &Data,
-        copies: usize,
+        world_size: usize,
         spec: &FitSpec,
         context: FitContext<'_>,
     ) -> Result<Vec<StageModel>>;
@@ -43,7 +43,7 @@ pub trait Engine: Any + fmt::Debug + Send + Sync {
     /// Adds the columns of `models` to `data`; the order of the rows stays.
     fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame>;
 
-    /// As [`transform`](Self::transform), but each copy writes its rows to `folder`, which all copies reach,
+    /// As [`transform`](Self::transform), but each rank writes its rows to `folder`, which all ranks reach,
     /// as the Parquet file `part-00000.parquet` and so on. The rows don't pass through this process.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ pub fn from_environment() -> Result<Box<dyn Engine>> {
     }
 }
 
-/// Runs `attempt` again, at most as often as `max_restarts` says, while a copy fails of something that may
+/// Runs `attempt` again, at most as often as `max_restarts` says, while a rank fails of something that may
 /// not happen again: a panic or the end of its process, not a wrong setting or wrong data.
 fn with_restarts<T>(
     spec: &FitSpec,
@@ -75,7 +75,7 @@ fn with_restarts<T>(
     let mut restarts = 0;
     loop {
         match attempt() {
-            Err(error @ Error::CopyFailed { .. }) if restarts < most => {
+            Err(error @ Error::RankFailed { .. }) if restarts < most => {
                 restarts += 1;
                 context.progress.report(&ProgressEvent::Restarted {
                     restarts,

@@ -92,7 +92,7 @@ impl Session {
         drop(stopped);
     }
 
-    /// What runs the copies.
+    /// What runs the ranks.
     pub fn engine(&self) -> &dyn Engine {
         &*self.engine
     }

@@ -1,4 +1,4 @@
-//! Copies as processes on the executors of a Spark cluster.
+//! Ranks as processes on the executors of a Spark cluster.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use crate::{
     lake::{Credentials, Lake},
     program::{
         FitSpec,
-        parts::{check_empty, from_parquet, no_copies, remove_parts, stack, to_parquet},
+        parts::{check_empty, from_parquet, no_ranks, remove_parts, stack, to_parquet},
     },
     run::{LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, remove_traces},
     shard::Data,
@@ -38,12 +38,12 @@ const WORKER: &str = "mnist-worker";
 const WORKER_VARIABLE: &str = "MNIST_WORKER";
 /// Where executors find libtorch, if not in their Python's torch package.
 const LIBTORCH_VARIABLE: &str = "MNIST_LIBTORCH";
-/// How often the run's folder is looked at for news.
+/// How often the run's folder is looked at for progress events.
 const NEWS_EVERY: Duration = Duration::from_millis(300);
 /// How often a watch looks whether the fit was asked to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Runs each copy as a process on an executor: a fit as a barrier stage whose copies exchange through
+/// Runs each rank as a process on an executor: a fit as a barrier stage whose ranks exchange through
 /// Gloo, a transformation as a map.
 #[derive(Clone, Debug)]
 pub struct Spark {
@@ -77,7 +77,7 @@ impl Spark {
     }
 
     /// What the workers get from Spark, and where they find their rows.
-    fn rows(&self, data: &Data, copies: usize, run: &Lake) -> Result<(SparkFrame, Rows)> {
+    fn rows(&self, data: &Data, world_size: usize, run: &Lake) -> Result<(SparkFrame, Rows)> {
         if let Some(frame) = data.downcast_ref::<SparkFrame>() {
             let name = frame.name().to_owned();
             return Ok((frame.clone(), Rows::Stdin { name }));
@@ -89,13 +89,13 @@ impl Spark {
                 run.parquet(ROWS_FILE)?.source().clone()
             }
         };
-        Ok((self.session.range(copies)?, Rows::File(file)))
+        Ok((self.session.range(world_size)?, Rows::File(file)))
     }
 
     fn run_job(
         &self,
         frame: &SparkFrame,
-        copies: usize,
+        world_size: usize,
         job: &Job,
         files: &[PathBuf],
         tag: Option<&str>,
@@ -115,13 +115,13 @@ impl Spark {
         if let Ok(folder) = env::var(LIBTORCH_VARIABLE) {
             command = command.libtorch(Libtorch::Folder(folder));
         }
-        let answers = self.session.run_workers(frame, copies, &command)?;
-        Answers::collect(&answers, copies)
+        let answers = self.session.run_workers(frame, world_size, &command)?;
+        Answers::collect(&answers, world_size)
     }
 }
 
 impl Engine for Spark {
-    fn default_copies(&self) -> usize {
+    fn default_parallelism(&self) -> usize {
         // A server that does not say how many cores it has says so again when they are needed.
         self.session.slots().ok().flatten().unwrap_or(2).max(1)
     }
@@ -129,22 +129,22 @@ impl Engine for Spark {
     fn fit(
         &self,
         data: &Data,
-        copies: usize,
+        world_size: usize,
         spec: &FitSpec,
         context: FitContext<'_>,
     ) -> Result<Vec<StageModel>> {
-        // More copies than rows are found out here, not on the executors.
+        // More ranks than rows are found out here, not on the executors.
         if !streams(data) {
-            data.shards(copies)?;
+            data.shards(world_size)?;
         }
         let own = match context.run_folder {
             Some(_) => None,
             None => Some(Run::new()?),
         };
         let folder = own.as_ref().map(Run::folder).or(context.run_folder);
-        let run = folder.ok_or_else(no_copies)?;
+        let run = folder.ok_or_else(no_ranks)?;
         remove_traces(run)?;
-        let (frame, rows) = self.rows(data, copies, run)?;
+        let (frame, rows) = self.rows(data, world_size, run)?;
         let _lease = LeaseHolder::start(run)?;
         let stop = StopFile::new(run);
         let tag = next_tag();
@@ -159,7 +159,7 @@ impl Engine for Spark {
                 lease: true,
             };
             let watch = Watch {
-                news: ProgressReader::new(run, attempt),
+                events: ProgressReader::new(run, attempt),
                 progress: context.progress,
                 interrupt: context.interrupt,
                 stop: &stop,
@@ -167,7 +167,7 @@ impl Engine for Spark {
                 tag: &tag,
             };
             attempt += 1;
-            watch.during(|| self.run_job(&frame, copies, &job, &[], Some(&tag)))
+            watch.during(|| self.run_job(&frame, world_size, &job, &[], Some(&tag)))
         })?;
         // What a fit that was stopped has come to is brought here all the same.
         let _shield = interrupt::shield();
@@ -195,20 +195,20 @@ impl Engine for Spark {
 }
 
 impl Spark {
-    /// A map without a barrier: each copy answers its rows, or writes them to `save`.
+    /// A map without a barrier: each rank answers its rows, or writes them to `save`.
     fn transform_parts(
         &self,
         data: &Data,
         models: &[StageModel],
         save: Option<&Lake>,
     ) -> Result<Answers> {
-        let copies = if streams(data) {
-            self.default_copies()
+        let world_size = if streams(data) {
+            self.default_parallelism()
         } else {
-            data.shards_at_most(self.default_copies())?.len()
+            data.shards_at_most(self.default_parallelism())?.len()
         };
         let run = Run::new()?;
-        let (frame, rows) = self.rows(data, copies, run.folder())?;
+        let (frame, rows) = self.rows(data, world_size, run.folder())?;
         let folder = temporary_folder()?;
         let local = Lake::open(&folder.path().to_string_lossy(), &Credentials::local())?;
         stages::save(models, &local)?;
@@ -222,15 +222,15 @@ impl Spark {
             rows,
             save: save.map(|folder| folder.url().to_owned()),
         };
-        let answers = self.run_job(&frame, copies, &job, &files, None)?;
+        let answers = self.run_job(&frame, world_size, &job, &files, None)?;
         run.finish()?;
         Ok(answers)
     }
 }
 
-/// What goes on beside a fit on the cluster: news come, and a request to stop goes.
+/// What goes on beside a fit on the cluster: progress events come, and a request to stop goes.
 struct Watch<'a> {
-    news: ProgressReader,
+    events: ProgressReader,
     progress: &'a dyn Progress,
     interrupt: &'a Interrupt,
     stop: &'a StopFile,
@@ -246,7 +246,7 @@ impl Watch<'_> {
         thread::scope(|scope| {
             let watching = scope.spawn(move || self.watch(&waiting));
             let result = {
-                // The copies end by themselves, and answer with what they have.
+                // The ranks end by themselves, and answer with what they have.
                 let _shield = interrupt::shield();
                 job()
             };
@@ -269,7 +269,7 @@ impl Watch<'_> {
             // Whether they train already is asked once more before they are stopped.
             if ended || ask || looked.elapsed() >= NEWS_EVERY {
                 looked = Instant::now();
-                for event in self.news.take()? {
+                for event in self.events.take()? {
                     trains |= matches!(event, ProgressEvent::Started { .. });
                     self.progress.report(&event);
                 }
@@ -294,7 +294,7 @@ fn next_tag() -> String {
     format!("fit-{}", FITS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Whether the rows are on the cluster, which streams them into the copies.
+/// Whether the rows are on the cluster, which streams them into the ranks.
 fn streams(data: &Data) -> bool {
     data.downcast_ref::<SparkFrame>().is_some()
 }

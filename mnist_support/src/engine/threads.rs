@@ -1,4 +1,4 @@
-//! Copies as threads of this process.
+//! Ranks as threads of this process.
 
 use std::{any::Any, thread};
 
@@ -15,40 +15,40 @@ use crate::{
     },
     program::{
         self, FitSpec,
-        parts::{check_empty, no_copies, part_name, remove_parts, stack, to_parquet},
+        parts::{check_empty, no_ranks, part_name, remove_parts, stack, to_parquet},
     },
     shard::Data,
     stages::{FitContext, StageModel},
 };
 
-/// Runs each copy on a thread of its own, with one thread of libtorch's inside it.
+/// Runs each rank on a thread of its own, with one thread of libtorch's inside it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threads;
 
 impl Engine for Threads {
-    fn default_copies(&self) -> usize {
+    fn default_parallelism(&self) -> usize {
         thread::available_parallelism().map_or(1, usize::from)
     }
 
     fn fit(
         &self,
         data: &Data,
-        copies: usize,
+        world_size: usize,
         spec: &FitSpec,
         context: FitContext<'_>,
     ) -> Result<Vec<StageModel>> {
-        let shards = data.shards(copies)?;
+        let shards = data.shards(world_size)?;
         let fitted = with_restarts(spec, context, || {
-            run(thread_group(copies)
+            run(thread_group(world_size)
                 .into_iter()
                 .zip(&shards)
                 .map(|(collective, shard)| {
-                    // The end of the group moves in, so that it is dropped when the copy ends,
+                    // The end of the group moves in, so that it is dropped when the rank ends,
                     // however it ends.
                     move || program::fit(shard, &{ collective }, spec, context)
                 }))
         })?;
-        fitted.into_iter().next().ok_or_else(no_copies)
+        fitted.into_iter().next().ok_or_else(no_ranks)
     }
 
     fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame> {
@@ -82,7 +82,7 @@ impl Threads {
     ) -> Result<Vec<T>> {
         let end = &end;
         run(data
-            .shards_at_most(self.default_copies())?
+            .shards_at_most(self.default_parallelism())?
             .into_iter()
             .enumerate()
             .map(|(rank, shard)| {
@@ -107,7 +107,7 @@ fn run<T: Send, P: FnOnce() -> Result<T> + Send>(
     let world_size = programs.len();
     let interrupt = &interrupt::current();
     let results: Vec<Result<T>> = thread::scope(|scope| {
-        let copies: Vec<_> = programs
+        let ranks: Vec<_> = programs
             .into_iter()
             .map(|program| {
                 scope.spawn(move || {
@@ -117,11 +117,12 @@ fn run<T: Send, P: FnOnce() -> Result<T> + Send>(
                 })
             })
             .collect();
-        copies
+        ranks
             .into_iter()
             .enumerate()
-            .map(|(rank, copy)| {
-                copy.join()
+            .map(|(rank, thread)| {
+                thread
+                    .join()
                     .unwrap_or_else(|panic| Err(panicked(rank, world_size, &*panic)))
             })
             .collect()
@@ -147,7 +148,7 @@ fn panicked(rank: usize, world_size: usize, panic: &(dyn Any + Send)) -> Error {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("it panicked without a message");
-    Error::CopyFailed {
+    Error::RankFailed {
         rank,
         world_size,
         reason: message.to_owned(),
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_panics_ends_the_others_and_is_named() {
+    fn a_rank_that_panics_ends_the_others_and_is_named() {
         let programs = thread_group(3).into_iter().map(|collective| {
             move || {
                 let collective = collective;
@@ -180,7 +181,7 @@ mod tests {
             }
         });
         match run(programs).unwrap_err() {
-            Error::CopyFailed {
+            Error::RankFailed {
                 rank: 1,
                 world_size: 3,
                 reason,
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn every_copy_computes_with_one_thread() {
+    fn every_rank_computes_with_one_thread() {
         let programs = (0..2).map(|_| || Ok(tch::get_num_threads()));
         assert_eq!(run(programs).unwrap(), [1, 1]);
     }

@@ -47,7 +47,7 @@ impl fmt::Display for Reading {
     }
 }
 
-/// Where the news of a read goes.
+/// Where the progress of a read goes.
 pub(crate) type Tell<'a> = &'a dyn Fn(Reading);
 
 /// Tells nobody.

@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Job {
-    /// The fit of a pipeline to a file in the lake, for copies that `torchrun` starts. The pipeline's run
+    /// The fit of a pipeline to a file in the lake, for ranks that `torchrun` starts. The pipeline's run
     /// folder, if it has one, keeps the checkpoints from which they go on after a restart.
     ///
     /// ```no_run

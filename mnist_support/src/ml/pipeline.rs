@@ -52,7 +52,7 @@ impl Pipeline {
 
     /// Fits all stages to `data`, a data frame or a file in the lake, and prints the progress.
     ///
-    /// The fit runs in the process's [session](Session::get_or_create), in as many copies as the
+    /// The fit runs in the process's [session](Session::get_or_create), in as many ranks as the
     /// estimator's `partitions` says, each on its part of the rows. Several estimators have to say the
     /// same of the fit as a whole; see [`FitSpec::run_settings`].
     ///
@@ -82,9 +82,9 @@ impl Pipeline {
         self.validate()?;
         let scope = interrupt::scope();
         let spec = self.spec();
-        let copies = match spec.run_settings()?.partitions {
-            Some(copies) => copies,
-            None => engine.default_copies(),
+        let world_size = match spec.run_settings()?.partitions {
+            Some(world_size) => world_size,
+            None => engine.default_parallelism(),
         };
         let run = match &self.run_folder {
             Some(folder) => Some(Run::in_folder(folder)),
@@ -96,7 +96,7 @@ impl Pipeline {
             run_folder: run.as_ref().map(Run::folder),
             interrupt: scope.interrupt(),
         };
-        let stages = engine.fit(&data.into(), copies, &spec, context)?;
+        let stages = engine.fit(&data.into(), world_size, &spec, context)?;
         if let Some(run) = run {
             let _shield = interrupt::shield();
             if stages.iter().any(StageModel::is_interrupted) {

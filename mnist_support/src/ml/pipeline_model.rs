@@ -57,7 +57,7 @@ impl PipelineModel {
     }
 
     /// As [`transform`](Self::transform), but the rows are written to a folder as Parquet files
-    /// (`part-00000.parquet` and so on) by the copies that transform them, and never are in one place. If it
+    /// (`part-00000.parquet` and so on) by the ranks that transform them, and never are in one place. If it
     /// is stopped, it removes those that are written.
     ///
     /// # Errors

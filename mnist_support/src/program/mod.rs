@@ -1,4 +1,4 @@
-//! The program that runs in many copies. An engine gives each copy its shard and its end of the group.
+//! The program that runs in many ranks. An engine gives each rank its shard and its end of the group.
 
 pub(crate) mod parts;
 mod spec;
@@ -19,10 +19,10 @@ use crate::{
 };
 pub use spec::{FitSpec, RunSettings};
 
-/// One copy of a fit: reads its shard, fits every stage together with the other copies, and returns the
-/// fitted stages, which are the same in all copies.
+/// One rank of a fit: reads its shard, fits every stage together with the other ranks, and returns the
+/// fitted stages, which are the same in all ranks.
 ///
-/// Nothing here knows whether the other copies are threads or processes.
+/// Nothing here knows whether the other ranks are threads or processes.
 ///
 /// A [stop](crate::interrupt) while a network trains ends that training; of the stages after it, each makes
 /// the least that gives a model. A stop before is an error.
@@ -61,12 +61,12 @@ pub fn fit(
     Ok(models)
 }
 
-/// One copy of a transformation: reads its shard and adds every stage's column. Needs no other copy.
+/// One rank of a transformation: reads its shard and adds every stage's column. Needs no other rank.
 pub fn transform(shard: &Shard, models: &[StageModel]) -> Result<DataFrame> {
     transform_telling(shard, models, &tell_nobody)
 }
 
-/// As [`transform`], with the news of a long read to whoever wants them.
+/// As [`transform`], and reports the progress of a long read.
 pub(crate) fn transform_telling(
     shard: &Shard,
     models: &[StageModel],

@@ -1,4 +1,4 @@
-//! The rows of one copy of a transformation, as a file.
+//! The rows of one rank of a transformation, as a file.
 
 use std::{io::Cursor, thread, time::Duration};
 
@@ -6,13 +6,13 @@ use polars::prelude::{DataFrame, ParquetReader, ParquetWriter, PolarsError, SerR
 
 use crate::{Error, Result, interrupt, lake::Lake};
 
-/// Small enough that a file can be dealt out to many copies, large enough for Parquet's encodings.
+/// Small enough that a file can be dealt out to many ranks, large enough for Parquet's encodings.
 const ROWS_IN_A_GROUP: usize = 4096;
 
 /// How long what was given up or ended may still need until it writes no more.
 const GONE_AFTER: Duration = Duration::from_secs(1);
 
-/// The name of the file of the copy of `rank`; names sort as the rows do.
+/// The name of the file of `rank`; names sort as the rows do.
 pub(crate) fn part_name(rank: usize) -> String {
     format!("part-{rank:05}.parquet")
 }
@@ -34,10 +34,10 @@ pub(crate) fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
         .map_err(table_error)
 }
 
-/// Puts the copies' rows one below the other.
+/// Puts the ranks' rows one below the other.
 pub(crate) fn stack(parts: impl IntoIterator<Item = Result<DataFrame>>) -> Result<DataFrame> {
     let mut parts = parts.into_iter();
-    let mut whole = parts.next().ok_or_else(no_copies)??;
+    let mut whole = parts.next().ok_or_else(no_ranks)??;
     for part in parts {
         whole.vstack_mut(&part?).map_err(table_error)?;
     }
@@ -56,7 +56,7 @@ pub(crate) fn check_empty(folder: &Lake) -> Result<()> {
     }
 }
 
-/// Removes the files of copies that were stopped, and no others.
+/// Removes the files of ranks that were stopped, and no others.
 pub(crate) fn remove_parts(folder: &Lake) -> Result<()> {
     let _shield = interrupt::shield();
     let remove = || -> Result<()> {
@@ -73,8 +73,8 @@ pub(crate) fn remove_parts(folder: &Lake) -> Result<()> {
     remove()
 }
 
-/// The error of a run of no copies.
-pub(crate) fn no_copies() -> Error {
+/// The error of a run of no ranks.
+pub(crate) fn no_ranks() -> Error {
     Error::InvalidSetting {
         setting: "partitions",
         value: "0".to_owned(),
@@ -84,7 +84,7 @@ pub(crate) fn no_copies() -> Error {
 
 fn table_error(error: PolarsError) -> Error {
     Error::Table {
-        table: "the rows of a copy".to_owned(),
+        table: "the rows of a rank".to_owned(),
         reason: error.to_string(),
     }
 }

@@ -17,9 +17,9 @@ pub struct FitSpec {
 /// The settings that are of a fit as a whole, however many estimators are in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunSettings {
-    /// In how many copies it runs; `None` leaves it to the engine.
+    /// In how many ranks it runs; `None` leaves it to the engine.
     pub partitions: Option<usize>,
-    /// How often it starts again after a copy has failed.
+    /// How often it starts again after a rank has failed.
     pub max_restarts: usize,
     /// How much it prints.
     pub verbose: u8,

@@ -1,7 +1,7 @@
-//! A run's folder: what a fit keeps outside its copies while it runs, so that it outlasts them.
+//! A run's folder: what a fit keeps outside its ranks while it runs, so that it outlasts them.
 //!
-//! The folder is reached by all copies and by the program that started them. Checkpoints lie in it, the
-//! progress that copies elsewhere tell of, the lease by which they know that somebody still waits, and the
+//! The folder is reached by all ranks and by the program that started them. Checkpoints lie in it, the
+//! progress that ranks elsewhere tell of, the lease by which they know that somebody still waits, and the
 //! request to stop.
 
 mod lease;
@@ -94,7 +94,7 @@ impl Run {
     }
 }
 
-/// Removes what a fit that was killed has left in a run's folder, except for its checkpoints: its news would
+/// Removes what a fit that was killed has left in a run's folder, except for its checkpoints: its events would
 /// be taken for those of the fit that begins.
 pub(crate) fn remove_traces(folder: &Lake) -> Result<()> {
     match remove(folder, is_trace) {
@@ -135,11 +135,11 @@ mod tests {
                 lake.put(name, Bytes::from_static(b"something")).unwrap();
             }
             StopFile::new(&lake).write().unwrap();
-            let news = crate::train::ProgressEvent::Stopped {
+            let event = crate::train::ProgressEvent::Stopped {
                 iteration: 1,
                 iterations: 2,
             };
-            crate::train::Progress::report(&FolderProgress::new(&lake, 0), &news);
+            crate::train::Progress::report(&FolderProgress::new(&lake, 0), &event);
         };
         fill();
         remove_traces(&lake).unwrap();

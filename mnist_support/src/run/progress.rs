@@ -1,4 +1,4 @@
-//! Progress through the run's folder: rank 0 writes its news as small files, the reader takes them in order.
+//! Progress through the run's folder: rank 0 writes its events as small files, the reader takes them in order.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,10 +13,10 @@ use crate::{
     train::{Progress, ProgressEvent},
 };
 
-/// News is written at most so often, so that a fast fit does not spend its time on files.
+/// Events are written at most so often, so that a fast fit does not spend its time on files.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Writes a fit's news to the run's folder.
+/// Writes a fit's events to the run's folder.
 #[derive(Debug)]
 pub struct FolderProgress {
     folder: Lake,
@@ -30,7 +30,7 @@ struct State {
     written: Option<Instant>,
 }
 
-/// Where the news of all attempts are.
+/// Where the events of all attempts are.
 pub(super) const FOLDER: &str = "progress/";
 
 fn attempt_folder(run: &Lake, attempt: usize) -> Lake {
@@ -38,7 +38,7 @@ fn attempt_folder(run: &Lake, attempt: usize) -> Lake {
 }
 
 impl FolderProgress {
-    /// The news of the attempt of this number, counted from 0.
+    /// The events of the attempt of this number, counted from 0.
     pub fn new(run: &Lake, attempt: usize) -> Self {
         FolderProgress {
             folder: attempt_folder(run, attempt),
@@ -54,7 +54,7 @@ impl FolderProgress {
         if state.pending.is_empty() {
             return Ok(());
         }
-        // The last news of a fit that is being stopped are to come, too.
+        // The last events of a fit that is being stopped are to come, too.
         let _shield = interrupt::shield();
         let events = serde_json::to_vec(&state.pending).map_err(|error| Error::Storage {
             operation: "writing progress to",
@@ -71,7 +71,7 @@ impl FolderProgress {
 }
 
 impl Progress for FolderProgress {
-    /// A file that can't be written is tried again with the next news: the fit does not fail for it, and
+    /// A file that can't be written is tried again with the next event: the fit does not fail for it, and
     /// what is missed in between is in the report.
     fn report(&self, event: &ProgressEvent) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +96,7 @@ impl Progress for FolderProgress {
     }
 }
 
-/// Takes the news of a fit from the run's folder.
+/// Takes the events of a fit from the run's folder.
 #[derive(Debug)]
 pub struct ProgressReader {
     folder: Lake,
@@ -112,10 +112,10 @@ impl ProgressReader {
         }
     }
 
-    /// The news since the last call.
+    /// The events since the last call.
     ///
     /// # Errors
-    /// Those of the storage; [`Error::Storage`] for a file that holds no news.
+    /// Those of the storage; [`Error::Storage`] for a file that holds no events.
     pub fn take(&mut self) -> Result<Vec<ProgressEvent>> {
         let mut events = Vec::new();
         loop {
@@ -124,13 +124,13 @@ impl ProgressReader {
                 Err(Error::NotFound { .. }) => return Ok(events),
                 other => other?,
             };
-            let news: Vec<ProgressEvent> =
+            let some: Vec<ProgressEvent> =
                 serde_json::from_slice(&file).map_err(|error| Error::Storage {
                     operation: "reading the progress in",
                     url: format!("{}/{name}", self.folder),
                     reason: error.to_string(),
                 })?;
-            events.extend(news);
+            events.extend(some);
             self.next += 1;
         }
     }

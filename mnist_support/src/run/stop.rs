@@ -1,5 +1,5 @@
-//! The request to stop, for copies elsewhere: a file that the program that started a fit writes into the
-//! run's folder, and that rank 0 looks for. From there the request travels with the copies' exchanges.
+//! The request to stop, for ranks elsewhere: a file that the program that started a fit writes into the
+//! run's folder, and that rank 0 looks for. From there the request travels with the ranks' exchanges.
 
 use std::{thread, time::Duration};
 
@@ -27,7 +27,7 @@ impl StopFile {
         StopFile { run: run.clone() }
     }
 
-    /// Asks the copies to stop.
+    /// Asks the ranks to stop.
     ///
     /// # Errors
     /// Those of the storage.
@@ -57,7 +57,7 @@ mod tests {
     use crate::lake::Credentials;
 
     #[test]
-    fn a_request_reaches_the_copies_within_a_second() {
+    fn a_request_reaches_the_ranks_within_a_second() {
         let folder = tempfile::tempdir().unwrap();
         let run = Lake::open(folder.path().to_str().unwrap(), &Credentials::local()).unwrap();
         let file = StopFile::new(&run);

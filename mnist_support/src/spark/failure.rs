@@ -29,9 +29,14 @@ struct Report {
     reason: String,
 }
 
-/// Whether there was no server at the time: another try may find it.
+/// Whether there was no server at the time, or the connection broke: another try may find it. Spark's own
+/// errors come with details; what only has the code of an unknown or internal error stems from the connection.
 pub(super) fn is_unavailable(error: &SparkError) -> bool {
-    error.grpc_code() == Some(UNAVAILABLE)
+    match error.grpc_code() {
+        Some(UNAVAILABLE) => true,
+        Some(UNKNOWN | INTERNAL) => error.grpc_details().is_none(),
+        _ => false,
+    }
 }
 
 /// The error of a server that does not answer.
@@ -42,12 +47,9 @@ pub(super) fn unavailable(reason: &str) -> SparkError {
     }
 }
 
-/// Whether a stream broke off, rather than the execution. Spark's own errors come with details; what only has
-/// the code of an unknown or internal error stems from the connection.
+/// Whether a stream broke off, rather than the execution.
 pub(super) fn is_disconnection(error: &SparkError) -> bool {
-    is_unavailable(error)
-        || error.message().contains("INVALID_CURSOR.DISCONNECTED")
-        || (matches!(error.grpc_code(), Some(UNKNOWN | INTERNAL)) && error.grpc_details().is_none())
+    is_unavailable(error) || error.message().contains("INVALID_CURSOR.DISCONNECTED")
 }
 
 /// Whether the server does not know the execution: it never got it, or was started anew.
@@ -109,7 +111,7 @@ fn classify(url: String, operation: &'static str, code: Option<i32>, text: Strin
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Report>();
         values.next()?.ok()
     }) {
-        return Error::CopyFailed {
+        return Error::RankFailed {
             rank: report.rank,
             world_size: report.world_size,
             reason: report.reason,
@@ -189,12 +191,12 @@ mod tests {
     #[test]
     fn a_worker_s_report_is_found_in_whatever_spark_wraps_around_it() {
         let error = classified(
-            "Job aborted: Traceback (most recent call last):\n  raise copy.failed(x)\nRuntimeError: \
+            "Job aborted: Traceback (most recent call last):\n  raise rank.failed(x)\nRuntimeError: \
              mnist-worker-failed {\"rank\": 1, \"world_size\": 2, \"reason\": \"on a, the worker ended with \
              exit status 3.\\nlast {words}\"}\n\tat org.apache.spark.X\n\nDriver stacktrace:",
         );
         match error {
-            Error::CopyFailed {
+            Error::RankFailed {
                 rank: 1,
                 world_size: 2,
                 reason,

@@ -105,17 +105,17 @@ impl SparkSession {
         self.frame(plan::table(name), format!("the table {name:?}"), None)
     }
 
-    /// A frame with one row for each of `copies` workers, in a partition of its own: the column `id`, from 0.
+    /// A frame with one row for each of `world_size` workers, in a partition of its own: the column `id`, from 0.
     /// For programs that find their rows by themselves.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for 0 copies and for more than 2³¹ − 1.
-    pub fn range(&self, copies: usize) -> Result<SparkFrame> {
-        let partitions = partition_count(copies)?;
+    /// [`Error::InvalidSetting`] for 0 ranks and for more than 2³¹ − 1.
+    pub fn range(&self, world_size: usize) -> Result<SparkFrame> {
+        let partitions = partition_count(world_size)?;
         Ok(self.frame(
             plan::range(partitions.into(), Some(partitions)),
-            format!("the numbers below {copies}"),
-            Some(copies),
+            format!("the numbers below {world_size}"),
+            Some(world_size),
         ))
     }
 
@@ -154,13 +154,13 @@ impl From<SparkFrame> for Data {
 }
 
 /// As a number of partitions for Spark.
-pub(super) fn partition_count(copies: usize) -> Result<i32> {
-    i32::try_from(copies)
+pub(super) fn partition_count(world_size: usize) -> Result<i32> {
+    i32::try_from(world_size)
         .ok()
         .filter(|count| *count > 0)
         .ok_or_else(|| Error::InvalidSetting {
             setting: "partitions",
-            value: copies.to_string(),
+            value: world_size.to_string(),
             reason: format!("must be from 1 to {}", i32::MAX),
         })
 }

@@ -1,4 +1,4 @@
-"""Runs one copy of a worker inside a Spark task; see `WorkerCommand`, which describes what a worker gets.
+"""Runs one rank of a worker inside a Spark task; see `WorkerCommand`, which describes what a worker gets.
 
 Spark's Python worker executes this text on an executor. JOB, a JSON string, is already defined here.
 Needs only the standard library, pyarrow and pyspark, which every executor that runs Python has.
@@ -30,18 +30,18 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 
-class Copy:
+class Rank:
     """The place of this task among those of the job."""
 
     def __init__(self, job):
-        self.world_size = job["copies"]
+        self.world_size = job["world_size"]
         if job["barrier"]:
             self.context = BarrierTaskContext.get()
             # host:port, where an IPv6 host stands in brackets.
             self.addresses = [task.address.rsplit(":", 1)[0].strip("[]") for task in self.context.getTaskInfos()]
             self.rank = self.context.partitionId()
             if len(self.addresses) != self.world_size:
-                raise self.failed("Spark runs %d copies instead" % len(self.addresses))
+                raise self.failed("Spark runs %d ranks instead" % len(self.addresses))
         else:
             self.context, self.addresses = TaskContext.get(), None
             self.rank = self.context.partitionId()
@@ -52,7 +52,7 @@ class Copy:
         return RuntimeError("mnist-worker-failed " + json.dumps(report))
 
     def rendezvous(self):
-        """Where the copies meet: a port that is free on rank 0's machine, agreed on by all."""
+        """Where the ranks meet: a port that is free on rank 0's machine, agreed on by all."""
         port = ""
         if self.rank == 0:
             family = socket.AF_INET6 if ":" in self.addresses[0] else socket.AF_INET
@@ -66,17 +66,17 @@ class Copy:
         }
 
 
-def libtorch_folder(job, copy):
+def libtorch_folder(job, rank):
     """The folder of libtorch_cpu.so: the job's, the executor's setting, or that of its torch package."""
     named = job["libtorch"] or os.environ.get("MNIST_LIBTORCH")
     if named:
         for folder in (named, os.path.join(named, "lib")):
             if os.path.exists(os.path.join(folder, "libtorch_cpu.so")):
                 return folder
-        raise copy.failed("libtorch was to be in %s: there is no libtorch_cpu.so there" % named)
+        raise rank.failed("libtorch was to be in %s: there is no libtorch_cpu.so there" % named)
     package = importlib.util.find_spec("torch")
     if package is None:
-        raise copy.failed(
+        raise rank.failed(
             "there is no libtorch: install the torch package for %s, or set MNIST_LIBTORCH in the executors' "
             "environment to a folder that holds libtorch_cpu.so" % sys.executable)
     return os.path.join(package.submodule_search_locations[0], "lib")
@@ -119,11 +119,11 @@ def feed(batches, worker, errors):
             pass
 
 
-def drain(copy, worker, lines):
+def drain(rank, worker, lines):
     """Passes the worker's messages on to the executor's log and keeps the last ones."""
     for line in worker.stderr:
         line = line.decode("utf-8", "replace")
-        sys.stderr.write("[rank %d] %s" % (copy.rank, line))
+        sys.stderr.write("[rank %d] %s" % (rank.rank, line))
         lines.append(line[:4000])
         del lines[:-STDERR_LINES]
 
@@ -137,18 +137,18 @@ def ending(status):
 def run(batches):
     """What Spark calls: takes a task's rows, gives what the worker answers."""
     job = json.loads(JOB)
-    copy = Copy(job)
+    rank = Rank(job)
     folder = tempfile.mkdtemp(prefix="worker-", dir=SparkFiles.getRootDirectory())
     lay_out(job, folder)
     libraries = [folder, os.environ.get("LD_LIBRARY_PATH", "")]
     if job["libtorch"] is not None:
-        libraries.insert(1, libtorch_folder(job, copy))
+        libraries.insert(1, libtorch_folder(job, rank))
     environment = dict(
         os.environ,
         LD_LIBRARY_PATH=":".join(filter(None, libraries)),
-        RANK=str(copy.rank),
-        WORLD_SIZE=str(copy.world_size),
-        **(copy.rendezvous() if job["barrier"] else {}),
+        RANK=str(rank.rank),
+        WORLD_SIZE=str(rank.world_size),
+        **(rank.rendezvous() if job["barrier"] else {}),
     )
     environment.update(job["environment"])
     parent = os.getpid()
@@ -158,7 +158,7 @@ def run(batches):
     errors, lines, answer_error = [], [], None
     threads = [
         threading.Thread(target=feed, args=(batches, worker, errors), daemon=True),
-        threading.Thread(target=drain, args=(copy, worker, lines), daemon=True),
+        threading.Thread(target=drain, args=(rank, worker, lines), daemon=True),
     ]
     try:
         for thread in threads:
@@ -179,7 +179,7 @@ def run(batches):
             what = "the worker ended with " + ending(status)
             if not status:
                 what += ", and its answer could not be read: %s" % answer_error
-            raise copy.failed("%s. The end of its standard error:\n%s" % (what, "".join(lines) or "(nothing)"))
+            raise rank.failed("%s. The end of its standard error:\n%s" % (what, "".join(lines) or "(nothing)"))
     finally:
         if worker.poll() is None:
             worker.kill()

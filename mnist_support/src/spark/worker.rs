@@ -61,8 +61,8 @@ pub struct WorkerCommand {
     pub files: Vec<PathBuf>,
     /// Where it finds libtorch.
     pub libtorch: Libtorch,
-    /// Whether all copies run at the same time and fail together. Without, they run as there is room, and Spark
-    /// runs a copy that failed again, by default 3 times.
+    /// Whether all ranks run at the same time and fail together. Without, they run as there is room, and Spark
+    /// runs a rank that failed again, by default 3 times.
     pub barrier: bool,
     /// By which [`SparkSession::interrupt_tag`] ends these workers and no others of the session.
     pub tag: Option<String>,
@@ -112,7 +112,7 @@ impl WorkerCommand {
         self
     }
 
-    /// Says whether all copies run at the same time.
+    /// Says whether all ranks run at the same time.
     pub fn barrier(mut self, barrier: bool) -> WorkerCommand {
         self.barrier = barrier;
         self
@@ -122,7 +122,7 @@ impl WorkerCommand {
 /// What run_worker.py is told.
 #[derive(Serialize)]
 struct Job<'a> {
-    copies: usize,
+    world_size: usize,
     barrier: bool,
     executable: String,
     arguments: &'a [String],
@@ -134,13 +134,13 @@ struct Job<'a> {
 }
 
 impl SparkSession {
-    /// Deals the rows of `frame` out to `copies` workers, about as many to each, runs them, and returns what they
+    /// Deals the rows of `frame` out to `world_size` workers, about as many to each, runs them, and returns what they
     /// answer, in the order of their ranks.
     ///
     /// The rows arrive when the last worker has ended. Each call runs the workers anew.
     ///
     /// # Errors
-    /// [`Error::CopyFailed`] names the worker that failed first and quotes it; [`Error::TooFewSlots`] says at once
+    /// [`Error::RankFailed`] names the worker that failed first and quotes it; [`Error::TooFewSlots`] says at once
     /// that a barrier needs more cores than there are; [`Error::PythonMismatch`], where executors differ in their
     /// Python or another was [set](Self::set_python_version); [`Error::Interrupted`] after
     /// [`interrupt`](Self::interrupt); [`Error::Unreachable`] where the server is gone; [`Error::Io`] for a file
@@ -148,22 +148,23 @@ impl SparkSession {
     pub fn run_workers(
         &self,
         frame: &SparkFrame,
-        copies: usize,
+        world_size: usize,
         command: &WorkerCommand,
     ) -> Result<Vec<RecordBatch>> {
-        let partitions = partition_count(copies)?;
+        let partitions = partition_count(world_size)?;
         let columns = frame.columns()?;
         if command.barrier {
-            self.check_slots(copies)?;
+            self.check_slots(world_size)?;
         }
         let python = self.python_version()?;
-        let job =
-            serde_json::to_string(&self.job(copies, command)?).map_err(|error| Error::Spark {
+        let job = serde_json::to_string(&self.job(world_size, command)?).map_err(|error| {
+            Error::Spark {
                 operation: OPERATION,
                 url: self.url().to_owned(),
                 reason: format!("the command can't be sent: {error}"),
-            })?;
-        let input = if frame.partitions == Some(copies) {
+            }
+        })?;
+        let input = if frame.partitions == Some(world_size) {
             frame.relation.clone()
         } else {
             plan::repartition(frame.relation.clone(), partitions)
@@ -181,12 +182,12 @@ impl SparkSession {
         // Collected directly: anything above a barrier would run it again when it fails.
         let answers =
             execution::collect(&self.connection, OPERATION, workers, command.tag.as_deref())?;
-        check_ranks(&answers, copies)?;
+        check_ranks(&answers, world_size)?;
         Ok(answers)
     }
 
     /// Sends the files and says what is to be done with them.
-    fn job<'a>(&self, copies: usize, command: &'a WorkerCommand) -> Result<Job<'a>> {
+    fn job<'a>(&self, world_size: usize, command: &'a WorkerCommand) -> Result<Job<'a>> {
         let mut files = BTreeMap::new();
         for path in [&command.executable].into_iter().chain(&command.files) {
             let artifact = artifact::send(&self.connection, path)?;
@@ -199,7 +200,7 @@ impl SparkSession {
             }
         }
         Ok(Job {
-            copies,
+            world_size,
             barrier: command.barrier,
             executable: file_name(&command.executable),
             arguments: &command.arguments,
@@ -226,8 +227,8 @@ fn file_name(path: &Path) -> String {
 }
 
 /// An error if a rank did not answer.
-fn check_ranks(answers: &[RecordBatch], copies: usize) -> Result<()> {
-    let mut answered = vec![false; copies];
+fn check_ranks(answers: &[RecordBatch], world_size: usize) -> Result<()> {
+    let mut answered = vec![false; world_size];
     for batch in answers {
         let ranks: Option<&Int32Array> = batch
             .column_by_name("rank")
@@ -243,9 +244,9 @@ fn check_ranks(answers: &[RecordBatch], copies: usize) -> Result<()> {
     }
     match answered.iter().position(|answered| !answered) {
         None => Ok(()),
-        Some(rank) => Err(Error::CopyFailed {
+        Some(rank) => Err(Error::RankFailed {
             rank,
-            world_size: copies,
+            world_size,
             reason: "it ended without an answer".to_owned(),
         }),
     }
@@ -270,7 +271,7 @@ mod tests {
         for (answers, missing) in [(vec![answer(vec![0, 2])], 1), (vec![], 0)] {
             let error = check_ranks(&answers, 3).unwrap_err();
             assert!(
-                matches!(error, Error::CopyFailed { rank, world_size: 3, .. } if rank == missing),
+                matches!(error, Error::RankFailed { rank, world_size: 3, .. } if rank == missing),
                 "{error}"
             );
         }

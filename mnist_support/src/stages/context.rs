@@ -1,15 +1,15 @@
-//! What surrounds one copy of a fit.
+//! What surrounds one rank of a fit.
 
 use crate::{interrupt::Interrupt, lake::Lake, train::Progress};
 
-/// Where a copy of a fit tells its news, where it keeps what must outlast it, and who may stop it.
+/// Where a rank of a fit reports its progress, where it keeps what must outlast it, and who may stop it.
 #[derive(Clone, Copy)]
 pub struct FitContext<'a> {
-    /// Takes the news of the copy of rank 0.
+    /// Takes the progress events of rank 0.
     pub progress: &'a dyn Progress,
-    /// The run's folder, which all copies reach; checkpoints go there.
+    /// The run's folder, which all ranks reach; checkpoints go there.
     pub run_folder: Option<&'a Lake>,
-    /// Asks the fit to stop; it is enough that one copy is asked.
+    /// Asks the fit to stop; it is enough that one rank is asked.
     pub interrupt: &'a Interrupt,
 }
 

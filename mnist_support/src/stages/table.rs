@@ -1,4 +1,4 @@
-//! The rows of one copy on their way through a pipeline.
+//! The rows of one rank on their way through a pipeline.
 
 use std::{collections::BTreeMap, sync::Arc};
 

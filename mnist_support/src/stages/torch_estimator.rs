@@ -74,13 +74,13 @@ impl TorchEstimator {
         self
     }
 
-    /// How many mini-batches each copy trains on; see [`TrainingSettings::iterations`].
+    /// How many mini-batches each rank trains on; see [`TrainingSettings::iterations`].
     pub fn iterations(mut self, iterations: usize) -> Self {
         self.settings.iterations = iterations;
         self
     }
 
-    /// Rows that each copy draws for one iteration; see [`TrainingSettings::mini_batch`].
+    /// Rows that each rank draws for one iteration; see [`TrainingSettings::mini_batch`].
     pub fn mini_batch(mut self, rows: impl Into<Option<usize>>) -> Self {
         self.settings.mini_batch = rows.into();
         self
@@ -104,9 +104,9 @@ impl TorchEstimator {
         self
     }
 
-    /// How many copies train; see [`TrainingSettings::partitions`].
-    pub fn partitions(mut self, copies: impl Into<Option<usize>>) -> Self {
-        self.settings.partitions = copies.into();
+    /// How many ranks train; see [`TrainingSettings::partitions`].
+    pub fn partitions(mut self, world_size: impl Into<Option<usize>>) -> Self {
+        self.settings.partitions = world_size.into();
         self
     }
 
@@ -134,7 +134,7 @@ impl TorchEstimator {
         self
     }
 
-    /// Where the copies compute, `"cuda"` for instance; see [`TrainingSettings::device`].
+    /// Where the ranks compute, `"cuda"` for instance; see [`TrainingSettings::device`].
     pub fn device(mut self, device: impl Into<Device>) -> Self {
         self.settings.device = device.into();
         self

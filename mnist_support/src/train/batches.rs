@@ -1,9 +1,9 @@
-//! Which rows a copy holds back for validation, and which it draws at each iteration.
+//! Which rows a rank holds back for validation, and which it draws at each iteration.
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-/// A stream of random numbers for one purpose of one copy.
+/// A stream of random numbers for one purpose of one rank.
 fn stream(seed: u64, rank: usize, purpose: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     for (bytes, value) in key.chunks_exact_mut(8).zip([seed, rank as u64, purpose]) {
@@ -12,7 +12,7 @@ fn stream(seed: u64, rank: usize, purpose: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// A copy's row numbers in random order, cut into those to train on and those to validate with.
+/// A rank's row numbers in random order, cut into those to train on and those to validate with.
 pub(super) fn split(
     seed: u64,
     rank: usize,
@@ -26,7 +26,7 @@ pub(super) fn split(
     (all, validation)
 }
 
-/// The endless sequence of a copy's training rows: every epoch all of them, each time in another order.
+/// The endless sequence of a rank's training rows: every epoch all of them, each time in another order.
 ///
 /// The rows of an iteration follow from its number alone, so a fit can start again in the middle.
 pub(super) struct Batches {

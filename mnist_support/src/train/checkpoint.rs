@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     TrainingSettings,
-    state::{Numbers, State},
+    state::{Scalars, State},
 };
 use crate::{Error, Network, Result, interrupt, lake::Lake};
 
@@ -32,11 +32,12 @@ pub struct Checkpoints {
 #[derive(Serialize, Deserialize)]
 struct Header {
     fit: String,
-    numbers: Numbers,
+    #[serde(alias = "numbers")] // as it was called before
+    scalars: Scalars,
 }
 
 impl Checkpoints {
-    /// Checkpoints in `folder`, a folder of their own that all copies reach, every `every` iterations.
+    /// Checkpoints in `folder`, a folder of their own that all ranks reach, every `every` iterations.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] where `every` is 0.
@@ -59,10 +60,10 @@ impl Checkpoints {
     pub(super) fn write(&self, fit: &str, state: &State) -> Result<()> {
         // Also, and above all, of a fit that is being stopped.
         let _shield = interrupt::shield();
-        let (numbers, tensors) = state.parts()?;
+        let (scalars, tensors) = state.state_dict()?;
         let header = Header {
             fit: fit.to_owned(),
-            numbers,
+            scalars,
         };
         let header = serde_json::to_string(&header).map_err(|error| self.invalid(error))?;
         let bytes = tensors
@@ -103,7 +104,7 @@ impl Checkpoints {
                  take another folder, or remove it",
             ));
         }
-        state.resume(header.numbers, |name, like| {
+        state.load_state_dict(header.scalars, |name, like| {
             let view = tensors.tensor(name).map_err(|error| self.invalid(error))?;
             if view.dtype() != Dtype::F32 || view.shape() != [like.numel()] {
                 return Err(self.invalid(format!("its tensor {name} has another shape or type")));
@@ -127,7 +128,7 @@ impl Checkpoints {
 pub(super) fn fit_identity(
     network: &Network,
     settings: &TrainingSettings,
-    copies: usize,
+    world_size: usize,
     rows: [usize; 3],
 ) -> Result<String> {
     let settings = TrainingSettings {
@@ -136,7 +137,7 @@ pub(super) fn fit_identity(
         max_restarts: 0,
         ..settings.clone()
     };
-    let identity = serde_json::to_vec(&(network, settings, copies, rows)).map_err(|error| {
+    let identity = serde_json::to_vec(&(network, settings, world_size, rows)).map_err(|error| {
         Error::InvalidSetting {
             setting: "settings",
             value: "that JSON cannot hold".to_owned(),

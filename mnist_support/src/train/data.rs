@@ -1,4 +1,4 @@
-//! A copy's rows as tensors.
+//! A rank's rows as tensors.
 
 use tch::{Device, Kind, Tensor};
 
@@ -36,7 +36,7 @@ impl Scaling {
     }
 }
 
-/// The rows that one copy trains on.
+/// The rows that one rank trains on.
 ///
 /// Features stay in the kind that they came in (`u8` pixels take a quarter of the memory of floats);
 /// each mini-batch is scaled on its way into the network.

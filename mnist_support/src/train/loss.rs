@@ -44,7 +44,7 @@ impl Loss {
 
     /// The sum of the rows' losses, for outputs `[rows, classes]` and labels `[rows]`.
     ///
-    /// A sum, not a mean, so that copies with batches of different sizes weigh each row alike.
+    /// A sum, not a mean, so that ranks with batches of different sizes weigh each row alike.
     pub(crate) fn sum(&self, outputs: &Tensor, labels: &Tensor) -> Result<Tensor> {
         let no_weights: Option<Tensor> = None;
         const NOTHING_IGNORED: i64 = -100;

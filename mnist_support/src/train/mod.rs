@@ -1,4 +1,4 @@
-//! Synchronous data-parallel training, as one program that every copy runs.
+//! Synchronous data-parallel training, as one program that every rank runs.
 //!
 //! Read [`train`] first: it is the whole of it. The other files are its parts.
 

@@ -136,7 +136,7 @@ mod tests {
 
     fn started(iterations: usize, validation_rows: usize) -> ProgressEvent {
         ProgressEvent::Started {
-            copies: 2,
+            world_size: 2,
             training_rows: 100,
             validation_rows,
             iterations,
@@ -146,7 +146,7 @@ mod tests {
     fn restarted(restarts: usize) -> ProgressEvent {
         ProgressEvent::Restarted {
             restarts,
-            reason: "the copy of rank 1 of 2 failed".to_owned(),
+            reason: "rank 1 of 2 failed".to_owned(),
         }
     }
 

@@ -7,28 +7,28 @@ use serde::{Deserialize, Serialize};
 use super::LossPoint;
 use crate::{lake::Reading, text};
 
-/// One piece of news from rank 0.
+/// What rank 0 tells of a fit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ProgressEvent {
     /// Rank 0 reads its part of the rows; told only where that takes more than 3 seconds.
     Reading(Reading),
-    /// The copies have their rows and begin.
+    /// The ranks have their rows and begin.
     Started {
-        /// How many copies there are.
-        copies: usize,
-        /// The rows that all copies train on.
+        /// How many ranks there are.
+        world_size: usize,
+        /// The rows that all ranks train on.
         training_rows: usize,
-        /// The rows that all copies keep back.
+        /// The rows that all ranks keep back.
         validation_rows: usize,
         /// How many iterations there will be at most.
         iterations: usize,
     },
-    /// A copy has failed, and the fit starts again from its last checkpoint, or from the beginning.
+    /// A rank has failed, and the fit starts again from its last checkpoint, or from the beginning.
     Restarted {
         /// How often it has started again by now.
         restarts: usize,
-        /// What the copy failed of.
+        /// What the rank failed of.
         reason: String,
     },
     /// An iteration has ended.
@@ -37,7 +37,7 @@ pub enum ProgressEvent {
         losses: LossPoint,
         /// How many iterations there will be at most.
         iterations: usize,
-        /// Training rows a second so far, over all copies.
+        /// Training rows a second so far, over all ranks.
         rows_per_second: f64,
         /// How long the rest will take at most, at the rate so far, in seconds; `None` while that is not
         /// known yet, and after the last iteration.
@@ -58,14 +58,14 @@ impl fmt::Display for ProgressEvent {
         match self {
             ProgressEvent::Reading(reading) => reading.fmt(f),
             ProgressEvent::Started {
-                copies,
+                world_size,
                 training_rows,
                 validation_rows,
                 ..
             } => write!(
                 f,
-                "{copies} {} train on {training_rows} rows and validate on {validation_rows}",
-                if *copies == 1 { "copy" } else { "copies" },
+                "{world_size} {} train on {training_rows} rows and validate on {validation_rows}",
+                if *world_size == 1 { "rank" } else { "ranks" },
             ),
             ProgressEvent::Restarted { restarts, reason } => {
                 write!(f, "restart {restarts}: {reason}")
@@ -102,9 +102,9 @@ impl fmt::Display for ProgressEvent {
     }
 }
 
-/// Where a fit's news goes. Rank 0 calls it, between iterations and while it reads.
+/// Where a fit's events go. Rank 0 calls it, between iterations and while it reads.
 pub trait Progress: Send + Sync {
-    /// Takes one piece of news; must return at once.
+    /// Takes one event; must return at once.
     fn report(&self, event: &ProgressEvent);
 }
 

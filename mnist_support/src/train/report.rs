@@ -9,22 +9,23 @@ use serde::{Deserialize, Serialize};
 pub struct LossPoint {
     /// The iteration, from 1.
     pub iteration: usize,
-    /// The mean loss over the rows of all copies' mini-batches, before the step, with dropout.
+    /// The mean loss over the rows of all ranks' mini-batches, before the step, with dropout.
     pub training_loss: f64,
-    /// The mean loss over the validation rows of all copies, after the step, where it was measured.
+    /// The mean loss over the validation rows of all ranks, after the step, where it was measured.
     pub validation_loss: Option<f64>,
 }
 
 /// The course of a fit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitReport {
-    /// How many copies trained.
-    pub copies: usize,
-    /// The rows that all copies trained on.
+    /// How many ranks trained.
+    #[serde(alias = "copies")] // as it was called in models saved before
+    pub world_size: usize,
+    /// The rows that all ranks trained on.
     pub training_rows: usize,
-    /// The rows that all copies kept back.
+    /// The rows that all ranks kept back.
     pub validation_rows: usize,
-    /// The rows of one iteration, over all copies.
+    /// The rows of one iteration, over all ranks.
     pub global_batch: usize,
     /// The losses of every iteration that ran.
     pub history: Vec<LossPoint>,
@@ -86,8 +87,12 @@ impl fmt::Display for FitReport {
             self.global_batch,
             self.epochs(),
             self.training_rows,
-            self.copies,
-            if self.copies == 1 { "copy" } else { "copies" },
+            self.world_size,
+            if self.world_size == 1 {
+                "rank"
+            } else {
+                "ranks"
+            },
             self.seconds,
             self.rows_per_second(),
         )?;

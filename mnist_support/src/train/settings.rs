@@ -5,23 +5,23 @@ use serde::{Deserialize, Serialize};
 use super::{Device, LearningRateSchedule, Loss, Optimizer};
 use crate::{Error, Result};
 
-/// The settings of a fit. The notebooks, every copy of the program and saved pipelines use this one struct.
+/// The settings of a fit. The notebooks, every rank of the program and saved pipelines use this one struct.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingSettings {
-    /// How many mini-batches each copy trains on. Not epochs: with `n` rows in all, an epoch takes
+    /// How many mini-batches each rank trains on. Not epochs: with `n` rows in all, an epoch takes
     /// `n / (partitions * mini_batch)` iterations. Default: 10, as SparkTorch's.
     pub iterations: usize,
-    /// Rows that each copy draws for one iteration. `None`: all of its rows. Default: `None`.
+    /// Rows that each rank draws for one iteration. `None`: all of its rows. Default: `None`.
     pub mini_batch: Option<usize>,
-    /// The part of each copy's rows, in `[0, 1)`, that is kept back to measure the validation loss. Default: 0.
+    /// The part of each rank's rows, in `[0, 1)`, that is kept back to measure the validation loss. Default: 0.
     pub validation_fraction: f64,
     /// A validation loss is measured every so many iterations, and after the last. Default: 10.
     pub validation_every: usize,
     /// Training ends after this many validation losses in a row without a new best. `None`: never early.
     /// Default: `None`.
     pub early_stop_patience: Option<usize>,
-    /// How many copies train, each on its own part of the rows. `None`: one for each processor core.
+    /// How many ranks train, each on its own part of the rows. `None`: one for each processor core.
     /// Default: `None`.
     pub partitions: Option<usize>,
     /// The rule that turns gradients into new weights. Default: Adam.
@@ -32,7 +32,7 @@ pub struct TrainingSettings {
     pub learning_rate: f64,
     /// How the learning rate changes over the iterations. Default: constant.
     pub learning_rate_schedule: LearningRateSchedule,
-    /// Where the copies compute, and where the fitted model predicts; of the machine that they run on.
+    /// Where the ranks compute, and where the fitted model predicts; of the machine that they run on.
     /// Default: the CPU.
     pub device: Device,
     /// Decides the initial weights, the validation rows, the order of the rows and dropout: the same
@@ -41,7 +41,7 @@ pub struct TrainingSettings {
     /// The state of the fit is written to the run's folder every so many iterations, so that a fit that
     /// was interrupted goes on from there. `None`: never. Default: `None`.
     pub checkpoint_every: Option<usize>,
-    /// How often a fit whose copy failed starts again, from the last checkpoint if there is one.
+    /// How often a fit whose rank failed starts again, from the last checkpoint if there is one.
     /// Default: 0.
     pub max_restarts: usize,
     /// 0: silent. 1: at most a dozen lines a fit, and what failed. 2: a line for each validation loss, or for each iteration
@@ -143,7 +143,7 @@ impl TrainingSettings {
         self.loss.validate()
     }
 
-    /// How many of a copy's `rows` it keeps back for validation.
+    /// How many of a rank's `rows` it keeps back for validation.
     pub(crate) fn validation_rows(&self, rows: usize) -> usize {
         (rows as f64 * self.validation_fraction) as usize
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Network, Result};
 
-/// The state of a fit, the same in every copy.
+/// The state of a fit, the same in every rank.
 ///
 /// Nothing random is in it: the rows of a mini-batch and the masks of dropout follow from the seed and
 /// the number of the iteration.
@@ -31,7 +31,7 @@ pub(super) struct State {
 /// The part of a [`State`] that is no tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Numbers {
+pub(super) struct Scalars {
     pub(super) iteration: usize,
     optimizer_steps: i32,
     best: Option<(usize, f64)>,
@@ -66,8 +66,8 @@ impl State {
         self.stopped_early || self.iteration >= settings.iterations
     }
 
-    /// The numbers, and the tensors by name.
-    pub(super) fn parts(&self) -> Result<(Numbers, Vec<(String, Tensor)>)> {
+    /// What is no tensor, and the tensors by name.
+    pub(super) fn state_dict(&self) -> Result<(Scalars, Vec<(String, Tensor)>)> {
         let mut tensors = vec![("parameters".to_owned(), self.parameters.snapshot()?)];
         for (index, tensor) in self.optimizer.state().into_iter().enumerate() {
             tensors.push((format!("optimizer.{index}"), tensor));
@@ -75,7 +75,7 @@ impl State {
         if let Some(best) = self.best.best() {
             tensors.push(("best".to_owned(), best.weights.shallow_clone()));
         }
-        let numbers = Numbers {
+        let scalars = Scalars {
             iteration: self.iteration,
             optimizer_steps: self.optimizer.steps(),
             best: self.best.best().map(|best| (best.iteration, best.loss)),
@@ -84,14 +84,14 @@ impl State {
             stopped_early: self.stopped_early,
             seconds: self.seconds,
         };
-        Ok((numbers, tensors))
+        Ok((scalars, tensors))
     }
 
-    /// Takes over the state that [`parts`](Self::parts) gave; `take` hands out a tensor by its name and
+    /// Takes over the state that [`state_dict`](Self::state_dict) gave; `take` hands out a tensor by its name and
     /// makes sure that it is like the given one.
-    pub(super) fn resume(
+    pub(super) fn load_state_dict(
         &mut self,
-        numbers: Numbers,
+        scalars: Scalars,
         take: impl Fn(&str, &Tensor) -> Result<Tensor>,
     ) -> Result<()> {
         let (flat, all) = (self.parameters.flat(), self.parameters.snapshot()?);
@@ -100,8 +100,8 @@ impl State {
             .map(|index| take(&format!("optimizer.{index}"), &flat))
             .collect::<Result<Vec<_>>>()?;
         self.optimizer
-            .restore(numbers.optimizer_steps, &optimizer)?;
-        let best = match numbers.best {
+            .restore(scalars.optimizer_steps, &optimizer)?;
+        let best = match scalars.best {
             None => None,
             Some((iteration, loss)) => Some(Best {
                 iteration,
@@ -109,11 +109,11 @@ impl State {
                 weights: take("best", &all)?,
             }),
         };
-        self.best.restore(best, numbers.without_improvement);
-        self.iteration = numbers.iteration;
-        self.history = numbers.history;
-        self.stopped_early = numbers.stopped_early;
-        self.seconds = numbers.seconds;
+        self.best.restore(best, scalars.without_improvement);
+        self.iteration = scalars.iteration;
+        self.history = scalars.history;
+        self.stopped_early = scalars.stopped_early;
+        self.seconds = scalars.seconds;
         Ok(())
     }
 }

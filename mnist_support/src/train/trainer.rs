@@ -1,4 +1,4 @@
-//! The training loop that every copy runs.
+//! The training loop that every rank runs.
 
 use std::time::Instant;
 
@@ -21,33 +21,33 @@ use crate::{
 #[derive(Debug)]
 pub struct Trained {
     /// The network's parameters and buffers, in the order of [`Network::state_names`], on the CPU, the
-    /// same bits in every copy.
+    /// same bits in every rank.
     pub weights: Vec<Tensor>,
     /// The course of the fit.
     pub report: FitReport,
 }
 
-/// Trains `network` on the rows of all copies; every copy calls it with its own rows and the same settings.
+/// Trains `network` on the rows of all ranks; every rank calls it with its own rows and the same settings.
 ///
-/// Each iteration, every copy draws a mini-batch from its rows and computes the gradient of its summed
-/// loss; one exchange of one flat vector adds the gradients, the losses and the row counts of all copies;
-/// then every copy takes the same step with their mean. Since the sum has the same bits everywhere, so
+/// Each iteration, every rank draws a mini-batch from its rows and computes the gradient of its summed
+/// loss; one exchange of one flat vector adds the gradients, the losses and the row counts of all ranks;
+/// then every rank takes the same step with their mean. Since the sum has the same bits everywhere, so
 /// have the weights, and they never need to be exchanged again after the start.
 ///
-/// Running statistics, such as those of BatchNorm2d, take part in that exchange: in training each copy
+/// Running statistics, such as those of BatchNorm2d, take part in that exchange: in training each rank
 /// normalises with its own mini-batch, as torch's DistributedDataParallel does without SyncBatchNorm, and
-/// the statistics that it then has are averaged, each copy's weighted by its rows. DistributedDataParallel
+/// the statistics that it then has are averaged, each rank's weighted by its rows. DistributedDataParallel
 /// keeps those of rank 0; the average sees every row, and costs nothing more.
 ///
 /// With `validation_fraction` above 0 the weights of the lowest validation loss are kept, otherwise the
 /// last. With `checkpoints` the fit goes on from the last one, if there is one, and writes new ones.
 ///
-/// A request of `interrupt` in any copy travels with the exchange: all copies end after the same iteration,
+/// A request of `interrupt` in any rank travels with the exchange: all ranks end after the same iteration,
 /// with a checkpoint if there are any, and return what they have.
 ///
 /// # Errors
 /// [`Error::InvalidSetting`] for a setting outside its range or a mini-batch above the shard;
-/// [`Error::Diverged`] when the loss is no longer a number; [`Error::ExchangeAborted`] when another copy
+/// [`Error::Diverged`] when the loss is no longer a number; [`Error::ExchangeAborted`] when another rank
 /// failed; [`Error::DeviceUnavailable`]; [`Error::InvalidCheckpoint`].
 pub fn train(
     network: &Network,
@@ -71,7 +71,7 @@ pub fn train(
     while !trainer.is_done() && !trainer.interrupted {
         trainer.iterate()?;
         trainer.state.seconds = done_before + start.elapsed().as_secs_f64();
-        report(&trainer.news());
+        report(&trainer.progress());
         if let Some(checkpoints) = checkpoints
             && rank == 0
             && (checkpoints.is_due(trainer.state.iteration) || trainer.interrupted)
@@ -87,24 +87,24 @@ pub fn train(
     trainer.finish()
 }
 
-/// One copy's end of a fit.
+/// One rank's end of a fit.
 struct Trainer<'a> {
     network: &'a Network,
     collective: &'a dyn Collective,
     settings: &'a TrainingSettings,
     interrupt: &'a Interrupt,
-    /// This copy's rows, and which of them it validates with.
+    /// This rank's rows, and which of them it validates with.
     data: TrainingData,
     validation: Vec<i64>,
     batches: Batches,
-    /// The rows of all copies.
+    /// The rows of all ranks.
     training_rows: usize,
     validation_rows: usize,
     global_batch: usize,
     /// By which its checkpoints know it.
     fit: String,
     state: State,
-    /// Whether the copies have agreed to stop.
+    /// Whether the ranks have agreed to stop.
     interrupted: bool,
 }
 
@@ -149,7 +149,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Goes on from the last checkpoint, if there is one; all copies then have the weights of rank 0.
+    /// Goes on from the last checkpoint, if there is one; all ranks then have the weights of rank 0.
     fn resume(&mut self, checkpoints: Option<&Checkpoints>) -> Result<()> {
         if let Some(checkpoints) = checkpoints {
             checkpoints.read(&self.fit, &mut self.state)?;
@@ -187,7 +187,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// This copy's gradient, the exchange, and the step.
+    /// This rank's gradient, the exchange, and the step.
     fn step(&mut self) -> Result<()> {
         let iteration = self.state.iteration + 1;
         let (settings, rank) = (self.settings, self.collective.rank());
@@ -198,7 +198,7 @@ impl<'a> Trainer<'a> {
         let outputs = self.network.forward(tensors, &features, Some(&mut masks))?;
         let loss = settings.loss.sum(&outputs, &labels)?;
         // One vector for one exchange: the gradient, the running statistics, the loss, the rows, and how
-        // many copies want to stop.
+        // many ranks want to stop.
         let wish = f32::from(self.interrupt.is_requested());
         let rows = labels.size()[0] as f32;
         let own = [loss.f_double_value(&[])? as f32, rows, wish];
@@ -222,7 +222,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The mean loss over the validation rows of all copies; `None` where a copy wants to stop.
+    /// The mean loss over the validation rows of all ranks; `None` where a rank wants to stop.
     fn validate(&self) -> Result<Option<f64>> {
         let parameters = &self.state.parameters;
         let mut sum = 0.0;
@@ -237,7 +237,7 @@ impl<'a> Trainer<'a> {
             let loss = self.settings.loss.sum(&outputs, &labels)?;
             sum += loss.f_double_value(&[])?;
         }
-        // Looked at again: a copy that has left its batches must not say that it has not.
+        // Looked at again: a rank that has left its batches must not say that it has not.
         let wish = f64::from(u8::from(self.interrupt.is_requested()));
         let mut sums = Tensor::f_from_slice(&[sum, self.validation.len() as f64, wish])?;
         self.collective.all_reduce(&mut sums, ReduceOp::Sum)?;
@@ -261,7 +261,7 @@ impl<'a> Trainer<'a> {
 
     fn started(&self) -> ProgressEvent {
         ProgressEvent::Started {
-            copies: self.collective.world_size(),
+            world_size: self.collective.world_size(),
             training_rows: self.training_rows,
             validation_rows: self.validation_rows,
             iterations: self.settings.iterations,
@@ -269,7 +269,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// What is to be told of the last iteration.
-    fn news(&self) -> ProgressEvent {
+    fn progress(&self) -> ProgressEvent {
         let (done, iterations) = (self.state.iteration, self.settings.iterations);
         ProgressEvent::Iteration {
             losses: self.state.history.last().copied().unwrap_or_default(),
@@ -297,7 +297,7 @@ impl<'a> Trainer<'a> {
         Ok(Trained {
             weights: state.parameters.to_weights()?,
             report: FitReport {
-                copies: self.collective.world_size(),
+                world_size: self.collective.world_size(),
                 training_rows: self.training_rows,
                 validation_rows: self.validation_rows,
                 global_batch: self.global_batch,
@@ -340,7 +340,7 @@ fn finite(loss: f64, iteration: usize) -> Result<f64> {
     }
 }
 
-/// The sums of some counts over all copies.
+/// The sums of some counts over all ranks.
 fn total<const N: usize>(counts: [usize; N], collective: &dyn Collective) -> Result<[usize; N]> {
     let mut sums = Tensor::f_from_slice(&counts.map(|count| count as i64))?;
     collective.all_reduce(&mut sums, ReduceOp::Sum)?;
@@ -351,14 +351,14 @@ fn total<const N: usize>(counts: [usize; N], collective: &dyn Collective) -> Res
     Ok(totals)
 }
 
-/// Makes sure that all copies hold the same bits, as the whole scheme promises.
+/// Makes sure that all ranks hold the same bits, as the whole scheme promises.
 fn check_identical(parameters: &Tensor, collective: &dyn Collective) -> Result<()> {
     let bits = parameters.f_detach()?.f_view_dtype(Kind::Int)?;
     let (mut lowest, mut highest) = (bits.f_detach_copy()?, bits.f_detach_copy()?);
     collective.all_reduce(&mut lowest, ReduceOp::Min)?;
     collective.all_reduce(&mut highest, ReduceOp::Max)?;
     if lowest != highest {
-        return Err(Error::CopiesDisagree {
+        return Err(Error::RanksDisagree {
             world_size: collective.world_size(),
         });
     }

@@ -1,7 +1,7 @@
 //! What a worker answers: an Arrow IPC stream on its standard output.
 //!
 //! Each row has a rank, a kind and, by its kind, JSON and bytes: `file`, a part of a file; `error`, why
-//! this copy could not do its work; `done`, that it could. A file is cut into parts of a few MB, because
+//! this rank could not do its work; `done`, that it could. A file is cut into parts of a few MB, because
 //! Spark has limits for a row.
 
 use std::{collections::BTreeMap, io::Write, sync::Arc};
@@ -18,12 +18,12 @@ use crate::{Error, Result};
 /// The length of a file's part, in bytes.
 const PART: usize = 4 << 20;
 
-/// What becomes of a copy, in the JSON of an `error` row.
+/// What becomes of a rank, in the JSON of an `error` row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// What the error says.
     pub message: String,
-    /// Whether it failed only because another copy did.
+    /// Whether it failed only because another rank did.
     pub consequence: bool,
 }
 
@@ -71,7 +71,7 @@ impl<W: Write> AnswerWriter<W> {
         Ok(())
     }
 
-    /// Ends the answer with the copy's error, or without one.
+    /// Ends the answer with the rank's error, or without one.
     pub(super) fn finish(mut self, error: Option<&Error>) -> Result<()> {
         match error {
             None => self.row("done", &(), &[])?,
@@ -108,7 +108,7 @@ fn unwritten(error: ArrowError) -> Error {
     }
 }
 
-/// The answers of all copies of a job.
+/// The answers of all ranks of a job.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// The files, by their names.
@@ -116,10 +116,10 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Puts the copies' answers together.
+    /// Puts the ranks' answers together.
     ///
     /// # Errors
-    /// [`Error::InCopy`] with the error of the copy that failed first, [`Error::CopyFailed`] where a copy
+    /// [`Error::InRank`] with the error of the rank that failed first, [`Error::RankFailed`] where a rank
     /// ended without saying how, or part of a file is missing.
     pub fn collect(batches: &[RecordBatch], world_size: usize) -> Result<Answers> {
         let mut parts: BTreeMap<String, BTreeMap<usize, Vec<u8>>> = BTreeMap::new();
@@ -127,7 +127,7 @@ impl Answers {
         let mut ended = vec![false; world_size];
         let mut failures: Vec<(usize, Outcome)> = Vec::new();
         for (rank, kind, json, data) in batches.iter().flat_map(rows) {
-            let unreadable = |reason: String| Error::CopyFailed {
+            let unreadable = |reason: String| Error::RankFailed {
                 rank,
                 world_size,
                 reason: format!("its answer cannot be read: {reason}"),
@@ -156,13 +156,13 @@ impl Answers {
         }
         failures.sort_by_key(|(rank, outcome)| (outcome.consequence, *rank));
         if let Some((rank, outcome)) = failures.into_iter().next() {
-            return Err(Error::InCopy {
+            return Err(Error::InRank {
                 rank,
                 world_size,
                 message: outcome.message,
             });
         }
-        let missing = |rank, reason: &str| Error::CopyFailed {
+        let missing = |rank, reason: &str| Error::RankFailed {
             rank,
             world_size,
             reason: reason.to_owned(),
@@ -250,7 +250,7 @@ mod tests {
         };
         let batches = [answer(0, &[], Some(aborted)), answer(1, &[], Some(cause))].concat();
         match Answers::collect(&batches, 2).unwrap_err() {
-            Error::InCopy {
+            Error::InRank {
                 rank: 1, message, ..
             } => assert!(message.contains("iteration 3"), "{message}"),
             other => panic!("{other}"),
@@ -258,14 +258,14 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_did_not_say_how_it_ended_and_a_cut_file_are_errors() {
+    fn a_rank_that_did_not_say_how_it_ended_and_a_cut_file_are_errors() {
         let silent = Answers::collect(&answer(0, &[], None), 2);
-        assert!(matches!(silent, Err(Error::CopyFailed { rank: 1, .. })));
+        assert!(matches!(silent, Err(Error::RankFailed { rank: 1, .. })));
         let mut cut = answer(0, &[("weights", &vec![1; 5 << 20])], None);
         cut.remove(0);
         assert!(matches!(
             Answers::collect(&cut, 1),
-            Err(Error::CopyFailed { rank: 0, .. })
+            Err(Error::RankFailed { rank: 0, .. })
         ));
     }
 }

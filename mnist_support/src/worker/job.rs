@@ -15,27 +15,27 @@ use crate::{
 /// The secret scope whose credentials a worker uses; each machine has its own.
 pub(super) const SCOPE: &str = "adls";
 
-/// What all copies of a job are told.
+/// What all ranks of a job are told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Job {
-    /// A fit, together with the other copies.
+    /// A fit, together with the other ranks.
     Fit {
         /// The stages.
         spec: FitSpec,
         /// The rows to fit them to.
         rows: Rows,
-        /// The URL of the run's folder, which all copies reach: for checkpoints, progress and the lease.
+        /// The URL of the run's folder, which all ranks reach: for checkpoints, progress and the lease.
         #[serde(default)]
         run_folder: Option<String>,
         /// How often the fit was tried before.
         #[serde(default)]
         attempt: usize,
-        /// Whether somebody renews a lease in the run's folder, without which the copy is to end.
+        /// Whether somebody renews a lease in the run's folder, without which the rank is to end.
         #[serde(default)]
         lease: bool,
     },
-    /// A transformation of this copy's rows.
+    /// A transformation of this rank's rows.
     Transform {
         /// The URL or path of the fitted pipeline.
         model: String,
@@ -51,9 +51,9 @@ pub enum Job {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Rows {
-    /// A file in the lake, of which each copy reads its own part.
+    /// A file in the lake, of which each rank reads its own part.
     File(FileSource),
-    /// An Arrow IPC stream on the standard input, which brings this copy's rows alone.
+    /// An Arrow IPC stream on the standard input, which brings this rank's rows alone.
     Stdin {
         /// What errors call them.
         name: String,
@@ -93,12 +93,12 @@ impl Job {
 }
 
 impl Rows {
-    /// The part of the copy of `rank`; `input` is read where the rows come from there.
+    /// The part of `rank`; `input` is read where the rows come from there.
     pub(super) fn shard(&self, rank: usize, world_size: usize, input: impl Read) -> Result<Shard> {
         let shards = match self {
             Rows::File(source) => {
                 let credentials = Credentials::from_scope(&SecretScope::open(SCOPE)?)?;
-                // Every copy cuts the file alike: the cuts depend on the file alone.
+                // Every rank cuts the file alike: the cuts depend on the file alone.
                 Data::from(LakeFrame::open(source, &credentials)?).shards(world_size)?
             }
             Rows::Stdin { name } => {

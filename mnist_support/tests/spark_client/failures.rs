@@ -31,7 +31,7 @@ fn a_failed_worker_is_named_and_quoted_at_length() {
         "a failure arrives after {:.2} s",
         start.elapsed().as_secs_f64()
     );
-    let Error::CopyFailed {
+    let Error::RankFailed {
         rank: 1,
         world_size: 2,
         reason,
@@ -66,7 +66,7 @@ fn a_worker_that_is_killed_and_one_that_says_nothing_are_errors() {
             .run_workers(&frame, 1, &bench.worker(program))
             .unwrap_err();
         assert!(
-            matches!(&error, Error::CopyFailed { rank: 0, world_size: 1, reason } if reason.contains(expected)),
+            matches!(&error, Error::RankFailed { rank: 0, world_size: 1, reason } if reason.contains(expected)),
             "{error}"
         );
     }
@@ -75,7 +75,7 @@ fn a_worker_that_is_killed_and_one_that_says_nothing_are_errors() {
         .run_workers(&frame, 1, &bench.worker("answer()"))
         .unwrap_err();
     assert!(
-        matches!(&error, Error::CopyFailed { reason, .. } if reason.contains("without an answer")),
+        matches!(&error, Error::RankFailed { reason, .. } if reason.contains("without an answer")),
         "{error}"
     );
 }
@@ -148,7 +148,7 @@ fn libtorch_is_found_or_missed_by_name() {
     let nowhere = command.libtorch(Libtorch::Folder("/nowhere".to_owned()));
     let error = bench.spark.run_workers(&frame, 1, &nowhere).unwrap_err();
     assert!(
-        matches!(&error, Error::CopyFailed { reason, .. } if reason.contains("/nowhere")),
+        matches!(&error, Error::RankFailed { reason, .. } if reason.contains("/nowhere")),
         "{error}"
     );
 }

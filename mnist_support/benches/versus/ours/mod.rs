@@ -23,7 +23,7 @@ use crate::{
 /// Runs one of the programs.
 pub fn run(program: &[&str]) -> Result<()> {
     match program {
-        ["training", copies] => training::run(copies.parse()?),
+        ["training", world_size] => training::run(world_size.parse()?),
         ["gloo"] => gloo::run(),
         ["predict"] => predict::run(),
         ["csv", types] => csv::run(types),
@@ -73,12 +73,12 @@ fn pixels(columns: Vec<String>) -> Vec<String> {
 }
 
 /// The originals' network on the scaled pixels, with the settings that every training here shares.
-fn estimator(copies: usize, request: &Request) -> Result<TorchEstimator> {
+fn estimator(world_size: usize, request: &Request) -> Result<TorchEstimator> {
     Ok(TorchEstimator::new(CnnConfig::default().network()?)
         .features_col("scaledFeatures")
-        .partitions(copies)
+        .partitions(world_size)
         .iterations(request.images / request.batch)
-        .mini_batch(request.batch / copies)
+        .mini_batch(request.batch / world_size)
         .learning_rate(request.learning_rate)
         .seed(request.seed)
         .verbose(0))

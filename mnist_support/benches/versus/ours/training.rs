@@ -14,23 +14,23 @@ use crate::{
     messages::{Answer, Measure, Request},
 };
 
-/// Trains in so many copies.
-pub fn run(copies: usize) -> Result<()> {
+/// Trains in so many ranks.
+pub fn run(world_size: usize) -> Result<()> {
     let lake = lake()?;
     let train = lake.parquet("train.parquet")?.collect()?;
     let test = lake.parquet("test.parquet")?.collect()?;
-    fit(&train, copies, &Request::images(6000))?;
+    fit(&train, world_size, &Request::images(6000))?;
     serve(|request| match request.measure {
         Measure::Speed => {
-            let model = fit(&train, copies, request)?;
+            let model = fit(&train, world_size, request)?;
             Ok(speed(model.report()?.rows_per_second()))
         }
-        Measure::OneCycle => one_cycle(&train, &test, copies, request),
+        Measure::OneCycle => one_cycle(&train, &test, world_size, request),
     })
 }
 
-fn fit(train: &DataFrame, copies: usize, request: &Request) -> Result<PipelineModel> {
-    let pipeline = pipeline(names(train), estimator(copies, request)?);
+fn fit(train: &DataFrame, world_size: usize, request: &Request) -> Result<PipelineModel> {
+    let pipeline = pipeline(names(train), estimator(world_size, request)?);
     Ok(pipeline.fit_with(train, &Threads, &Silent)?)
 }
 
@@ -38,10 +38,10 @@ fn fit(train: &DataFrame, copies: usize, request: &Request) -> Result<PipelineMo
 fn one_cycle(
     train: &DataFrame,
     test: &DataFrame,
-    copies: usize,
+    world_size: usize,
     request: &Request,
 ) -> Result<Answer> {
-    let estimator = estimator(copies, request)?
+    let estimator = estimator(world_size, request)?
         .learning_rate_schedule(LearningRateSchedule::OneCycle { warm_up: 0.2 });
     let model = pipeline(names(train), estimator).fit_with(train, &Threads, &Silent)?;
     let accuracy = MulticlassClassificationEvaluator::new().metric_name(Metric::Accuracy);

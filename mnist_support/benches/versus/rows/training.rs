@@ -9,7 +9,7 @@ const UNIT: &str = "images/s";
 const IMAGES: usize = 60_000;
 const TRIAL: usize = 15_000;
 
-/// Two copies in one process against the best that PyTorch has in one process.
+/// Two ranks in one process against the best that PyTorch has in one process.
 pub fn train() -> Result<Entry> {
     Ok(in_one_process("train", "2", |variant| !is_bf16(variant))?
         .measure()?
@@ -21,7 +21,7 @@ pub fn train_bf16() -> Result<Entry> {
     in_one_process("train-bf16", "2", is_bf16)?.measure()
 }
 
-/// One copy against the best that PyTorch has with one thread.
+/// One rank against the best that PyTorch has with one thread.
 pub fn train_one() -> Result<Entry> {
     let one_thread = |variant: &str| variant.starts_with("1 thread,") && !is_bf16(variant);
     Ok(in_one_process("train-one", "1", one_thread)?
@@ -31,12 +31,12 @@ pub fn train_one() -> Result<Entry> {
 
 fn in_one_process(
     name: &'static str,
-    copies: &str,
+    world_size: &str,
     variants: fn(&str) -> bool,
 ) -> Result<Comparison> {
     Ok(Comparison {
         name,
-        ours: Program::ours(&["training", copies])?,
+        ours: Program::ours(&["training", world_size])?,
         peer: Program::peer("train.py", &[]),
         called: "PyTorch",
         variants,
@@ -65,7 +65,7 @@ pub fn train_gloo() -> Result<Entry> {
     Ok(comparison.measure()?.target(1.5))
 }
 
-/// Two copies against one copy, with the same rows in an iteration.
+/// Two ranks against one rank, with the same rows in an iteration.
 pub fn scaling() -> Result<Entry> {
     let mut two = Program::ours(&["training", "2"])?.start()?;
     let mut one = Program::ours(&["training", "1"])?.start()?;
@@ -76,5 +76,5 @@ pub fn scaling() -> Result<Entry> {
         (&mut one, &request),
         (Better::Higher, UNIT),
     )?;
-    Ok(Entry::new("scaling", UNIT, "one copy of ours", pairs).target(1.8))
+    Ok(Entry::new("scaling", UNIT, "one rank of ours", pairs).target(1.8))
 }

@@ -1,4 +1,4 @@
-//! What each copy tells the others before an exchange, so that copies that got out of step find out.
+//! What each rank tells the others before an exchange, so that ranks that got out of step find out.
 
 use tch::{Kind, Tensor};
 
@@ -48,7 +48,7 @@ impl Call {
     }
 }
 
-/// Checks that every copy makes the same call. Every copy comes to the same verdict, since each compares
+/// Checks that every rank makes the same call. Every rank comes to the same verdict, since each compares
 /// all with rank 0.
 pub(super) fn check_headers(headers: &[[i64; HEADER]]) -> Result<()> {
     let Some((first, others)) = headers.split_first() else {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_that_call_the_same_agree() {
+    fn ranks_that_call_the_same_agree() {
         let header = all_reduce(&Tensor::zeros([2, 3], FLOAT_CPU));
         check_headers(&[header; 3]).unwrap();
     }

@@ -1,32 +1,32 @@
-//! Who a copy is and where it finds the others.
+//! Who a rank is and where it finds the others.
 
 use std::{env, str::FromStr, time::Duration};
 
 use crate::{Error, Result};
 
-/// How a copy joins its group; the names are those of `torch.distributed`'s environment.
+/// How a rank joins its group; the names are those of `torch.distributed`'s environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GlooConfig {
-    /// This copy's number, from 0.
+    /// This rank's number, from 0.
     pub rank: usize,
-    /// How many copies there are.
+    /// How many ranks there are.
     pub world_size: usize,
     /// The address or name of rank 0's machine.
     pub master_addr: String,
-    /// The port at which the store listens that the copies find each other through.
+    /// The port at which the store listens that the ranks find each other through.
     pub master_port: u16,
-    /// How long to wait for another copy: to come at all, and in each exchange. An error comes at most a
+    /// How long to wait for another rank: to come at all, and in each exchange. An error comes at most a
     /// second later.
     ///
-    /// A copy that reads longer than this before its first exchange counts as lost. By default 5 minutes.
+    /// A rank that reads longer than this before its first exchange counts as lost. By default 5 minutes.
     pub timeout: Duration,
-    /// Where this copy accepts the others' connections.
+    /// Where this rank accepts the others' connections.
     pub bind: Bind,
     /// Who serves the store.
     pub store: StoreHost,
 }
 
-/// Where a copy accepts connections: always one address, never all of the machine's.
+/// Where a rank accepts connections: always one address, never all of the machine's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Bind {
     /// The address from which this machine reaches `master_addr`.
@@ -84,7 +84,7 @@ impl GlooConfig {
             variable(name).ok_or_else(|| Error::InvalidSetting {
                 setting: name,
                 value: "(not set)".to_owned(),
-                reason: "is needed: torchrun sets it in each copy's environment".to_owned(),
+                reason: "is needed: torchrun sets it in each rank's environment".to_owned(),
             })
         };
         let mut config = GlooConfig::new(
@@ -142,7 +142,7 @@ impl GlooConfig {
             return invalid(
                 "MASTER_PORT",
                 "0".to_owned(),
-                "must be a port that all copies know".to_owned(),
+                "must be a port that all ranks know".to_owned(),
             );
         }
         Ok(())
@@ -157,7 +157,7 @@ impl GlooConfig {
         }
     }
 
-    /// An error about how the copies find each other.
+    /// An error about how the ranks find each other.
     pub(super) fn rendezvous_error(&self, reason: impl Into<String>) -> Error {
         Error::Rendezvous {
             rank: self.rank,
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_says_who_a_copy_is_and_where_the_master_is() {
+    fn the_environment_says_who_a_rank_is_and_where_the_master_is() {
         assert_eq!(read(&[]).unwrap(), GlooConfig::new(1, 2, "10.0.0.1", 29500));
     }
 

@@ -24,7 +24,7 @@ struct RawGroup {
 }
 
 #[repr(C)]
-struct RawParcel {
+struct RawTransfer {
     peer: i32,
     send: *const C_tensor,
     receive: *mut C_tensor,
@@ -61,7 +61,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn mnist_gloo_exchange(
         group: *mut RawGroup,
-        parcels: *const RawParcel,
+        transfers: *const RawTransfer,
         length: usize,
         tag: u32,
         timeout_ms: i64,
@@ -70,7 +70,7 @@ unsafe extern "C" {
     fn mnist_gloo_group_close(group: *mut RawGroup);
 }
 
-/// A client of a TCPStore, and its server too in the copy that hosts it.
+/// A client of a TCPStore, and its server too in the rank that hosts it.
 #[derive(Debug)]
 pub(super) struct Store(*mut RawStore);
 
@@ -127,15 +127,15 @@ impl Drop for Store {
     }
 }
 
-/// Where a copy accepts its peers' connections.
+/// Where a rank accepts its peers' connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Address(String),
     Interface(String),
 }
 
-/// What one peer gets from this copy and gives to it.
-pub(super) struct Parcel<'a> {
+/// What one peer gets from this rank and gives to it.
+pub(super) struct Transfer<'a> {
     pub(super) peer: usize,
     pub(super) send: Option<&'a Tensor>,
     pub(super) receive: Option<&'a mut Tensor>,
@@ -157,7 +157,7 @@ impl ExchangeFailure {
     }
 }
 
-/// A ProcessGroupGloo: connections to every other copy.
+/// A ProcessGroupGloo: connections to every other rank.
 #[derive(Debug)]
 pub(super) struct Group(*mut RawGroup);
 
@@ -166,7 +166,7 @@ pub(super) struct Group(*mut RawGroup);
 unsafe impl Send for Group {}
 
 impl Group {
-    /// Connects with every other copy; the keys in the store begin with `prefix`.
+    /// Connects with every other rank; the keys in the store begin with `prefix`.
     pub(super) fn open(
         store: &Store,
         prefix: &str,
@@ -199,30 +199,30 @@ impl Group {
         Ok(Group(group))
     }
 
-    /// Sends and receives all parcels and returns when all have arrived; what is empty stays here.
+    /// Sends and receives all transfers and returns when all have arrived; what is empty stays here.
     ///
     /// The sizes must be those that the peers expect. After an error the group must be dropped.
     pub(super) fn exchange(
         &self,
-        parcels: &mut [Parcel<'_>],
+        transfers: &mut [Transfer<'_>],
         tag: u32,
         timeout: Duration,
     ) -> Result<(), ExchangeFailure> {
-        let mut raw = Vec::with_capacity(parcels.len());
-        for parcel in parcels {
+        let mut raw = Vec::with_capacity(transfers.len());
+        for transfer in transfers {
             let fits = |tensor: &Tensor| tensor.device() == Device::Cpu && tensor.is_contiguous();
-            if !parcel.send.is_none_or(fits) || !parcel.receive.as_deref().is_none_or(fits) {
+            if !transfer.send.is_none_or(fits) || !transfer.receive.as_deref().is_none_or(fits) {
                 return Err(ExchangeFailure::local(
                     "only contiguous tensors on the CPU can be exchanged",
                 ));
             }
-            raw.push(RawParcel {
-                peer: number(parcel.peer).map_err(ExchangeFailure::local)?,
-                send: parcel
+            raw.push(RawTransfer {
+                peer: number(transfer.peer).map_err(ExchangeFailure::local)?,
+                send: transfer
                     .send
                     .filter(|tensor| tensor.numel() > 0)
                     .map_or(ptr::null(), Tensor::as_ptr),
-                receive: parcel
+                receive: transfer
                     .receive
                     .as_deref_mut()
                     .filter(|tensor| tensor.numel() > 0)
@@ -230,7 +230,7 @@ impl Group {
             });
         }
         let mut peer = -1;
-        // SAFETY: the group is open until it is dropped. `raw` is an array of `raw.len()` parcels whose
+        // SAFETY: the group is open until it is dropped. `raw` is an array of `raw.len()` transfers whose
         // tensors are borrowed for longer than the call; the bridge takes references of its own to what it
         // still needs after a timeout. `peer` is written before the call returns.
         let failed = unsafe {
@@ -262,7 +262,7 @@ fn c_string(text: &str) -> Result<CString, String> {
 }
 
 fn number(value: usize) -> Result<i32, String> {
-    i32::try_from(value).map_err(|_| format!("{value} is more copies than Gloo can count"))
+    i32::try_from(value).map_err(|_| format!("{value} is more ranks than Gloo can count"))
 }
 
 fn milliseconds(timeout: Duration) -> i64 {

@@ -1,10 +1,10 @@
-//! Copies that are processes, on one machine or several, and exchange through libtorch's Gloo.
+//! Ranks that are processes, on one machine or several, and exchange through libtorch's Gloo.
 //!
 //! The processes find each other as those of `torch.distributed` do: through a store that rank 0, or
 //! `torchrun`, serves at `MASTER_ADDR` and `MASTER_PORT`. Then each pair of them holds a TCP connection.
 //!
 //! **What is exchanged is neither authenticated nor encrypted**, as in `torch.distributed`: whoever
-//! reaches the ports can read and change it, or take a copy's place. Run it in a network that only you
+//! reaches the ports can read and change it, or take a rank's place. Run it in a network that only you
 //! can reach.
 //!
 //! Gloo carries the bytes; the sums are computed here, in the order of the ranks, so that a program gets
@@ -14,9 +14,9 @@
 mod call;
 mod config;
 mod ffi;
+mod join;
 mod reduce;
 mod rendezvous;
-mod roll_call;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -29,12 +29,12 @@ use super::{Collective, ReduceOp};
 use crate::{Error, Result};
 use call::{Call, HEADER, check_headers};
 pub use config::{Bind, GlooConfig, StoreHost};
-use ffi::{ExchangeFailure, Group, Parcel};
+use ffi::{ExchangeFailure, Group, Transfer};
 
 /// A process's end of a group.
 ///
 /// An end that fails or is dropped closes its connections, which ends the others' exchanges with
-/// [`Error::ExchangeAborted`]; so does a copy that does not answer within the timeout. After such an error
+/// [`Error::ExchangeAborted`]; so does a rank that does not answer within the timeout. After such an error
 /// every further exchange of this end fails too.
 ///
 /// ```
@@ -43,9 +43,9 @@ use ffi::{ExchangeFailure, Group, Parcel};
 ///
 /// # let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
 /// // A group of one; `GlooCollective::from_environment()` is the usual way.
-/// let copy = GlooCollective::connect(&GlooConfig::new(0, 1, "127.0.0.1", port))?;
+/// let collective = GlooCollective::connect(&GlooConfig::new(0, 1, "127.0.0.1", port))?;
 /// let mut value = Tensor::from(2.5);
-/// copy.all_reduce(&mut value, ReduceOp::Sum)?;
+/// collective.all_reduce(&mut value, ReduceOp::Sum)?;
 /// assert_eq!(value.double_value(&[]), 2.5);
 /// # Ok::<(), mnist_support::Error>(())
 /// ```
@@ -66,11 +66,11 @@ struct Connection {
 }
 
 impl GlooCollective {
-    /// Connects with the other copies and returns when all are connected.
+    /// Connects with the other ranks and returns when all are connected.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] for a rank that is none of the group; [`Error::Rendezvous`] when rank 0
-    /// does not answer, a copy does not come within the timeout, or an address cannot be used.
+    /// does not answer, a rank does not come within the timeout, or an address cannot be used.
     pub fn connect(config: &GlooConfig) -> Result<Self> {
         config.validate()?;
         let start = Instant::now();
@@ -84,7 +84,7 @@ impl GlooCollective {
                 exchanges: 0,
             }),
         };
-        // A copy that is connected with all may leave, and take the store with it, while others still
+        // A rank that is connected with all may leave, and take the store with it, while others still
         // look for each other there.
         collective
             .call(Call::Barrier, None, start + config.timeout)
@@ -124,15 +124,15 @@ impl GlooCollective {
             .peers()
             .map(|peer| Ok((peer, ours.f_empty_like()?)))
             .collect::<Result<_>>()?;
-        let mut parcels: Vec<Parcel<'_>> = theirs
+        let mut transfers: Vec<Transfer<'_>> = theirs
             .iter_mut()
-            .map(|(peer, receive)| Parcel {
+            .map(|(peer, receive)| Transfer {
                 peer: *peer,
                 send: Some(&ours),
                 receive: Some(receive),
             })
             .collect();
-        self.exchange(&mut parcels, deadline)?;
+        self.exchange(&mut transfers, deadline)?;
         let mut headers = vec![header; self.world_size];
         for (peer, theirs) in &theirs {
             theirs.f_copy_data(&mut headers[*peer], HEADER)?;
@@ -141,7 +141,7 @@ impl GlooCollective {
     }
 
     /// Sends and receives; a failure closes the connections.
-    fn exchange(&self, parcels: &mut [Parcel<'_>], deadline: Instant) -> Result<()> {
+    fn exchange(&self, transfers: &mut [Transfer<'_>], deadline: Instant) -> Result<()> {
         let mut connection = self.connection();
         let group = match &connection.group {
             Ok(group) => group,
@@ -149,7 +149,7 @@ impl GlooCollective {
         };
         let tag = connection.exchanges;
         let left = deadline.saturating_duration_since(Instant::now());
-        match group.exchange(parcels, tag, left) {
+        match group.exchange(transfers, tag, left) {
             Ok(()) => {
                 connection.exchanges = (tag + 1) % (1 << 30);
                 Ok(())
@@ -166,10 +166,10 @@ impl GlooCollective {
         let ExchangeFailure { peer, reason } = failure;
         match peer {
             Some(peer) if Instant::now() >= deadline => format!(
-                "the copy of rank {peer} did not answer within {:?} ({reason})",
+                "rank {peer} did not answer within {:?} ({reason})",
                 self.timeout
             ),
-            Some(peer) => format!("the copy of rank {peer} is gone ({reason})"),
+            Some(peer) => format!("rank {peer} is gone ({reason})"),
             None => reason,
         }
     }
@@ -219,26 +219,26 @@ impl Collective for GlooCollective {
             return Err(Error::InvalidSetting {
                 setting: "root",
                 value: root.to_string(),
-                reason: format!("is not a rank of {} copies", self.world_size),
+                reason: format!("is not a rank of {} ranks", self.world_size),
             });
         }
         let deadline = self.deadline();
         self.call(Call::Broadcast { root }, Some(tensor), deadline)?;
         let values = flat(tensor)?;
         if self.rank == root {
-            let mut parcels: Vec<Parcel<'_>> = self
+            let mut transfers: Vec<Transfer<'_>> = self
                 .peers()
-                .map(|peer| Parcel {
+                .map(|peer| Transfer {
                     peer,
                     send: Some(&values),
                     receive: None,
                 })
                 .collect();
-            return self.exchange(&mut parcels, deadline);
+            return self.exchange(&mut transfers, deadline);
         }
         let mut received = values.f_empty_like()?;
         self.exchange(
-            &mut [Parcel {
+            &mut [Transfer {
                 peer: root,
                 send: None,
                 receive: Some(&mut received),
@@ -288,12 +288,12 @@ mod tests {
     suite::suite!(group);
 
     #[test]
-    fn a_copy_that_has_finished_may_leave_while_others_still_read() {
+    fn a_rank_that_has_finished_may_leave_while_others_still_read() {
         for _ in 0..20 {
-            for result in run(&group, 3, |copy| {
+            for result in run(&group, 3, |collective| {
                 let mut tensor = Tensor::ones([50_000], tch::kind::FLOAT_CPU);
-                copy.all_reduce(&mut tensor, ReduceOp::Sum)?;
-                copy.broadcast(&mut tensor, 1)
+                collective.all_reduce(&mut tensor, ReduceOp::Sum)?;
+                collective.broadcast(&mut tensor, 1)
             }) {
                 result.unwrap();
             }
@@ -301,12 +301,12 @@ mod tests {
     }
 
     #[test]
-    fn copies_that_call_different_methods_find_out() {
-        for result in run(&group, 2, |copy| {
-            if copy.rank() == 0 {
-                copy.barrier()
+    fn ranks_that_call_different_methods_find_out() {
+        for result in run(&group, 2, |collective| {
+            if collective.rank() == 0 {
+                collective.barrier()
             } else {
-                copy.broadcast(&mut Tensor::from(1.0), 0)
+                collective.broadcast(&mut Tensor::from(1.0), 0)
             }
         }) {
             let error = result.unwrap_err().to_string();

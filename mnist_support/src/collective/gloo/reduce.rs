@@ -1,10 +1,10 @@
-//! The sum, minimum or maximum of all copies' values, computed in the order of the ranks.
+//! The sum, minimum or maximum of all ranks' values, computed in the order of the ranks.
 
 use std::time::Instant;
 
 use tch::Tensor;
 
-use super::{GlooCollective, Parcel};
+use super::{GlooCollective, Transfer};
 use crate::{
     Result,
     collective::{ReduceOp, reduce::reduce_in_order},
@@ -13,22 +13,22 @@ use crate::{
 /// How the values travel. Both ways give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Every copy gets every other copy's values: one exchange.
+    /// Every rank gets every other rank's values: one exchange.
     Gather,
-    /// Every copy reduces one part of the values and hands it out: two exchanges, but never more than
-    /// twice the values in and out of a copy.
+    /// Every rank reduces one part of the values and hands it out: two exchanges, but never more than
+    /// twice the values in and out of a rank.
     ScatterThenGather,
 }
 
-/// Up to how many bytes a copy takes in at once rather than in two exchanges.
+/// Up to how many bytes a rank takes in at once rather than in two exchanges.
 ///
-/// On loopback, one exchange of 41,000 floats took half as long as two between 2 copies, and no more
+/// On loopback, one exchange of 41,000 floats took half as long as two between 2 ranks, and no more
 /// between 4; with more bytes than this the network's speed counts for more than an exchange's delay.
 const GATHER_BYTES: usize = 512 * 1024;
 
 impl Way {
     fn of(world_size: usize, bytes: usize) -> Way {
-        // Two copies exchange the same bytes either way.
+        // Two ranks exchange the same bytes either way.
         if world_size <= 2 || bytes.saturating_mul(world_size - 1) <= GATHER_BYTES {
             Way::Gather
         } else {
@@ -38,7 +38,7 @@ impl Way {
 }
 
 impl GlooCollective {
-    /// Reduces one row of values of all copies into a new tensor.
+    /// Reduces one row of values of all ranks into a new tensor.
     pub(super) fn reduce(
         &self,
         values: &Tensor,
@@ -76,8 +76,8 @@ impl GlooCollective {
         deadline: Instant,
     ) -> Result<Tensor> {
         let part_of = |tensor: &Tensor, rank: usize| -> Result<Tensor> {
-            let (length, copies) = (tensor.numel(), self.world_size);
-            let (start, end) = (length * rank / copies, length * (rank + 1) / copies);
+            let (length, world_size) = (tensor.numel(), self.world_size);
+            let (start, end) = (length * rank / world_size, length * (rank + 1) / world_size);
             Ok(tensor.f_narrow(0, start as i64, (end - start) as i64)?)
         };
         let ours = self.reduce_part(
@@ -92,15 +92,15 @@ impl GlooCollective {
             .peers()
             .map(|peer| Ok((peer, part_of(&result, peer)?)))
             .collect::<Result<_>>()?;
-        let mut parcels: Vec<Parcel<'_>> = theirs
+        let mut transfers: Vec<Transfer<'_>> = theirs
             .iter_mut()
-            .map(|(peer, part)| Parcel {
+            .map(|(peer, part)| Transfer {
                 peer: *peer,
                 send: Some(&ours),
                 receive: Some(part),
             })
             .collect();
-        self.exchange(&mut parcels, deadline)?;
+        self.exchange(&mut transfers, deadline)?;
         Ok(result)
     }
 
@@ -120,18 +120,18 @@ impl GlooCollective {
             .map(|_| Ok(ours.f_empty_like()?))
             .collect::<Result<Vec<Tensor>>>()?;
         parts[self.rank] = ours.shallow_clone();
-        let mut parcels: Vec<Parcel<'_>> = parts
+        let mut transfers: Vec<Transfer<'_>> = parts
             .iter_mut()
             .enumerate()
             .filter(|(peer, _)| *peer != self.rank)
             .zip(&sent)
-            .map(|((peer, receive), send)| Parcel {
+            .map(|((peer, receive), send)| Transfer {
                 peer,
                 send: Some(send),
                 receive: Some(receive),
             })
             .collect();
-        self.exchange(&mut parcels, deadline)?;
+        self.exchange(&mut transfers, deadline)?;
         reduce_in_order(
             self.world_size,
             |rank| Ok(parts[rank].shallow_clone()),
@@ -148,28 +148,25 @@ mod tests {
     #[test]
     fn both_ways_give_the_same_bits() {
         for world_size in [2, 3, 4] {
-            // Fewer values than copies, as many, and a number that cannot be dealt out evenly.
+            // Fewer values than ranks, as many, and a number that cannot be dealt out evenly.
             for length in [1, 3, 1001] {
-                for [gathered, scattered] in suite::run(&group, world_size, |copy| {
-                    let values = suite::awkward(copy.rank(), length);
+                for [gathered, scattered] in suite::run(&group, world_size, |collective| {
+                    let values = suite::awkward(collective.rank(), length);
                     [Way::Gather, Way::ScatterThenGather].map(|way| {
-                        let sum = copy
-                            .reduce_by(way, &values, ReduceOp::Sum, copy.deadline())
+                        let sum = collective
+                            .reduce_by(way, &values, ReduceOp::Sum, collective.deadline())
                             .unwrap();
                         suite::bits(&sum)
                     })
                 }) {
-                    assert_eq!(
-                        gathered, scattered,
-                        "{length} floats of {world_size} copies"
-                    );
+                    assert_eq!(gathered, scattered, "{length} floats of {world_size} ranks");
                 }
             }
         }
     }
 
     #[test]
-    fn only_many_bytes_of_many_copies_travel_in_two_exchanges() {
+    fn only_many_bytes_of_many_ranks_travel_in_two_exchanges() {
         assert_eq!(Way::of(2, 1 << 30), Way::Gather);
         assert_eq!(Way::of(4, 4 * 41_000), Way::Gather);
         assert_eq!(Way::of(5, 4 * 41_000), Way::ScatterThenGather);

@@ -1,4 +1,4 @@
-//! How the copies find each other: through a store, once, before the first exchange.
+//! How the ranks find each other: through a store, once, before the first exchange.
 
 use std::{
     io,
@@ -11,28 +11,28 @@ use std::{
 use super::{
     config::{Bind, GlooConfig, StoreHost},
     ffi::{Endpoint, Group, Store},
-    roll_call::{Absence, answer_the_roll, call_the_roll},
+    join::{JoinFailure, admit, ask_to_join},
 };
 use crate::Result;
 
-/// How often a copy tries whether the store listens by now.
+/// How often a rank tries whether the store listens by now.
 const RETRY: Duration = Duration::from_millis(50);
 
 /// What is left for an error of the rendezvous's own, which says more than that nothing came.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Connects this copy with all others, or fails when the time is up.
+/// Connects this rank with all others, or fails when the time is up.
 pub(super) fn join(config: &GlooConfig) -> Result<Group> {
     let (sender, receiver) = mpsc::channel();
     let deadline = Instant::now() + config.timeout;
-    let copy = config.clone();
+    let config_of_thread = config.clone();
     // c10d reads some of the store's answers without a limit of time: a store that accepts the connection
-    // and then stops would hold this copy for ever. It holds a thread instead, until the process ends.
+    // and then stops would hold this rank for ever. It holds a thread instead, until the process ends.
     thread::Builder::new()
         .name("gloo-rendezvous".to_owned())
         .spawn(move || {
             // Nobody listens any more when the time was up: a group that comes too late is closed here.
-            let _ = sender.send(meet(&copy, deadline));
+            let _ = sender.send(meet(&config_of_thread, deadline));
         })
         .map_err(|error| config.rendezvous_error(format!("no thread could be started: {error}")))?;
     match receiver.recv_timeout(config.timeout + GRACE) {
@@ -64,14 +64,14 @@ fn meet(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
     let store = Store::open(address.0, address.1, listener, left(deadline))
         .map_err(|reason| format!("what listens there is no store: {reason}"))?;
     let round = if config.rank == 0 {
-        call_the_roll(&store, config, deadline)
+        admit(&store, config, deadline)
     } else {
-        answer_the_roll(&store, config, deadline)
+        ask_to_join(&store, config, deadline)
     }
     .map_err(|absence| match absence {
-        Absence::Copies(reason) => reason,
-        Absence::Store(reason) => format!(
-            "the store that the copies meet in is gone ({reason}): if rank 0 serves it, rank 0 gave up or \
+        JoinFailure::Ranks(reason) => reason,
+        JoinFailure::Store(reason) => format!(
+            "the store that the ranks meet in is gone ({reason}): if rank 0 serves it, rank 0 gave up or \
              died, and says why"
         ),
     })?;
@@ -83,7 +83,7 @@ fn meet(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
         &endpoint(config)?,
         left(deadline),
     )
-    .map_err(|reason| format!("the copies met, and could not connect with each other: {reason}"))
+    .map_err(|reason| format!("the ranks met, and could not connect with each other: {reason}"))
 }
 
 /// Waits until something listens at the store's address.
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use crate::{
         Error,
-        collective::{Collective, GlooCollective, gloo::roll_call::hello_key},
+        collective::{Collective, GlooCollective, gloo::join::hello_key},
     };
 
     const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -206,20 +206,20 @@ mod tests {
     }
 
     #[test]
-    fn copies_that_were_told_different_numbers_of_copies_find_out() {
+    fn ranks_that_were_told_different_numbers_of_ranks_find_out() {
         let (listener, port) = listener();
         drop(listener);
         let timeout = Duration::from_secs(60);
         thread::scope(|scope| {
-            let copies = [config(0, 2, port, timeout), config(1, 3, port, timeout)]
+            let ranks = [config(0, 2, port, timeout), config(1, 3, port, timeout)]
                 .map(|config| scope.spawn(move || failure(&config)));
-            let [(first, _), (second, took)] = copies.map(|copy| copy.join().unwrap());
+            let [(first, _), (second, took)] = ranks.map(|rank| rank.join().unwrap());
             assert!(
-                first.contains("rank 1 was told that there are 3 copies"),
+                first.contains("rank 1 was told that there are 3 ranks"),
                 "{first}"
             );
             assert!(
-                second.contains("rank 0 was told that there are 2 copies"),
+                second.contains("rank 0 was told that there are 2 ranks"),
                 "{second}"
             );
             assert!(took < Duration::from_secs(30), "{took:?}");
@@ -227,15 +227,15 @@ mod tests {
     }
 
     #[test]
-    fn copies_that_start_again_meet_in_a_store_that_stayed() {
+    fn ranks_that_start_again_meet_in_a_store_that_stayed() {
         let (listener, port) = listener();
         let timeout = Duration::from_secs(30);
         let store = Store::open("127.0.0.1", port, Some(listener), timeout).unwrap();
-        // What a copy leaves behind that was killed before all had come.
+        // What a rank leaves behind that was killed before all had come.
         store.set(&hello_key(2), "gone").unwrap();
         for world_size in [3, 3, 2, 3] {
             thread::scope(|scope| {
-                let copies: Vec<_> = (0..world_size)
+                let ranks: Vec<_> = (0..world_size)
                     .rev()
                     .map(|rank| {
                         scope.spawn(move || {
@@ -247,8 +247,8 @@ mod tests {
                         })
                     })
                     .collect();
-                for copy in copies {
-                    copy.join().unwrap();
+                for rank in ranks {
+                    rank.join().unwrap();
                 }
             });
         }
@@ -264,13 +264,13 @@ mod tests {
                 Bind::Address("127.0.0.1".to_owned()),
                 Bind::RouteToMaster,
             ];
-            let copies = binds.into_iter().enumerate().map(|(rank, bind)| {
+            let ranks = binds.into_iter().enumerate().map(|(rank, bind)| {
                 let mut config = GlooConfig::new(rank, 3, "localhost", port);
                 config.bind = bind;
                 scope.spawn(move || GlooCollective::connect(&config).unwrap().barrier())
             });
-            for copy in copies.collect::<Vec<_>>() {
-                copy.join().unwrap().unwrap();
+            for rank in ranks.collect::<Vec<_>>() {
+                rank.join().unwrap().unwrap();
             }
         });
     }

@@ -207,7 +207,7 @@ impl LakeFrame {
         self.read_telling(partition, &tell_who_looks)
     }
 
-    /// As [`read`](Self::read), with the news of it to whoever wants them.
+    /// As [`read`](Self::read), and reports its progress.
     pub(crate) fn read_telling(&self, partition: &Partition, tell: Tell<'_>) -> Result<DataFrame> {
         let _scope = interrupt::scope();
         let rows = if self.file.size() == partition.file_size {

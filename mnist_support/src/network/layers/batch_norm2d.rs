@@ -36,7 +36,7 @@ impl Default for BatchNorm2dConfig {
 impl Layer {
     /// A [`Layer::BatchNorm2d`] for images of `num_features` channels.
     ///
-    /// Where several copies train, each normalises with its own mini-batch, and their running
+    /// Where several ranks train, each normalises with its own mini-batch, and their running
     /// statistics are averaged, each weighted by its rows: see [`train`](crate::train::train).
     ///
     /// ```

@@ -48,7 +48,7 @@ impl Definition for Dropout {
     }
 }
 
-/// The dropout masks of one training step of one copy of the network.
+/// The dropout masks of one training step of one rank.
 ///
 /// libtorch has one generator for the whole process, so what a thread draws from it depends on the
 /// other threads. Here the masks depend on (seed, step, rank) alone: the same three give the same
@@ -71,7 +71,7 @@ pub struct DropoutMasks {
 }
 
 impl DropoutMasks {
-    /// The masks of a step, counted in any way that does not repeat, of the copy of that rank.
+    /// The masks of a step, counted in any way that does not repeat, of that rank.
     pub fn new(seed: u64, step: u64, rank: u64) -> Self {
         Self {
             random: stream(Purpose::Dropout, seed, step, rank),

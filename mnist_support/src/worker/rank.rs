@@ -1,4 +1,4 @@
-//! One copy of a job.
+//! One rank of a job.
 
 use std::{env, io::Write};
 
@@ -21,22 +21,22 @@ use crate::{
 /// By which Spark's executor knows the worker's machine.
 const OWN_ADDRESS: &str = "MNIST_WORKER_ADDR";
 
-/// Where a copy's result goes.
+/// Where a rank's result goes.
 pub enum Output<W> {
-    /// As an answer, for the program that started the copies.
+    /// As an answer, for the program that started the ranks.
     Answer(W),
     /// To a folder, as a saved pipeline; progress is printed. For jobs that nobody waits for.
     Save(String),
 }
 
-/// Runs this process's copy of `job`.
+/// Runs this process's rank of `job`.
 ///
 /// With [`Output::Answer`] an error is answered, too, and only one of answering is returned.
 ///
 /// # Errors
 /// Those of the job; [`Error::InvalidSetting`] for variables of `torch.distributed` that are missing.
 pub fn run<W: Write>(job: &Job, output: Output<W>) -> Result<()> {
-    // One thread computes; the machine's other cores are for other copies.
+    // One thread computes; the machine's other cores are for other ranks.
     tch::set_num_threads(1);
     match output {
         Output::Save(url) => {
@@ -47,7 +47,7 @@ pub fn run<W: Write>(job: &Job, output: Output<W>) -> Result<()> {
                     reason: "is for fits: a transformation has no model to save".to_owned(),
                 });
             };
-            // torchrun passes Ctrl-C on to the copies, and gives them 30 seconds to end.
+            // torchrun passes Ctrl-C on to the ranks, and gives them 30 seconds to end.
             interrupt::install()?;
             let (rank, models) = fit(job)?;
             if rank == 0 {
@@ -95,7 +95,7 @@ fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Resul
     }
 }
 
-/// This copy of a fit, and its rank.
+/// This process's part of a fit, and its rank.
 fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
     let Job::Fit {
         spec,
@@ -115,7 +115,7 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
     if *lease && let Some(run) = &run {
         end_without_lease(run, |reason| {
             eprintln!("mnist-worker: {reason}");
-            // Nobody waits for this copy: it may be in the middle of a step or an exchange.
+            // Nobody waits for this rank: it may be in the middle of a step or an exchange.
             std::process::exit(1);
         });
     }
@@ -146,7 +146,7 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
         interrupt: &interrupt,
     };
     let models = program::fit(&shard, &collective, spec, context)?;
-    // No copy may close its connections while another still needs them.
+    // No rank may close its connections while another still needs them.
     collective.barrier()?;
     Ok((config.rank, models))
 }
@@ -161,6 +161,6 @@ fn number(variable: &'static str) -> Result<usize> {
     value.parse().map_err(|_| Error::InvalidSetting {
         setting: variable,
         value,
-        reason: "must be a whole number from 0: who starts the copies sets it".to_owned(),
+        reason: "must be a whole number from 0: who starts the ranks sets it".to_owned(),
     })
 }

@@ -1,4 +1,4 @@
-//! How rank 0 finds out that all copies of this round have come, and the copies that it has.
+//! The two sides of a rendezvous: rank 0 admits the others, each of which joins the round.
 
 use std::{
     collections::HashMap,
@@ -8,34 +8,34 @@ use std::{
 
 use super::{config::GlooConfig, ffi::Store};
 
-/// How often a copy looks whether another has written a key.
+/// How often a rank looks whether another has written a key.
 const POLL: Duration = Duration::from_millis(5);
 
-/// Why a roll call failed.
-pub(super) enum Absence {
-    /// Copies that are missing, or were told something else.
-    Copies(String),
+/// Why a rendezvous failed.
+pub(super) enum JoinFailure {
+    /// Ranks that are missing, or were told something else.
+    Ranks(String),
     /// The store does not answer any more.
     Store(String),
 }
 
 /// What the store's functions fail with.
-impl From<String> for Absence {
+impl From<String> for JoinFailure {
     fn from(reason: String) -> Self {
-        Absence::Store(reason)
+        JoinFailure::Store(reason)
     }
 }
 
-/// Rank 0's part of the roll call: welcomes every other copy and returns the key of this round.
+/// Rank 0's part of the rendezvous: admits every other rank and returns the key of this round.
 ///
 /// A store that outlives a restart, as torchrun's does, still holds what earlier rounds wrote. So each
-/// copy says hello with a word that it has just made up, and only the answer to that word counts; an
-/// answer to a copy of an earlier round reaches nobody, and is given again when the new copy comes.
-pub(super) fn call_the_roll(
+/// rank says hello with a word that it has just made up, and only the answer to that word counts; an
+/// answer to a rank of an earlier round reaches nobody, and is given again when the new rank comes.
+pub(super) fn admit(
     store: &Store,
     config: &GlooConfig,
     deadline: Instant,
-) -> Result<String, Absence> {
+) -> Result<String, JoinFailure> {
     let round = format!("mnist_support/{}", word());
     let mut answered: HashMap<usize, String> = HashMap::new();
     let mut missing: Vec<usize> = (1..config.world_size).collect();
@@ -63,7 +63,7 @@ pub(super) fn call_the_roll(
         }
         if Instant::now() >= deadline {
             let ranks: Vec<String> = absent.iter().map(usize::to_string).collect();
-            return Err(Absence::Copies(format!(
+            return Err(JoinFailure::Ranks(format!(
                 "rank {} did not come within {:?}",
                 ranks.join(", "),
                 config.timeout
@@ -74,19 +74,19 @@ pub(super) fn call_the_roll(
     }
 }
 
-/// The other copies' part.
-pub(super) fn answer_the_roll(
+/// The other ranks' part: joins the round and returns its key.
+pub(super) fn ask_to_join(
     store: &Store,
     config: &GlooConfig,
     deadline: Instant,
-) -> Result<String, Absence> {
+) -> Result<String, JoinFailure> {
     let hello = word();
     store.set(&hello_key(config.rank), &hello)?;
     let welcome = wait_for(store, &welcome_key(&hello), deadline)?.ok_or_else(|| {
-        Absence::Copies(format!("rank 0 did not come within {:?}", config.timeout))
+        JoinFailure::Ranks(format!("rank 0 did not come within {:?}", config.timeout))
     })?;
     let (world_size, round) = welcome.split_once(' ').ok_or_else(|| {
-        Absence::Copies(format!(
+        JoinFailure::Ranks(format!(
             "rank 0 answered {welcome:?}: is it of the same version?"
         ))
     })?;
@@ -96,20 +96,20 @@ pub(super) fn answer_the_roll(
     )?;
     check_world_size(config, 0, world_size)?;
     wait_for(store, &format!("{round}/complete"), deadline)?.ok_or_else(|| {
-        Absence::Copies(format!(
-            "rank 0 is here, but not all {} copies came within {:?}",
+        JoinFailure::Ranks(format!(
+            "rank 0 is here, but not all {} ranks came within {:?}",
             config.world_size, config.timeout
         ))
     })?;
     Ok(round.to_owned())
 }
 
-fn check_world_size(config: &GlooConfig, rank: usize, world_size: &str) -> Result<(), Absence> {
+fn check_world_size(config: &GlooConfig, rank: usize, world_size: &str) -> Result<(), JoinFailure> {
     if world_size == config.world_size.to_string() {
         return Ok(());
     }
-    Err(Absence::Copies(format!(
-        "rank {rank} was told that there are {world_size} copies"
+    Err(JoinFailure::Ranks(format!(
+        "rank {rank} was told that there are {world_size} ranks"
     )))
 }
 
