@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::AbortHandle;
 
 use crate::interrupt::{self, Interrupt};
-use crate::{Error, Result};
+use crate::{Error, Result, error::LakeError};
 
 /// Two threads are enough: they wait for the network, and hand file reads to tokio's blocking pool.
 const THREADS: usize = 2;
@@ -31,11 +31,11 @@ fn runtime() -> Result<&'static Runtime> {
 }
 
 fn stopped(reason: String) -> Error {
-    Error::Storage {
+    Error::Lake(LakeError::Storage {
         operation: "waiting for",
         url: "the runtime".into(),
         reason,
-    }
+    })
 }
 
 /// A request that is under way. Dropped or interrupted, it is given up.
@@ -138,7 +138,10 @@ mod tests {
             }
         })
         .unwrap_err();
-        assert!(matches!(error, Error::Storage { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Lake(LakeError::Storage { .. })),
+            "{error}"
+        );
     }
 
     #[test]

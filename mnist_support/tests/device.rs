@@ -6,6 +6,7 @@ use common::{digits, estimator, lake, pipeline, pixel_columns};
 use mnist_support::{
     CnnConfig, Error,
     data::{Features, labels_from_frame},
+    error::TrainingError,
     lake::{Credentials, Lake},
     ml::{PipelineModel, TorchEstimator},
     shard::Data,
@@ -35,7 +36,7 @@ fn fit(data: impl Into<Data>, estimator: TorchEstimator) -> mnist_support::Resul
 }
 
 fn is_unavailable(error: &Error, name: &str) -> bool {
-    matches!(error, Error::DeviceUnavailable { device, .. } if device == name)
+    matches!(error, Error::Training(TrainingError::DeviceUnavailable { device, .. }) if device == name)
 }
 
 #[test]

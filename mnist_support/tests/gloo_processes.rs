@@ -12,6 +12,7 @@ use std::{
 use mnist_support::{
     Error,
     collective::{Collective, GlooCollective, GlooConfig, ReduceOp, thread_group},
+    error::CollectiveError,
     tch::{self, Tensor},
 };
 
@@ -55,7 +56,13 @@ fn the_program_of_a_rank() {
                     Err(error) => break error,
                 }
             };
-            assert!(matches!(error, Error::ExchangeAborted { .. }), "{error}");
+            assert!(
+                matches!(
+                    error,
+                    Error::Collective(CollectiveError::ExchangeAborted { .. })
+                ),
+                "{error}"
+            );
             eprintln!("says: {error}");
         }
         "measure" => measure(&process),

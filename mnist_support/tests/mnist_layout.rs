@@ -7,9 +7,12 @@ use std::process::{Command, Output};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mnist_support::Error;
 use mnist_support::lake::{Credentials, Lake};
 use mnist_support::mnist::{CONTAINER, IdxError, Origin, Outcome, check, prepare};
+use mnist_support::{
+    Error,
+    error::{LakeError, MnistError},
+};
 
 const OWN: Origin = Origin::Own { transposed: None };
 
@@ -222,7 +225,10 @@ fn of_qmnists_labels_the_first_column_is_taken() {
 fn a_complete_lake_is_not_written_again_and_a_damaged_one_is() {
     let (idx, lake) = (idx_folder(), tempfile::tempdir().unwrap());
     let again = || lay_out(idx.path(), lake.path(), OWN).0.unwrap();
-    assert!(matches!(check(lake.path()), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        check(lake.path()),
+        Err(Error::Lake(LakeError::NotFound { .. }))
+    ));
     assert!(matches!(again(), Outcome::Written { .. }));
     assert!(matches!(again(), Outcome::AlreadyComplete { .. }));
     assert_eq!(check(lake.path()).unwrap().len(), 4);
@@ -275,7 +281,7 @@ fn a_lake_stays_as_it_was_where_the_new_files_cannot_be_used() {
     fs::write(idx.path().join("t10k-labels.idx1-ubyte"), page).unwrap();
     let error = lay_out(idx.path(), lake.path(), OWN).0.unwrap_err();
     assert!(
-        matches!(&error, Error::InvalidIdx { path, source: IdxError::WebPage } if path.ends_with("t10k-labels.idx1-ubyte")),
+        matches!(&error, Error::Mnist(MnistError::InvalidIdx { path, source: IdxError::WebPage }) if path.ends_with("t10k-labels.idx1-ubyte")),
         "{error}"
     );
     assert_eq!(table(lake.path(), "train.csv"), before);
@@ -288,7 +294,7 @@ fn a_download_that_is_not_mnist_is_kept_aside_and_nothing_is_written() {
     let error = lay_out(idx.path(), lake.path(), Origin::Download)
         .0
         .unwrap_err();
-    let Error::HashMismatch { path, kept_as, .. } = &error else {
+    let Error::Mnist(MnistError::HashMismatch { path, kept_as, .. }) = &error else {
         panic!("{error}")
     };
     assert!(
@@ -300,7 +306,10 @@ fn a_download_that_is_not_mnist_is_kept_aside_and_nothing_is_written() {
     let again = lay_out(idx.path(), lake.path(), Origin::Download)
         .0
         .unwrap_err();
-    assert!(matches!(again, Error::IdxFolder { .. }), "{again}");
+    assert!(
+        matches!(again, Error::Mnist(MnistError::IdxFolder { .. })),
+        "{again}"
+    );
 }
 
 /// What is said where one file of a folder is another.
@@ -308,7 +317,10 @@ fn refused(name: &str, bytes: Vec<u8>) -> String {
     let (idx, lake) = (idx_folder(), tempfile::tempdir().unwrap());
     fs::write(idx.path().join(name), bytes).unwrap();
     let error = lay_out(idx.path(), lake.path(), OWN).0.unwrap_err();
-    assert!(matches!(error, Error::InvalidIdx { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Mnist(MnistError::InvalidIdx { .. })),
+        "{error}"
+    );
     assert!(!lake.path().join(CONTAINER).join("train.csv").exists());
     let message = error.to_string();
     assert!(message.contains(name), "{message}");

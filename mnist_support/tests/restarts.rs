@@ -8,6 +8,7 @@ use common::{bits, digits, estimator, pipeline, pixel_columns};
 use mnist_support::{
     Error,
     engine::Threads,
+    error::{JobError, TrainingError},
     lake::{Credentials, Lake},
     ml::{PipelineModel, TorchEstimator},
     train::{Progress, ProgressEvent, Silent},
@@ -89,7 +90,7 @@ fn a_fit_without_checkpoints_starts_again_from_the_beginning() {
 fn after_max_restarts_the_failure_is_returned_with_its_reason() {
     let estimator = long_fit().checkpoint_every(5).max_restarts(2);
     match fit(estimator, &PanicAfter::new(&[3, 4, 7])).unwrap_err() {
-        Error::RankFailed { rank, reason, .. } => {
+        Error::Job(JobError::RankFailed { rank, reason, .. }) => {
             assert_eq!((rank, reason.as_str()), (0, "killed after iteration 7"));
         }
         other => panic!("{other}"),
@@ -160,6 +161,12 @@ fn a_checkpoint_of_another_fit_or_a_damaged_one_is_refused() {
     for damaged in [&bytes[..bytes.len() / 2], &bytes[..4], b"", &[0xff; 64]] {
         std::fs::write(&path, damaged).unwrap();
         let error = fit(long_fit(), &Silent).unwrap_err();
-        assert!(matches!(error, Error::InvalidCheckpoint { .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::Training(TrainingError::InvalidCheckpoint { .. })
+            ),
+            "{error}"
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 use common::{digits, estimator, pipeline, pixel_columns};
 use mnist_support::{
     CnnConfig, Error, Result,
+    error::{LakeError, NetworkError, PipelineError},
     lake::{Credentials, Lake},
     ml::PipelineModel,
 };
@@ -111,7 +112,10 @@ fn a_save_that_is_cut_short_leaves_the_former_model_whole() {
 #[test]
 fn a_folder_without_a_model_is_not_found() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(load(folder.path()), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        load(folder.path()),
+        Err(Error::Lake(LakeError::NotFound { .. }))
+    ));
 }
 
 /// What the error says, and what was done to the file.
@@ -138,7 +142,7 @@ fn files_that_are_missing_cut_or_altered_are_named() {
             fitted(1).save(&open(folder.path())).unwrap();
             damage(&file(folder.path(), stem));
             match load(folder.path()).unwrap_err() {
-                Error::InvalidModel { file, reason, .. } => {
+                Error::Pipeline(PipelineError::InvalidModel { file, reason, .. }) => {
                     assert!(file.starts_with(stem), "{file}");
                     assert!(reason.contains(expected), "{reason}");
                 }
@@ -162,7 +166,7 @@ fn a_manifest_that_is_cut_or_of_another_version_is_named() {
         fs::write(&manifest, changed).unwrap();
         let error = load(folder.path()).unwrap_err();
         assert!(
-            matches!(&error, Error::InvalidModel { file, .. } if file == "model.json"),
+            matches!(&error, Error::Pipeline(PipelineError::InvalidModel { file, .. }) if file == "model.json"),
             "{error}"
         );
     }
@@ -179,7 +183,10 @@ fn weights_of_another_network_are_an_error_that_names_the_parameter() {
     .unwrap();
     let bytes = write_safetensors(&small, &small.initialize(1)).unwrap();
     let error = read_safetensors(&CnnConfig::default().network().unwrap(), &bytes).unwrap_err();
-    assert!(matches!(error, Error::InvalidWeights { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Network(NetworkError::InvalidWeights { .. })),
+        "{error}"
+    );
 }
 
 #[test]

@@ -20,6 +20,7 @@ use common::{bits, digits, estimator, lake, pipeline, pixel_columns};
 use mnist_support::{
     Error,
     engine::{Engine, Session, Spark, Threads},
+    error::{JobError, SparkError},
     evaluate::{Metric, MulticlassClassificationEvaluator},
     interrupt::Interrupt,
     lake::{Credentials, Lake, LakeFrame},
@@ -482,7 +483,7 @@ fn errors_in_the_workers_come_back_as_they_were() {
     )
     .unwrap_err()
     {
-        Error::InRank { message, .. } => {
+        Error::Job(JobError::InRank { message, .. }) => {
             assert!(message.contains("mini_batch = 1000"), "{message}")
         }
         other => panic!("{other}"),
@@ -494,7 +495,10 @@ fn errors_in_the_workers_come_back_as_they_were() {
         &Silent,
     )
     .unwrap_err();
-    assert!(matches!(error, Error::TooFewSlots { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Spark(SparkError::TooFewSlots { .. })),
+        "{error}"
+    );
     let error = fit(
         &bench.file,
         fifty_steps().partitions(401),

@@ -16,6 +16,7 @@ use common::{bits, digits, estimator, pipeline, pixel_columns};
 use mnist_support::{
     Error,
     engine::Threads,
+    error::JobError,
     lake::{Credentials, Lake, LakeFrame},
     ml::{PipelineModel, TorchEstimator},
     run::LeaseHolder,
@@ -251,7 +252,7 @@ fn a_killed_process_ends_the_other_and_the_next_start_ends_as_if_nothing_had_hap
         let batches: Vec<_> = stream.map(|batch| batch.unwrap()).collect();
         assert!(matches!(
             Answers::collect(&batches, 2),
-            Err(Error::InRank { .. })
+            Err(Error::Job(JobError::InRank { .. }))
         ));
 
         let resumed = model(&answers(setting.start(&setting.job(checkpointed()), 2, &[])).unwrap());
@@ -269,7 +270,7 @@ fn an_error_of_one_rank_is_the_answer_of_the_job() {
     let setting = setting();
     let job = setting.job(fifty_steps().mini_batch(1000));
     match answers(setting.start(&job, 2, &[])).unwrap_err() {
-        Error::InRank { message, .. } => {
+        Error::Job(JobError::InRank { message, .. }) => {
             assert!(message.contains("mini_batch = 1000"), "{message}")
         }
         other => panic!("{other}"),

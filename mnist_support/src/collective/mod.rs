@@ -29,7 +29,7 @@ pub enum ReduceOp {
 /// One rank's end of a group of ranks.
 ///
 /// Every rank must call the same methods in the same order with tensors of the same shape and kind.
-/// When a rank fails or leaves, or does not answer in the time that the collective allows, the others' calls end in [`Error::ExchangeAborted`](crate::Error::ExchangeAborted)
+/// When a rank fails or leaves, or does not answer in the time that the collective allows, the others' calls end in [`CollectiveError::ExchangeAborted`](crate::error::CollectiveError::ExchangeAborted)
 /// instead of waiting for it.
 pub trait Collective {
     /// The rank of this process or thread, from 0.

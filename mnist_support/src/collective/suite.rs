@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::{Collective, ReduceOp};
-use crate::{Error, Result};
+use crate::{Error, Result, error::CollectiveError};
 
 /// Numbers whose sum depends on the order of its terms.
 pub(super) fn awkward(rank: usize, length: usize) -> Tensor {
@@ -205,7 +205,13 @@ pub(super) fn a_rank_that_leaves_ends_the_others_exchange_with_an_error<C: Colle
     assert!(results[1].is_ok());
     for rank in [0, 2] {
         let error = results[rank].as_ref().unwrap_err();
-        assert!(matches!(error, Error::ExchangeAborted { .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::Collective(CollectiveError::ExchangeAborted { .. })
+            ),
+            "{error}"
+        );
         assert!(error.to_string().contains("is gone"), "{error}");
     }
 }
@@ -218,7 +224,10 @@ pub(super) fn an_end_that_failed_keeps_failing<C: Collective>(
     });
     assert!(results[1].is_some());
     for result in results.into_iter().flatten().flatten() {
-        assert!(matches!(result, Err(Error::ExchangeAborted { .. })));
+        assert!(matches!(
+            result,
+            Err(Error::Collective(CollectiveError::ExchangeAborted { .. }))
+        ));
     }
 }
 
@@ -238,7 +247,9 @@ pub(super) fn a_rank_that_panics_does_not_leave_the_others_waiting<C: Collective
     });
     assert!(matches!(
         results[0],
-        Some(Err(Error::ExchangeAborted { .. }))
+        Some(Err(Error::Collective(
+            CollectiveError::ExchangeAborted { .. }
+        )))
     ));
 }
 

@@ -8,7 +8,7 @@ use std::{
 use tch::Tensor;
 
 use super::{Collective, ReduceOp, reduce::reduce_in_order};
-use crate::{Error, Result};
+use crate::{Error, Result, error::CollectiveError};
 
 /// Makes the ends of a group of `world_size` threads, in the order of their ranks.
 ///
@@ -110,10 +110,10 @@ impl ThreadCollective {
     }
 
     fn abandoned(&self, left: usize) -> Error {
-        Error::ExchangeAborted {
+        Error::Collective(CollectiveError::ExchangeAborted {
             world_size: self.world_size(),
             reason: format!("rank {left} is gone"),
-        }
+        })
     }
 
     /// A shallow clone of what `rank` brought to this exchange.
@@ -121,9 +121,11 @@ impl ThreadCollective {
         lock(&self.group.slots[rank][self.exchanges.get() % 2])
             .as_ref()
             .map(Tensor::shallow_clone)
-            .ok_or_else(|| Error::ExchangeAborted {
-                world_size: self.world_size(),
-                reason: format!("rank {rank} brought nothing"),
+            .ok_or_else(|| {
+                Error::Collective(CollectiveError::ExchangeAborted {
+                    world_size: self.world_size(),
+                    reason: format!("rank {rank} brought nothing"),
+                })
             })
     }
 

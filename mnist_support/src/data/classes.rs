@@ -4,7 +4,7 @@ use polars::prelude::DataFrame;
 
 use super::labels::labels_from_frame;
 use crate::lake::LakeFrame;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// More classes than this are not labels but numbers of some other kind.
 const MOST_CLASSES: i64 = 1 << 14;
@@ -31,7 +31,7 @@ pub trait NumClasses {
     ///
     /// # Errors
     /// As [`labels_from_frame`], with the table's row; labels are whole numbers from 0 to 16383.
-    /// [`Error::EmptyFile`] for a table without rows; what reading the file says.
+    /// [`TableError::EmptyFile`](crate::error::TableError::EmptyFile) for a table without rows; what reading the file says.
     fn num_classes(&self, column: &str) -> Result<i64>;
 }
 
@@ -72,16 +72,20 @@ fn of_parts(
         last = last.max(labels.iter().copied().max());
         rows += frame.height() as u64;
     }
-    let last = last.ok_or_else(|| Error::EmptyFile {
-        file: table.into(),
-        reason: "there is no label in it".into(),
+    let last = last.ok_or_else(|| {
+        Error::Table(TableError::EmptyFile {
+            file: table.into(),
+            reason: "there is no label in it".into(),
+        })
     })?;
     Ok(last + 1)
 }
 
 /// Counts the row of an error from the table's first one.
 fn from_row(first: u64, mut error: Error) -> Error {
-    if let Error::MissingValue { row, .. } | Error::LabelOutOfRange { row, .. } = &mut error {
+    if let Error::Table(TableError::MissingValue { row, .. })
+    | Error::Table(TableError::LabelOutOfRange { row, .. }) = &mut error
+    {
         *row += first;
     }
     error
@@ -119,7 +123,7 @@ mod tests {
         let parts = [part(&[1.0, 2.0]), part(&[0.0, 0.5])];
         let error = of_parts("label", "train.csv", parts.into_iter()).unwrap_err();
         assert!(
-            matches!(&error, Error::LabelOutOfRange { row: 4, label, .. } if *label == 0.5),
+            matches!(&error, Error::Table(TableError::LabelOutOfRange { row: 4, label, .. }) if *label == 0.5),
             "{error}"
         );
     }
@@ -128,6 +132,9 @@ mod tests {
     fn a_table_without_rows_has_no_classes() {
         let frame = df!("label" => Vec::<u8>::new()).unwrap();
         let error = frame.num_classes("label").unwrap_err();
-        assert!(matches!(error, Error::EmptyFile { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Table(TableError::EmptyFile { .. })),
+            "{error}"
+        );
     }
 }

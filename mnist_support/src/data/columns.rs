@@ -2,17 +2,17 @@
 
 use polars::prelude::*;
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// The column of this name.
 pub(super) fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Result<&'a Series> {
     match frame.column(name) {
         Ok(column) => Ok(column.as_materialized_series()),
-        Err(_) => Err(Error::ColumnNotFound {
+        Err(_) => Err(Error::Table(TableError::ColumnNotFound {
             table: table.to_owned(),
             column: name.to_owned(),
             available: available(frame),
-        }),
+        })),
     }
 }
 
@@ -25,19 +25,19 @@ pub(super) fn numeric_column<'a>(
     let series = column(frame, name, table)?;
     let dtype = series.dtype();
     if !(dtype.is_primitive_numeric() || dtype.is_bool()) {
-        return Err(Error::ColumnType {
+        return Err(Error::Table(TableError::ColumnType {
             table: table.to_owned(),
             column: name.to_owned(),
             found: dtype.to_string(),
             expected: "a column of numbers or booleans".to_owned(),
-        });
+        }));
     }
     if let Some(row) = series.is_null().first_true_idx() {
-        return Err(Error::MissingValue {
+        return Err(Error::Table(TableError::MissingValue {
             file: table.to_owned(),
             row: row as u64 + 1,
             column: name.to_owned(),
-        });
+        }));
     }
     Ok(series)
 }
@@ -62,8 +62,8 @@ fn available(frame: &DataFrame) -> String {
 
 /// What polars reports, as an error about the table.
 pub(super) fn table_error(table: &str, source: PolarsError) -> Error {
-    Error::Table {
+    Error::Table(TableError::Failed {
         table: table.to_owned(),
         reason: source.to_string(),
-    }
+    })
 }

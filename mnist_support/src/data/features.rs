@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::FeaturesView;
 use super::columns::{numeric_column, table_error};
 use super::transpose::columns_into_rows;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// Columns that are made contiguous and transposed together.
 const BLOCK_COLUMNS: usize = 64;
@@ -50,10 +50,10 @@ impl Features {
     /// value of the result is finite.
     ///
     /// # Errors
-    /// - [`Error::ColumnNotFound`] for a name that the frame does not have.
-    /// - [`Error::ColumnType`] for a column that holds neither numbers nor booleans.
-    /// - [`Error::MissingValue`] for the first null of a column.
-    /// - [`Error::InvalidValue`] for a value that is NaN, or infinite as an `f32`.
+    /// - [`TableError::ColumnNotFound`](crate::error::TableError::ColumnNotFound) for a name that the frame does not have.
+    /// - [`TableError::ColumnType`](crate::error::TableError::ColumnType) for a column that holds neither numbers nor booleans.
+    /// - [`TableError::MissingValue`](crate::error::TableError::MissingValue) for the first null of a column.
+    /// - [`TableError::InvalidValue`](crate::error::TableError::InvalidValue) for a value that is NaN, or infinite as an `f32`.
     /// - [`Error::InvalidSetting`] if `columns` is empty.
     pub fn from_frame(frame: &DataFrame, columns: &[String], table: &str) -> Result<Features> {
         if columns.is_empty() {
@@ -176,19 +176,21 @@ fn check_finite(series: &Series, column: &Float32Chunked, table: &str) -> Result
     let value = series
         .get(row)
         .map_err(|source| table_error(table, source))?;
-    Err(Error::InvalidValue {
+    Err(Error::Table(TableError::InvalidValue {
         file: table.to_owned(),
         row: row as u64 + 1,
         column: series.name().to_string(),
         value: value.to_string(),
         expected: "a finite number that fits into 32 bits".to_owned(),
-    })
+    }))
 }
 
 fn matrix<T>(values: Vec<T>, rows: usize, width: usize, table: &str) -> Result<Array2<T>> {
-    Array2::from_shape_vec((rows, width), values).map_err(|source| Error::Table {
-        table: table.to_owned(),
-        reason: source.to_string(),
+    Array2::from_shape_vec((rows, width), values).map_err(|source| {
+        Error::Table(TableError::Failed {
+            table: table.to_owned(),
+            reason: source.to_string(),
+        })
     })
 }
 
@@ -277,7 +279,7 @@ mod tests {
         let frame = df!("a" => [Some(1u8), Some(2), None], "b" => [1u8, 2, 3]).unwrap();
         let error = Features::from_frame(&frame, &names(&["b", "a"]), "train.csv").unwrap_err();
         assert!(
-            matches!(&error, Error::MissingValue { file, row: 3, column } if file == "train.csv" && column == "a"),
+            matches!(&error, Error::Table(TableError::MissingValue { file, row: 3, column }) if file == "train.csv" && column == "a"),
             "{error}"
         );
     }
@@ -297,7 +299,7 @@ mod tests {
         let frame = df!("a" => ["1", "x"]).unwrap();
         let error = Features::from_frame(&frame, &names(&["a"]), "t").unwrap_err();
         assert!(
-            matches!(&error, Error::ColumnType { column, found, .. } if column == "a" && found == "str"),
+            matches!(&error, Error::Table(TableError::ColumnType { column, found, .. }) if column == "a" && found == "str"),
             "{error}"
         );
     }
@@ -312,7 +314,7 @@ mod tests {
             let frame = df!("a" => [0.0, value]).unwrap();
             let error = Features::from_frame(&frame, &names(&["a"]), "t").unwrap_err();
             assert!(
-                matches!(&error, Error::InvalidValue { row: 2, column, value, .. }
+                matches!(&error, Error::Table(TableError::InvalidValue { row: 2, column, value, .. })
                     if column == "a" && value.eq_ignore_ascii_case(shown)),
                 "{error}"
             );

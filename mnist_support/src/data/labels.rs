@@ -4,7 +4,7 @@ use ndarray::Array1;
 use polars::prelude::*;
 
 use super::columns::{numeric_column, table_error};
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// The labels in `column`, one for each row: whole numbers from 0 to `classes - 1`. `table` is the
 /// frame's name in errors.
@@ -12,10 +12,10 @@ use crate::{Error, Result};
 /// The column may be of any numeric type, as a CSV reader guesses it, as long as its values are whole.
 ///
 /// # Errors
-/// - [`Error::ColumnNotFound`] if the frame does not have the column.
-/// - [`Error::ColumnType`] if it holds neither numbers nor booleans.
-/// - [`Error::MissingValue`] for its first null.
-/// - [`Error::LabelOutOfRange`] for its first value that is no class, fractions and NaN included.
+/// - [`TableError::ColumnNotFound`](crate::error::TableError::ColumnNotFound) if the frame does not have the column.
+/// - [`TableError::ColumnType`](crate::error::TableError::ColumnType) if it holds neither numbers nor booleans.
+/// - [`TableError::MissingValue`](crate::error::TableError::MissingValue) for its first null.
+/// - [`TableError::LabelOutOfRange`](crate::error::TableError::LabelOutOfRange) for its first value that is no class, fractions and NaN included.
 /// - [`Error::InvalidSetting`] if `classes` is below 1.
 ///
 /// ```
@@ -50,13 +50,13 @@ pub fn labels_from_frame(
     let mut labels = Vec::with_capacity(values.len());
     for label in values.into_no_null_iter() {
         if !(label >= 0.0 && label < classes as f64 && label.fract() == 0.0) {
-            return Err(Error::LabelOutOfRange {
+            return Err(Error::Table(TableError::LabelOutOfRange {
                 table: table.to_owned(),
                 row: labels.len() as u64 + 1,
                 column: column.to_owned(),
                 label,
                 last_class: classes - 1,
-            });
+            }));
         }
         labels.push(label as i64);
     }
@@ -112,7 +112,7 @@ mod tests {
         );
         let error = labels_of([-1i64, 9]).unwrap_err();
         assert!(
-            matches!(error, Error::LabelOutOfRange { row: 1, label, .. } if label == -1.0),
+            matches!(error, Error::Table(TableError::LabelOutOfRange { row: 1, label, .. }) if label == -1.0),
             "{error}"
         );
     }
@@ -122,7 +122,10 @@ mod tests {
         for value in [2.5, f64::NAN, f64::INFINITY] {
             let error = labels_of([1.0, value]).unwrap_err();
             assert!(
-                matches!(error, Error::LabelOutOfRange { row: 2, .. }),
+                matches!(
+                    error,
+                    Error::Table(TableError::LabelOutOfRange { row: 2, .. })
+                ),
                 "{error}"
             );
         }
@@ -133,7 +136,7 @@ mod tests {
         let frame = df!("pixel1" => [1u8]).unwrap();
         let error = labels_from_frame(&frame, "label", 10, "test.csv").unwrap_err();
         assert!(
-            matches!(&error, Error::ColumnNotFound { table, column, .. } if table == "test.csv" && column == "label"),
+            matches!(&error, Error::Table(TableError::ColumnNotFound { table, column, .. }) if table == "test.csv" && column == "label"),
             "{error}"
         );
     }
@@ -142,7 +145,7 @@ mod tests {
     fn a_missing_label_is_named_with_its_row() {
         let error = labels_of([Some(1i64), None, Some(2)]).unwrap_err();
         assert!(
-            matches!(error, Error::MissingValue { row: 2, .. }),
+            matches!(error, Error::Table(TableError::MissingValue { row: 2, .. })),
             "{error}"
         );
     }
@@ -150,7 +153,10 @@ mod tests {
     #[test]
     fn labels_of_text_are_refused() {
         let error = labels_of(["1", "seven"]).unwrap_err();
-        assert!(matches!(error, Error::ColumnType { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Table(TableError::ColumnType { .. })),
+            "{error}"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use super::FeaturesView;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// The smallest and the largest value of every column.
 ///
@@ -47,7 +47,7 @@ impl MinMaxStatistics {
     /// The statistics of these rows.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for the first value that is NaN or infinite.
+    /// [`TableError::InvalidValue`](crate::error::TableError::InvalidValue) for the first value that is NaN or infinite.
     /// [`Features::from_frame`](super::Features::from_frame) lets none through, an array of one's own may.
     pub fn of<'a>(features: impl Into<FeaturesView<'a>>) -> Result<MinMaxStatistics> {
         match features.into() {
@@ -181,7 +181,7 @@ fn widen<T: Copy + PartialOrd>(minimum: &mut [T], maximum: &mut [T], row: &[T]) 
 /// Makes sure that every value is finite.
 ///
 /// # Errors
-/// [`Error::InvalidValue`] for the first value that is NaN or infinite.
+/// [`TableError::InvalidValue`](crate::error::TableError::InvalidValue) for the first value that is NaN or infinite.
 pub(crate) fn check_finite<'a>(features: impl Into<FeaturesView<'a>>) -> Result<()> {
     let FeaturesView::F32(array) = features.into() else {
         return Ok(());
@@ -191,13 +191,13 @@ pub(crate) fn check_finite<'a>(features: impl Into<FeaturesView<'a>>) -> Result<
     }
     match array.indexed_iter().find(|(_, value)| !value.is_finite()) {
         None => Ok(()),
-        Some(((row, column), value)) => Err(Error::InvalidValue {
+        Some(((row, column), value)) => Err(Error::Table(TableError::InvalidValue {
             file: "the matrix of features".to_owned(),
             row: row as u64 + 1,
             column: (column + 1).to_string(),
             value: value.to_string(),
             expected: "a finite number".to_owned(),
-        }),
+        })),
     }
 }
 
@@ -315,7 +315,7 @@ mod tests {
     fn nan_is_named_with_its_row_and_column() {
         let error = MinMaxStatistics::of(&arr2(&[[0.0, 1.0], [2.0, f32::NAN]])).unwrap_err();
         assert!(
-            matches!(&error, Error::InvalidValue { row: 2, column, .. } if column == "2"),
+            matches!(&error, Error::Table(TableError::InvalidValue { row: 2, column, .. }) if column == "2"),
             "{error}"
         );
     }

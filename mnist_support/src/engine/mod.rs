@@ -13,6 +13,7 @@ use polars::prelude::DataFrame;
 
 use crate::{
     Error, Result,
+    error::JobError,
     lake::Lake,
     program::FitSpec,
     shard::Data,
@@ -47,7 +48,7 @@ pub trait Engine: Any + fmt::Debug + Send + Sync {
     /// as the Parquet file `part-00000.parquet` and so on. The rows don't pass through this process.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the folder is not empty.
+    /// [`LakeError::Storage`](crate::error::LakeError::Storage) where the folder is not empty.
     fn transform_to(&self, data: &Data, models: &[StageModel], folder: &Lake) -> Result<()>;
 }
 
@@ -75,7 +76,7 @@ fn with_restarts<T>(
     let mut restarts = 0;
     loop {
         match attempt() {
-            Err(error @ Error::RankFailed { .. }) if restarts < most => {
+            Err(error @ Error::Job(JobError::RankFailed { .. })) if restarts < most => {
                 restarts += 1;
                 context.progress.report(&ProgressEvent::Restarted {
                     restarts,

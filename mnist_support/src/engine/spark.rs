@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use super::{Engine, with_restarts};
 use crate::{
     Error, Result,
+    error::LakeError,
     interrupt::{self, Interrupt},
     lake::{Credentials, Lake},
     program::{
@@ -55,7 +56,7 @@ impl Spark {
     /// Connects to the Spark Connect server at `sc://host:port`.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] where no server answers; [`Error::NotFound`] without the worker's program.
+    /// [`LakeError::Unreachable`](crate::error::LakeError::Unreachable) where no server answers; [`LakeError::NotFound`](crate::error::LakeError::NotFound) without the worker's program.
     pub fn connect(url: &str) -> Result<Self> {
         Self::on(SparkSession::connect(url)?)
     }
@@ -63,7 +64,7 @@ impl Spark {
     /// Runs in a session that is there already, for instance that of a [`SparkFrame`].
     ///
     /// # Errors
-    /// [`Error::NotFound`] without the worker's program.
+    /// [`LakeError::NotFound`](crate::error::LakeError::NotFound) without the worker's program.
     pub fn on(session: SparkSession) -> Result<Self> {
         Ok(Spark {
             session,
@@ -326,11 +327,13 @@ fn worker_program() -> Result<PathBuf> {
     here.ancestors()
         .map(|folder| folder.join(BUILT).join(WORKER))
         .find(|program| program.is_file())
-        .ok_or_else(|| Error::NotFound {
-            url: format!("{BUILT}/{WORKER}"),
-            hint: format!(
-                "build it with `cargo build --bin {WORKER}`, or name it in {WORKER_VARIABLE}"
-            ),
+        .ok_or_else(|| {
+            Error::Lake(LakeError::NotFound {
+                url: format!("{BUILT}/{WORKER}"),
+                hint: format!(
+                    "build it with `cargo build --bin {WORKER}`, or name it in {WORKER_VARIABLE}"
+                ),
+            })
         })
 }
 

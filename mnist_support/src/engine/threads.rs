@@ -8,6 +8,7 @@ use super::{Engine, with_restarts};
 use crate::{
     Error, Result,
     collective::thread_group,
+    error::{CollectiveError, JobError},
     interrupt,
     lake::{
         Lake,
@@ -132,7 +133,9 @@ fn run<T: Send, P: FnOnce() -> Result<T> + Send>(
     for result in results {
         match result {
             Ok(value) => values.push(value),
-            Err(error @ Error::ExchangeAborted { .. }) => consequences.push(error),
+            Err(error @ Error::Collective(CollectiveError::ExchangeAborted { .. })) => {
+                consequences.push(error)
+            }
             Err(error) => causes.push(error),
         }
     }
@@ -148,17 +151,18 @@ fn panicked(rank: usize, world_size: usize, panic: &(dyn Any + Send)) -> Error {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("it panicked without a message");
-    Error::RankFailed {
+    Error::Job(JobError::RankFailed {
         rank,
         world_size,
         reason: message.to_owned(),
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::collective::Collective;
+    use crate::error::TrainingError;
 
     #[test]
     fn results_come_back_in_the_order_of_the_ranks() {
@@ -181,11 +185,11 @@ mod tests {
             }
         });
         match run(programs).unwrap_err() {
-            Error::RankFailed {
+            Error::Job(JobError::RankFailed {
                 rank: 1,
                 world_size: 3,
                 reason,
-            } => assert_eq!(reason, "out of memory, say"),
+            }) => assert_eq!(reason, "out of memory, say"),
             other => panic!("{other}"),
         }
     }
@@ -196,17 +200,20 @@ mod tests {
             move || {
                 let collective = collective;
                 if collective.rank() == 1 {
-                    return Err(Error::Diverged {
+                    return Err(Error::Training(TrainingError::Diverged {
                         iteration: 3,
                         loss: f64::NAN,
-                    });
+                    }));
                 }
                 collective.barrier()
             }
         });
         assert!(matches!(
             run(programs),
-            Err(Error::Diverged { iteration: 3, .. })
+            Err(Error::Training(TrainingError::Diverged {
+                iteration: 3,
+                ..
+            }))
         ));
     }
 

@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use super::accuracy::check_lengths;
 use super::class_counts::ClassCounts;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// How many rows of each class were predicted as each class.
 ///
@@ -32,7 +32,7 @@ impl ConfusionMatrix {
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] for less than one class, [`Error::ShapeMismatch`] for no labels or
-    /// lists of unequal length, [`Error::LabelOutOfRange`] for a label or a prediction that is no
+    /// lists of unequal length, [`TableError::LabelOutOfRange`](crate::error::TableError::LabelOutOfRange) for a label or a prediction that is no
     /// class.
     pub fn new(labels: &[i64], predictions: &[i64], classes: i64) -> Result<Self> {
         let size = usize::try_from(classes)
@@ -50,12 +50,14 @@ impl ConfusionMatrix {
             usize::try_from(value)
                 .ok()
                 .filter(|&value| value < size)
-                .ok_or_else(|| Error::LabelOutOfRange {
-                    table: "the confusion matrix".to_string(),
-                    row: index as u64 + 1,
-                    column: values.to_string(),
-                    label: value as f64,
-                    last_class: classes - 1,
+                .ok_or_else(|| {
+                    Error::Table(TableError::LabelOutOfRange {
+                        table: "the confusion matrix".to_string(),
+                        row: index as u64 + 1,
+                        column: values.to_string(),
+                        label: value as f64,
+                        last_class: classes - 1,
+                    })
                 })
         };
         let mut counts = Array2::zeros((size, size));
@@ -189,12 +191,12 @@ accuracy 66.67%";
             ([0, 1, 2], [0, 1, -1], "prediction"),
         ] {
             match ConfusionMatrix::new(&labels, &predictions, 3) {
-                Err(Error::LabelOutOfRange {
+                Err(Error::Table(TableError::LabelOutOfRange {
                     row,
                     column,
                     last_class,
                     ..
-                }) => {
+                })) => {
                     assert_eq!((row, column.as_str(), last_class), (3, expected, 2));
                 }
                 other => panic!("{other:?}"),

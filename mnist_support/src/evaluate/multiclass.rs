@@ -6,7 +6,7 @@ use polars::prelude::{DataFrame, DataType};
 use serde::{Deserialize, Serialize};
 
 use super::class_counts::ClassCounts;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// What errors call the frame: a frame has no name of its own.
 const TABLE: &str = "the data frame";
@@ -102,8 +102,8 @@ impl MulticlassClassificationEvaluator {
     /// need not be a whole number.
     ///
     /// # Errors
-    /// [`Error::ColumnNotFound`], [`Error::ColumnType`] for a column that holds no numbers,
-    /// [`Error::MissingValue`] with the row of a null or a NaN, [`Error::ShapeMismatch`] for no
+    /// [`TableError::ColumnNotFound`](crate::error::TableError::ColumnNotFound), [`TableError::ColumnType`](crate::error::TableError::ColumnType) for a column that holds no numbers,
+    /// [`TableError::MissingValue`](crate::error::TableError::MissingValue) with the row of a null or a NaN, [`Error::ShapeMismatch`] for no
     /// rows.
     pub fn evaluate(&self, frame: &DataFrame) -> Result<f64> {
         let labels = numbers(frame, &self.label_col)?;
@@ -150,34 +150,36 @@ fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<f64>> {
             .iter()
             .map(|name| format!("{name:?}"))
             .collect();
-        return Err(Error::ColumnNotFound {
+        return Err(Error::Table(TableError::ColumnNotFound {
             table: TABLE.to_string(),
             column: column.to_string(),
             available: available.join(", "),
-        });
+        }));
     };
-    let table_error = |error: polars::error::PolarsError| Error::Table {
-        table: TABLE.to_string(),
-        reason: error.to_string(),
+    let table_error = |error: polars::error::PolarsError| {
+        Error::Table(TableError::Failed {
+            table: TABLE.to_string(),
+            reason: error.to_string(),
+        })
     };
     if !values.dtype().is_primitive_numeric() {
-        return Err(Error::ColumnType {
+        return Err(Error::Table(TableError::ColumnType {
             table: TABLE.to_string(),
             column: column.to_string(),
             found: values.dtype().to_string(),
             expected: "a number".to_string(),
-        });
+        }));
     }
     let values = values.cast(&DataType::Float64).map_err(table_error)?;
     let values = values.f64().map_err(table_error)?;
     let number = |(index, value): (usize, Option<f64>)| match value {
         // Adding 0 makes -0 the same class as 0.
         Some(value) if !value.is_nan() => Ok(value + 0.0),
-        _ => Err(Error::MissingValue {
+        _ => Err(Error::Table(TableError::MissingValue {
             file: TABLE.to_string(),
             row: index as u64 + 1,
             column: column.to_string(),
-        }),
+        })),
     };
     values.iter().enumerate().map(number).collect()
 }
@@ -267,9 +269,9 @@ mod tests {
     fn a_column_that_is_not_there_is_named_with_those_that_are() {
         let evaluator = MulticlassClassificationEvaluator::new().prediction_col("guess");
         match evaluator.evaluate(&frame()) {
-            Err(Error::ColumnNotFound {
+            Err(Error::Table(TableError::ColumnNotFound {
                 column, available, ..
-            }) => {
+            })) => {
                 assert_eq!(column, "guess");
                 assert_eq!(available, "\"label\", \"prediction\"");
             }
@@ -283,7 +285,7 @@ mod tests {
         let nan = df!("label" => [1_i64, 2, 3], "prediction" => [1.0, 2.0, f64::NAN]);
         for (frame, expected) in [(null, "label"), (nan, "prediction")] {
             match MulticlassClassificationEvaluator::new().evaluate(&frame.unwrap()) {
-                Err(Error::MissingValue { row, column, .. }) => {
+                Err(Error::Table(TableError::MissingValue { row, column, .. })) => {
                     assert_eq!((row, column.as_str()), (3, expected));
                 }
                 other => panic!("{other:?}"),
@@ -298,7 +300,7 @@ mod tests {
             .evaluate(&text)
             .unwrap_err();
         assert!(
-            matches!(&error, Error::ColumnType { column, .. } if column == "label"),
+            matches!(&error, Error::Table(TableError::ColumnType { column, .. }) if column == "label"),
             "{error}"
         );
         let error = MulticlassClassificationEvaluator::new().evaluate(&frame().head(Some(0)));

@@ -17,7 +17,7 @@ use super::failure::{storage_error, without_query_strings};
 use super::location::is_account_name;
 use super::runtime;
 use crate::secrets::Secret;
-use crate::{Error, Result};
+use crate::{Error, Result, error::LakeError};
 
 /// How often a request is tried again, and for how long after the first try.
 pub(crate) const RETRIES: usize = 3;
@@ -43,9 +43,11 @@ pub(crate) fn open(
     endpoint: Option<String>,
     credentials: &Credentials,
 ) -> Result<Container> {
-    let invalid = |reason: String| Error::InvalidUrl {
-        url: url.into(),
-        reason,
+    let invalid = |reason: String| {
+        Error::Lake(LakeError::InvalidUrl {
+            url: url.into(),
+            reason,
+        })
     };
     let account = account.or_else(|| credentials.account.clone()).ok_or_else(|| {
         invalid("it names no storage account; add the key account to the secret scope, or use abfss://".into())
@@ -96,13 +98,13 @@ pub(crate) fn open(
 }
 
 fn denied(url: &str, reason: &str) -> Error {
-    Error::AccessDenied {
+    Error::Lake(LakeError::AccessDenied {
         url: url.into(),
         reason: reason.into(),
         hint: "give the credentials in a secret scope: the keys tenant-id, client-id and client-secret, \
                or access-key, or sas, or authentication"
             .into(),
-    }
+    })
 }
 
 /// Checks the service's address, and tells whether it is plain `http`.
@@ -212,10 +214,12 @@ impl Container {
     }
 
     async fn send_create(&self) -> Result<bool> {
-        let failed = |reason: String| Error::Storage {
-            operation: "creating",
-            url: self.url.clone(),
-            reason,
+        let failed = |reason: String| {
+            Error::Lake(LakeError::Storage {
+                operation: "creating",
+                url: self.url.clone(),
+                reason,
+            })
         };
         let store_error = |error| storage_error("creating", &self.url, error);
         let credential = self
@@ -246,11 +250,11 @@ impl Container {
             .await
             .map_err(|error| match error.kind() {
                 HttpErrorKind::Connect | HttpErrorKind::Timeout | HttpErrorKind::Interrupted => {
-                    Error::Unreachable {
+                    Error::Lake(LakeError::Unreachable {
                         url: self.url.clone(),
                         retries: 0,
                         reason: error.to_string(),
-                    }
+                    })
                 }
                 _ => failed(error.to_string()),
             })?;
@@ -275,13 +279,17 @@ mod tests {
     fn a_container_without_an_account_or_credentials_is_refused_with_the_keys_to_set() {
         let error = open_az(&Credentials::local()).err().unwrap();
         assert!(
-            matches!(error, Error::InvalidUrl { .. }) && error.to_string().contains("account"),
+            matches!(error, Error::Lake(LakeError::InvalidUrl { .. }))
+                && error.to_string().contains("account"),
             "{error}"
         );
         let error = open_az(&Credentials::local().with_account("mylake"))
             .err()
             .unwrap();
-        assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Lake(LakeError::AccessDenied { .. })),
+            "{error}"
+        );
         assert!(error.to_string().contains("client-secret"), "{error}");
     }
 
@@ -293,7 +301,10 @@ mod tests {
             Credentials::shared_access_signature(Secret::new("sv=1&se=hunter2")),
         ] {
             let error = open_az(&credentials.with_account("mylake")).err().unwrap();
-            assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+            assert!(
+                matches!(error, Error::Lake(LakeError::AccessDenied { .. })),
+                "{error}"
+            );
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
     }

@@ -169,7 +169,7 @@ impl Credentials {
     /// there decides; with none of them there are no credentials.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`] for a key that the chosen way needs; [`Error::InvalidSetting`] for an
+    /// [`SecretError::NotFound`](crate::error::SecretError::NotFound) for a key that the chosen way needs; [`Error::InvalidSetting`] for an
     /// unknown `authentication`.
     pub fn from_scope(scope: &SecretScope) -> Result<Credentials> {
         let text = |key: &str| Ok::<_, Error>(scope.get(key)?.expose().to_string());
@@ -242,6 +242,7 @@ impl Credentials {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::error::SecretError;
     use std::os::unix::fs::PermissionsExt;
 
     /// A scope that has just these keys. Its name is one that no environment has variables for.
@@ -302,7 +303,7 @@ mod tests {
     fn half_a_service_principal_names_the_key_that_is_missing() {
         let (_folder, scope) = scope(&[("client-secret", "hunter2"), ("tenant-id", "t")]);
         let error = Credentials::from_scope(&scope).unwrap_err();
-        let Error::SecretNotFound { key, .. } = &error else {
+        let Error::Secret(SecretError::NotFound { key, .. }) = &error else {
             panic!("{error}")
         };
         assert_eq!(key, "client-id");

@@ -5,7 +5,7 @@ use std::io;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
-use crate::Error;
+use crate::{Error, error::LakeError};
 
 /// What object_store says where the Azure command line gives no token, and where a workload has none.
 const NO_CLI: &str = "az account get-access-token";
@@ -29,11 +29,11 @@ pub(crate) fn storage_error(
     if let Some(kind) = io_kind(&failure) {
         match kind {
             io::ErrorKind::PermissionDenied => {
-                return Error::AccessDenied {
+                return Error::Lake(LakeError::AccessDenied {
                     url: url.into(),
                     reason: "permission denied".into(),
                     hint: "check the owner and the mode of the file and of its folders".into(),
-                };
+                });
             }
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return not_found(url, &text),
             _ => {}
@@ -63,24 +63,24 @@ pub(crate) fn storage_error(
         )
     );
     if no_answer || text.contains("status code: 5") {
-        return Error::Unreachable {
+        return Error::Lake(LakeError::Unreachable {
             url: url.into(),
             retries: retries(&text),
             reason: root_cause(&failure),
-        };
+        });
     }
     if matches!(failure, Store::Precondition { .. }) {
-        return Error::Storage {
+        return Error::Lake(LakeError::Storage {
             operation,
             url: url.into(),
             reason: "the file was replaced since it was opened; open it again".into(),
-        };
+        });
     }
-    Error::Storage {
+    Error::Lake(LakeError::Storage {
         operation,
         url: url.into(),
         reason: reason(&text),
-    }
+    })
 }
 
 fn not_found(url: &str, text: &str) -> Error {
@@ -89,10 +89,10 @@ fn not_found(url: &str, text: &str) -> Error {
     } else {
         "there is no such file in the container or folder"
     };
-    Error::NotFound {
+    Error::Lake(LakeError::NotFound {
         url: url.into(),
         hint: hint.into(),
-    }
+    })
 }
 
 fn refused(url: &str, text: &str) -> Error {
@@ -105,11 +105,11 @@ fn refused(url: &str, text: &str) -> Error {
     } else {
         "check the credentials in the secret scope, and the role that they have on the container"
     };
-    Error::AccessDenied {
+    Error::Lake(LakeError::AccessDenied {
         url: url.into(),
         reason: reason(text),
         hint: hint.into(),
-    }
+    })
 }
 
 /// The messages of a failure and of all its sources, without query strings.
@@ -267,7 +267,10 @@ mod tests {
             ),
         ] {
             let error = of(text);
-            assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+            assert!(
+                matches!(error, Error::Lake(LakeError::AccessDenied { .. })),
+                "{error}"
+            );
             assert!(error.to_string().contains(hint), "{error}");
         }
     }
@@ -278,10 +281,10 @@ mod tests {
         assert!(
             matches!(
                 error,
-                Error::Storage {
+                Error::Lake(LakeError::Storage {
                     operation: "reading",
                     ..
-                }
+                })
             ),
             "{error}"
         );

@@ -14,7 +14,7 @@ use object_store::{
 use super::failure::storage_error;
 use super::reading::{Meter, Tell};
 use super::runtime::{self, Pending};
-use crate::{Error, Result};
+use crate::{Error, Result, error::LakeError};
 
 /// A file of a store, at the version that was there when it was opened.
 #[derive(Clone)]
@@ -48,7 +48,8 @@ impl LakeFile {
                 Ok(answer) => (answer.meta.clone(), answer.bytes().await.map_err(failed)?),
                 // A range of an empty file cannot be satisfied, which is none of the usual failures.
                 Err(error) => match failed(error) {
-                    error @ Error::Storage { .. } => match store.head(&path).await {
+                    error @ Error::Lake(LakeError::Storage { .. }) => match store.head(&path).await
+                    {
                         Ok(meta) if meta.size == 0 => (meta, Bytes::new()),
                         _ => return Err(error),
                     },
@@ -107,7 +108,7 @@ impl LakeFile {
                 .map_err(failed)?;
             let bytes = counted(answer, &counter).await.map_err(failed)?;
             if bytes.len() as u64 != range.end - range.start {
-                return Err(Error::Storage {
+                return Err(Error::Lake(LakeError::Storage {
                     operation: "reading",
                     url: file.url,
                     reason: format!(
@@ -115,7 +116,7 @@ impl LakeFile {
                         bytes.len(),
                         range.end - range.start
                     ),
-                });
+                }));
             }
             Ok(bytes)
         })

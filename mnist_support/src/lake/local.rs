@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::LakeError};
 
 /// The variable that names the folder of the local lake.
 const LAKE_VARIABLE: &str = "MNIST_LAKE";
@@ -25,14 +25,14 @@ pub(super) fn local_lake() -> Result<PathBuf> {
 /// The local lake in a folder or in one above it.
 fn lake_above(here: &Path) -> Result<PathBuf> {
     let mut lakes = here.ancestors().map(|folder| folder.join(LOCAL_LAKE));
-    lakes.find(|folder| folder.is_dir()).ok_or_else(|| Error::NotFound {
+    lakes.find(|folder| folder.is_dir()).ok_or_else(|| Error::Lake(LakeError::NotFound {
         url: LOCAL_LAKE.into(),
         hint: format!(
             "no folder {LOCAL_LAKE} is in {} or above; run `make data`, or name an account in the \
              secret scope",
             here.display()
         ),
-    })
+    }))
 }
 
 #[cfg(test)]

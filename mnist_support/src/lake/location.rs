@@ -6,7 +6,7 @@ use object_store::path::Path as ObjectPath;
 use url::Url;
 
 use super::failure::without_query_strings;
-use crate::{Error, Result};
+use crate::{Error, Result, error::LakeError};
 
 /// The storage services whose hosts an `abfss://` URL may name: Azure's clouds.
 const CLOUDS: [&str; 3] = [
@@ -35,9 +35,11 @@ impl Location {
     /// Reads `abfss://container@account.dfs.core.windows.net/path` (also `abfs://`), `az://container/path`,
     /// `file:///path` or a plain path.
     pub(crate) fn parse(url: &str) -> Result<Location> {
-        let invalid = |reason: String| Error::InvalidUrl {
-            url: without_query_strings(url),
-            reason,
+        let invalid = |reason: String| {
+            Error::Lake(LakeError::InvalidUrl {
+                url: without_query_strings(url),
+                reason,
+            })
         };
         if url.is_empty() {
             return Err(invalid("it is empty".into()));
@@ -218,7 +220,10 @@ mod tests {
             "file://host/path",
         ] {
             let error = Location::parse(url).unwrap_err();
-            assert!(matches!(error, Error::InvalidUrl { .. }), "{url}: {error}");
+            assert!(
+                matches!(error, Error::Lake(LakeError::InvalidUrl { .. })),
+                "{url}: {error}"
+            );
             assert!(error.to_string().contains(&format!("{url:?}")), "{error}");
         }
     }
@@ -226,7 +231,7 @@ mod tests {
     #[test]
     fn a_signature_in_a_url_is_refused_and_not_repeated() {
         let error = Location::parse("az://torchtut/train.csv?sv=2024&sig=hunter2").unwrap_err();
-        assert!(matches!(error, Error::InvalidUrl { .. }));
+        assert!(matches!(error, Error::Lake(LakeError::InvalidUrl { .. })));
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
 }

@@ -20,7 +20,7 @@ use super::location::Location;
 use super::runtime;
 use super::upload::upload;
 use crate::secrets::SecretScope;
-use crate::{Error, Result, interrupt};
+use crate::{Error, Result, error::LakeError, interrupt};
 
 /// A folder in a store. It prints as its URL.
 ///
@@ -60,7 +60,7 @@ impl Lake {
     /// from the credentials), `file:///path` or a plain path. No request is made yet.
     ///
     /// # Errors
-    /// [`Error::InvalidUrl`] for anything else, or where no account is named; [`Error::AccessDenied`] where
+    /// [`LakeError::InvalidUrl`](crate::error::LakeError::InvalidUrl) for anything else, or where no account is named; [`LakeError::AccessDenied`](crate::error::LakeError::AccessDenied) where
     /// a container is asked for without credentials, or with ones that cannot be right.
     pub fn open(url: &str, credentials: &Credentials) -> Result<Lake> {
         match Location::parse(url)? {
@@ -99,8 +99,8 @@ impl Lake {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotFound`] where neither an account nor a local lake with that folder is there;
-    /// [`Error::SecretNotFound`] where the scope has credentials and no account; else as
+    /// [`LakeError::NotFound`](crate::error::LakeError::NotFound) where neither an account nor a local lake with that folder is there;
+    /// [`SecretError::NotFound`](crate::error::SecretError::NotFound) where the scope has credentials and no account; else as
     /// [`Credentials::from_scope`] and [`Lake::open`].
     pub fn connect(container: &str, scope: &SecretScope) -> Result<Lake> {
         let credentials = Credentials::from_scope(scope)?;
@@ -114,18 +114,20 @@ impl Lake {
         }
         let folder = local_lake()?.join(container);
         if !folder.is_dir() {
-            return Err(Error::NotFound {
+            return Err(Error::Lake(LakeError::NotFound {
                 url: folder.display().to_string(),
                 hint: "run `make data`, which lays the local lake out".into(),
-            });
+            }));
         }
         Lake::local(folder)
     }
 
     fn local(path: PathBuf) -> Result<Lake> {
-        let invalid = |reason: String| Error::InvalidUrl {
-            url: path.display().to_string(),
-            reason,
+        let invalid = |reason: String| {
+            Error::Lake(LakeError::InvalidUrl {
+                url: path.display().to_string(),
+                reason,
+            })
         };
         let text = path
             .to_str()
@@ -163,7 +165,7 @@ impl Lake {
     /// The bytes of a file.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::AccessDenied`], [`Error::Unreachable`], [`Error::Storage`].
+    /// [`LakeError::NotFound`](crate::error::LakeError::NotFound), [`LakeError::AccessDenied`](crate::error::LakeError::AccessDenied), [`LakeError::Unreachable`](crate::error::LakeError::Unreachable), [`LakeError::Storage`](crate::error::LakeError::Storage).
     pub fn get(&self, path: &str) -> Result<Bytes> {
         let (store, path, url) = self.locate(path)?;
         runtime::wait("reading", &url.clone(), async move {
@@ -214,16 +216,16 @@ impl Lake {
     /// The files of this folder and of those below it, sorted, by their paths from here.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where the container, or the folder of this machine that was opened, is not there;
+    /// [`LakeError::NotFound`](crate::error::LakeError::NotFound) where the container, or the folder of this machine that was opened, is not there;
     /// else as [`Lake::get`].
     pub fn list(&self) -> Result<Vec<String>> {
         if let Place::Local(root) = &self.place
             && !root.is_dir()
         {
-            return Err(Error::NotFound {
+            return Err(Error::Lake(LakeError::NotFound {
                 url: self.url.clone(),
                 hint: "there is no such folder".into(),
-            });
+            }));
         }
         let (store, folder, url) = (self.store.clone(), self.folder.clone(), self.url.clone());
         let mut names = runtime::wait("listing", &url.clone(), async move {
@@ -262,7 +264,7 @@ impl Lake {
             match store.head(&path).await {
                 Ok(_) => Ok(true),
                 Err(error) => match storage_error("looking for", &url, error) {
-                    Error::NotFound { .. } => Ok(false),
+                    Error::Lake(LakeError::NotFound { .. }) => Ok(false),
                     error => Err(error),
                 },
             }
@@ -286,7 +288,7 @@ impl Lake {
     /// Makes the container (or, on this machine, the folder that was opened). `false` where it is there.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`], [`Error::Unreachable`], [`Error::Storage`]; [`Error::Io`] for a folder.
+    /// [`LakeError::AccessDenied`](crate::error::LakeError::AccessDenied), [`LakeError::Unreachable`](crate::error::LakeError::Unreachable), [`LakeError::Storage`](crate::error::LakeError::Storage); [`Error::Io`] for a folder.
     pub fn create_container(&self) -> Result<bool> {
         match &self.place {
             Place::Local(root) if root.is_dir() => Ok(false),
@@ -310,15 +312,17 @@ impl Lake {
 
     fn locate(&self, path: &str) -> Result<(Arc<dyn ObjectStore>, ObjectPath, String)> {
         let url = self.url_of(path);
-        let inner = ObjectPath::parse(path).map_err(|error| Error::InvalidUrl {
-            url: url.clone(),
-            reason: error.to_string(),
+        let inner = ObjectPath::parse(path).map_err(|error| {
+            Error::Lake(LakeError::InvalidUrl {
+                url: url.clone(),
+                reason: error.to_string(),
+            })
         })?;
         if inner.as_ref().is_empty() && self.folder.as_ref().is_empty() {
-            return Err(Error::InvalidUrl {
+            return Err(Error::Lake(LakeError::InvalidUrl {
                 url,
                 reason: "it names no file".into(),
-            });
+            }));
         }
         let full = self.folder.parts().chain(inner.parts()).collect();
         Ok((self.store.clone(), full, url))

@@ -4,6 +4,7 @@ use super::PipelineModel;
 use crate::{
     Error, Result,
     engine::{Engine, Session},
+    error::PipelineError,
     interrupt,
     lake::Lake,
     program::FitSpec,
@@ -57,7 +58,7 @@ impl Pipeline {
     /// same of the fit as a whole; see [`FitSpec::run_settings`].
     ///
     /// # Errors
-    /// [`Error::InvalidPipeline`] where the stages do not fit each other, [`Error::InvalidSetting`] for
+    /// [`PipelineError::InvalidStage`](crate::error::PipelineError::InvalidStage) where the stages do not fit each other, [`Error::InvalidSetting`] for
     /// a setting outside its range, more partitions than rows included; those of reading the rows, with
     /// their file, row and column; those of training; [`Error::Interrupted`] where it was
     /// [stopped](crate::interrupt) before it trained.
@@ -121,14 +122,14 @@ impl Pipeline {
                 .iter()
                 .any(|former| former.output_col() == stage.output_col());
             if twice {
-                return Err(Error::InvalidPipeline {
+                return Err(Error::Pipeline(PipelineError::InvalidStage {
                     stage: index,
                     kind: stage.kind(),
                     reason: format!(
                         "its column {:?} is already added by a former stage",
                         stage.output_col()
                     ),
-                });
+                }));
             }
             if let Some(estimator) = stage.estimator() {
                 estimator.classes()?;
@@ -136,11 +137,11 @@ impl Pipeline {
             }
         }
         if self.stages.is_empty() {
-            return Err(Error::InvalidPipeline {
+            return Err(Error::Pipeline(PipelineError::InvalidStage {
                 stage: 0,
                 kind: "none",
                 reason: "the pipeline has no stages: add some with stage()".to_owned(),
-            });
+            }));
         }
         self.spec().run_settings().map(|_| ())
     }

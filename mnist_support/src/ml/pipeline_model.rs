@@ -5,6 +5,7 @@ use polars::prelude::DataFrame;
 use crate::{
     Error, Result,
     engine::Session,
+    error::PipelineError,
     interrupt,
     lake::Lake,
     shard::Data,
@@ -48,7 +49,7 @@ impl PipelineModel {
     /// [session](Session::get_or_create).
     ///
     /// # Errors
-    /// Those of reading the rows; [`Error::ColumnNotFound`] and [`Error::ShapeMismatch`] where they are
+    /// Those of reading the rows; [`TableError::ColumnNotFound`](crate::error::TableError::ColumnNotFound) and [`Error::ShapeMismatch`] where they are
     /// not like those that the pipeline was fitted on; [`Error::Interrupted`] where it was
     /// [stopped](crate::interrupt).
     pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
@@ -61,7 +62,7 @@ impl PipelineModel {
     /// is stopped, it removes those that are written.
     ///
     /// # Errors
-    /// As [`transform`](Self::transform); [`Error::Storage`] where the folder is not empty.
+    /// As [`transform`](Self::transform); [`LakeError::Storage`](crate::error::LakeError::Storage) where the folder is not empty.
     pub fn transform_to(&self, data: impl Into<Data>, folder: &Lake) -> Result<()> {
         let _scope = interrupt::scope();
         Session::get_or_create()?.transform_to(self, data, folder)
@@ -70,7 +71,7 @@ impl PipelineModel {
     /// The trained network.
     ///
     /// # Errors
-    /// [`Error::InvalidPipeline`] for a pipeline without a `TorchEstimator`; of several, the last is given.
+    /// [`PipelineError::InvalidStage`](crate::error::PipelineError::InvalidStage) for a pipeline without a `TorchEstimator`; of several, the last is given.
     pub fn torch_model(&self) -> Result<&TorchModel> {
         let models = self.stages.iter().rev();
         self.one_of(models.filter_map(StageModel::torch_model), "TorchEstimator")
@@ -79,7 +80,7 @@ impl PipelineModel {
     /// The fitted scaler.
     ///
     /// # Errors
-    /// [`Error::InvalidPipeline`] for a pipeline without a `MinMaxScaler`; of several, the last is given.
+    /// [`PipelineError::InvalidStage`](crate::error::PipelineError::InvalidStage) for a pipeline without a `MinMaxScaler`; of several, the last is given.
     pub fn scaler_model(&self) -> Result<&MinMaxScalerModel> {
         let models = self.stages.iter().rev().filter_map(|stage| match stage {
             StageModel::MinMaxScaler(model) => Some(model),
@@ -101,10 +102,12 @@ impl PipelineModel {
         mut models: impl Iterator<Item = &'a T>,
         kind: &'static str,
     ) -> Result<&'a T> {
-        models.next().ok_or_else(|| Error::InvalidPipeline {
-            stage: self.stages.len(),
-            kind,
-            reason: "this pipeline has no such stage".to_owned(),
+        models.next().ok_or_else(|| {
+            Error::Pipeline(PipelineError::InvalidStage {
+                stage: self.stages.len(),
+                kind,
+                reason: "this pipeline has no such stage".to_owned(),
+            })
         })
     }
 
@@ -118,8 +121,8 @@ impl PipelineModel {
     /// Reads a model back. Loading never runs code, whatever the files hold.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is no model; [`Error::InvalidModel`] names the file that is cut,
-    /// altered, missing or of another version, and [`Error::InvalidWeights`] the parameter.
+    /// [`LakeError::NotFound`](crate::error::LakeError::NotFound) where there is no model; [`PipelineError::InvalidModel`](crate::error::PipelineError::InvalidModel) names the file that is cut,
+    /// altered, missing or of another version, and [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) the parameter.
     pub fn load(folder: &Lake) -> Result<PipelineModel> {
         let _scope = interrupt::scope();
         Ok(PipelineModel {

@@ -3,7 +3,7 @@
 use polars::prelude::DataFrame;
 
 use super::{Estimator, Pipeline, PipelineModel, StageModel};
-use crate::{Error, Result, shard::Data};
+use crate::{Error, Result, error::PipelineError, shard::Data};
 
 /// The fit of a stage by itself, as SparkML's `Estimator.fit`: a pipeline of one.
 pub trait Fit: Estimator {
@@ -14,14 +14,13 @@ pub trait Fit: Estimator {
     fn fit(&self, data: impl Into<Data>) -> Result<Self::Model> {
         let model = Pipeline::new().stage(self.clone()).fit(data)?;
         let stages = model.into_stages().into_iter();
-        stages
-            .filter_map(Self::model)
-            .next_back()
-            .ok_or_else(|| Error::InvalidPipeline {
+        stages.filter_map(Self::model).next_back().ok_or_else(|| {
+            Error::Pipeline(PipelineError::InvalidStage {
                 stage: 0,
                 kind: "none",
                 reason: "its fit gave another kind of model".to_owned(),
             })
+        })
     }
 }
 

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 
 use crate::error::IdxError;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    error::{LakeError, MnistError},
+};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -83,10 +86,10 @@ impl Content {
             },
             _ => IdxError::DamagedGzip { source },
         };
-        Error::InvalidIdx {
+        Error::Mnist(MnistError::InvalidIdx {
             path: self.path.clone(),
             source,
-        }
+        })
     }
 }
 
@@ -118,11 +121,11 @@ pub(super) fn mistaken(start: &[u8]) -> Option<IdxError> {
 /// An error about a file of this machine; what is refused says so, with what to do.
 pub(super) fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
     if operation == "reading" && source.kind() == ErrorKind::PermissionDenied {
-        return Error::AccessDenied {
+        return Error::Lake(LakeError::AccessDenied {
             url: path.display().to_string(),
             reason: "permission denied".into(),
             hint: "let yourself read it, with chmod or as its owner".into(),
-        };
+        });
     }
     Error::Io {
         operation,

@@ -6,7 +6,7 @@ use super::find::Set;
 use super::idx::{IdxImages, read_images, read_labels};
 use crate::error::IdxError;
 use crate::text::grouped;
-use crate::{Error, Result};
+use crate::{Error, Result, error::MnistError};
 
 /// Images with their labels.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ impl Digits {
     /// Reads a file of images and one of labels, each plain or as a gzip.
     ///
     /// # Errors
-    /// As [`read_images`] and [`read_labels`]; [`Error::InvalidIdx`] where the counts of the two
+    /// As [`read_images`] and [`read_labels`]; [`MnistError::InvalidIdx`](crate::error::MnistError::InvalidIdx) where the counts of the two
     /// disagree.
     pub fn read(images: &Path, labels: &Path) -> Result<Digits> {
         let digits = Digits {
@@ -150,8 +150,8 @@ fn check_classes(train: &[u8], train_file: &Path, test: &[u8], test_file: &Path)
 }
 
 fn invalid(path: &Path, source: IdxError) -> Error {
-    Error::InvalidIdx {
+    Error::Mnist(MnistError::InvalidIdx {
         path: path.into(),
         source,
-    }
+    })
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::content::io_error;
 use crate::error::FolderError;
-use crate::{Error, Result};
+use crate::{Error, Result, error::MnistError};
 
 /// How far below the given folder files are looked for if it has none itself: `MNIST/raw`, as
 /// torchvision lays it out, or `package/data`.
@@ -53,7 +53,7 @@ impl Set {
     /// folder's path and the beginning of the names: `gzip/emnist-letters`.
     ///
     /// # Errors
-    /// [`Error::IdxFolder`] says which files are missing or too many; [`Error::AccessDenied`].
+    /// [`MnistError::IdxFolder`](crate::error::MnistError::IdxFolder) says which files are missing or too many; [`LakeError::AccessDenied`](crate::error::LakeError::AccessDenied).
     pub(super) fn find(place: &Path) -> Result<Set> {
         let refused = |source| Err(folder_error(place, source));
         let candidates = match fs::metadata(place) {
@@ -294,10 +294,10 @@ fn several(place: &Path, sets: &BTreeMap<(PathBuf, String), Vec<Candidate>>) -> 
 }
 
 fn folder_error(place: &Path, source: FolderError) -> Error {
-    Error::IdxFolder {
+    Error::Mnist(MnistError::IdxFolder {
         path: place.into(),
         source,
-    }
+    })
 }
 
 #[cfg(test)]

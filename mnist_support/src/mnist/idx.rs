@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::content::{Content, mistaken};
 use crate::error::IdxError;
-use crate::{Error, Result};
+use crate::{Error, Result, error::MnistError};
 
 const UNSIGNED_BYTE: u8 = 0x08;
 const INT32: u8 = 0x0C;
@@ -60,7 +60,7 @@ const LABELS: Wanted = Wanted {
 /// Memory is taken for what the file holds, whatever its header claims.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::AccessDenied`]; [`Error::InvalidIdx`] for a file that is something
+/// [`Error::Io`] and [`LakeError::AccessDenied`](crate::error::LakeError::AccessDenied); [`MnistError::InvalidIdx`](crate::error::MnistError::InvalidIdx) for a file that is something
 /// else, is cut, or has more than its header says.
 pub fn read_images(path: &Path) -> Result<IdxImages> {
     let (sizes, _, pixels) = read(path, &IMAGES)?;
@@ -185,10 +185,10 @@ fn values(path: &Path, content: &mut Content, sizes: &[usize], bytes_each: u64) 
 }
 
 fn invalid(path: &Path, source: IdxError) -> Error {
-    Error::InvalidIdx {
+    Error::Mnist(MnistError::InvalidIdx {
         path: path.into(),
         source,
-    }
+    })
 }
 
 fn big_endian(bytes: &[u8]) -> u32 {

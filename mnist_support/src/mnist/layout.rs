@@ -13,7 +13,10 @@ use super::find::Set;
 use super::manifest::{Counts, Entry, Manifest};
 use super::sources::{SOURCES, hex, sha256_of};
 use crate::text::grouped;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    error::{LakeError, TableError},
+};
 
 /// The container of the original notebooks.
 pub const CONTAINER: &str = "torchtut";
@@ -64,9 +67,9 @@ pub enum Outcome {
 /// written. `report` is told what is being done.
 ///
 /// # Errors
-/// [`Error::IdxFolder`] for a folder without the four files; [`Error::HashMismatch`] for a download
-/// that is not MNIST; [`Error::InvalidIdx`] for a file that is not what it should be;
-/// [`Error::AccessDenied`]; [`Error::Io`].
+/// [`MnistError::IdxFolder`](crate::error::MnistError::IdxFolder) for a folder without the four files; [`MnistError::HashMismatch`](crate::error::MnistError::HashMismatch) for a download
+/// that is not MNIST; [`MnistError::InvalidIdx`](crate::error::MnistError::InvalidIdx) for a file that is not what it should be;
+/// [`LakeError::AccessDenied`](crate::error::LakeError::AccessDenied); [`Error::Io`].
 ///
 /// ```no_run
 /// use mnist_support::mnist::{Origin, prepare};
@@ -181,13 +184,15 @@ fn write_record(record: &Path, manifest: &Manifest) -> Result<()> {
 /// Reads the whole container below `lake` and compares it with its record; returns its files.
 ///
 /// # Errors
-/// [`Error::NotFound`] without a record; [`Error::Table`] for a file that is missing or not as
+/// [`LakeError::NotFound`](crate::error::LakeError::NotFound) without a record; [`TableError::Failed`](crate::error::TableError::Failed) for a file that is missing or not as
 /// recorded.
 pub fn check(lake: &Path) -> Result<Vec<PathBuf>> {
     let record = record_of(lake);
-    let manifest = Manifest::read(&record).ok_or_else(|| Error::NotFound {
-        url: record.display().to_string(),
-        hint: "the lake is not laid out; run `make data`".into(),
+    let manifest = Manifest::read(&record).ok_or_else(|| {
+        Error::Lake(LakeError::NotFound {
+            url: record.display().to_string(),
+            hint: "the lake is not laid out; run `make data`".into(),
+        })
     })?;
     let folder = lake.join(CONTAINER);
     manifest
@@ -195,9 +200,11 @@ pub fn check(lake: &Path) -> Result<Vec<PathBuf>> {
         .iter()
         .map(|(name, entry)| {
             let path = folder.join(name);
-            let not_as_written = |reason: &str| Error::Table {
-                table: path.display().to_string(),
-                reason: format!("{reason}; run `make data` to lay the lake out again"),
+            let not_as_written = |reason: &str| {
+                Error::Table(TableError::Failed {
+                    table: path.display().to_string(),
+                    reason: format!("{reason}; run `make data` to lay the lake out again"),
+                })
             };
             if !path.exists() {
                 return Err(not_as_written("it is gone"));

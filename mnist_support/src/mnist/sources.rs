@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::content::io_error;
-use crate::{Error, Result};
+use crate::{Error, Result, error::MnistError};
 
 /// One of MNIST's four files.
 pub(super) struct Source {
@@ -47,12 +47,12 @@ impl Source {
         if found == self.sha256 {
             return Ok(());
         }
-        Err(Error::HashMismatch {
+        Err(Error::Mnist(MnistError::HashMismatch {
             path: path.into(),
             expected: self.sha256.into(),
             found: found.into(),
             kept_as: aside(path)?,
-        })
+        }))
     }
 }
 
@@ -119,12 +119,12 @@ mod tests {
         let (_folder, path) = folder_with("t10k-labels-idx1-ubyte", b"not MNIST");
         let hash = sha256_of(&path).unwrap();
         let error = SOURCES[3].verify(&path, &hash).unwrap_err();
-        let Error::HashMismatch {
+        let Error::Mnist(MnistError::HashMismatch {
             kept_as,
             expected,
             found,
             ..
-        } = &error
+        }) = &error
         else {
             panic!("{error}")
         };

@@ -8,7 +8,7 @@ use polars::prelude::{
 };
 
 use super::digits::Digits;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// A Parquet file gets this many row groups, so that partitions have a choice.
 const ROW_GROUPS: usize = 10;
@@ -53,7 +53,7 @@ impl Digits {
     /// The table as a frame of `UInt8` columns.
     ///
     /// # Errors
-    /// [`Error::Table`], where polars refuses the columns.
+    /// [`TableError::Failed`](crate::error::TableError::Failed), where polars refuses the columns.
     pub fn to_frame(&self) -> Result<DataFrame> {
         let width = self.width();
         let mut values = vec![Vec::with_capacity(self.len()); width];
@@ -77,7 +77,7 @@ impl Digits {
     /// Writes the table as Parquet, in ten row groups.
     ///
     /// # Errors
-    /// [`Error::Table`].
+    /// [`TableError::Failed`](crate::error::TableError::Failed).
     pub fn write_parquet(&self, writer: &mut impl Write) -> Result<()> {
         let mut frame = self.to_frame()?;
         let write = || -> PolarsResult<u64> {
@@ -93,8 +93,8 @@ impl Digits {
 }
 
 fn table_error(error: polars::error::PolarsError) -> Error {
-    Error::Table {
+    Error::Table(TableError::Failed {
         table: "MNIST".into(),
         reason: error.to_string(),
-    }
+    })
 }

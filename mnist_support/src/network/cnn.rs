@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{Conv2dConfig, Layer};
 use super::sequential::Network;
-use crate::{Error, Result};
+use crate::{Error, Result, error::NetworkError};
 
 /// A convolutional classifier in a few lists.
 ///
@@ -57,8 +57,8 @@ impl CnnConfig {
     /// The network that the lists describe.
     ///
     /// # Errors
-    /// [`Error::InvalidCnn`] names the field, where lists disagree in length or a value makes no
-    /// sense; [`Error::InvalidLayer`] the layer and the shape, where nothing is left of the image.
+    /// [`NetworkError::InvalidCnn`](crate::error::NetworkError::InvalidCnn) names the field, where lists disagree in length or a value makes no
+    /// sense; [`NetworkError::InvalidLayer`](crate::error::NetworkError::InvalidLayer) the layer and the shape, where nothing is left of the image.
     pub fn network(&self) -> Result<Network> {
         self.check()?;
         let channels = self.conv_channels.windows(2);
@@ -89,7 +89,8 @@ impl CnnConfig {
     }
 
     fn check(&self) -> Result<()> {
-        let invalid = |field, reason| Err(Error::InvalidCnn { field, reason });
+        let invalid =
+            |field, reason| Err(Error::Network(NetworkError::InvalidCnn { field, reason }));
         let sizes = [
             ("input_height", std::slice::from_ref(&self.input_height)),
             ("input_width", std::slice::from_ref(&self.input_width)),
@@ -143,7 +144,7 @@ mod tests {
 
     fn refused_field(config: &CnnConfig) -> (&'static str, String) {
         match config.network() {
-            Err(Error::InvalidCnn { field, reason }) => (field, reason),
+            Err(Error::Network(NetworkError::InvalidCnn { field, reason })) => (field, reason),
             other => panic!("{other:?}"),
         }
     }

@@ -7,7 +7,7 @@ use super::fused;
 use super::layers::{DropoutMasks, Layer};
 use super::sequential::Network;
 use super::state::StateTensor;
-use crate::{Error, Result};
+use crate::{Error, Result, error::NetworkError};
 
 /// How a network runs.
 pub(super) enum Mode<'a> {
@@ -31,7 +31,7 @@ impl Network {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] for an input of another shape or another number of parameters,
-    /// [`Error::InvalidWeights`] for a parameter of another shape, [`Error::InvalidLayer`] where
+    /// [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) for a parameter of another shape, [`NetworkError::InvalidLayer`](crate::error::NetworkError::InvalidLayer) where
     /// libtorch refuses a layer's operation (for instance another type or device than the
     /// parameters').
     pub fn forward(
@@ -68,11 +68,13 @@ impl Network {
             let (own, others) = remaining.split_at(layer.state().len());
             remaining = others;
             let input_shape = values.size();
-            let failed = |reason| Error::InvalidLayer {
-                layer: index,
-                kind: layer.kind(),
-                input_shape,
-                reason,
+            let failed = |reason| {
+                Error::Network(NetworkError::InvalidLayer {
+                    layer: index,
+                    kind: layer.kind(),
+                    input_shape,
+                    reason,
+                })
             };
             values = match step {
                 Step::Block(_, block) => {
@@ -141,10 +143,10 @@ impl Network {
                 } else {
                     Vec::new()
                 };
-                return Err(Error::InvalidWeights {
+                return Err(Error::Network(NetworkError::InvalidWeights {
                     parameter: self.state_names().swap_remove(index),
                     reason: format!("its shape is {found:?}, where the network needs {shape:?}"),
-                });
+                }));
             }
         }
         Ok(())
@@ -253,7 +255,7 @@ mod tests {
         let mut parameters = network.initialize(1);
         parameters[3] = Tensor::zeros([1], (Kind::Float, Device::Cpu));
         match network.forward(&parameters, &random(&[1, 784]), None) {
-            Err(Error::InvalidWeights { parameter, reason }) => {
+            Err(Error::Network(NetworkError::InvalidWeights { parameter, reason })) => {
                 assert_eq!(parameter, "3.bias");
                 assert_eq!(reason, "its shape is [1], where the network needs [16]");
             }
@@ -271,12 +273,12 @@ mod tests {
         let network = cnn();
         let bytes = Tensor::zeros([2, 784], (Kind::Uint8, Device::Cpu));
         match network.forward(&network.initialize(1), &bytes, None) {
-            Err(Error::InvalidLayer {
+            Err(Error::Network(NetworkError::InvalidLayer {
                 layer: 0,
                 kind: "Conv2d",
                 input_shape,
                 reason,
-            }) => {
+            })) => {
                 assert_eq!(input_shape, [2, 1, 28, 28]);
                 assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
             }

@@ -6,7 +6,7 @@ use tch::nn::{ModuleT, Path};
 use super::forward::Mode;
 use super::sequential::Network;
 use super::state::{Role, StateTensor};
-use crate::{Error, Result};
+use crate::{Error, Result, error::NetworkError};
 
 /// A [`Network`] with its parameters in a tch variable store, so that tch's optimisers train it.
 ///
@@ -40,7 +40,7 @@ impl Network {
     /// ("0.weight") below `path`. They are those of [`Network::initialize`] with this seed.
     ///
     /// # Errors
-    /// [`Error::InvalidWeights`] if the store has a variable of such a name already.
+    /// [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) if the store has a variable of such a name already.
     pub fn build(&self, path: &Path<'_>, seed: u64) -> Result<NetworkModule> {
         let split = |name: &str| match name.split_once('.') {
             Some((layer, name)) => (path.sub(layer), name.to_string()),
@@ -49,11 +49,11 @@ impl Network {
         for parameter in self.state_names() {
             let (layer, name) = split(&parameter);
             if layer.get(&name).is_some() {
-                return Err(Error::InvalidWeights {
+                return Err(Error::Network(NetworkError::InvalidWeights {
                     parameter: layer.path(&name),
                     reason: "the variable store has it already: build under another path"
                         .to_string(),
-                });
+                }));
             }
         }
         let mut state = Vec::new();
@@ -122,7 +122,7 @@ impl NetworkModule {
     /// file (see [`read_safetensors`](super::read_safetensors)).
     ///
     /// # Errors
-    /// [`Error::InvalidWeights`] or [`Error::ShapeMismatch`] for parameters of another network.
+    /// [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) or [`Error::ShapeMismatch`] for parameters of another network.
     pub fn load(&mut self, parameters: &[Tensor]) -> Result<()> {
         self.network.check_parameters(parameters)?;
         let _no_grad = tch::no_grad_guard();
@@ -211,7 +211,9 @@ mod tests {
         let variables = VarStore::new(Device::Cpu);
         cnn().build(&variables.root(), 1).unwrap();
         match cnn().build(&variables.root(), 1) {
-            Err(Error::InvalidWeights { parameter, .. }) => assert_eq!(parameter, "0.weight"),
+            Err(Error::Network(NetworkError::InvalidWeights { parameter, .. })) => {
+                assert_eq!(parameter, "0.weight")
+            }
             other => panic!("{other:?}"),
         }
         assert_eq!(variables.len(), 14);

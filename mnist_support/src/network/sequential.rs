@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::Layer;
 use super::shape::elements;
 use super::state::{Role, StateTensor};
-use crate::{Error, Result};
+use crate::{Error, Result, error::NetworkError};
 
 /// A feed-forward network as data: layers that run one after the other, as in PyTorch's
 /// `nn.Sequential`.
@@ -68,17 +68,18 @@ impl Network {
     /// for a table.
     ///
     /// # Errors
-    /// [`Error::InvalidLayer`] with the layer's index (from 0, as in `nn.Sequential`), its kind,
+    /// [`NetworkError::InvalidLayer`](crate::error::NetworkError::InvalidLayer) with the layer's index (from 0, as in `nn.Sequential`), its kind,
     /// the shape of its input and the reason.
     pub fn new(input_shape: &[i64], layers: Vec<Layer>) -> Result<Self> {
         let first = layers.first().map_or("none", Layer::kind);
-        let invalid =
-            |layer: usize, kind: &'static str, shape: &[i64], reason: String| Error::InvalidLayer {
+        let invalid = |layer: usize, kind: &'static str, shape: &[i64], reason: String| {
+            Error::Network(NetworkError::InvalidLayer {
                 layer,
                 kind,
                 input_shape: shape.to_vec(),
                 reason,
-            };
+            })
+        };
         if layers.is_empty() {
             let reason = "the list of layers is empty".to_string();
             return Err(invalid(0, first, input_shape, reason));
@@ -190,12 +191,12 @@ mod tests {
     /// Index, kind, input shape and reason of the error.
     fn refusal(input_shape: &[i64], layers: Vec<Layer>) -> (usize, &'static str, Vec<i64>, String) {
         match Network::new(input_shape, layers) {
-            Err(Error::InvalidLayer {
+            Err(Error::Network(NetworkError::InvalidLayer {
                 layer,
                 kind,
                 input_shape,
                 reason,
-            }) => (layer, kind, input_shape, reason),
+            })) => (layer, kind, input_shape, reason),
             other => panic!("{other:?}"),
         }
     }

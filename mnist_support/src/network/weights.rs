@@ -5,9 +5,9 @@ use tch::{Device, Tensor};
 
 use super::sequential::Network;
 use super::state::{Role, StateTensor};
-use crate::{Error, Result};
+use crate::{Error, Result, error::NetworkError};
 
-/// What [`Error::InvalidWeights`] names where the trouble is not with one parameter.
+/// What [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) names where the trouble is not with one parameter.
 const WHOLE_FILE: &str = "(the whole file)";
 
 /// The parameters and buffers as the bytes of a safetensors file, named as PyTorch names them: in Python,
@@ -24,7 +24,7 @@ const WHOLE_FILE: &str = "(the whole file)";
 /// ```
 ///
 /// # Errors
-/// [`Error::InvalidWeights`] for a parameter of another shape or type (`f32` is needed; `i64` of a count),
+/// [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) for a parameter of another shape or type (`f32` is needed; `i64` of a count),
 /// [`Error::ShapeMismatch`] for another number of parameters.
 pub fn write_safetensors(network: &Network, parameters: &[Tensor]) -> Result<Vec<u8>> {
     network.check_parameters(parameters)?;
@@ -52,7 +52,7 @@ pub fn write_safetensors(network: &Network, parameters: &[Tensor]) -> Result<Vec
 /// gradients, in the order of [`Network::state_names`].
 ///
 /// # Errors
-/// [`Error::InvalidWeights`] names the parameter that is missing, not the network's, of another
+/// [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) names the parameter that is missing, not the network's, of another
 /// shape or of another type, or cut off; or says that the file is no safetensors at all.
 pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(&error, bytes))?;
@@ -90,10 +90,10 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
 }
 
 fn invalid(parameter: &str, reason: String) -> Error {
-    Error::InvalidWeights {
+    Error::Network(NetworkError::InvalidWeights {
         parameter: parameter.to_string(),
         reason,
-    }
+    })
 }
 
 fn has(file: &SafeTensors<'_>) -> String {
@@ -214,7 +214,9 @@ mod tests {
 
     fn refusal(bytes: &[u8]) -> (String, String) {
         match read_safetensors(&network(), bytes) {
-            Err(Error::InvalidWeights { parameter, reason }) => (parameter, reason),
+            Err(Error::Network(NetworkError::InvalidWeights { parameter, reason })) => {
+                (parameter, reason)
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -312,7 +314,10 @@ mod tests {
             let mut altered = bytes.clone();
             altered[position] ^= 0x04;
             let read = read_safetensors(&network(), &altered);
-            let refused = matches!(read, Err(Error::InvalidWeights { .. }));
+            let refused = matches!(
+                read,
+                Err(Error::Network(NetworkError::InvalidWeights { .. }))
+            );
             assert!(refused, "byte {position}: {read:?}");
         }
         let text = String::from_utf8_lossy(&bytes[8..header]).replacen("[0,12]", "[4,12]", 1);
@@ -334,7 +339,9 @@ mod tests {
         let mut parameters = network.initialize(1);
         parameters[1] = parameters[1].to_kind(Kind::Double);
         match write_safetensors(&network, &parameters) {
-            Err(Error::InvalidWeights { parameter, .. }) => assert_eq!(parameter, "0.bias"),
+            Err(Error::Network(NetworkError::InvalidWeights { parameter, .. })) => {
+                assert_eq!(parameter, "0.bias")
+            }
             other => panic!("{other:?}"),
         }
         assert!(write_safetensors(&network, &parameters[..2]).is_err());

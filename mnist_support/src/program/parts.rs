@@ -4,7 +4,12 @@ use std::{io::Cursor, thread, time::Duration};
 
 use polars::prelude::{DataFrame, ParquetReader, ParquetWriter, PolarsError, SerReader};
 
-use crate::{Error, Result, interrupt, lake::Lake};
+use crate::{
+    Error, Result,
+    error::{LakeError, TableError},
+    interrupt,
+    lake::Lake,
+};
 
 /// Small enough that a file can be dealt out to many ranks, large enough for Parquet's encodings.
 const ROWS_IN_A_GROUP: usize = 4096;
@@ -48,11 +53,11 @@ pub(crate) fn stack(parts: impl IntoIterator<Item = Result<DataFrame>>) -> Resul
 pub(crate) fn check_empty(folder: &Lake) -> Result<()> {
     match folder.list()?.first() {
         None => Ok(()),
-        Some(file) => Err(Error::Storage {
+        Some(file) => Err(Error::Lake(LakeError::Storage {
             operation: "writing rows to",
             url: folder.to_string(),
             reason: format!("the folder is not empty, it holds {file}: take another"),
-        }),
+        })),
     }
 }
 
@@ -83,8 +88,8 @@ pub(crate) fn no_ranks() -> Error {
 }
 
 fn table_error(error: PolarsError) -> Error {
-    Error::Table {
+    Error::Table(TableError::Failed {
         table: "the rows of a rank".to_owned(),
         reason: error.to_string(),
-    }
+    })
 }

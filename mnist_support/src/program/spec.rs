@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
+    error::PipelineError,
     stages::{Stage, TorchEstimator},
 };
 
@@ -33,7 +34,7 @@ impl FitSpec {
     /// settings: each estimator writes checkpoints of its own, as often as it says.
     ///
     /// # Errors
-    /// [`Error::InvalidPipeline`] names the setting that two estimators contradict each other in.
+    /// [`PipelineError::InvalidStage`](crate::error::PipelineError::InvalidStage) names the setting that two estimators contradict each other in.
     pub fn run_settings(&self) -> Result<RunSettings> {
         let mut run: Option<RunSettings> = None;
         for (stage, estimator) in self.estimators() {
@@ -55,14 +56,14 @@ impl FitSpec {
                 ("verbose", so_far.verbose.into(), own.verbose.into()),
             ];
             if let Some((setting, before, here)) = differs.into_iter().find(|(_, a, b)| a != b) {
-                return Err(Error::InvalidPipeline {
+                return Err(Error::Pipeline(PipelineError::InvalidStage {
                     stage,
                     kind: "TorchEstimator",
                     reason: format!(
                         "{setting} is {here} here and {before} in an estimator before it: a fit is one run, \
                          set the same in both"
                     ),
-                });
+                }));
             }
         }
         Ok(run.unwrap_or_default())
@@ -130,7 +131,10 @@ mod tests {
         for (two, expected) in contradictions {
             let error = spec(two).run_settings().unwrap_err();
             assert!(
-                matches!(error, Error::InvalidPipeline { stage: 1, .. }),
+                matches!(
+                    error,
+                    Error::Pipeline(PipelineError::InvalidStage { stage: 1, .. })
+                ),
                 "{error}"
             );
             assert!(error.to_string().contains(expected), "{error}");

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::{Error, Result, interrupt, lake::Lake};
+use crate::{Error, Result, error::LakeError, interrupt, lake::Lake};
 
 pub(super) const FILE: &str = "lease";
 const RENEWED_EVERY: Duration = Duration::from_secs(1);
@@ -79,7 +79,7 @@ pub fn end_without_lease(run: &Lake, end: impl FnOnce(String) + Send + 'static) 
                 Ok(new) if Some(&new) != content.as_ref() => {
                     (content, changed) = (Some(new), Instant::now());
                 }
-                Err(error @ Error::NotFound { .. }) if content.is_some() => {
+                Err(error @ Error::Lake(LakeError::NotFound { .. })) if content.is_some() => {
                     return end(format!("the run's folder was removed: {error}"));
                 }
                 // An error that passes is waited out as a renewal that does not come.

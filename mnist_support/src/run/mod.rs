@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     Error, Result,
+    error::LakeError,
     lake::{Credentials, Lake},
     secrets::SecretScope,
     train::CHECKPOINT_FILE,
@@ -99,7 +100,7 @@ impl Run {
 pub(crate) fn remove_traces(folder: &Lake) -> Result<()> {
     match remove(folder, is_trace) {
         // It is made when the first file is written.
-        Err(Error::NotFound { .. }) => Ok(()),
+        Err(Error::Lake(LakeError::NotFound { .. })) => Ok(()),
         result => result,
     }
 }

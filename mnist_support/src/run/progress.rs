@@ -8,7 +8,9 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    Error, Result, interrupt,
+    Error, Result,
+    error::LakeError,
+    interrupt,
     lake::Lake,
     train::{Progress, ProgressEvent},
 };
@@ -56,10 +58,12 @@ impl FolderProgress {
         }
         // The last events of a fit that is being stopped are to come, too.
         let _shield = interrupt::shield();
-        let events = serde_json::to_vec(&state.pending).map_err(|error| Error::Storage {
-            operation: "writing progress to",
-            url: self.folder.to_string(),
-            reason: error.to_string(),
+        let events = serde_json::to_vec(&state.pending).map_err(|error| {
+            Error::Lake(LakeError::Storage {
+                operation: "writing progress to",
+                url: self.folder.to_string(),
+                reason: error.to_string(),
+            })
         })?;
         self.folder
             .put(&format!("{:08}.json", state.files), Bytes::from(events))?;
@@ -115,21 +119,22 @@ impl ProgressReader {
     /// The events since the last call.
     ///
     /// # Errors
-    /// Those of the storage; [`Error::Storage`] for a file that holds no events.
+    /// Those of the storage; [`LakeError::Storage`](crate::error::LakeError::Storage) for a file that holds no events.
     pub fn take(&mut self) -> Result<Vec<ProgressEvent>> {
         let mut events = Vec::new();
         loop {
             let name = format!("{:08}.json", self.next);
             let file = match self.folder.get(&name) {
-                Err(Error::NotFound { .. }) => return Ok(events),
+                Err(Error::Lake(LakeError::NotFound { .. })) => return Ok(events),
                 other => other?,
             };
-            let some: Vec<ProgressEvent> =
-                serde_json::from_slice(&file).map_err(|error| Error::Storage {
+            let some: Vec<ProgressEvent> = serde_json::from_slice(&file).map_err(|error| {
+                Error::Lake(LakeError::Storage {
                     operation: "reading the progress in",
                     url: format!("{}/{name}", self.folder),
                     reason: error.to_string(),
-                })?;
+                })
+            })?;
             events.extend(some);
             self.next += 1;
         }

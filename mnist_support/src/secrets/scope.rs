@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Secret;
-use crate::{Error, Result};
+use crate::{Error, Result, error::SecretError};
 
 /// The variable that names another folder for the secrets files.
 const FOLDER_VARIABLE: &str = "MNIST_SUPPORT_SECRETS";
@@ -40,7 +40,7 @@ impl SecretScope {
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] for a name that is not of letters, digits, `-` and `_`;
-    /// [`Error::SecretsFile`] for a file that others can read, or that is not a JSON object of strings.
+    /// [`SecretError::File`](crate::error::SecretError::File) for a file that others can read, or that is not a JSON object of strings.
     pub fn open(name: &str) -> Result<SecretScope> {
         let folder = match std::env::var_os(FOLDER_VARIABLE).filter(|value| !value.is_empty()) {
             Some(folder) => Some(PathBuf::from(folder)),
@@ -87,10 +87,10 @@ impl SecretScope {
     /// The secret of `key`.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`], which names the scope, the key, and the variable and the file where it
+    /// [`SecretError::NotFound`](crate::error::SecretError::NotFound), which names the scope, the key, and the variable and the file where it
     /// was looked for.
     pub fn get(&self, key: &str) -> Result<Secret> {
-        self.find(key)?.ok_or_else(|| Error::SecretNotFound {
+        self.find(key)?.ok_or_else(|| Error::Secret(SecretError::NotFound {
             scope: self.name.clone(),
             key: key.into(),
             hint: match &self.file {
@@ -101,22 +101,22 @@ impl SecretScope {
                 ),
                 None => format!("set the environment variable {}", self.variable(key)),
             },
-        })
+        }))
     }
 
     /// The secret of `key`, or nothing where it is not configured.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`] for a variable that is there but is not UTF-8.
+    /// [`SecretError::NotFound`](crate::error::SecretError::NotFound) for a variable that is there but is not UTF-8.
     pub fn find(&self, key: &str) -> Result<Option<Secret>> {
         let variable = self.variable(key);
         match std::env::var(&variable) {
             Ok(value) if !value.is_empty() => Ok(Some(Secret::new(value))),
-            Err(std::env::VarError::NotUnicode(_)) => Err(Error::SecretNotFound {
+            Err(std::env::VarError::NotUnicode(_)) => Err(Error::Secret(SecretError::NotFound {
                 scope: self.name.clone(),
                 key: key.into(),
                 hint: format!("the environment variable {variable} is not UTF-8"),
-            }),
+            })),
             Ok(_) | Err(std::env::VarError::NotPresent) => Ok(self.secrets.get(key).cloned()),
         }
     }
@@ -141,9 +141,11 @@ impl fmt::Debug for SecretScope {
 }
 
 fn read_file(file: &Path) -> Result<BTreeMap<String, Secret>> {
-    let unusable = |reason: String| Error::SecretsFile {
-        path: file.to_path_buf(),
-        reason,
+    let unusable = |reason: String| {
+        Error::Secret(SecretError::File {
+            path: file.to_path_buf(),
+            reason,
+        })
     };
     let metadata = match fs::metadata(file) {
         Ok(metadata) => metadata,
@@ -210,7 +212,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let scope = SecretScope::open_in("lake-test", folder.path()).unwrap();
         let error = scope.get("client-secret").unwrap_err();
-        assert!(matches!(error, Error::SecretNotFound { .. }));
+        assert!(matches!(error, Error::Secret(SecretError::NotFound { .. })));
         let message = error.to_string();
         for part in [
             "\"lake-test\"",
@@ -228,7 +230,7 @@ mod tests {
         for mode in [0o644, 0o640, 0o604, 0o620] {
             let file = scope_file(folder.path(), "open", r#"{"sas": "hunter2"}"#, mode);
             let error = SecretScope::open_in("open", folder.path()).unwrap_err();
-            assert!(matches!(error, Error::SecretsFile { .. }));
+            assert!(matches!(error, Error::Secret(SecretError::File { .. })));
             let message = error.to_string();
             assert!(
                 message.contains(&format!("chmod 600 {}", file.display())),

@@ -14,13 +14,15 @@ use arrow_ipc::reader::StreamReader;
 use arrow_schema::DataType;
 use polars::prelude::{Column, DataFrame, NamedFrom, Series};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// Reads an Arrow IPC stream of number columns; an input that ends at once has no rows and no columns.
 pub(crate) fn read_frame(input: impl Read, name: &str) -> Result<DataFrame> {
-    let failed = |error: arrow_schema::ArrowError| Error::Table {
-        table: name.to_owned(),
-        reason: error.to_string(),
+    let failed = |error: arrow_schema::ArrowError| {
+        Error::Table(TableError::Failed {
+            table: name.to_owned(),
+            reason: error.to_string(),
+        })
     };
     let mut input = std::io::BufReader::with_capacity(1 << 20, input);
     let empty = std::io::BufRead::fill_buf(&mut input)
@@ -38,12 +40,14 @@ pub(crate) fn read_frame(input: impl Read, name: &str) -> Result<DataFrame> {
 /// Puts record batches of number columns one below the other.
 ///
 /// # Errors
-/// [`Error::ColumnType`] for a column that is no number or boolean: cast it in the query;
-/// [`Error::Table`] for batches of different columns.
+/// [`TableError::ColumnType`](crate::error::TableError::ColumnType) for a column that is no number or boolean: cast it in the query;
+/// [`TableError::Failed`](crate::error::TableError::Failed) for batches of different columns.
 pub fn frame_from_batches(batches: &[RecordBatch], name: &str) -> Result<DataFrame> {
-    let failed = |error: polars::prelude::PolarsError| Error::Table {
-        table: name.to_owned(),
-        reason: error.to_string(),
+    let failed = |error: polars::prelude::PolarsError| {
+        Error::Table(TableError::Failed {
+            table: name.to_owned(),
+            reason: error.to_string(),
+        })
     };
     let mut whole: Option<DataFrame> = None;
     for batch in batches {
@@ -82,12 +86,12 @@ fn series(column: &str, array: &dyn Array, table: &str) -> Result<Column> {
             Series::new(column.into(), values).into()
         }
         other => {
-            return Err(Error::ColumnType {
+            return Err(Error::Table(TableError::ColumnType {
                 table: table.to_owned(),
                 column: column.to_owned(),
                 found: other.to_string(),
                 expected: "a number, for instance by a cast in the query,".to_owned(),
-            });
+            }));
         }
     })
 }
@@ -154,7 +158,10 @@ mod tests {
     fn an_input_that_ends_at_once_has_no_rows_and_one_that_is_cut_is_an_error() {
         assert_eq!(read_frame(&b""[..], "rows").unwrap().shape(), (0, 0));
         let error = read_frame(&b"\xff\xff\xff\xff\x10"[..], "rows").unwrap_err();
-        assert!(matches!(error, Error::Table { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Table(TableError::Failed { .. })),
+            "{error}"
+        );
     }
 
     #[test]
@@ -162,7 +169,7 @@ mod tests {
         let batch = batch(vec![("name", Arc::new(StringArray::from(vec!["a"])))]);
         let error = frame_from_batches(&[batch], "the query").unwrap_err();
         assert!(
-            matches!(&error, Error::ColumnType { column, .. } if column == "name"),
+            matches!(&error, Error::Table(TableError::ColumnType { column, .. }) if column == "name"),
             "{error}"
         );
     }

@@ -9,13 +9,14 @@ use std::{
 };
 
 use spark_connect_core::{
-    ChannelBuilder, RetryPolicy, SparkConnectClient, SparkError, channel::PARAM_USER_ID,
+    ChannelBuilder, RetryPolicy, SparkConnectClient, SparkError as ConnectError,
+    channel::PARAM_USER_ID,
 };
 use spark_connect_proto as proto;
 use tokio::time::{sleep, timeout};
 
 use super::failure;
-use crate::{Error, Result, interrupt, runtime::wait};
+use crate::{Error, Result, error::SparkError, interrupt, runtime::wait};
 
 /// Waits before the retries of a call that found no server.
 const PAUSES: [Duration; 3] = [
@@ -71,7 +72,7 @@ impl Connection {
             let mut client = SparkConnectClient::connect(&builder).await?;
             // Retries are made here, where an error can say how many there were.
             client.set_retry_policy(RetryPolicy::no_retries());
-            Ok::<_, SparkError>(client)
+            Ok::<_, ConnectError>(client)
         })?
         .map_err(|error| invalid(format!("cannot be used: {}", error.message())))?;
         Ok(Connection {
@@ -118,10 +119,12 @@ impl Connection {
             connection.retried(operation, ask).await
         })??;
         self.recognise(&response.server_side_session_id);
-        response.result.ok_or_else(|| Error::Spark {
-            operation,
-            url: self.url.clone(),
-            reason: "the server's answer is empty".to_owned(),
+        response.result.ok_or_else(|| {
+            Error::Spark(SparkError::Failed {
+                operation,
+                url: self.url.clone(),
+                reason: "the server's answer is empty".to_owned(),
+            })
         })
     }
 
@@ -151,7 +154,7 @@ impl Connection {
     ) -> Result<T>
     where
         Call: Fn(Arc<SparkConnectClient>) -> Response,
-        Response: Future<Output = Result<T, SparkError>>,
+        Response: Future<Output = Result<T, ConnectError>>,
     {
         let (mut pauses, mut anew) = (PAUSES.iter(), false);
         loop {

@@ -10,13 +10,14 @@ use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use proto::execute_plan_response::{ArrowBatch, ExecutionProgress, ResponseType};
 use spark_connect_core::{
-    ExecutePlanResponseReattachableIterator as Execution, SparkConnectClient, SparkError,
+    ExecutePlanResponseReattachableIterator as Execution, SparkConnectClient,
+    SparkError as ConnectError,
 };
 use spark_connect_proto as proto;
 use tokio::time::{sleep, timeout};
 
 use super::{connection::Connection, failure, plan};
-use crate::{Error, Result, interrupt, runtime::wait};
+use crate::{Error, Result, error::SparkError, interrupt, runtime::wait};
 
 /// How often a stream that broke off is asked for again, and the first wait, which doubles each time.
 const TRIES: u32 = 6;
@@ -105,7 +106,7 @@ async fn run(
                         run.take(response).await?;
                     }
                     Ok(Ok(None)) => break None,
-                    Ok(Err(status)) => break Some(SparkError::from_grpc_status(status)),
+                    Ok(Err(status)) => break Some(ConnectError::from_grpc_status(status)),
                     Err(_) if run.watch.is_silent() => break None,
                     Err(_) => run.check_progress().await?,
                 }
@@ -145,8 +146,8 @@ async fn run(
 /// What an attempt to open a stream came to, within a time.
 #[allow(clippy::result_large_err)] // the error is Spark's own type
 async fn opened<Stream>(
-    attempt: impl Future<Output = Result<Stream, SparkError>>,
-) -> Result<Stream, SparkError> {
+    attempt: impl Future<Output = Result<Stream, ConnectError>>,
+) -> Result<Stream, ConnectError> {
     match timeout(OPENING, attempt).await {
         Ok(opened) => opened,
         Err(_) => Err(failure::unavailable("the server does not answer")),
@@ -170,13 +171,13 @@ impl Run<'_> {
         self.watch.listen();
         self.execution.set_last_response_id(&response).await;
         match response.response_type {
-            Some(ResponseType::ArrowBatch(batch)) => {
-                self.rows.add(&batch).map_err(|reason| Error::Spark {
+            Some(ResponseType::ArrowBatch(batch)) => self.rows.add(&batch).map_err(|reason| {
+                Error::Spark(SparkError::Failed {
                     operation: self.operation,
                     url: self.connection.url.clone(),
                     reason: format!("the rows of the result can't be read: {reason}"),
                 })
-            }
+            }),
             Some(ResponseType::ExecutionProgress(progress)) => {
                 self.watch.note(&progress);
                 let reports = &self.connection.reports_progress;
@@ -199,7 +200,7 @@ impl Run<'_> {
             .client
             .interrupt_operation(self.execution.operation_id())
             .await;
-        Err(Error::Spark {
+        Err(Error::Spark(SparkError::Failed {
             operation: self.operation,
             url: self.connection.url.clone(),
             reason: format!(
@@ -207,7 +208,7 @@ impl Run<'_> {
                  tasks (partitions) that have to run at the same time?",
                 limit.as_secs()
             ),
-        })
+        }))
     }
 
     /// Tells the server that the answers have come: until then it keeps them, for a while.

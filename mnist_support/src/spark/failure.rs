@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use spark_connect_core::{SparkConnectClient, SparkError};
+use spark_connect_core::{SparkConnectClient, SparkError as ConnectError};
 use spark_connect_proto as proto;
 use tokio::time::timeout;
 
-use crate::Error;
+use crate::{
+    Error,
+    error::{JobError, SparkError},
+};
 
 /// What run_worker.py puts before its report of a failed worker.
 const MARK: &str = "mnist-worker-failed ";
@@ -31,7 +34,7 @@ struct Report {
 
 /// Whether there was no server at the time, or the connection broke: another try may find it. Spark's own
 /// errors come with details; what only has the code of an unknown or internal error stems from the connection.
-pub(super) fn is_unavailable(error: &SparkError) -> bool {
+pub(super) fn is_unavailable(error: &ConnectError) -> bool {
     match error.grpc_code() {
         Some(UNAVAILABLE) => true,
         Some(UNKNOWN | INTERNAL) => error.grpc_details().is_none(),
@@ -40,27 +43,27 @@ pub(super) fn is_unavailable(error: &SparkError) -> bool {
 }
 
 /// The error of a server that does not answer.
-pub(super) fn unavailable(reason: &str) -> SparkError {
-    SparkError {
+pub(super) fn unavailable(reason: &str) -> ConnectError {
+    ConnectError {
         grpc_code: Some(UNAVAILABLE),
-        ..SparkError::connect_msg(reason)
+        ..ConnectError::connect_msg(reason)
     }
 }
 
 /// Whether a stream broke off, rather than the execution.
-pub(super) fn is_disconnection(error: &SparkError) -> bool {
+pub(super) fn is_disconnection(error: &ConnectError) -> bool {
     is_unavailable(error) || error.message().contains("INVALID_CURSOR.DISCONNECTED")
 }
 
 /// Whether the server does not know the execution: it never got it, or was started anew.
-pub(super) fn is_unknown_execution(error: &SparkError) -> bool {
+pub(super) fn is_unknown_execution(error: &ConnectError) -> bool {
     let text = error.message();
     text.contains("INVALID_HANDLE.OPERATION_NOT_FOUND")
         || text.contains("INVALID_HANDLE.SESSION_NOT_FOUND")
 }
 
 /// Whether the server has closed the session, because nobody used it for long.
-pub(super) fn is_closed_session(error: &SparkError) -> bool {
+pub(super) fn is_closed_session(error: &ConnectError) -> bool {
     let text = error.message();
     text.contains("INVALID_HANDLE.SESSION_CLOSED")
         || text.contains("INVALID_HANDLE.SESSION_CHANGED")
@@ -72,7 +75,7 @@ pub(super) async fn explain(
     client: &SparkConnectClient,
     url: &str,
     operation: &'static str,
-    error: SparkError,
+    error: ConnectError,
     retries: usize,
 ) -> Error {
     let url = url.to_owned();
@@ -80,12 +83,12 @@ pub(super) async fn explain(
         return unreachable(url, retries, &error);
     }
     if is_unknown_execution(&error) {
-        return Error::Spark {
+        return Error::Spark(SparkError::Failed {
             operation,
             url,
             reason: "the server knows nothing of the run, so it was started anew meanwhile: connect and run it again"
                 .to_owned(),
-        };
+        });
     }
     let text = match details(client, &error).await {
         Some(whole) => whole,
@@ -94,8 +97,8 @@ pub(super) async fn explain(
     classify(url, operation, error.grpc_code(), text)
 }
 
-fn unreachable(url: String, retries: usize, error: &SparkError) -> Error {
-    Error::Unreachable {
+fn unreachable(url: String, retries: usize, error: &ConnectError) -> Error {
+    Error::Spark(SparkError::Unreachable {
         url,
         retries,
         reason: format!(
@@ -103,7 +106,7 @@ fn unreachable(url: String, retries: usize, error: &SparkError) -> Error {
              `make spark-up` starts one",
             error.message().trim()
         ),
-    }
+    })
 }
 
 fn classify(url: String, operation: &'static str, code: Option<i32>, text: String) -> Error {
@@ -111,27 +114,27 @@ fn classify(url: String, operation: &'static str, code: Option<i32>, text: Strin
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Report>();
         values.next()?.ok()
     }) {
-        return Error::RankFailed {
+        return Error::Job(JobError::RankFailed {
             rank: report.rank,
             world_size: report.world_size,
             reason: report.reason,
-        };
+        });
     }
     if let Some((executors, given)) = python_versions(&text) {
-        return Error::PythonMismatch {
+        return Error::Spark(SparkError::PythonMismatch {
             url,
             executors,
             given,
-        };
+        });
     }
     if code == Some(CANCELLED) || text.contains("OPERATION_CANCELED") {
         return Error::Interrupted { operation, url };
     }
-    Error::Spark {
+    Error::Spark(SparkError::Failed {
         operation,
         url,
         reason: text,
-    }
+    })
 }
 
 /// The executors' Python and the one that was named, from Spark's complaint that they differ.
@@ -147,7 +150,7 @@ fn python_versions(text: &str) -> Option<(String, String)> {
 }
 
 /// The whole message of an error and of its causes; the one that comes with a call is cut at 2 kB.
-async fn details(client: &SparkConnectClient, error: &SparkError) -> Option<String> {
+async fn details(client: &SparkConnectClient, error: &ConnectError) -> Option<String> {
     let request = proto::FetchErrorDetailsRequest {
         session_id: client.session_id().to_owned(),
         user_context: Some(proto::UserContext::default()),
@@ -196,11 +199,11 @@ mod tests {
              exit status 3.\\nlast {words}\"}\n\tat org.apache.spark.X\n\nDriver stacktrace:",
         );
         match error {
-            Error::RankFailed {
+            Error::Job(JobError::RankFailed {
                 rank: 1,
                 world_size: 2,
                 reason,
-            } => assert_eq!(
+            }) => assert_eq!(
                 reason,
                 "on a, the worker ended with exit status 3.\nlast {words}"
             ),
@@ -215,7 +218,7 @@ mod tests {
              that in driver: 3.9, PySpark cannot run with different minor versions.",
         );
         assert!(
-            matches!(&error, Error::PythonMismatch { executors, given, .. } if executors == "3.11" && given == "3.9"),
+            matches!(&error, Error::Spark(SparkError::PythonMismatch { executors, given, .. }) if executors == "3.11" && given == "3.9"),
             "{error}"
         );
     }

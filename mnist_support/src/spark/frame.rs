@@ -12,6 +12,7 @@ use spark_connect_proto as proto;
 use super::{execution, plan, session::SparkSession};
 use crate::{
     Error, Result,
+    error::SparkError,
     shard::{Data, Shard, Source, frame_from_batches},
 };
 
@@ -52,7 +53,7 @@ impl SparkFrame {
     /// The names of its columns. The server looks at the tables' descriptions, and reads no rows.
     ///
     /// # Errors
-    /// [`Error::Spark`] for a table that is not there and a query that is wrong, [`Error::Unreachable`] for a
+    /// [`SparkError::Failed`](crate::error::SparkError::Failed) for a table that is not there and a query that is wrong, [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) for a
     /// server that is gone.
     pub fn columns(&self) -> Result<Vec<String>> {
         const OPERATION: &str = "looking up the columns at";
@@ -68,11 +69,11 @@ impl SparkFrame {
         {
             return Ok(columns.fields.into_iter().map(|field| field.name).collect());
         }
-        Err(Error::Spark {
+        Err(Error::Spark(SparkError::Failed {
             operation: OPERATION,
             url: self.session.url().to_owned(),
             reason: format!("the server's answer describes no columns of {}", self.name),
-        })
+        }))
     }
 
     /// Runs the plan and brings all of its rows here.

@@ -1,7 +1,7 @@
 //! Which Python the executors run.
 
 use super::{SparkSession, execution, pickle, plan, worker::ANSWER};
-use crate::{Error, Result};
+use crate::{Error, Result, error::SparkError};
 
 /// A version that no Python has: the executors then say which they have.
 const NONE: &str = "0.0";
@@ -14,7 +14,7 @@ impl SparkSession {
     /// own. So one task is sent that must fail.
     ///
     /// # Errors
-    /// [`Error::Spark`] where no executor can run Python.
+    /// [`SparkError::Failed`](crate::error::SparkError::Failed) where no executor can run Python.
     pub fn python_version(&self) -> Result<String> {
         let mut known = self
             .connection
@@ -36,18 +36,18 @@ impl SparkSession {
             false,
         );
         match execution::collect(&self.connection, OPERATION, question, None) {
-            Err(Error::PythonMismatch { executors, .. }) => {
+            Err(Error::Spark(SparkError::PythonMismatch { executors, .. })) => {
                 *known = Some(executors.clone());
                 Ok(executors)
             }
             Err(error) => Err(error),
-            Ok(_) => Err(Error::Spark {
+            Ok(_) => Err(Error::Spark(SparkError::Failed {
                 operation: OPERATION,
                 url: self.url().to_owned(),
                 reason: format!(
                     "an executor ran a function for Python {NONE}: name its version with set_python_version"
                 ),
-            }),
+            })),
         }
     }
 

@@ -28,7 +28,7 @@ impl SparkSession {
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] for another kind of URL, for one with a `user_id` (files that are sent would go
-    /// to another session), and for a token without `use_ssl`; [`Error::Unreachable`] where no server answers.
+    /// to another session), and for a token without `use_ssl`; [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) where no server answers.
     pub fn connect(url: &str) -> Result<SparkSession> {
         let session = SparkSession {
             connection: Arc::new(Connection::open(url)?),

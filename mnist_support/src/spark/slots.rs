@@ -9,7 +9,7 @@ use proto::{
 use spark_connect_proto as proto;
 
 use super::{SparkSession, plan};
-use crate::{Error, Result};
+use crate::{Error, Result, error::SparkError};
 
 /// Executors of a cluster that was just started may still be on their way.
 const LOOKS: usize = 6;
@@ -22,7 +22,7 @@ impl SparkSession {
     /// have cores (at least 2) unless `spark.default.parallelism` says otherwise, and shows that in the plan.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] for a server that is gone.
+    /// [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) for a server that is gone.
     pub fn slots(&self) -> Result<Option<usize>> {
         let answer = self.connection.analyze(
             "asking for free cores at",
@@ -43,11 +43,11 @@ impl SparkSession {
             match self.slots()? {
                 Some(found) if found < needed && look < LOOKS => sleep(PAUSE),
                 Some(found) if found < needed => {
-                    return Err(Error::TooFewSlots {
+                    return Err(Error::Spark(SparkError::TooFewSlots {
                         url: self.url().to_owned(),
                         needed,
                         found,
-                    });
+                    }));
                 }
                 _ => break,
             }

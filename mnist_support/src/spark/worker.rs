@@ -14,7 +14,10 @@ use super::{
     pickle, plan,
     session::SparkSession,
 };
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    error::{JobError, SparkError},
+};
 
 /// What run_worker.py calls the columns of a worker's answer.
 pub(super) const ANSWER: &str = "rank int, kind string, json string, data binary";
@@ -140,11 +143,11 @@ impl SparkSession {
     /// The rows arrive when the last worker has ended. Each call runs the workers anew.
     ///
     /// # Errors
-    /// [`Error::RankFailed`] names the worker that failed first and quotes it; [`Error::TooFewSlots`] says at once
-    /// that a barrier needs more cores than there are; [`Error::PythonMismatch`], where executors differ in their
+    /// [`JobError::RankFailed`](crate::error::JobError::RankFailed) names the worker that failed first and quotes it; [`SparkError::TooFewSlots`](crate::error::SparkError::TooFewSlots) says at once
+    /// that a barrier needs more cores than there are; [`SparkError::PythonMismatch`](crate::error::SparkError::PythonMismatch), where executors differ in their
     /// Python or another was [set](Self::set_python_version); [`Error::Interrupted`] after
-    /// [`interrupt`](Self::interrupt); [`Error::Unreachable`] where the server is gone; [`Error::Io`] for a file
-    /// that can't be read; [`Error::Spark`] for all else that Spark reports.
+    /// [`interrupt`](Self::interrupt); [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) where the server is gone; [`Error::Io`] for a file
+    /// that can't be read; [`SparkError::Failed`](crate::error::SparkError::Failed) for all else that Spark reports.
     pub fn run_workers(
         &self,
         frame: &SparkFrame,
@@ -158,11 +161,11 @@ impl SparkSession {
         }
         let python = self.python_version()?;
         let job = serde_json::to_string(&self.job(world_size, command)?).map_err(|error| {
-            Error::Spark {
+            Error::Spark(SparkError::Failed {
                 operation: OPERATION,
                 url: self.url().to_owned(),
                 reason: format!("the command can't be sent: {error}"),
-            }
+            })
         })?;
         let input = if frame.partitions == Some(world_size) {
             frame.relation.clone()
@@ -244,11 +247,11 @@ fn check_ranks(answers: &[RecordBatch], world_size: usize) -> Result<()> {
     }
     match answered.iter().position(|answered| !answered) {
         None => Ok(()),
-        Some(rank) => Err(Error::RankFailed {
+        Some(rank) => Err(Error::Job(JobError::RankFailed {
             rank,
             world_size,
             reason: "it ended without an answer".to_owned(),
-        }),
+        })),
     }
 }
 
@@ -271,7 +274,7 @@ mod tests {
         for (answers, missing) in [(vec![answer(vec![0, 2])], 1), (vec![], 0)] {
             let error = check_ranks(&answers, 3).unwrap_err();
             assert!(
-                matches!(error, Error::RankFailed { rank, world_size: 3, .. } if rank == missing),
+                matches!(error, Error::Job(JobError::RankFailed { rank, world_size: 3, .. }) if rank == missing),
                 "{error}"
             );
         }

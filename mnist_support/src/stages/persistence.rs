@@ -14,6 +14,7 @@ use tch::Tensor;
 use super::{SavedStage, StageModel};
 use crate::{
     Error, Network, Result,
+    error::{LakeError, PipelineError},
     lake::Lake,
     network::{read_safetensors, write_safetensors},
 };
@@ -136,7 +137,7 @@ pub(crate) fn load(folder: &Lake) -> Result<Vec<StageModel>> {
 /// Reads a file and makes sure that it is the one that was written.
 fn get(folder: &Lake, entry: &FileEntry) -> Result<Bytes> {
     let bytes = match folder.get(&entry.name) {
-        Err(Error::NotFound { .. }) => {
+        Err(Error::Lake(LakeError::NotFound { .. })) => {
             return Err(invalid(folder, &entry.name, "it is missing".to_owned()));
         }
         other => other?,
@@ -168,9 +169,9 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8], folder: &Lake, file: &str) -> Re
 }
 
 fn invalid(folder: &Lake, file: &str, reason: String) -> Error {
-    Error::InvalidModel {
+    Error::Pipeline(PipelineError::InvalidModel {
         url: folder.to_string(),
         file: file.to_owned(),
         reason,
-    }
+    })
 }

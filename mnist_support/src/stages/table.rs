@@ -8,6 +8,7 @@ use polars::prelude::*;
 use crate::{
     Error, Result,
     data::{Features, check_finite},
+    error::TableError,
     lake::reading::Tell,
     shard::Shard,
 };
@@ -72,20 +73,22 @@ impl Table {
             return Ok(vector.clone());
         }
         let Ok(column) = self.frame.column(name) else {
-            return Err(Error::ColumnNotFound {
+            return Err(Error::Table(TableError::ColumnNotFound {
                 table: self.name.clone(),
                 column: name.to_owned(),
                 available: format!(
                     "the vector columns [{}]; a VectorAssembler makes one out of number columns",
                     self.added.join(", ")
                 ),
-            });
+            }));
         };
-        let refused = |found: String, expected: &str| Error::ColumnType {
-            table: self.name.clone(),
-            column: name.to_owned(),
-            found,
-            expected: expected.to_owned(),
+        let refused = |found: String, expected: &str| {
+            Error::Table(TableError::ColumnType {
+                table: self.name.clone(),
+                column: name.to_owned(),
+                found,
+                expected: expected.to_owned(),
+            })
         };
         if !matches!(column.dtype(), DataType::List(_)) {
             return Err(refused(
@@ -138,9 +141,9 @@ impl Table {
     /// Counts the row of an error from the first row of the whole table.
     pub(super) fn locate(&self, error: Error) -> Error {
         let mut error = error;
-        if let Error::MissingValue { row, .. }
-        | Error::InvalidValue { row, .. }
-        | Error::LabelOutOfRange { row, .. } = &mut error
+        if let Error::Table(TableError::MissingValue { row, .. })
+        | Error::Table(TableError::InvalidValue { row, .. })
+        | Error::Table(TableError::LabelOutOfRange { row, .. }) = &mut error
         {
             *row += self.first_row;
         }
@@ -153,10 +156,10 @@ impl Table {
 }
 
 fn table_error(table: &str, error: PolarsError) -> Error {
-    Error::Table {
+    Error::Table(TableError::Failed {
         table: table.to_owned(),
         reason: error.to_string(),
-    }
+    })
 }
 
 impl Vector {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tch::{Tensor, nn::VarStore, no_grad};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::NetworkError};
 
 /// Watches the validation loss, epoch by epoch, and keeps the weights of the best one in a safetensors
 /// file.
@@ -119,7 +119,7 @@ impl EarlyStopping {
     /// - [`Error::Io`] if the checkpoint cannot be read, or was never written because no epoch had a
     ///   finite loss.
     /// - [`Error::Torch`] if the file is not a whole safetensors file.
-    /// - [`Error::InvalidWeights`] if it lacks a variable, or holds one of another shape. Nothing is set
+    /// - [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) if it lacks a variable, or holds one of another shape. Nothing is set
     ///   then.
     pub fn restore(&self, variables: &mut VarStore) -> Result<()> {
         // Asked of the file system first, for an error that has the path and the reason.
@@ -132,13 +132,13 @@ impl EarlyStopping {
         let mut pairs = Vec::new();
         for (name, variable) in variables.variables() {
             let Some((_, saved)) = saved.iter().find(|(saved, _)| *saved == name) else {
-                return Err(Error::InvalidWeights {
+                return Err(Error::Network(NetworkError::InvalidWeights {
                     parameter: name,
                     reason: format!("{} does not hold it", self.checkpoint.display()),
-                });
+                }));
             };
             if saved.size() != variable.size() {
-                return Err(Error::InvalidWeights {
+                return Err(Error::Network(NetworkError::InvalidWeights {
                     parameter: name,
                     reason: format!(
                         "{} holds it in shape {:?}, {:?} is needed",
@@ -146,7 +146,7 @@ impl EarlyStopping {
                         saved.size(),
                         variable.size()
                     ),
-                });
+                }));
             }
             pairs.push((variable, saved));
         }
@@ -335,7 +335,7 @@ mod tests {
         fill(&wider, 7.0);
         let error = early_stopping.restore(&mut wider).unwrap_err();
         assert!(
-            matches!(&error, Error::InvalidWeights { parameter, .. } if parameter.starts_with("layer.")),
+            matches!(&error, Error::Network(NetworkError::InvalidWeights { parameter, .. }) if parameter.starts_with("layer.")),
             "{error}"
         );
         assert_eq!(weight(&wider), 7.0);
@@ -344,7 +344,7 @@ mod tests {
         nn::linear(deeper.root() / "last", 2, 2, Default::default());
         let error = early_stopping.restore(&mut deeper).unwrap_err();
         assert!(
-            matches!(&error, Error::InvalidWeights { parameter, .. } if parameter.starts_with("last.")),
+            matches!(&error, Error::Network(NetworkError::InvalidWeights { parameter, .. }) if parameter.starts_with("last.")),
             "{error}"
         );
     }

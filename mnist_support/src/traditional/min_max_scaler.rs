@@ -64,7 +64,7 @@ impl MinMaxScaler {
     /// Learns the minimum and the maximum of every column; forgets what it was fitted on before.
     ///
     /// # Errors
-    /// - [`Error::InvalidValue`] for a value that is NaN or infinite.
+    /// - [`TableError::InvalidValue`](crate::error::TableError::InvalidValue) for a value that is NaN or infinite.
     /// - [`Error::ShapeMismatch`] if there are no rows.
     /// - [`Error::InvalidSetting`] unless the range's minimum is below its maximum.
     pub fn fit<'a>(&mut self, features: impl Into<FeaturesView<'a>>) -> Result<&mut MinMaxScaler> {

@@ -12,7 +12,12 @@ use super::{
     TrainingSettings,
     state::{Scalars, State},
 };
-use crate::{Error, Network, Result, interrupt, lake::Lake};
+use crate::{
+    Error, Network, Result,
+    error::{LakeError, TrainingError},
+    interrupt,
+    lake::Lake,
+};
 
 /// The one file of a folder of checkpoints; each replaces the former, whole or not at all.
 pub(crate) const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
@@ -86,7 +91,7 @@ impl Checkpoints {
     /// Takes over the state of the last checkpoint, if there is one.
     pub(super) fn read(&self, fit: &str, state: &mut State) -> Result<()> {
         let file = match self.folder.get(CHECKPOINT_FILE) {
-            Err(Error::NotFound { .. }) => return Ok(()),
+            Err(Error::Lake(LakeError::NotFound { .. })) => return Ok(()),
             other => other?,
         };
         let tensors = SafeTensors::deserialize(&file).map_err(|error| self.invalid(error))?;
@@ -116,10 +121,10 @@ impl Checkpoints {
     }
 
     fn invalid(&self, reason: impl ToString) -> Error {
-        Error::InvalidCheckpoint {
+        Error::Training(TrainingError::InvalidCheckpoint {
             url: format!("{}/{CHECKPOINT_FILE}", self.folder),
             reason: reason.to_string(),
-        }
+        })
     }
 }
 

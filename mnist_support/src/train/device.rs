@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::TrainingError};
 
 /// A device by PyTorch's names: `cpu`, `cuda`, `cuda:1`.
 ///
@@ -34,7 +34,7 @@ impl Device {
     /// The device as tch knows it.
     ///
     /// # Errors
-    /// [`Error::DeviceUnavailable`] where this machine or this libtorch has no such GPU, or where the name is no
+    /// [`TrainingError::DeviceUnavailable`](crate::error::TrainingError::DeviceUnavailable) where this machine or this libtorch has no such GPU, or where the name is no
     /// device's.
     pub fn open(&self) -> Result<tch::Device> {
         self.validate()?;
@@ -66,10 +66,10 @@ impl Device {
     }
 
     fn unavailable(&self, reason: String) -> Error {
-        Error::DeviceUnavailable {
+        Error::Training(TrainingError::DeviceUnavailable {
             device: self.to_string(),
             reason,
-        }
+        })
     }
 }
 

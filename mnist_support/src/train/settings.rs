@@ -84,7 +84,7 @@ impl TrainingSettings {
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] names the first setting that is outside its range,
-    /// [`Error::DeviceUnavailable`] a device that no machine has.
+    /// [`TrainingError::DeviceUnavailable`](crate::error::TrainingError::DeviceUnavailable) a device that no machine has.
     pub fn validate(&self) -> Result<()> {
         if self.mini_batch == Some(0) {
             return Err(invalid(

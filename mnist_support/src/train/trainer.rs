@@ -13,6 +13,7 @@ use super::{
 use crate::{
     DropoutMasks, Error, Network, Result,
     collective::{Collective, ReduceOp},
+    error::{CollectiveError, TrainingError},
     interrupt::Interrupt,
     network::rows_at_once,
 };
@@ -47,8 +48,8 @@ pub struct Trained {
 ///
 /// # Errors
 /// [`Error::InvalidSetting`] for a setting outside its range or a mini-batch above the shard;
-/// [`Error::Diverged`] when the loss is no longer a number; [`Error::ExchangeAborted`] when another rank
-/// failed; [`Error::DeviceUnavailable`]; [`Error::InvalidCheckpoint`].
+/// [`TrainingError::Diverged`](crate::error::TrainingError::Diverged) when the loss is no longer a number; [`CollectiveError::ExchangeAborted`](crate::error::CollectiveError::ExchangeAborted) when another rank
+/// failed; [`TrainingError::DeviceUnavailable`](crate::error::TrainingError::DeviceUnavailable); [`TrainingError::InvalidCheckpoint`](crate::error::TrainingError::InvalidCheckpoint).
 pub fn train(
     network: &Network,
     data: &TrainingData,
@@ -336,7 +337,7 @@ fn finite(loss: f64, iteration: usize) -> Result<f64> {
     if loss.is_finite() {
         Ok(loss)
     } else {
-        Err(Error::Diverged { iteration, loss })
+        Err(Error::Training(TrainingError::Diverged { iteration, loss }))
     }
 }
 
@@ -358,9 +359,9 @@ fn check_identical(parameters: &Tensor, collective: &dyn Collective) -> Result<(
     collective.all_reduce(&mut lowest, ReduceOp::Min)?;
     collective.all_reduce(&mut highest, ReduceOp::Max)?;
     if lowest != highest {
-        return Err(Error::RanksDisagree {
+        return Err(Error::Collective(CollectiveError::WeightsDiffer {
             world_size: collective.world_size(),
-        });
+        }));
     }
     Ok(())
 }

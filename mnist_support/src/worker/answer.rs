@@ -13,7 +13,10 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    error::{CollectiveError, JobError, TableError},
+};
 
 /// The length of a file's part, in bytes.
 const PART: usize = 4 << 20;
@@ -78,7 +81,10 @@ impl<W: Write> AnswerWriter<W> {
             Some(error) => {
                 let outcome = Outcome {
                     message: error.to_string(),
-                    consequence: matches!(error, Error::ExchangeAborted { .. }),
+                    consequence: matches!(
+                        error,
+                        Error::Collective(CollectiveError::ExchangeAborted { .. })
+                    ),
                 };
                 self.row("error", &outcome, &[])?;
             }
@@ -102,10 +108,10 @@ impl<W: Write> AnswerWriter<W> {
 }
 
 fn unwritten(error: ArrowError) -> Error {
-    Error::Table {
+    Error::Table(TableError::Failed {
         table: "the worker's answer".to_owned(),
         reason: error.to_string(),
-    }
+    })
 }
 
 /// The answers of all ranks of a job.
@@ -119,7 +125,7 @@ impl Answers {
     /// Puts the ranks' answers together.
     ///
     /// # Errors
-    /// [`Error::InRank`] with the error of the rank that failed first, [`Error::RankFailed`] where a rank
+    /// [`JobError::InRank`](crate::error::JobError::InRank) with the error of the rank that failed first, [`JobError::RankFailed`](crate::error::JobError::RankFailed) where a rank
     /// ended without saying how, or part of a file is missing.
     pub fn collect(batches: &[RecordBatch], world_size: usize) -> Result<Answers> {
         let mut parts: BTreeMap<String, BTreeMap<usize, Vec<u8>>> = BTreeMap::new();
@@ -127,10 +133,12 @@ impl Answers {
         let mut ended = vec![false; world_size];
         let mut failures: Vec<(usize, Outcome)> = Vec::new();
         for (rank, kind, json, data) in batches.iter().flat_map(rows) {
-            let unreadable = |reason: String| Error::RankFailed {
-                rank,
-                world_size,
-                reason: format!("its answer cannot be read: {reason}"),
+            let unreadable = |reason: String| {
+                Error::Job(JobError::RankFailed {
+                    rank,
+                    world_size,
+                    reason: format!("its answer cannot be read: {reason}"),
+                })
             };
             match kind {
                 "file" => {
@@ -156,16 +164,18 @@ impl Answers {
         }
         failures.sort_by_key(|(rank, outcome)| (outcome.consequence, *rank));
         if let Some((rank, outcome)) = failures.into_iter().next() {
-            return Err(Error::InRank {
+            return Err(Error::Job(JobError::InRank {
                 rank,
                 world_size,
                 message: outcome.message,
-            });
+            }));
         }
-        let missing = |rank, reason: &str| Error::RankFailed {
-            rank,
-            world_size,
-            reason: reason.to_owned(),
+        let missing = |rank, reason: &str| {
+            Error::Job(JobError::RankFailed {
+                rank,
+                world_size,
+                reason: reason.to_owned(),
+            })
         };
         if let Some(rank) = ended.iter().position(|ended| !ended) {
             return Err(missing(rank, "it ended without saying how"));
@@ -212,6 +222,7 @@ mod tests {
     use arrow_ipc::reader::StreamReader;
 
     use super::*;
+    use crate::error::TrainingError;
 
     fn answer(rank: usize, files: &[(&str, &[u8])], error: Option<Error>) -> Vec<RecordBatch> {
         let mut bytes = Vec::new();
@@ -240,19 +251,19 @@ mod tests {
 
     #[test]
     fn the_error_that_caused_the_others_is_the_one_returned() {
-        let aborted = Error::ExchangeAborted {
+        let aborted = Error::Collective(CollectiveError::ExchangeAborted {
             world_size: 2,
             reason: "gone".to_owned(),
-        };
-        let cause = Error::Diverged {
+        });
+        let cause = Error::Training(TrainingError::Diverged {
             iteration: 3,
             loss: f64::NAN,
-        };
+        });
         let batches = [answer(0, &[], Some(aborted)), answer(1, &[], Some(cause))].concat();
         match Answers::collect(&batches, 2).unwrap_err() {
-            Error::InRank {
+            Error::Job(JobError::InRank {
                 rank: 1, message, ..
-            } => assert!(message.contains("iteration 3"), "{message}"),
+            }) => assert!(message.contains("iteration 3"), "{message}"),
             other => panic!("{other}"),
         }
     }
@@ -260,12 +271,15 @@ mod tests {
     #[test]
     fn a_rank_that_did_not_say_how_it_ended_and_a_cut_file_are_errors() {
         let silent = Answers::collect(&answer(0, &[], None), 2);
-        assert!(matches!(silent, Err(Error::RankFailed { rank: 1, .. })));
+        assert!(matches!(
+            silent,
+            Err(Error::Job(JobError::RankFailed { rank: 1, .. }))
+        ));
         let mut cut = answer(0, &[("weights", &vec![1; 5 << 20])], None);
         cut.remove(0);
         assert!(matches!(
             Answers::collect(&cut, 1),
-            Err(Error::RankFailed { rank: 0, .. })
+            Err(Error::Job(JobError::RankFailed { rank: 0, .. }))
         ));
     }
 }

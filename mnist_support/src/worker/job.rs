@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
+    error::JobError,
     lake::{Credentials, FileSource, LakeFrame},
     program::FitSpec,
     secrets::SecretScope,
@@ -64,16 +65,18 @@ impl Job {
     /// Reads a job from a file of JSON.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that can't be read, [`Error::InvalidJob`] for one that is no job.
+    /// [`Error::Io`] for a file that can't be read, [`JobError::InvalidJob`](crate::error::JobError::InvalidJob) for one that is no job.
     pub fn read(path: &Path) -> Result<Job> {
         let text = fs::read(path).map_err(|source| Error::Io {
             operation: "reading the job",
             path: path.to_owned(),
             source,
         })?;
-        serde_json::from_slice(&text).map_err(|error| Error::InvalidJob {
-            path: path.to_owned(),
-            reason: error.to_string(),
+        serde_json::from_slice(&text).map_err(|error| {
+            Error::Job(JobError::InvalidJob {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            })
         })
     }
 

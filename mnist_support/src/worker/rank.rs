@@ -6,6 +6,7 @@ use super::{Job, answer::AnswerWriter, job::SCOPE};
 use crate::{
     Error, Result,
     collective::{Bind, Collective, GlooCollective, GlooConfig},
+    error::PipelineError,
     interrupt::{self, Interrupt},
     lake::{Credentials, Lake},
     program::{
@@ -105,11 +106,11 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
         lease,
     } = job
     else {
-        return Err(Error::InvalidPipeline {
+        return Err(Error::Pipeline(PipelineError::InvalidStage {
             stage: 0,
             kind: "none",
             reason: "the job is no fit".to_owned(),
-        });
+        }));
     };
     let run = run_folder.as_deref().map(open).transpose()?;
     if *lease && let Some(run) = &run {

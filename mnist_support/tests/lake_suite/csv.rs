@@ -1,7 +1,7 @@
 //! What holds for a CSV in every store.
 
-use mnist_support::Error;
 use mnist_support::lake::{Lake, NumberType};
+use mnist_support::{Error, error::TableError};
 use polars::prelude::{DataFrame, DataType};
 
 use super::{floats, integers, put, sent, u8s};
@@ -124,18 +124,18 @@ pub fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: &Lake) 
     let url = format!("{lake}/wrong.csv");
     let error = read_last("1,2");
     assert!(
-        matches!(&error, Error::RaggedRow { file, row: 60_000, expected: 3, found: 2 } if *file == url),
+        matches!(&error, Error::Table(TableError::RaggedRow { file, row: 60_000, expected: 3, found: 2 }) if *file == url),
         "{error}"
     );
     let error = read_last("1,2,3,4");
     assert!(
         matches!(
             error,
-            Error::RaggedRow {
+            Error::Table(TableError::RaggedRow {
                 row: 60_000,
                 found: 4,
                 ..
-            }
+            })
         ),
         "{error}"
     );
@@ -143,22 +143,22 @@ pub fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: &Lake) 
     assert!(
         matches!(
             error,
-            Error::RaggedRow {
+            Error::Table(TableError::RaggedRow {
                 row: 60_000,
                 found: 0,
                 ..
-            }
+            })
         ),
         "{error}"
     );
     let error = read_last("1,,3");
     assert!(
-        matches!(&error, Error::MissingValue { file, row: 60_000, column } if *file == url && column == "byte"),
+        matches!(&error, Error::Table(TableError::MissingValue { file, row: 60_000, column }) if *file == url && column == "byte"),
         "{error}"
     );
     let error = read_last("1,2,three");
     assert!(
-        matches!(&error, Error::InvalidValue { file, row: 60_000, column, value, .. }
+        matches!(&error, Error::Table(TableError::InvalidValue { file, row: 60_000, column, value, .. })
             if *file == url && column == "filler" && value == "three"),
         "{error}"
     );
@@ -180,7 +180,7 @@ pub fn a_csv_that_is_empty_says_what_is_missing(lake: &Lake) {
         put(lake, "empty.csv", text);
         let error = lake.csv("empty.csv").unwrap_err();
         assert!(
-            matches!(&error, Error::EmptyFile { file, .. } if *file == format!("{lake}/empty.csv"))
+            matches!(&error, Error::Table(TableError::EmptyFile { file, .. }) if *file == format!("{lake}/empty.csv"))
         );
         assert!(error.to_string().contains(said), "{text:?}: {error}");
     }
@@ -194,7 +194,7 @@ pub fn a_csv_that_is_empty_says_what_is_missing(lake: &Lake) {
     put(lake, "wrong.csv", "a,b\n1,2\nx,4\n");
     let error = lake.csv("wrong.csv").unwrap().collect().unwrap_err();
     assert!(
-        matches!(error, Error::InvalidValue { row: 2, .. }),
+        matches!(error, Error::Table(TableError::InvalidValue { row: 2, .. })),
         "{error}"
     );
 }

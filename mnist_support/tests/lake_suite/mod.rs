@@ -6,8 +6,8 @@ mod csv;
 mod parquet;
 
 use bytes::Bytes;
-use mnist_support::Error;
 use mnist_support::lake::{Lake, LakeFrame, Partition};
+use mnist_support::{Error, error::LakeError};
 use polars::prelude::DataFrame;
 
 pub use csv::*;
@@ -79,7 +79,10 @@ pub fn a_file_that_is_not_there_is_named(lake: &Lake) {
         lake.csv("nothing.csv").unwrap_err(),
         lake.parquet("nothing.csv").unwrap_err(),
     ] {
-        assert!(matches!(error, Error::NotFound { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Lake(LakeError::NotFound { .. })),
+            "{error}"
+        );
         assert!(
             error.to_string().contains(&format!("{lake}/nothing.csv")),
             "{error}"
@@ -87,7 +90,10 @@ pub fn a_file_that_is_not_there_is_named(lake: &Lake) {
     }
     for name in ["../x", "a/../../x", "a//b"] {
         assert!(
-            matches!(lake.get(name), Err(Error::InvalidUrl { .. })),
+            matches!(
+                lake.get(name),
+                Err(Error::Lake(LakeError::InvalidUrl { .. }))
+            ),
             "{name}"
         );
     }

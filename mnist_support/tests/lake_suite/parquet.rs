@@ -1,8 +1,8 @@
 //! What holds for a Parquet file in every store.
 
 use bytes::Bytes;
-use mnist_support::Error;
 use mnist_support::lake::Lake;
+use mnist_support::{Error, error::TableError};
 use polars::prelude::{Column, DataFrame, Float64Chunked, IntoColumn, ParquetWriter, UInt8Chunked};
 
 use super::{floats, put, sent, u8s};
@@ -70,14 +70,14 @@ pub fn a_parquet_file_that_is_damaged_is_refused(lake: &Lake) {
         put(lake, "damaged.parquet", bytes);
         let error = lake.parquet("damaged.parquet").unwrap_err();
         assert!(
-            matches!(&error, Error::Table { table, .. } if *table == format!("{lake}/damaged.parquet")),
+            matches!(&error, Error::Table(TableError::Failed { table, .. }) if *table == format!("{lake}/damaged.parquet")),
             "{what}: {error}"
         );
     }
     put(lake, "damaged.parquet", "");
     assert!(matches!(
         lake.parquet("damaged.parquet"),
-        Err(Error::EmptyFile { .. })
+        Err(Error::Table(TableError::EmptyFile { .. }))
     ));
     // Whatever byte of the pages is altered, the program goes on.
     for at in (4..whole.len() / 2).step_by(97) {
@@ -95,7 +95,7 @@ pub fn a_missing_value_of_a_parquet_file_is_named(lake: &Lake) {
     let frame = lake.parquet("missing.parquet").unwrap();
     let named = |error: Error| {
         assert!(
-            matches!(&error, Error::MissingValue { row: 43, column, .. } if column == "byte"),
+            matches!(&error, Error::Table(TableError::MissingValue { row: 43, column, .. }) if column == "byte"),
             "{error}"
         );
     };

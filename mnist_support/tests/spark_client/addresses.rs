@@ -1,6 +1,6 @@
 //! Servers that are not there, and addresses that are none.
 
-use mnist_support::{Error, spark::SparkSession};
+use mnist_support::{Error, error::SparkError, spark::SparkSession};
 
 #[test]
 fn a_server_that_is_not_there_is_named_with_what_to_do() {
@@ -9,7 +9,10 @@ fn a_server_that_is_not_there_is_named_with_what_to_do() {
     drop(listener);
     let error = SparkSession::connect(&url).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, Error::Unreachable { .. }), "{text}");
+    assert!(
+        matches!(error, Error::Spark(SparkError::Unreachable { .. })),
+        "{text}"
+    );
     assert!(
         text.contains(&url) && text.contains("make spark-up"),
         "{text}"

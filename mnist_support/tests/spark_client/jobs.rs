@@ -8,7 +8,7 @@ use std::{
 };
 
 use arrow_array::RecordBatch;
-use mnist_support::Error;
+use mnist_support::{Error, error::SparkError};
 use serde_json::Value;
 
 use crate::{Bench, rows};
@@ -140,7 +140,7 @@ fn a_table_that_is_not_there_is_named() {
     let Some(bench) = Bench::new() else { return };
     let error = bench.spark.table("nowhere").columns().unwrap_err();
     assert!(
-        matches!(&error, Error::Spark { reason, .. } if reason.contains("nowhere")),
+        matches!(&error, Error::Spark(SparkError::Failed { reason, .. }) if reason.contains("nowhere")),
         "{error}"
     );
 }

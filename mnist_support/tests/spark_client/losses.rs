@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mnist_support::{Error, spark::SparkSession};
+use mnist_support::{Error, error::SparkError, spark::SparkSession};
 use tempfile::TempDir;
 
 use crate::{
@@ -81,9 +81,12 @@ fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
         eprintln!("{what} lost, after {:.2} s: {error}", took.as_secs_f64());
         assert!(took < Duration::from_secs(60), "{took:?}");
         match what {
-            "the server" => assert!(matches!(error, Error::Unreachable { .. }), "{error}"),
+            "the server" => assert!(
+                matches!(error, Error::Spark(SparkError::Unreachable { .. })),
+                "{error}"
+            ),
             _ => assert!(
-                matches!(&error, Error::Spark { reason, .. } if reason.contains("xecutor")),
+                matches!(&error, Error::Spark(SparkError::Failed { reason, .. }) if reason.contains("xecutor")),
                 "{error}"
             ),
         }
@@ -139,7 +142,10 @@ fn a_session_goes_on_after_the_server_has_closed_it_and_after_it_was_started_ane
     assert!(server.unwrap().success());
     let start = Instant::now();
     let error = run().unwrap_err();
-    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Spark(SparkError::Unreachable { .. })),
+        "{error}"
+    );
     assert!(start.elapsed() < Duration::from_secs(30));
     assert_eq!(cluster::up(&cluster.folder, &settings[..1]), cluster.url);
     assert_eq!(run().unwrap(), 1);

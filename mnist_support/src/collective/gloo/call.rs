@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::{Error, Result, collective::ReduceOp};
+use crate::{Error, Result, collective::ReduceOp, error::CollectiveError};
 
 /// How many sizes of a tensor's shape a header has room for.
 const SIZES: usize = 8;
@@ -56,14 +56,14 @@ pub(super) fn check_headers(headers: &[[i64; HEADER]]) -> Result<()> {
     };
     for (rank, other) in (1..).zip(others) {
         if other[..2] != first[..2] {
-            return Err(Error::ExchangeAborted {
+            return Err(Error::Collective(CollectiveError::ExchangeAborted {
                 world_size: headers.len(),
                 reason: format!(
                     "rank {rank} called {} where rank 0 called {}",
                     name(other),
                     name(first)
                 ),
-            });
+            }));
         }
         if other != first {
             return Err(Error::ShapeMismatch {

@@ -2,7 +2,7 @@
 
 use std::{env, str::FromStr, time::Duration};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::CollectiveError};
 
 /// How a rank joins its group; the names are those of `torch.distributed`'s environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,12 +159,12 @@ impl GlooConfig {
 
     /// An error about how the ranks find each other.
     pub(super) fn rendezvous_error(&self, reason: impl Into<String>) -> Error {
-        Error::Rendezvous {
+        Error::Collective(CollectiveError::Rendezvous {
             rank: self.rank,
             world_size: self.world_size,
             master: self.master(),
             reason: reason.into(),
-        }
+        })
     }
 }
 

@@ -26,7 +26,7 @@ use std::{
 use tch::{Device, Tensor};
 
 use super::{Collective, ReduceOp};
-use crate::{Error, Result};
+use crate::{Error, Result, error::CollectiveError};
 use call::{Call, HEADER, check_headers};
 pub use config::{Bind, GlooConfig, StoreHost};
 use ffi::{ExchangeFailure, Group, Transfer};
@@ -34,7 +34,7 @@ use ffi::{ExchangeFailure, Group, Transfer};
 /// A process's end of a group.
 ///
 /// An end that fails or is dropped closes its connections, which ends the others' exchanges with
-/// [`Error::ExchangeAborted`]; so does a rank that does not answer within the timeout. After such an error
+/// [`CollectiveError::ExchangeAborted`](crate::error::CollectiveError::ExchangeAborted); so does a rank that does not answer within the timeout. After such an error
 /// every further exchange of this end fails too.
 ///
 /// ```
@@ -69,7 +69,7 @@ impl GlooCollective {
     /// Connects with the other ranks and returns when all are connected.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for a rank that is none of the group; [`Error::Rendezvous`] when rank 0
+    /// [`Error::InvalidSetting`] for a rank that is none of the group; [`CollectiveError::Rendezvous`](crate::error::CollectiveError::Rendezvous) when rank 0
     /// does not answer, a rank does not come within the timeout, or an address cannot be used.
     pub fn connect(config: &GlooConfig) -> Result<Self> {
         config.validate()?;
@@ -175,10 +175,10 @@ impl GlooCollective {
     }
 
     fn aborted(&self, reason: String) -> Error {
-        Error::ExchangeAborted {
+        Error::Collective(CollectiveError::ExchangeAborted {
             world_size: self.world_size,
             reason,
-        }
+        })
     }
 
     /// Replaces `tensor`'s values by those of `flat`.

@@ -149,6 +149,7 @@ mod tests {
     use crate::{
         Error,
         collective::{Collective, GlooCollective, gloo::join::hello_key},
+        error::CollectiveError,
     };
 
     const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -164,7 +165,10 @@ mod tests {
     fn failure(config: &GlooConfig) -> (String, Duration) {
         let start = Instant::now();
         let error = GlooCollective::connect(config).unwrap_err();
-        assert!(matches!(error, Error::Rendezvous { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Collective(CollectiveError::Rendezvous { .. })),
+            "{error}"
+        );
         (error.to_string(), start.elapsed())
     }
 

@@ -14,7 +14,11 @@ use super::table_file::TableFile;
 use crate::lake::credentials::Credentials;
 use crate::lake::reading::{Tell, tell_who_looks};
 use crate::lake::store::Lake;
-use crate::{Error, Result, interrupt};
+use crate::{
+    Error, Result,
+    error::{LakeError, TableError},
+    interrupt,
+};
 
 /// What another process needs to open the same table itself. It holds no credentials: each process has its
 /// own.
@@ -68,8 +72,8 @@ impl Lake {
     /// A CSV file as a table. Its header and a few samples are read, no more.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::AccessDenied`], [`Error::Unreachable`] from the store;
-    /// [`Error::EmptyFile`] for a file without a header or without rows; [`Error::Table`] for a header that
+    /// [`LakeError::NotFound`](crate::error::LakeError::NotFound), [`LakeError::AccessDenied`](crate::error::LakeError::AccessDenied), [`LakeError::Unreachable`](crate::error::LakeError::Unreachable) from the store;
+    /// [`TableError::EmptyFile`](crate::error::TableError::EmptyFile) for a file without a header or without rows; [`TableError::Failed`](crate::error::TableError::Failed) for a header that
     /// is none.
     pub fn csv(&self, path: &str) -> Result<LakeFrame> {
         self.open_table(FileFormat::Csv, path)
@@ -78,8 +82,8 @@ impl Lake {
     /// A Parquet file as a table. Its footer is read, no more.
     ///
     /// # Errors
-    /// As [`Lake::csv`]; [`Error::Table`] for a file that is not Parquet, or is cut short.
-    /// [`Error::ColumnType`] for a column of a type that is not read, such as `Int16` or a date.
+    /// As [`Lake::csv`]; [`TableError::Failed`](crate::error::TableError::Failed) for a file that is not Parquet, or is cut short.
+    /// [`TableError::ColumnType`](crate::error::TableError::ColumnType) for a column of a type that is not read, such as `Int16` or a date.
     pub fn parquet(&self, path: &str) -> Result<LakeFrame> {
         self.open_table(FileFormat::Parquet, path)
     }
@@ -103,10 +107,10 @@ impl LakeFrame {
     /// As [`Lake::open`], [`Lake::csv`] and [`Lake::parquet`].
     pub fn open(source: &FileSource, credentials: &Credentials) -> Result<LakeFrame> {
         let Some((folder, name)) = source.url.rsplit_once('/') else {
-            return Err(Error::InvalidUrl {
+            return Err(Error::Lake(LakeError::InvalidUrl {
                 url: source.url.clone(),
                 reason: "it names no file".into(),
-            });
+            }));
         };
         // `Lake::open` undoes the encoding of the folder; a file's name is given to it as it is.
         let name = percent_decode_str(name).decode_utf8_lossy();
@@ -169,8 +173,8 @@ impl LakeFrame {
     /// All rows. In a notebook or a terminal, a read of more than 3 seconds prints how far it has come.
     ///
     /// # Errors
-    /// [`Error::RaggedRow`], [`Error::InvalidValue`], [`Error::MissingValue`] name the row, which counts
-    /// from 1 below the header; [`Error::Table`] for a file that is damaged; [`Error::Interrupted`] for a
+    /// [`TableError::RaggedRow`](crate::error::TableError::RaggedRow), [`TableError::InvalidValue`](crate::error::TableError::InvalidValue), [`TableError::MissingValue`](crate::error::TableError::MissingValue) name the row, which counts
+    /// from 1 below the header; [`TableError::Failed`](crate::error::TableError::Failed) for a file that is damaged; [`Error::Interrupted`] for a
     /// read that was [stopped](crate::interrupt); and the store's errors, as [`Lake::get`].
     pub fn collect(&self) -> Result<DataFrame> {
         let _scope = interrupt::scope();
@@ -202,7 +206,7 @@ impl LakeFrame {
     /// row that is named in an error.
     ///
     /// # Errors
-    /// As [`LakeFrame::collect`]; [`Error::Table`] for a partition of another file.
+    /// As [`LakeFrame::collect`]; [`TableError::Failed`](crate::error::TableError::Failed) for a partition of another file.
     pub fn read(&self, partition: &Partition) -> Result<DataFrame> {
         self.read_telling(partition, &tell_who_looks)
     }
@@ -215,11 +219,13 @@ impl LakeFrame {
         } else {
             None
         };
-        rows.ok_or_else(|| Error::Table {
-            table: self.name().into(),
-            reason: format!(
-                "the partition ({partition}) is of another file, or the file has changed since"
-            ),
+        rows.ok_or_else(|| {
+            Error::Table(TableError::Failed {
+                table: self.name().into(),
+                reason: format!(
+                    "the partition ({partition}) is of another file, or the file has changed since"
+                ),
+            })
         })
     }
 }

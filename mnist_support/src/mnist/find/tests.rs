@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::MnistError;
 
 fn folder_with(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -38,7 +39,7 @@ fn found(folder: &tempfile::TempDir) -> [String; 4] {
 
 fn problem(place: &Path) -> FolderError {
     match Set::find(place) {
-        Err(Error::IdxFolder { path, source }) if path == place => source,
+        Err(Error::Mnist(MnistError::IdxFolder { path, source })) if path == place => source,
         other => panic!("{other:?}"),
     }
 }

@@ -1,3 +1,4 @@
+use crate::error::MnistError;
 use std::fs;
 use std::io::Write;
 
@@ -24,7 +25,7 @@ const TWO_IMAGES: [u8; 24] = [
 
 fn problem<T: std::fmt::Debug>(result: Result<T>) -> IdxError {
     match result {
-        Err(Error::InvalidIdx { source, .. }) => source,
+        Err(Error::Mnist(MnistError::InvalidIdx { source, .. })) => source,
         other => panic!("{other:?}"),
     }
 }

@@ -7,7 +7,7 @@ use super::byte_rows::{ByteRows, PIECE};
 use super::columns::Columns;
 use super::diagnose::Problem;
 use super::parse;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// The rows of a block.
 pub(super) enum Block {
@@ -31,9 +31,11 @@ impl Block {
 /// One frame of the blocks of a file, with each column in the widest of its types and in one piece.
 pub(super) fn join(blocks: Vec<Block>, columns: &Columns, file: &str) -> Result<DataFrame> {
     let framed = |rows: ByteRows| {
-        rows.into_frame(columns).map_err(|error| Error::Table {
-            table: file.into(),
-            reason: error.to_string(),
+        rows.into_frame(columns).map_err(|error| {
+            Error::Table(TableError::Failed {
+                table: file.into(),
+                reason: error.to_string(),
+            })
         })
     };
     let mut frames = Vec::new();

@@ -3,8 +3,8 @@
 use super::columns::Columns;
 use super::lines;
 use super::numbers::{self, FieldKind};
-use crate::Error;
 use crate::lake::table::NumberType;
+use crate::{Error, error::TableError};
 
 /// What is wrong with some lines.
 #[derive(Debug, PartialEq)]
@@ -39,42 +39,42 @@ impl Problem {
         let (row, kind) = match self {
             Problem::Row { row, kind } => (rows_above + row + 1, kind),
             Problem::Other(reason) => {
-                return Error::Table {
+                return Error::Table(TableError::Failed {
                     table: file,
                     reason,
-                };
+                });
             }
         };
         match kind {
-            RowProblem::Ragged { expected, found } => Error::RaggedRow {
+            RowProblem::Ragged { expected, found } => Error::Table(TableError::RaggedRow {
                 file,
                 row,
                 expected,
                 found,
-            },
-            RowProblem::Missing { column } => Error::MissingValue {
+            }),
+            RowProblem::Missing { column } => Error::Table(TableError::MissingValue {
                 file,
                 row,
                 column: names[column].clone(),
-            },
+            }),
             RowProblem::Invalid {
                 column,
                 value,
                 expected,
-            } => Error::InvalidValue {
+            } => Error::Table(TableError::InvalidValue {
                 file,
                 row,
                 column: names[column].clone(),
                 value,
                 expected: expected.into(),
-            },
-            RowProblem::OpenQuote => Error::Table {
+            }),
+            RowProblem::OpenQuote => Error::Table(TableError::Failed {
                 table: file,
                 reason: format!(
                     "row {row} has a quote that does not close on its line; a line break inside a field is \
                      not supported"
                 ),
-            },
+            }),
         }
     }
 }

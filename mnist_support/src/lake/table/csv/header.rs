@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 use super::lines;
 
@@ -31,14 +31,16 @@ pub(super) fn read(bytes: &[u8], whole: bool, file: &str) -> Result<Option<Heade
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.iter().all(u8::is_ascii_whitespace) {
         let reason = "its first line, which names the columns, is missing".into();
-        return Err(Error::EmptyFile {
+        return Err(Error::Table(TableError::EmptyFile {
             file: file.into(),
             reason,
-        });
+        }));
     }
-    let invalid = |reason: String| Error::Table {
-        table: file.into(),
-        reason,
+    let invalid = |reason: String| {
+        Error::Table(TableError::Failed {
+            table: file.into(),
+            reason,
+        })
     };
     if !lines::quotes_close(line) {
         return Err(invalid(

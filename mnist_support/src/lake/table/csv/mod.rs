@@ -21,7 +21,7 @@ use super::table_file::TableFile;
 use crate::lake::file::LakeFile;
 use crate::lake::reading::Tell;
 use crate::lake::store::Lake;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 use block::Block;
 use columns::Columns;
 use header::Header;
@@ -56,10 +56,10 @@ impl CsvFile {
             match header::read(&first, whole, file.url())? {
                 Some(header) => break header,
                 None if first.len() as u64 >= LONGEST_HEADER => {
-                    return Err(Error::Table {
+                    return Err(Error::Table(TableError::Failed {
                         table: file.url().into(),
                         reason: format!("no line ends within the first {LONGEST_HEADER} bytes"),
-                    });
+                    }));
                 }
                 None => first = file.read(0..(first.len() as u64 * 8).min(file.size()))?,
             }
@@ -70,10 +70,10 @@ impl CsvFile {
         if data_start + first.len() as u64 == file.size()
             && lines::without_blank_end(&first).is_empty()
         {
-            return Err(Error::EmptyFile {
+            return Err(Error::Table(TableError::EmptyFile {
                 file: file.url().into(),
                 reason: "there is no row below its header".into(),
-            });
+            }));
         }
         let mut csv = CsvFile {
             columns: Arc::new(Columns::new(names)),

@@ -8,7 +8,7 @@ use polars::prelude::{CsvReadOptions, DataFrame, DataType, PolarsResult, SchemaR
 use super::columns::Columns;
 use super::diagnose::{Problem, check_quotes, examine};
 use super::lines;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// Parses whole lines.
 ///
@@ -84,9 +84,11 @@ fn last_line_fits(bytes: &[u8], columns: &Columns) -> bool {
 
 /// One frame of the blocks of a file, with each column in the widest of its types and in one piece.
 pub(super) fn stack(frames: Vec<DataFrame>, columns: &Columns, file: &str) -> Result<DataFrame> {
-    let failed = |error: polars::error::PolarsError| Error::Table {
-        table: file.into(),
-        reason: error.to_string(),
+    let failed = |error: polars::error::PolarsError| {
+        Error::Table(TableError::Failed {
+            table: file.into(),
+            reason: error.to_string(),
+        })
     };
     let width = |dtype: &DataType| match dtype {
         DataType::UInt8 => 0,

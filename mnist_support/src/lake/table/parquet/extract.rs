@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use polars::prelude::{ArrowDataType, Column, DataFrame, ParquetReader, PolarsResult, SerReader};
 
 use super::footer::Footer;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 /// The names of a file's columns, all of types that this build of polars reads.
 pub(super) fn columns(footer: &Footer, file: &str) -> Result<Vec<String>> {
@@ -15,12 +15,12 @@ pub(super) fn columns(footer: &Footer, file: &str) -> Result<Vec<String>> {
     let schema = guarded(file, || ParquetReader::new(Cursor::new(small)).schema())?;
     for field in schema.iter_values() {
         if !is_supported(&field.dtype) {
-            return Err(Error::ColumnType {
+            return Err(Error::Table(TableError::ColumnType {
                 table: file.into(),
                 column: field.name.to_string(),
                 found: format!("{:?}", field.dtype),
                 expected: "UInt8, Int32, Int64, UInt32, UInt64, Float32 or Float64".into(),
-            });
+            }));
         }
     }
     Ok(schema.iter_names().map(|name| name.to_string()).collect())
@@ -72,10 +72,10 @@ fn guarded<T>(file: &str, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
 
 /// The error for a file that cannot be read.
 pub(super) fn damaged(file: &str, reason: impl fmt::Display) -> Error {
-    Error::Table {
+    Error::Table(TableError::Failed {
         table: file.into(),
         reason: reason.to_string(),
-    }
+    })
 }
 
 /// Names the first value that is missing or not finite, where the frame begins with row `first_row` of the
@@ -92,11 +92,11 @@ pub(super) fn check(frame: &DataFrame, file: &str, first_row: usize) -> Result<(
         }
     }
     if let Some((index, column)) = missing {
-        return Err(Error::MissingValue {
+        return Err(Error::Table(TableError::MissingValue {
             file: file.into(),
             row: row(index),
             column: column.name().to_string(),
-        });
+        }));
     }
     for column in frame.columns() {
         let series = column.as_materialized_series();
@@ -117,13 +117,13 @@ pub(super) fn check(frame: &DataFrame, file: &str, first_row: usize) -> Result<(
             None
         };
         if let Some((index, value)) = found {
-            return Err(Error::InvalidValue {
+            return Err(Error::Table(TableError::InvalidValue {
                 file: file.into(),
                 row: row(index),
                 column: column.name().to_string(),
                 value: value.to_string(),
                 expected: "a finite number".into(),
-            });
+            }));
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use polars_parquet_format::FileMetaData;
 use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
 
 use crate::lake::file::LakeFile;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 /// The footer's length and the second magic.
@@ -27,9 +27,11 @@ pub(super) struct Footer {
 impl Footer {
     /// Reads the footer of a file that begins with `first`.
     pub(super) fn read(file: &LakeFile, first: &[u8]) -> Result<Footer> {
-        let invalid = |reason: &str| Error::Table {
-            table: file.url().into(),
-            reason: reason.into(),
+        let invalid = |reason: &str| {
+            Error::Table(TableError::Failed {
+                table: file.url().into(),
+                reason: reason.into(),
+            })
         };
         let cut = "it does not end as a Parquet file does: it is cut short or damaged";
         if first != MAGIC {
@@ -179,9 +181,11 @@ impl Footer {
         let data_end = small.len();
         metadata
             .write_to_out_protocol(&mut TCompactOutputProtocol::new(&mut small))
-            .map_err(|error| Error::Table {
-                table: file.into(),
-                reason: format!("its footer cannot be written: {error}"),
+            .map_err(|error| {
+                Error::Table(TableError::Failed {
+                    table: file.into(),
+                    reason: format!("its footer cannot be written: {error}"),
+                })
             })?;
         let length = (small.len() - data_end) as u32;
         small.extend_from_slice(&length.to_le_bytes());

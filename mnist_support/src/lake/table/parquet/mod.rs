@@ -15,7 +15,7 @@ use super::table_file::TableFile;
 use crate::lake::file::LakeFile;
 use crate::lake::reading::{Tell, tell_nobody};
 use crate::lake::store::Lake;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 use footer::Footer;
 
 /// Row groups are fetched and read in runs of about this size, the next one being fetched meanwhile.
@@ -33,17 +33,17 @@ impl ParquetFile {
     pub(crate) fn open(lake: &Lake, path: &str) -> Result<ParquetFile> {
         let (file, first) = lake.file(path, footer::MAGIC.len() as u64)?;
         if file.size() == 0 {
-            return Err(Error::EmptyFile {
+            return Err(Error::Table(TableError::EmptyFile {
                 file: file.url().into(),
                 reason: "it has no bytes".into(),
-            });
+            }));
         }
         let footer = Footer::read(&file, &first)?;
         if footer.rows() == 0 {
-            return Err(Error::EmptyFile {
+            return Err(Error::Table(TableError::EmptyFile {
                 file: file.url().into(),
                 reason: "it has no rows".into(),
-            });
+            }));
         }
         let columns = extract::columns(&footer, file.url())?;
         Ok(ParquetFile {

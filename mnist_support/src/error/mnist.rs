@@ -1,9 +1,29 @@
-//! What can be wrong with IDX files and with a folder of them.
+//! Errors of MNIST's files, and of files like them.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::text::grouped;
+
+/// What is wrong with MNIST's files, or with files like them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MnistError {
+    /// A file that is not the IDX file that it is taken for.
+    #[error("{} cannot be used: {source}", path.display())]
+    InvalidIdx { path: PathBuf, source: IdxError },
+    /// A folder without one set of four IDX files that can be used.
+    #[error("{} has no set of IDX files that can be used: {source}", path.display())]
+    IdxFolder { path: PathBuf, source: FolderError },
+    /// A download of other content than expected; it was moved aside and is not used.
+    #[error("{} has SHA-256 {found}, not {expected}; it was kept as {} and is not used; run `make data` to download it again", path.display(), kept_as.display())]
+    HashMismatch {
+        path: PathBuf,
+        expected: String,
+        found: String,
+        kept_as: PathBuf,
+    },
+}
 
 /// Why a file is not the IDX file that it is taken for, and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,23 @@
+//! Errors of what joins the ranks.
+
+/// Why the ranks did not come together, or did not stay so.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CollectiveError {
+    /// The ranks did not find each other.
+    #[error("rank {rank} could not join the {world_size} ranks that meet at {master}: {reason}")]
+    Rendezvous {
+        rank: usize,
+        world_size: usize,
+        master: String,
+        reason: String,
+    },
+    /// An exchange was given up because another rank failed or left.
+    #[error("the exchange between {world_size} ranks was given up: {reason}")]
+    ExchangeAborted { world_size: usize, reason: String },
+    /// The ranks ended with other weights, though they should be the same to the bit.
+    #[error(
+        "the {world_size} ranks ended with different weights: do they all run on the same kind of processor?"
+    )]
+    WeightsDiffer { world_size: usize },
+}

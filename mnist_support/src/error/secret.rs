@@ -1,0 +1,19 @@
+//! Errors of a secret scope.
+
+use std::path::PathBuf;
+
+/// What is wrong with a secret scope.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// A scope has no such key.
+    #[error("the secret scope {scope:?} has no key {key:?}: {hint}")]
+    NotFound {
+        scope: String,
+        key: String,
+        hint: String,
+    },
+    /// A scope's file cannot be used, for instance because others can read it.
+    #[error("the secrets file {} cannot be used: {reason}", path.display())]
+    File { path: PathBuf, reason: String },
+}
