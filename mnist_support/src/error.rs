@@ -27,6 +27,10 @@ pub use training::TrainingError;
 /// What the crate's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Why something failed: the error of the library that found out, or a sentence of ours. Where the sentence
+/// is the library's, [`source`](std::error::Error::source) leads to its error.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Everything that can go wrong, each with what names the place and what to do about it.
 ///
 /// No error ever carries a secret: credentials are [`Secret`](crate::secrets::Secret)s, which print as
@@ -103,6 +107,7 @@ pub enum Error {
     #[error("drawing {picture} failed: {reason}")]
     Drawing {
         picture: &'static str,
-        reason: String,
+        #[source]
+        reason: Cause,
     },
 }

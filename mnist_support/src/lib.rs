@@ -50,6 +50,9 @@ mod runtime;
 /// Finds errors of the C++ below `native/`.
 mod native;
 
+/// Tensors to and from safetensors.
+mod tensor_file;
+
 pub mod secrets;
 
 pub mod lake;

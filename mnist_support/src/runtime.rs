@@ -34,7 +34,7 @@ fn stopped(reason: String) -> Error {
     Error::Lake(LakeError::Storage {
         operation: "waiting for",
         url: "the runtime".into(),
-        reason,
+        reason: reason.into(),
     })
 }
 

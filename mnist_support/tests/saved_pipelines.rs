@@ -144,7 +144,7 @@ fn files_that_are_missing_cut_or_altered_are_named() {
             match load(folder.path()).unwrap_err() {
                 Error::Pipeline(PipelineError::InvalidModel { file, reason, .. }) => {
                     assert!(file.starts_with(stem), "{file}");
-                    assert!(reason.contains(expected), "{reason}");
+                    assert!(reason.to_string().contains(expected), "{reason}");
                 }
                 other => panic!("{other}"),
             }

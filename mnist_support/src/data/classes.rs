@@ -2,7 +2,7 @@
 
 use polars::prelude::DataFrame;
 
-use super::labels::labels_from_frame;
+use super::{columns::TableRows, labels::labels_from_frame};
 use crate::lake::LakeFrame;
 use crate::{Error, Result, error::TableError};
 
@@ -67,8 +67,15 @@ fn of_parts(
     for part in parts {
         let part = part?;
         let frame: &DataFrame = part.borrow();
-        let labels = labels_from_frame(frame, column, MOST_CLASSES, table)
-            .map_err(|error| from_row(rows, error))?;
+        let labels = labels_from_frame(
+            frame,
+            column,
+            MOST_CLASSES,
+            TableRows {
+                table,
+                first_row: rows,
+            },
+        )?;
         last = last.max(labels.iter().copied().max());
         rows += frame.height() as u64;
     }
@@ -79,16 +86,6 @@ fn of_parts(
         })
     })?;
     Ok(last + 1)
-}
-
-/// Counts the row of an error from the table's first one.
-fn from_row(first: u64, mut error: Error) -> Error {
-    if let Error::Table(TableError::MissingValue { row, .. })
-    | Error::Table(TableError::LabelOutOfRange { row, .. }) = &mut error
-    {
-        *row += first;
-    }
-    error
 }
 
 #[cfg(test)]

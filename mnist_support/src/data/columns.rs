@@ -4,8 +4,34 @@ use polars::prelude::*;
 
 use crate::{Error, Result, error::TableError};
 
+/// Which rows of which table a frame holds, for errors that name a row: those from `first_row` on.
+/// A name alone stands for all of a table's rows.
+#[derive(Clone, Copy, Debug)]
+pub struct TableRows<'a> {
+    /// The table's name.
+    pub table: &'a str,
+    /// How many rows of the table come before the frame's first.
+    pub first_row: u64,
+}
+
+impl<'a> From<&'a str> for TableRows<'a> {
+    fn from(table: &'a str) -> Self {
+        TableRows {
+            table,
+            first_row: 0,
+        }
+    }
+}
+
+impl TableRows<'_> {
+    /// The number in the table, from 1, of the frame's row `index`.
+    pub(crate) fn number(&self, index: usize) -> u64 {
+        self.first_row + index as u64 + 1
+    }
+}
+
 /// The column of this name.
-pub(super) fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Result<&'a Series> {
+fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Result<&'a Series> {
     match frame.column(name) {
         Ok(column) => Ok(column.as_materialized_series()),
         Err(_) => Err(Error::Table(TableError::ColumnNotFound {
@@ -17,11 +43,12 @@ pub(super) fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Resul
 }
 
 /// The column of this name, which holds numbers or booleans and no null.
-pub(super) fn numeric_column<'a>(
+pub(crate) fn numeric_column<'a>(
     frame: &'a DataFrame,
     name: &str,
-    table: &str,
+    rows: TableRows<'_>,
 ) -> Result<&'a Series> {
+    let table = rows.table;
     let series = column(frame, name, table)?;
     let dtype = series.dtype();
     if !(dtype.is_primitive_numeric() || dtype.is_bool()) {
@@ -35,7 +62,7 @@ pub(super) fn numeric_column<'a>(
     if let Some(row) = series.is_null().first_true_idx() {
         return Err(Error::Table(TableError::MissingValue {
             file: table.to_owned(),
-            row: row as u64 + 1,
+            row: rows.number(row),
             column: name.to_owned(),
         }));
     }
@@ -58,12 +85,4 @@ fn available(frame: &DataFrame) -> String {
         ),
         [..] => format!("{} columns", names.len()),
     }
-}
-
-/// What polars reports, as an error about the table.
-pub(super) fn table_error(table: &str, source: PolarsError) -> Error {
-    Error::Table(TableError::Failed {
-        table: table.to_owned(),
-        reason: source.to_string(),
-    })
 }

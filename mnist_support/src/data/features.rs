@@ -7,7 +7,7 @@ use polars::prelude::*;
 use rayon::prelude::*;
 
 use super::FeaturesView;
-use super::columns::{numeric_column, table_error};
+use super::columns::{TableRows, numeric_column};
 use super::transpose::columns_into_rows;
 use crate::{Error, Result, error::TableError};
 
@@ -42,8 +42,8 @@ pub enum Features {
 }
 
 impl Features {
-    /// The named columns of `frame`, in the order of `columns`, as a matrix. `table` is the frame's name
-    /// in errors.
+    /// The named columns of `frame`, in the order of `columns`, as a matrix. `table` is what errors
+    /// call the frame: a name, or a [`TableRows`](super::TableRows) where it is a part of a table.
     ///
     /// Integers and floats of any width are taken, and booleans as 0 and 1. Unless all are `UInt8`, they
     /// become `f32`, so whole numbers beyond 2^24 and the last digits of a `Float64` are rounded. Every
@@ -55,7 +55,13 @@ impl Features {
     /// - [`TableError::MissingValue`](crate::error::TableError::MissingValue) for the first null of a column.
     /// - [`TableError::InvalidValue`](crate::error::TableError::InvalidValue) for a value that is NaN, or infinite as an `f32`.
     /// - [`Error::InvalidSetting`] if `columns` is empty.
-    pub fn from_frame(frame: &DataFrame, columns: &[String], table: &str) -> Result<Features> {
+    pub fn from_frame<'a>(
+        frame: &DataFrame,
+        columns: &[String],
+        table: impl Into<TableRows<'a>>,
+    ) -> Result<Features> {
+        let place = table.into();
+        let table = place.table;
         if columns.is_empty() {
             return Err(Error::InvalidSetting {
                 setting: "columns",
@@ -65,7 +71,7 @@ impl Features {
         }
         let series = columns
             .iter()
-            .map(|name| numeric_column(frame, name, table))
+            .map(|name| numeric_column(frame, name, place))
             .collect::<Result<Vec<_>>>()?;
         let rows = frame.height();
         if series
@@ -73,7 +79,7 @@ impl Features {
             .all(|series| matches!(series.dtype(), DataType::UInt8))
         {
             let values = rows_of::<UInt8Type>(&series, rows, table, |series| {
-                let column = series.u8().map_err(|source| table_error(table, source))?;
+                let column = series.u8().map_err(TableError::about(table))?;
                 Ok(column.rechunk())
             })?;
             Ok(Features::U8(matrix(values, rows, columns.len(), table)?))
@@ -81,7 +87,7 @@ impl Features {
             let values = rows_of::<Float32Type>(&series, rows, table, |series| {
                 let column = float_column(series, table)?;
                 if series.dtype().is_float() {
-                    check_finite(series, &column, table)?;
+                    check_finite(series, &column, place)?;
                 }
                 Ok(column)
             })?;
@@ -141,7 +147,7 @@ where
             .iter()
             .map(|column| column.cont_slice())
             .collect::<PolarsResult<Vec<_>>>()
-            .map_err(|source| table_error(table, source))?;
+            .map_err(TableError::about(table))?;
         output
             .par_chunks_mut(PART_ROWS * width)
             .enumerate()
@@ -156,7 +162,7 @@ where
 }
 
 fn float_column<'a>(series: &'a Series, table: &str) -> Result<Cow<'a, Float32Chunked>> {
-    let polars = |source| table_error(table, source);
+    let polars = |source| TableError::failed(table, source);
     if let DataType::Float32 = series.dtype() {
         return Ok(series.f32().map_err(polars)?.rechunk());
     }
@@ -166,19 +172,16 @@ fn float_column<'a>(series: &'a Series, table: &str) -> Result<Cow<'a, Float32Ch
 }
 
 /// NaN and the infinities would turn a whole scaled column, and then the loss, into NaN.
-fn check_finite(series: &Series, column: &Float32Chunked, table: &str) -> Result<()> {
-    let values = column
-        .cont_slice()
-        .map_err(|source| table_error(table, source))?;
+fn check_finite(series: &Series, column: &Float32Chunked, place: TableRows<'_>) -> Result<()> {
+    let table = place.table;
+    let values = column.cont_slice().map_err(TableError::about(table))?;
     let Some(row) = values.iter().position(|value| !value.is_finite()) else {
         return Ok(());
     };
-    let value = series
-        .get(row)
-        .map_err(|source| table_error(table, source))?;
+    let value = series.get(row).map_err(TableError::about(table))?;
     Err(Error::Table(TableError::InvalidValue {
         file: table.to_owned(),
-        row: row as u64 + 1,
+        row: place.number(row),
         column: series.name().to_string(),
         value: value.to_string(),
         expected: "a finite number that fits into 32 bits".to_owned(),
@@ -186,12 +189,7 @@ fn check_finite(series: &Series, column: &Float32Chunked, table: &str) -> Result
 }
 
 fn matrix<T>(values: Vec<T>, rows: usize, width: usize, table: &str) -> Result<Array2<T>> {
-    Array2::from_shape_vec((rows, width), values).map_err(|source| {
-        Error::Table(TableError::Failed {
-            table: table.to_owned(),
-            reason: source.to_string(),
-        })
-    })
+    Array2::from_shape_vec((rows, width), values).map_err(TableError::about(table))
 }
 
 #[cfg(test)]

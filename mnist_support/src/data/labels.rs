@@ -3,11 +3,11 @@
 use ndarray::Array1;
 use polars::prelude::*;
 
-use super::columns::{numeric_column, table_error};
+use super::columns::{TableRows, numeric_column};
 use crate::{Error, Result, error::TableError};
 
-/// The labels in `column`, one for each row: whole numbers from 0 to `classes - 1`. `table` is the
-/// frame's name in errors.
+/// The labels in `column`, one for each row: whole numbers from 0 to `classes - 1`. `table` is what
+/// errors call the frame: a name, or a [`TableRows`](super::TableRows) where it is a part of a table.
 ///
 /// The column may be of any numeric type, as a CSV reader guesses it, as long as its values are whole.
 ///
@@ -29,12 +29,14 @@ use crate::{Error, Result, error::TableError};
 /// # Ok(())
 /// # }
 /// ```
-pub fn labels_from_frame(
+pub fn labels_from_frame<'a>(
     frame: &DataFrame,
     column: &str,
     classes: i64,
-    table: &str,
+    table: impl Into<TableRows<'a>>,
 ) -> Result<Array1<i64>> {
+    let rows = table.into();
+    let table = rows.table;
     if classes < 1 {
         return Err(Error::InvalidSetting {
             setting: "classes",
@@ -43,16 +45,16 @@ pub fn labels_from_frame(
         });
     }
     // f64 holds every class that a network can have exactly, and every other value well enough to refuse.
-    let values = numeric_column(frame, column, table)?
+    let values = numeric_column(frame, column, rows)?
         .cast(&DataType::Float64)
-        .map_err(|source| table_error(table, source))?;
-    let values = values.f64().map_err(|source| table_error(table, source))?;
+        .map_err(TableError::about(table))?;
+    let values = values.f64().map_err(TableError::about(table))?;
     let mut labels = Vec::with_capacity(values.len());
     for label in values.into_no_null_iter() {
         if !(label >= 0.0 && label < classes as f64 && label.fract() == 0.0) {
             return Err(Error::Table(TableError::LabelOutOfRange {
                 table: table.to_owned(),
-                row: labels.len() as u64 + 1,
+                row: rows.number(labels.len()),
                 column: column.to_owned(),
                 label,
                 last_class: classes - 1,

@@ -15,6 +15,8 @@ mod transpose;
 mod view;
 
 pub use classes::NumClasses;
+pub use columns::TableRows;
+pub(crate) use columns::numeric_column;
 pub use features::Features;
 pub use labels::labels_from_frame;
 pub use min_max::MinMaxStatistics;

@@ -56,7 +56,7 @@ pub fn confusion_matrix(counts: &Array2<u64>, class_names: &[&str]) -> Result<Pi
     if classes == 0 {
         return Err(Error::Drawing {
             picture: NAME,
-            reason: "there are no classes".to_owned(),
+            reason: "there are no classes".into(),
         });
     }
     if !class_names.is_empty() && class_names.len() != classes {

@@ -53,7 +53,7 @@ pub fn loss_curves(
     if x_low > x_high {
         return Err(Error::Drawing {
             picture: NAME,
-            reason: "there is no point to draw".to_owned(),
+            reason: "there is no point to draw".into(),
         });
     }
     let lowest = validation

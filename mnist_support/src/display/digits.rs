@@ -141,7 +141,7 @@ fn draw(
     if images.rows() == 0 {
         return Err(Error::Drawing {
             picture: name,
-            reason: "there is no image".to_owned(),
+            reason: "there is no image".into(),
         });
     }
     let side = side(images)?;
@@ -195,7 +195,7 @@ fn draw(
     for (index, grey) in greys.chunks_exact(side * side).enumerate() {
         let png = png::encode(grey, side as u32).map_err(|source| Error::Drawing {
             picture: name,
-            reason: source.to_string(),
+            reason: source.into(),
         })?;
         picture.lay_image(corner(index), (square, square), &png);
     }

@@ -1,6 +1,5 @@
 //! A picture that a cell shows and a file keeps.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use plotters::prelude::*;
 
 use super::content::send;
 use super::html::escape;
-use crate::{Error, Result};
+use crate::{Error, Result, error::Cause};
 
 /// The font of every text in our pictures: what the reader's machine takes for it.
 pub(super) const FONT: &str = "sans-serif";
@@ -56,19 +55,19 @@ impl Picture {
     /// [`Error::Drawing`] if `draw` fails.
     pub fn draw<F>(name: &'static str, (width, height): (u32, u32), draw: F) -> Result<Picture>
     where
-        F: for<'a> FnOnce(&DrawingArea<SVGBackend<'a>, Shift>) -> Result<(), Box<dyn StdError>>,
+        F: for<'a> FnOnce(&DrawingArea<SVGBackend<'a>, Shift>) -> Result<(), Cause>,
     {
         let units = (width * UNITS_PER_PIXEL, height * UNITS_PER_PIXEL);
         let mut svg = String::new();
         {
             let area = SVGBackend::with_string(&mut svg, units).into_drawing_area();
             area.fill(&WHITE)
-                .map_err(Box::<dyn StdError>::from)
+                .map_err(Cause::from)
                 .and_then(|()| draw(&area))
                 .and_then(|()| Ok(area.present()?))
                 .map_err(|source| Error::Drawing {
                     picture: name,
-                    reason: source.to_string(),
+                    reason: source,
                 })?;
         }
         let drawn_size = format!("<svg width=\"{}\" height=\"{}\"", units.0, units.1);

@@ -24,7 +24,7 @@ use crate::{
     lake::{Credentials, Lake},
     program::{
         FitSpec,
-        parts::{check_empty, from_parquet, no_ranks, remove_parts, stack, to_parquet},
+        parts::{check_empty, from_parquet, remove_parts, stack, to_parquet},
     },
     run::{LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, remove_traces},
     shard::Data,
@@ -138,12 +138,9 @@ impl Engine for Spark {
         if !streams(data) {
             data.shards(world_size)?;
         }
-        let own = match context.run_folder {
-            Some(_) => None,
-            None => Some(Run::new()?),
-        };
-        let folder = own.as_ref().map(Run::folder).or(context.run_folder);
-        let run = folder.ok_or_else(no_ranks)?;
+        let own = context.run_folder.is_none().then(Run::new).transpose()?;
+        let run = own.as_ref().map(Run::folder).or(context.run_folder);
+        let run = run.expect("there is one of our own where none is given");
         remove_traces(run)?;
         let (frame, rows) = self.rows(data, world_size, run)?;
         let _lease = LeaseHolder::start(run)?;

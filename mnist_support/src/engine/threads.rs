@@ -16,7 +16,7 @@ use crate::{
     },
     program::{
         self, FitSpec,
-        parts::{check_empty, no_ranks, part_name, remove_parts, stack, to_parquet},
+        parts::{check_empty, part_name, remove_parts, stack, to_parquet},
     },
     shard::Data,
     stages::{FitContext, StageModel},
@@ -49,7 +49,10 @@ impl Engine for Threads {
                     move || program::fit(shard, &{ collective }, spec, context)
                 }))
         })?;
-        fitted.into_iter().next().ok_or_else(no_ranks)
+        Ok(fitted
+            .into_iter()
+            .next()
+            .expect("there is at least one rank"))
     }
 
     fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame> {

@@ -1,5 +1,6 @@
 //! Errors of the ranks of a job.
 
+use super::Cause;
 use std::path::PathBuf;
 
 /// What became of a rank, or of the description of its work.
@@ -22,5 +23,9 @@ pub enum JobError {
     },
     /// A file that describes no job of a worker.
     #[error("{} is not a job: {reason}", path.display())]
-    InvalidJob { path: PathBuf, reason: String },
+    InvalidJob {
+        path: PathBuf,
+        #[source]
+        reason: Cause,
+    },
 }

@@ -1,5 +1,7 @@
 //! Errors of the lake.
 
+use super::Cause;
+
 /// What is wrong with a place in a lake, or with the service that keeps it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,6 +31,7 @@ pub enum LakeError {
     Storage {
         operation: &'static str,
         url: String,
-        reason: String,
+        #[source]
+        reason: Cause,
     },
 }

@@ -1,5 +1,7 @@
 //! Errors of networks.
 
+use super::Cause;
+
 /// What is wrong with a network or its weights.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -17,5 +19,9 @@ pub enum NetworkError {
     InvalidCnn { field: &'static str, reason: String },
     /// Weights that are not those of the network.
     #[error("weights, parameter {parameter:?}: {reason}")]
-    InvalidWeights { parameter: String, reason: String },
+    InvalidWeights {
+        parameter: String,
+        #[source]
+        reason: Cause,
+    },
 }

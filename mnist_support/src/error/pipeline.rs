@@ -1,5 +1,7 @@
 //! Errors of pipelines.
 
+use super::Cause;
+
 /// What is wrong with a pipeline or with a saved model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,6 +18,7 @@ pub enum PipelineError {
     InvalidModel {
         url: String,
         file: String,
-        reason: String,
+        #[source]
+        reason: Cause,
     },
 }

@@ -1,5 +1,6 @@
 //! Errors of a secret scope.
 
+use super::Cause;
 use std::path::PathBuf;
 
 /// What is wrong with a secret scope.
@@ -15,5 +16,9 @@ pub enum SecretError {
     },
     /// A scope's file cannot be used, for instance because others can read it.
     #[error("the secrets file {} cannot be used: {reason}", path.display())]
-    File { path: PathBuf, reason: String },
+    File {
+        path: PathBuf,
+        #[source]
+        reason: Cause,
+    },
 }

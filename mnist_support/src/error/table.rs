@@ -1,5 +1,7 @@
 //! Errors of tables: CSV, Parquet, frames.
 
+use super::{Cause, Error};
+
 /// What is wrong with a table, its columns or its values.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -59,5 +61,24 @@ pub enum TableError {
     },
     /// Any other failure to read or write a table.
     #[error("{table}: {reason}")]
-    Failed { table: String, reason: String },
+    Failed {
+        table: String,
+        #[source]
+        reason: Cause,
+    },
+}
+
+impl TableError {
+    /// The error of a library, polars, Arrow or Parquet for instance, about `table`.
+    pub(crate) fn about<E: Into<Cause>>(table: impl Into<String>) -> impl FnOnce(E) -> Error {
+        |error| TableError::failed(table, error)
+    }
+
+    /// That `table` cannot be used, and why.
+    pub(crate) fn failed(table: impl Into<String>, reason: impl Into<Cause>) -> Error {
+        Error::Table(TableError::Failed {
+            table: table.into(),
+            reason: reason.into(),
+        })
+    }
 }

@@ -1,5 +1,7 @@
 //! Errors of training.
 
+use super::Cause;
+
 /// Why a fit cannot go on, or cannot begin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -11,7 +13,11 @@ pub enum TrainingError {
     Diverged { iteration: usize, loss: f64 },
     /// A checkpoint that is damaged, or of another fit.
     #[error("the checkpoint {url} cannot be used: {reason}")]
-    InvalidCheckpoint { url: String, reason: String },
+    InvalidCheckpoint {
+        url: String,
+        #[source]
+        reason: Cause,
+    },
     /// A device that this machine or this libtorch does not have.
     #[error("device {device:?} is not available: {reason}")]
     DeviceUnavailable { device: String, reason: String },

@@ -6,7 +6,11 @@ use polars::prelude::{DataFrame, DataType};
 use serde::{Deserialize, Serialize};
 
 use super::class_counts::ClassCounts;
-use crate::{Error, Result, error::TableError};
+use crate::{
+    Error, Result,
+    data::{TableRows, numeric_column},
+    error::TableError,
+};
 
 /// What errors call the frame: a frame has no name of its own.
 const TABLE: &str = "the data frame";
@@ -144,44 +148,23 @@ impl MulticlassClassificationEvaluator {
 
 /// A column as numbers without gaps.
 fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<f64>> {
-    let Ok(values) = frame.column(column) else {
-        let available: Vec<String> = frame
-            .get_column_names()
-            .iter()
-            .map(|name| format!("{name:?}"))
-            .collect();
-        return Err(Error::Table(TableError::ColumnNotFound {
-            table: TABLE.to_string(),
-            column: column.to_string(),
-            available: available.join(", "),
-        }));
-    };
-    let table_error = |error: polars::error::PolarsError| {
-        Error::Table(TableError::Failed {
-            table: TABLE.to_string(),
-            reason: error.to_string(),
-        })
-    };
-    if !values.dtype().is_primitive_numeric() {
-        return Err(Error::Table(TableError::ColumnType {
-            table: TABLE.to_string(),
-            column: column.to_string(),
-            found: values.dtype().to_string(),
-            expected: "a number".to_string(),
-        }));
-    }
-    let values = values.cast(&DataType::Float64).map_err(table_error)?;
-    let values = values.f64().map_err(table_error)?;
-    let number = |(index, value): (usize, Option<f64>)| match value {
+    let rows = TableRows::from(TABLE);
+    let values = numeric_column(frame, column, rows)?
+        .cast(&DataType::Float64)
+        .map_err(TableError::about(TABLE))?;
+    let values = values.f64().map_err(TableError::about(TABLE))?;
+    let number = |(index, value): (usize, f64)| {
+        if value.is_nan() {
+            return Err(Error::Table(TableError::MissingValue {
+                file: TABLE.to_string(),
+                row: rows.number(index),
+                column: column.to_string(),
+            }));
+        }
         // Adding 0 makes -0 the same class as 0.
-        Some(value) if !value.is_nan() => Ok(value + 0.0),
-        _ => Err(Error::Table(TableError::MissingValue {
-            file: TABLE.to_string(),
-            row: index as u64 + 1,
-            column: column.to_string(),
-        })),
+        Ok(value + 0.0)
     };
-    values.iter().enumerate().map(number).collect()
+    values.into_no_null_iter().enumerate().map(number).collect()
 }
 
 #[cfg(test)]

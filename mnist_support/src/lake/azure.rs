@@ -17,7 +17,10 @@ use super::failure::{storage_error, without_query_strings};
 use super::location::is_account_name;
 use super::runtime;
 use crate::secrets::Secret;
-use crate::{Error, Result, error::LakeError};
+use crate::{
+    Error, Result,
+    error::{Cause, LakeError},
+};
 
 /// How often a request is tried again, and for how long after the first try.
 pub(crate) const RETRIES: usize = 3;
@@ -214,7 +217,7 @@ impl Container {
     }
 
     async fn send_create(&self) -> Result<bool> {
-        let failed = |reason: String| {
+        let failed = |reason: Cause| {
             Error::Lake(LakeError::Storage {
                 operation: "creating",
                 url: self.url.clone(),
@@ -256,13 +259,13 @@ impl Container {
                         reason: error.to_string(),
                     })
                 }
-                _ => failed(error.to_string()),
+                _ => failed(error.into()),
             })?;
         match response.status().as_u16() {
             200..300 => Ok(true),
             409 => Ok(false),
             401 | 403 => Err(denied(&self.url, &format!("status {}", response.status()))),
-            _ => Err(failed(format!("status {}", response.status()))),
+            _ => Err(failed(format!("status {}", response.status()).into())),
         }
     }
 }

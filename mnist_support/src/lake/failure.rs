@@ -79,7 +79,7 @@ pub(crate) fn storage_error(
     Error::Lake(LakeError::Storage {
         operation,
         url: url.into(),
-        reason: reason(&text),
+        reason: reason(&text).into(),
     })
 }
 

@@ -115,7 +115,8 @@ impl LakeFile {
                         "{} bytes came where {} were asked for",
                         bytes.len(),
                         range.end - range.start
-                    ),
+                    )
+                    .into(),
                 }));
             }
             Ok(bytes)

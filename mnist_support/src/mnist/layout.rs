@@ -173,7 +173,7 @@ fn write_tables(
 }
 
 fn write_record(record: &Path, manifest: &Manifest) -> Result<()> {
-    let json = manifest.to_json()?;
+    let json = manifest.to_json();
     let (file, _) = PartialFile::write(record, |writer| {
         let written = writer.write_all(&json);
         written.map_err(|error| io_error("writing", record, error))
@@ -201,10 +201,10 @@ pub fn check(lake: &Path) -> Result<Vec<PathBuf>> {
         .map(|(name, entry)| {
             let path = folder.join(name);
             let not_as_written = |reason: &str| {
-                Error::Table(TableError::Failed {
-                    table: path.display().to_string(),
-                    reason: format!("{reason}; run `make data` to lay the lake out again"),
-                })
+                TableError::failed(
+                    path.display().to_string(),
+                    format!("{reason}; run `make data` to lay the lake out again"),
+                )
             };
             if !path.exists() {
                 return Err(not_as_written("it is gone"));

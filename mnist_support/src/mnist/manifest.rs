@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::sources::are_mnist;
 use crate::text::grouped;
-use crate::{Error, Result, error::TableError};
 
 /// The record beside a container. It is written last: what it lists is whole.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -130,12 +129,7 @@ impl Manifest {
     }
 
     /// The record as text.
-    pub(super) fn to_json(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec_pretty(self).map_err(|error| {
-            Error::Table(TableError::Failed {
-                table: "the manifest".into(),
-                reason: error.to_string(),
-            })
-        })
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("a manifest is numbers and text")
     }
 }

@@ -8,7 +8,7 @@ use polars::prelude::{
 };
 
 use super::digits::Digits;
-use crate::{Error, Result, error::TableError};
+use crate::{Result, error::TableError};
 
 /// A Parquet file gets this many row groups, so that partitions have a choice.
 const ROW_GROUPS: usize = 10;
@@ -71,7 +71,7 @@ impl Digits {
                 UInt8Chunked::from_vec(name.as_str().into(), values).into_column()
             })
             .collect();
-        DataFrame::new(self.len(), columns).map_err(table_error)
+        DataFrame::new(self.len(), columns).map_err(TableError::about("MNIST"))
     }
 
     /// Writes the table as Parquet, in ten row groups.
@@ -87,14 +87,7 @@ impl Digits {
                 .with_row_group_size(Some(self.len().div_ceil(ROW_GROUPS)))
                 .finish(&mut frame)
         };
-        write().map_err(table_error)?;
+        write().map_err(TableError::about("MNIST"))?;
         Ok(())
     }
-}
-
-fn table_error(error: polars::error::PolarsError) -> Error {
-    Error::Table(TableError::Failed {
-        table: "MNIST".into(),
-        reason: error.to_string(),
-    })
 }

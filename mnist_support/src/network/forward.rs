@@ -145,7 +145,8 @@ impl Network {
                 };
                 return Err(Error::Network(NetworkError::InvalidWeights {
                     parameter: self.state_names().swap_remove(index),
-                    reason: format!("its shape is {found:?}, where the network needs {shape:?}"),
+                    reason: format!("its shape is {found:?}, where the network needs {shape:?}")
+                        .into(),
                 }));
             }
         }
@@ -257,7 +258,10 @@ mod tests {
         match network.forward(&parameters, &random(&[1, 784]), None) {
             Err(Error::Network(NetworkError::InvalidWeights { parameter, reason })) => {
                 assert_eq!(parameter, "3.bias");
-                assert_eq!(reason, "its shape is [1], where the network needs [16]");
+                assert_eq!(
+                    reason.to_string(),
+                    "its shape is [1], where the network needs [16]"
+                );
             }
             other => panic!("{other:?}"),
         }

@@ -51,8 +51,7 @@ impl Network {
             if layer.get(&name).is_some() {
                 return Err(Error::Network(NetworkError::InvalidWeights {
                     parameter: layer.path(&name),
-                    reason: "the variable store has it already: build under another path"
-                        .to_string(),
+                    reason: "the variable store has it already: build under another path".into(),
                 }));
             }
         }

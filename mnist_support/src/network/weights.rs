@@ -1,11 +1,15 @@
 //! Weights to and from safetensors, the format that PyTorch users exchange them in.
 
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorView};
-use tch::{Device, Tensor};
+use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors};
+use tch::Tensor;
 
 use super::sequential::Network;
 use super::state::{Role, StateTensor};
-use crate::{Error, Result, error::NetworkError};
+use crate::{
+    Error, Result,
+    error::{Cause, NetworkError},
+    tensor_file,
+};
 
 /// What [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) names where the trouble is not with one parameter.
 const WHOLE_FILE: &str = "(the whole file)";
@@ -29,23 +33,15 @@ const WHOLE_FILE: &str = "(the whole file)";
 pub fn write_safetensors(network: &Network, parameters: &[Tensor]) -> Result<Vec<u8>> {
     network.check_parameters(parameters)?;
     let state: Vec<_> = network.state().collect();
-    let mut data = Vec::with_capacity(state.len());
     for ((name, expected), tensor) in state.iter().zip(parameters) {
         let (kind, needed) = (tensor.f_kind()?, expected.role.kind());
         if kind != needed {
             let reason = format!("its type is {kind:?}, {needed:?} is needed");
             return Err(invalid(name, reason));
         }
-        data.push(little_endian(tensor, expected.role)?);
     }
-    let mut views = Vec::with_capacity(state.len());
-    for ((name, StateTensor { shape, role, .. }), bytes) in state.iter().zip(&data) {
-        let shape = shape.iter().map(|&size| size as usize).collect();
-        let view = TensorView::new(dtype(*role), shape, bytes)
-            .map_err(|error| invalid(name, error.to_string()))?;
-        views.push((name.as_str(), view));
-    }
-    safetensors::serialize(views, None).map_err(|error| invalid(WHOLE_FILE, error.to_string()))
+    let names = state.iter().map(|(name, _)| name.as_str());
+    tensor_file::serialize(names.zip(parameters), None)
 }
 
 /// The parameters and buffers of the network from the bytes of a safetensors file, on the CPU, without
@@ -67,7 +63,7 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
             let reason = format!("its shape is {found:?}, where the network needs {shape:?}");
             return Err(invalid(name, reason));
         }
-        let (found, needed) = (view.dtype(), dtype(*role));
+        let (found, needed) = (view.dtype(), tensor_file::dtype(role.kind()));
         if found != needed {
             let to = match role {
                 Role::Parameter | Role::Statistic => ".float()",
@@ -76,7 +72,7 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
             let reason = format!("its type is {found}, {needed} is needed: convert it with {to}");
             return Err(invalid(name, reason));
         }
-        parameters.push(from_little_endian(view.data(), *role)?.f_view(shape.as_slice())?);
+        parameters.push(tensor_file::read(&view, role.kind())?);
     }
     let mut others: Vec<&str> = file.names();
     others.retain(|name| !state.iter().any(|(own, _)| own == name));
@@ -89,10 +85,10 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
     Ok(parameters)
 }
 
-fn invalid(parameter: &str, reason: String) -> Error {
+fn invalid(parameter: &str, reason: impl Into<Cause>) -> Error {
     Error::Network(NetworkError::InvalidWeights {
         parameter: parameter.to_string(),
-        reason,
+        reason: reason.into(),
     })
 }
 
@@ -104,50 +100,6 @@ fn has(file: &SafeTensors<'_>) -> String {
     } else {
         format!("the file has {}", names.join(", "))
     }
-}
-
-/// The type of a tensor in the file.
-fn dtype(role: Role) -> Dtype {
-    match role {
-        Role::Parameter | Role::Statistic => Dtype::F32,
-        Role::Counter => Dtype::I64,
-    }
-}
-
-fn little_endian(tensor: &Tensor, role: Role) -> Result<Vec<u8>> {
-    let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?;
-    let line = tensor.f_contiguous()?.f_view(-1)?;
-    Ok(match role {
-        Role::Parameter | Role::Statistic => {
-            let values = Vec::<f32>::try_from(&line)?.into_iter();
-            values.flat_map(f32::to_le_bytes).collect()
-        }
-        Role::Counter => {
-            let values = Vec::<i64>::try_from(&line)?.into_iter();
-            values.flat_map(i64::to_le_bytes).collect()
-        }
-    })
-}
-
-fn from_little_endian(bytes: &[u8], role: Role) -> Result<Tensor> {
-    Ok(match role {
-        Role::Parameter | Role::Statistic => {
-            let values = bytes.as_chunks().0.iter();
-            Tensor::f_from_slice(
-                &values
-                    .map(|&value| f32::from_le_bytes(value))
-                    .collect::<Vec<_>>(),
-            )?
-        }
-        Role::Counter => {
-            let values = bytes.as_chunks().0.iter();
-            Tensor::f_from_slice(
-                &values
-                    .map(|&value| i64::from_le_bytes(value))
-                    .collect::<Vec<_>>(),
-            )?
-        }
-    })
 }
 
 /// Says which parameter a file that cannot be read breaks at, where that can be known.
@@ -190,9 +142,11 @@ fn first_cut(bytes: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use safetensors::tensor::{Dtype, TensorView};
+    use tch::Kind;
+
     use super::*;
     use crate::network::{CnnConfig, Layer};
-    use tch::Kind;
 
     fn network() -> Network {
         let layers = vec![Layer::linear(4, 3), Layer::ReLU, Layer::linear(3, 2)];
@@ -215,7 +169,7 @@ mod tests {
     fn refusal(bytes: &[u8]) -> (String, String) {
         match read_safetensors(&network(), bytes) {
             Err(Error::Network(NetworkError::InvalidWeights { parameter, reason })) => {
-                (parameter, reason)
+                (parameter, reason.to_string())
             }
             other => panic!("{other:?}"),
         }

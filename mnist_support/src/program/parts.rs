@@ -2,7 +2,7 @@
 
 use std::{io::Cursor, thread, time::Duration};
 
-use polars::prelude::{DataFrame, ParquetReader, ParquetWriter, PolarsError, SerReader};
+use polars::prelude::{DataFrame, ParquetReader, ParquetWriter, SerReader};
 
 use crate::{
     Error, Result,
@@ -17,6 +17,9 @@ const ROWS_IN_A_GROUP: usize = 4096;
 /// How long what was given up or ended may still need until it writes no more.
 const GONE_AFTER: Duration = Duration::from_secs(1);
 
+/// What errors call the rows.
+const ROWS: &str = "the rows of a rank";
+
 /// The name of the file of `rank`; names sort as the rows do.
 pub(crate) fn part_name(rank: usize) -> String {
     format!("part-{rank:05}.parquet")
@@ -28,7 +31,7 @@ pub(crate) fn to_parquet(frame: &DataFrame) -> Result<Vec<u8>> {
     ParquetWriter::new(&mut bytes)
         .with_row_group_size(Some(ROWS_IN_A_GROUP))
         .finish(&mut frame.clone())
-        .map_err(table_error)?;
+        .map_err(TableError::about(ROWS))?;
     Ok(bytes)
 }
 
@@ -36,15 +39,15 @@ pub(crate) fn to_parquet(frame: &DataFrame) -> Result<Vec<u8>> {
 pub(crate) fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
     ParquetReader::new(Cursor::new(bytes))
         .finish()
-        .map_err(table_error)
+        .map_err(TableError::about(ROWS))
 }
 
 /// Puts the ranks' rows one below the other.
 pub(crate) fn stack(parts: impl IntoIterator<Item = Result<DataFrame>>) -> Result<DataFrame> {
     let mut parts = parts.into_iter();
-    let mut whole = parts.next().ok_or_else(no_ranks)??;
+    let mut whole = parts.next().expect("there is at least one rank")?;
     for part in parts {
-        whole.vstack_mut(&part?).map_err(table_error)?;
+        whole.vstack_mut(&part?).map_err(TableError::about(ROWS))?;
     }
     Ok(whole)
 }
@@ -56,7 +59,7 @@ pub(crate) fn check_empty(folder: &Lake) -> Result<()> {
         Some(file) => Err(Error::Lake(LakeError::Storage {
             operation: "writing rows to",
             url: folder.to_string(),
-            reason: format!("the folder is not empty, it holds {file}: take another"),
+            reason: format!("the folder is not empty, it holds {file}: take another").into(),
         })),
     }
 }
@@ -76,20 +79,4 @@ pub(crate) fn remove_parts(folder: &Lake) -> Result<()> {
     // A service, or a process elsewhere, may have been about to write one more.
     thread::sleep(GONE_AFTER);
     remove()
-}
-
-/// The error of a run of no ranks.
-pub(crate) fn no_ranks() -> Error {
-    Error::InvalidSetting {
-        setting: "partitions",
-        value: "0".to_owned(),
-        reason: "must be at least 1".to_owned(),
-    }
-}
-
-fn table_error(error: PolarsError) -> Error {
-    Error::Table(TableError::Failed {
-        table: "the rows of a rank".to_owned(),
-        reason: error.to_string(),
-    })
 }

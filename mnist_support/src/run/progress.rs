@@ -58,13 +58,7 @@ impl FolderProgress {
         }
         // The last events of a fit that is being stopped are to come, too.
         let _shield = interrupt::shield();
-        let events = serde_json::to_vec(&state.pending).map_err(|error| {
-            Error::Lake(LakeError::Storage {
-                operation: "writing progress to",
-                url: self.folder.to_string(),
-                reason: error.to_string(),
-            })
-        })?;
+        let events = serde_json::to_vec(&state.pending).expect("events are numbers and text");
         self.folder
             .put(&format!("{:08}.json", state.files), Bytes::from(events))?;
         state.pending.clear();
@@ -132,7 +126,7 @@ impl ProgressReader {
                 Error::Lake(LakeError::Storage {
                     operation: "reading the progress in",
                     url: format!("{}/{name}", self.folder),
-                    reason: error.to_string(),
+                    reason: error.into(),
                 })
             })?;
             events.extend(some);

@@ -6,7 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Secret;
-use crate::{Error, Result, error::SecretError};
+use crate::{
+    Error, Result,
+    error::{Cause, SecretError},
+};
 
 /// The variable that names another folder for the secrets files.
 const FOLDER_VARIABLE: &str = "MNIST_SUPPORT_SECRETS";
@@ -141,7 +144,7 @@ impl fmt::Debug for SecretScope {
 }
 
 fn read_file(file: &Path) -> Result<BTreeMap<String, Secret>> {
-    let unusable = |reason: String| {
+    let unusable = |reason: Cause| {
         Error::Secret(SecretError::File {
             path: file.to_path_buf(),
             reason,
@@ -150,30 +153,36 @@ fn read_file(file: &Path) -> Result<BTreeMap<String, Secret>> {
     let metadata = match fs::metadata(file) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(unusable(error.to_string())),
+        Err(error) => return Err(unusable(error.into())),
     };
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(unusable(format!(
-                "others can read it (mode {mode:03o}); run: chmod 600 {}",
-                file.display()
-            )));
+            return Err(unusable(
+                format!(
+                    "others can read it (mode {mode:03o}); run: chmod 600 {}",
+                    file.display()
+                )
+                .into(),
+            ));
         }
     }
     if !metadata.is_file() {
         return Err(unusable("it is not a file".into()));
     }
-    let text = fs::read_to_string(file).map_err(|error| unusable(error.to_string()))?;
+    let text = fs::read_to_string(file).map_err(|error| unusable(error.into()))?;
     // serde_json's own message may quote a value of the file, so that only the place is told.
     let secrets: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|error| {
-        unusable(format!(
-            "it is not a JSON object of strings (line {}, column {})",
-            error.line(),
-            error.column()
-        ))
+        unusable(
+            format!(
+                "it is not a JSON object of strings (line {}, column {})",
+                error.line(),
+                error.column()
+            )
+            .into(),
+        )
     })?;
     Ok(secrets
         .into_iter()

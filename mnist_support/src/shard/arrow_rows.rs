@@ -18,22 +18,16 @@ use crate::{Error, Result, error::TableError};
 
 /// Reads an Arrow IPC stream of number columns; an input that ends at once has no rows and no columns.
 pub(crate) fn read_frame(input: impl Read, name: &str) -> Result<DataFrame> {
-    let failed = |error: arrow_schema::ArrowError| {
-        Error::Table(TableError::Failed {
-            table: name.to_owned(),
-            reason: error.to_string(),
-        })
-    };
     let mut input = std::io::BufReader::with_capacity(1 << 20, input);
     let empty = std::io::BufRead::fill_buf(&mut input)
-        .map_err(|error| failed(error.into()))?
+        .map_err(TableError::about(name))?
         .is_empty();
     if empty {
         return Ok(DataFrame::empty());
     }
     let batches = StreamReader::try_new(input, None)
         .and_then(|reader| reader.collect::<Result<Vec<_>, _>>())
-        .map_err(failed)?;
+        .map_err(TableError::about(name))?;
     frame_from_batches(&batches, name)
 }
 
@@ -43,12 +37,6 @@ pub(crate) fn read_frame(input: impl Read, name: &str) -> Result<DataFrame> {
 /// [`TableError::ColumnType`](crate::error::TableError::ColumnType) for a column that is no number or boolean: cast it in the query;
 /// [`TableError::Failed`](crate::error::TableError::Failed) for batches of different columns.
 pub fn frame_from_batches(batches: &[RecordBatch], name: &str) -> Result<DataFrame> {
-    let failed = |error: polars::prelude::PolarsError| {
-        Error::Table(TableError::Failed {
-            table: name.to_owned(),
-            reason: error.to_string(),
-        })
-    };
     let mut whole: Option<DataFrame> = None;
     for batch in batches {
         let schema = batch.schema();
@@ -58,11 +46,11 @@ pub fn frame_from_batches(batches: &[RecordBatch], name: &str) -> Result<DataFra
             .zip(batch.columns())
             .map(|(field, column)| series(field.name(), column, name))
             .collect::<Result<Vec<Column>>>()?;
-        let part = DataFrame::new(batch.num_rows(), columns).map_err(failed)?;
+        let part = DataFrame::new(batch.num_rows(), columns).map_err(TableError::about(name))?;
         match &mut whole {
             None => whole = Some(part),
             Some(whole) => {
-                whole.vstack_mut(&part).map_err(failed)?;
+                whole.vstack_mut(&part).map_err(TableError::about(name))?;
             }
         }
     }

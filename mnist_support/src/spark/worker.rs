@@ -14,10 +14,7 @@ use super::{
     pickle, plan,
     session::SparkSession,
 };
-use crate::{
-    Error, Result,
-    error::{JobError, SparkError},
-};
+use crate::{Error, Result, error::JobError};
 
 /// What run_worker.py calls the columns of a worker's answer.
 pub(super) const ANSWER: &str = "rank int, kind string, json string, data binary";
@@ -160,13 +157,8 @@ impl SparkSession {
             self.check_slots(world_size)?;
         }
         let python = self.python_version()?;
-        let job = serde_json::to_string(&self.job(world_size, command)?).map_err(|error| {
-            Error::Spark(SparkError::Failed {
-                operation: OPERATION,
-                url: self.url().to_owned(),
-                reason: format!("the command can't be sent: {error}"),
-            })
-        })?;
+        let job = self.job(world_size, command)?;
+        let job = serde_json::to_string(&job).expect("a command is numbers and text");
         let input = if frame.partitions == Some(world_size) {
             frame.relation.clone()
         } else {

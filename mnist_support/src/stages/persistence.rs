@@ -14,7 +14,7 @@ use tch::Tensor;
 use super::{SavedStage, StageModel};
 use crate::{
     Error, Network, Result,
-    error::{LakeError, PipelineError},
+    error::{Cause, LakeError, PipelineError},
     lake::Lake,
     network::{read_safetensors, write_safetensors},
 };
@@ -59,16 +59,13 @@ pub(crate) fn save(stages: &[StageModel], folder: &Lake) -> Result<()> {
         .iter()
         .map(|stage| stage.to_saved(&mut put_tensors))
         .collect::<Result<Vec<_>>>()?;
-    files.insert(
-        0,
-        put(folder, "pipeline", "json", to_json(&saved, folder)?)?,
-    );
+    files.insert(0, put(folder, "pipeline", "json", to_json(&saved))?);
     let manifest = Manifest {
         format: FORMAT.to_owned(),
         version: VERSION,
         files,
     };
-    folder.put(MANIFEST, Bytes::from(to_json(&manifest, folder)?))?;
+    folder.put(MANIFEST, Bytes::from(to_json(&manifest)))?;
     remove_former(&manifest, folder)
 }
 
@@ -160,18 +157,18 @@ fn hash(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-fn to_json(value: &impl Serialize, folder: &Lake) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(value).map_err(|error| invalid(folder, MANIFEST, error.to_string()))
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("a model is numbers and text")
 }
 
 fn from_json<T: DeserializeOwned>(bytes: &[u8], folder: &Lake, file: &str) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|error| invalid(folder, file, error.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| invalid(folder, file, error))
 }
 
-fn invalid(folder: &Lake, file: &str, reason: String) -> Error {
+fn invalid(folder: &Lake, file: &str, reason: impl Into<Cause>) -> Error {
     Error::Pipeline(PipelineError::InvalidModel {
         url: folder.to_string(),
         file: file.to_owned(),
-        reason,
+        reason: reason.into(),
     })
 }

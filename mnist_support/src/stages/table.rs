@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use crate::{
     Error, Result,
-    data::{Features, check_finite},
+    data::{Features, TableRows, check_finite},
     error::TableError,
     lake::reading::Tell,
     shard::Shard,
@@ -48,6 +48,14 @@ impl Table {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The rows that these are of the whole table.
+    pub(super) fn rows(&self) -> TableRows<'_> {
+        TableRows {
+            table: &self.name,
+            first_row: self.first_row,
+        }
     }
 
     pub(super) fn frame(&self) -> &DataFrame {
@@ -138,28 +146,9 @@ impl Table {
         Ok(self.frame)
     }
 
-    /// Counts the row of an error from the first row of the whole table.
-    pub(super) fn locate(&self, error: Error) -> Error {
-        let mut error = error;
-        if let Error::Table(TableError::MissingValue { row, .. })
-        | Error::Table(TableError::InvalidValue { row, .. })
-        | Error::Table(TableError::LabelOutOfRange { row, .. }) = &mut error
-        {
-            *row += self.first_row;
-        }
-        error
-    }
-
     fn error(&self, error: PolarsError) -> Error {
-        table_error(&self.name, error)
+        TableError::failed(&self.name, error)
     }
-}
-
-fn table_error(table: &str, error: PolarsError) -> Error {
-    Error::Table(TableError::Failed {
-        table: table.to_owned(),
-        reason: error.to_string(),
-    })
 }
 
 impl Vector {
@@ -204,7 +193,7 @@ impl Vector {
         let shape = [rows, width].map(|length| ReshapeDimension::new(length as i64));
         values
             .reshape_list(&shape)
-            .map_err(|error| table_error(table, error))
+            .map_err(TableError::about(table))
     }
 }
 

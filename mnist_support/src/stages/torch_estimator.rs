@@ -193,8 +193,7 @@ impl TorchEstimator {
             &self.features_col,
             table,
         )?;
-        let labels = labels_from_frame(table.frame(), &self.label_col, classes, table.name())
-            .map_err(|error| table.locate(error))?;
+        let labels = labels_from_frame(table.frame(), &self.label_col, classes, table.rows())?;
         let scaling = vector
             .scaling
             .map(|(scale, offset)| Scaling::new(&scale, &offset))

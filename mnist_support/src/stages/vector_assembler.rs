@@ -98,8 +98,7 @@ impl Transformer for VectorAssembler {
                 reason: "must name at least one column".to_owned(),
             });
         }
-        let features = Features::from_frame(table.frame(), &self.input_cols, table.name())
-            .map_err(|error| table.locate(error))?;
+        let features = Features::from_frame(table.frame(), &self.input_cols, table.rows())?;
         table.set_vector(
             &self.output_col,
             Vector {

@@ -134,7 +134,7 @@ impl EarlyStopping {
             let Some((_, saved)) = saved.iter().find(|(saved, _)| *saved == name) else {
                 return Err(Error::Network(NetworkError::InvalidWeights {
                     parameter: name,
-                    reason: format!("{} does not hold it", self.checkpoint.display()),
+                    reason: format!("{} does not hold it", self.checkpoint.display()).into(),
                 }));
             };
             if saved.size() != variable.size() {
@@ -145,7 +145,8 @@ impl EarlyStopping {
                         self.checkpoint.display(),
                         saved.size(),
                         variable.size()
-                    ),
+                    )
+                    .into(),
                 }));
             }
             pairs.push((variable, saved));

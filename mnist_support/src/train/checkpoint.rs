@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tch::{Device, Kind, Tensor};
+use tch::Kind;
 
 use super::{
     TrainingSettings,
@@ -14,9 +14,10 @@ use super::{
 };
 use crate::{
     Error, Network, Result,
-    error::{LakeError, TrainingError},
+    error::{Cause, LakeError, TrainingError},
     interrupt,
     lake::Lake,
+    tensor_file,
 };
 
 /// The one file of a folder of checkpoints; each replaces the former, whole or not at all.
@@ -70,21 +71,10 @@ impl Checkpoints {
             fit: fit.to_owned(),
             scalars,
         };
-        let header = serde_json::to_string(&header).map_err(|error| self.invalid(error))?;
-        let bytes = tensors
-            .iter()
-            .map(|(name, tensor)| Ok((name, to_bytes(tensor)?, tensor.size()[0] as usize)))
-            .collect::<Result<Vec<_>>>()?;
-        let views = bytes
-            .iter()
-            .map(|(name, bytes, length)| {
-                let view = TensorView::new(Dtype::F32, vec![*length], bytes);
-                Ok((name, view.map_err(|error| self.invalid(error))?))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let header = serde_json::to_string(&header).expect("a state is numbers and text");
         let metadata = HashMap::from([("state".to_owned(), header)]);
-        let file =
-            safetensors::serialize(views, Some(metadata)).map_err(|error| self.invalid(error))?;
+        let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        let file = tensor_file::serialize(tensors, Some(metadata))?;
         self.folder.put(CHECKPOINT_FILE, Bytes::from(file))
     }
 
@@ -114,16 +104,15 @@ impl Checkpoints {
             if view.dtype() != Dtype::F32 || view.shape() != [like.numel()] {
                 return Err(self.invalid(format!("its tensor {name} has another shape or type")));
             }
-            let shape = [like.numel() as i64];
-            let tensor = Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?;
+            let tensor = tensor_file::read(&view, Kind::Float)?;
             Ok(tensor.f_to_device(like.device())?)
         })
     }
 
-    fn invalid(&self, reason: impl ToString) -> Error {
+    fn invalid(&self, reason: impl Into<Cause>) -> Error {
         Error::Training(TrainingError::InvalidCheckpoint {
             url: format!("{}/{CHECKPOINT_FILE}", self.folder),
-            reason: reason.to_string(),
+            reason: reason.into(),
         })
     }
 }
@@ -135,26 +124,14 @@ pub(super) fn fit_identity(
     settings: &TrainingSettings,
     world_size: usize,
     rows: [usize; 3],
-) -> Result<String> {
+) -> String {
     let settings = TrainingSettings {
         verbose: 0,
         checkpoint_every: None,
         max_restarts: 0,
         ..settings.clone()
     };
-    let identity = serde_json::to_vec(&(network, settings, world_size, rows)).map_err(|error| {
-        Error::InvalidSetting {
-            setting: "settings",
-            value: "that JSON cannot hold".to_owned(),
-            reason: error.to_string(),
-        }
-    })?;
-    Ok(format!("{:x}", Sha256::digest(identity)))
-}
-
-fn to_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
-    let tensor = tensor.f_to_device(Device::Cpu)?;
-    let mut bytes = vec![0; 4 * tensor.numel()];
-    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-    Ok(bytes)
+    let identity = serde_json::to_vec(&(network, settings, world_size, rows))
+        .expect("a network and its settings are numbers and text");
+    format!("{:x}", Sha256::digest(identity))
 }

@@ -144,7 +144,7 @@ impl<'a> Trainer<'a> {
             training_rows,
             validation_rows,
             global_batch,
-            fit: fit_identity(network, settings, collective.world_size(), rows)?,
+            fit: fit_identity(network, settings, collective.world_size(), rows),
             state: State::start(network, settings, device)?,
             interrupted: false,
         })

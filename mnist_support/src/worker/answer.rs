@@ -10,7 +10,7 @@ use arrow_array::{
     Array, BinaryArray, Int32Array, RecordBatch, StringArray, cast::AsArray, types::Int32Type,
 };
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -37,6 +37,9 @@ struct Part {
     parts: usize,
 }
 
+/// What errors call it.
+const ANSWER: &str = "the worker's answer";
+
 /// Writes a worker's answer.
 pub(super) struct AnswerWriter<W: Write> {
     rank: i32,
@@ -54,7 +57,7 @@ impl<W: Write> AnswerWriter<W> {
         ]));
         Ok(AnswerWriter {
             rank: rank as i32,
-            writer: StreamWriter::try_new(output, &schema).map_err(unwritten)?,
+            writer: StreamWriter::try_new(output, &schema).map_err(TableError::about(ANSWER))?,
             schema,
         })
     }
@@ -89,12 +92,11 @@ impl<W: Write> AnswerWriter<W> {
                 self.row("error", &outcome, &[])?;
             }
         }
-        self.writer.finish().map_err(unwritten)
+        self.writer.finish().map_err(TableError::about(ANSWER))
     }
 
     fn row(&mut self, kind: &str, json: &impl Serialize, data: &[u8]) -> Result<()> {
-        let json = serde_json::to_string(json)
-            .map_err(|error| unwritten(ArrowError::JsonError(error.to_string())))?;
+        let json = serde_json::to_string(json).expect("an answer is numbers and text");
         let columns: Vec<Arc<dyn Array>> = vec![
             Arc::new(Int32Array::from(vec![self.rank])),
             Arc::new(StringArray::from(vec![kind])),
@@ -103,15 +105,8 @@ impl<W: Write> AnswerWriter<W> {
         ];
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .and_then(|row| self.writer.write(&row))
-            .map_err(unwritten)
+            .map_err(TableError::about(ANSWER))
     }
-}
-
-fn unwritten(error: ArrowError) -> Error {
-    Error::Table(TableError::Failed {
-        table: "the worker's answer".to_owned(),
-        reason: error.to_string(),
-    })
 }
 
 /// The answers of all ranks of a job.

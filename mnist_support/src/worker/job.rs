@@ -75,7 +75,7 @@ impl Job {
         serde_json::from_slice(&text).map_err(|error| {
             Error::Job(JobError::InvalidJob {
                 path: path.to_owned(),
-                reason: error.to_string(),
+                reason: error.into(),
             })
         })
     }
@@ -90,7 +90,7 @@ impl Job {
             path: path.to_owned(),
             source,
         };
-        let text = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+        let text = serde_json::to_vec_pretty(self).expect("a job is numbers and text");
         fs::write(path, text).map_err(failed)
     }
 }

@@ -220,12 +220,12 @@ impl LakeFrame {
             None
         };
         rows.ok_or_else(|| {
-            Error::Table(TableError::Failed {
-                table: self.name().into(),
-                reason: format!(
+            TableError::failed(
+                self.name(),
+                format!(
                     "the partition ({partition}) is of another file, or the file has changed since"
                 ),
-            })
+            )
         })
     }
 }

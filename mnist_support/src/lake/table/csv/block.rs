@@ -7,7 +7,7 @@ use super::byte_rows::{ByteRows, PIECE};
 use super::columns::Columns;
 use super::diagnose::Problem;
 use super::parse;
-use crate::{Error, Result, error::TableError};
+use crate::{Result, error::TableError};
 
 /// The rows of a block.
 pub(super) enum Block {
@@ -30,14 +30,7 @@ impl Block {
 
 /// One frame of the blocks of a file, with each column in the widest of its types and in one piece.
 pub(super) fn join(blocks: Vec<Block>, columns: &Columns, file: &str) -> Result<DataFrame> {
-    let framed = |rows: ByteRows| {
-        rows.into_frame(columns).map_err(|error| {
-            Error::Table(TableError::Failed {
-                table: file.into(),
-                reason: error.to_string(),
-            })
-        })
-    };
+    let framed = |rows: ByteRows| rows.into_frame(columns).map_err(TableError::about(file));
     let mut frames = Vec::new();
     let mut pending: Option<ByteRows> = None;
     for block in blocks {

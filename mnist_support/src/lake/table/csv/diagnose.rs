@@ -39,10 +39,7 @@ impl Problem {
         let (row, kind) = match self {
             Problem::Row { row, kind } => (rows_above + row + 1, kind),
             Problem::Other(reason) => {
-                return Error::Table(TableError::Failed {
-                    table: file,
-                    reason,
-                });
+                return TableError::failed(file, reason);
             }
         };
         match kind {
@@ -68,13 +65,13 @@ impl Problem {
                 value,
                 expected: expected.into(),
             }),
-            RowProblem::OpenQuote => Error::Table(TableError::Failed {
-                table: file,
-                reason: format!(
+            RowProblem::OpenQuote => TableError::failed(
+                file,
+                format!(
                     "row {row} has a quote that does not close on its line; a line break inside a field is \
                      not supported"
                 ),
-            }),
+            ),
         }
     }
 }

@@ -36,12 +36,7 @@ pub(super) fn read(bytes: &[u8], whole: bool, file: &str) -> Result<Option<Heade
             reason,
         }));
     }
-    let invalid = |reason: String| {
-        Error::Table(TableError::Failed {
-            table: file.into(),
-            reason,
-        })
-    };
+    let invalid = |reason: String| TableError::failed(file, reason);
     if !lines::quotes_close(line) {
         return Err(invalid(
             "a name in the header has a line break, which is not supported".into(),

@@ -56,10 +56,10 @@ impl CsvFile {
             match header::read(&first, whole, file.url())? {
                 Some(header) => break header,
                 None if first.len() as u64 >= LONGEST_HEADER => {
-                    return Err(Error::Table(TableError::Failed {
-                        table: file.url().into(),
-                        reason: format!("no line ends within the first {LONGEST_HEADER} bytes"),
-                    }));
+                    return Err(TableError::failed(
+                        file.url(),
+                        format!("no line ends within the first {LONGEST_HEADER} bytes"),
+                    ));
                 }
                 None => first = file.read(0..(first.len() as u64 * 8).min(file.size()))?,
             }

@@ -8,7 +8,7 @@ use polars::prelude::{CsvReadOptions, DataFrame, DataType, PolarsResult, SchemaR
 use super::columns::Columns;
 use super::diagnose::{Problem, check_quotes, examine};
 use super::lines;
-use crate::{Error, Result, error::TableError};
+use crate::{Result, error::TableError};
 
 /// Parses whole lines.
 ///
@@ -84,12 +84,6 @@ fn last_line_fits(bytes: &[u8], columns: &Columns) -> bool {
 
 /// One frame of the blocks of a file, with each column in the widest of its types and in one piece.
 pub(super) fn stack(frames: Vec<DataFrame>, columns: &Columns, file: &str) -> Result<DataFrame> {
-    let failed = |error: polars::error::PolarsError| {
-        Error::Table(TableError::Failed {
-            table: file.into(),
-            reason: error.to_string(),
-        })
-    };
     let width = |dtype: &DataType| match dtype {
         DataType::UInt8 => 0,
         DataType::Int64 => 1,
@@ -111,14 +105,16 @@ pub(super) fn stack(frames: Vec<DataFrame>, columns: &Columns, file: &str) -> Re
             if width(&left) < width(&right) {
                 whole
                     .try_apply_at_idx(index, |column| column.cast(&right))
-                    .map_err(failed)?;
+                    .map_err(TableError::about(file))?;
             } else if width(&right) < width(&left) {
                 frame
                     .try_apply_at_idx(index, |column| column.cast(&left))
-                    .map_err(failed)?;
+                    .map_err(TableError::about(file))?;
             }
         }
-        whole.vstack_mut_owned(frame).map_err(failed)?;
+        whole
+            .vstack_mut_owned(frame)
+            .map_err(TableError::about(file))?;
     }
     whole.rechunk_mut_par();
     Ok(whole)

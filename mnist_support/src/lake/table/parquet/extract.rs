@@ -1,17 +1,19 @@
 //! From a small Parquet file in memory to a frame, by polars' Parquet reader.
 
-use std::fmt;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polars::prelude::{ArrowDataType, Column, DataFrame, ParquetReader, PolarsResult, SerReader};
 
 use super::footer::Footer;
-use crate::{Error, Result, error::TableError};
+use crate::{
+    Error, Result,
+    error::{Cause, TableError},
+};
 
 /// The names of a file's columns, all of types that this build of polars reads.
 pub(super) fn columns(footer: &Footer, file: &str) -> Result<Vec<String>> {
-    let small = footer.extract(0..0, 0, &[], file)?;
+    let small = footer.extract(0..0, 0, &[]);
     let schema = guarded(file, || ParquetReader::new(Cursor::new(small)).schema())?;
     for field in schema.iter_values() {
         if !is_supported(&field.dtype) {
@@ -71,11 +73,8 @@ fn guarded<T>(file: &str, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
 }
 
 /// The error for a file that cannot be read.
-pub(super) fn damaged(file: &str, reason: impl fmt::Display) -> Error {
-    Error::Table(TableError::Failed {
-        table: file.into(),
-        reason: reason.to_string(),
-    })
+pub(super) fn damaged(file: &str, reason: impl Into<Cause>) -> Error {
+    TableError::failed(file, reason)
 }
 
 /// Names the first value that is missing or not finite, where the frame begins with row `first_row` of the

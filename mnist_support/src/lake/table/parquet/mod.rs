@@ -73,7 +73,7 @@ impl ParquetFile {
             let (range, bytes) = fetched?;
             let available: usize = self.footer.group_rows()[run.clone()].iter().sum();
             let take = left.min(available.saturating_sub(skip));
-            let small = self.footer.extract(run, range.start, &bytes, self.url())?;
+            let small = self.footer.extract(run, range.start, &bytes);
             drop(bytes);
             let frame = extract::read(small, skip, take, self.url())?;
             extract::check(&frame, self.url(), first_row + skip)?;
@@ -96,12 +96,7 @@ impl ParquetFile {
                 whole.rechunk_mut_par();
                 Ok(whole)
             }
-            None => extract::read(
-                self.footer.extract(0..0, 0, &[], self.url())?,
-                0,
-                0,
-                self.url(),
-            ),
+            None => extract::read(self.footer.extract(0..0, 0, &[]), 0, 0, self.url()),
         }
     }
 }

@@ -1,0 +1,52 @@
+//! Tensors to and from safetensors, the format that PyTorch users exchange weights in.
+
+use std::collections::HashMap;
+
+use safetensors::{Dtype, tensor::TensorView};
+use tch::{Device, Kind, Tensor};
+
+use crate::Result;
+
+// The format's numbers are little-endian, and are copied as they are.
+const _: () = assert!(cfg!(target_endian = "little"));
+
+/// The type in the file of tensors of `kind`.
+pub(crate) fn dtype(kind: Kind) -> Dtype {
+    match kind {
+        Kind::Int64 => Dtype::I64,
+        _ => Dtype::F32,
+    }
+}
+
+/// Tensors of floats and of `i64` by name, and a text or two beside them, as a file.
+pub(crate) fn serialize<'a>(
+    tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+    metadata: Option<HashMap<String, String>>,
+) -> Result<Vec<u8>> {
+    let tensors = tensors
+        .into_iter()
+        .map(|(name, tensor)| Ok((name, dtype(tensor.f_kind()?), tensor.size(), bytes(tensor)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        let shape = shape.iter().map(|&size| size as usize).collect();
+        let view = TensorView::new(*dtype, shape, bytes).expect("the bytes are the tensor's");
+        (*name, view)
+    });
+    Ok(safetensors::serialize(views, metadata).expect("the tensors were checked"))
+}
+
+/// A tensor of a file, on the CPU.
+pub(crate) fn read(view: &TensorView<'_>, kind: Kind) -> Result<Tensor> {
+    let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+    Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?)
+}
+
+fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let tensor = tensor
+        .f_detach()?
+        .f_to_device(Device::Cpu)?
+        .f_contiguous()?;
+    let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+    Ok(bytes)
+}
