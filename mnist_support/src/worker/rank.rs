@@ -50,8 +50,12 @@ pub fn run<W: Write>(job: &Job, output: Output<W>) -> Result<()> {
             };
             // torchrun passes Ctrl-C on to the ranks, and gives them 30 seconds to end.
             interrupt::install()?;
+            // Open to the end, so that a press between the fit and the saving is not taken for one at rest.
+            let _scope = interrupt::scope();
             let (rank, models) = fit(job)?;
             if rank == 0 {
+                // Ctrl-C reaches each rank by itself: the fit may have ended by another's before ours comes.
+                let _shield = interrupt::shield();
                 stages::save(&models, &open(&url)?)?;
             }
             Ok(())
