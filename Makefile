@@ -198,7 +198,7 @@ crate: $(native)
 # The kernel is compiled while libtorch comes and while the crate is compiled: each alone leaves a
 # core idle at times.
 side-by-side: | $(tools_checked)
-	@$(MAKE) --no-print-directory --jobs=2 SIDE_BY_SIDE=1 $(kernel) crate
+	@$(MAKE) --no-print-directory --jobs=2 SIDE_BY_SIDE=1 $(evcxr) $(kernel) crate
 
 warm: $(if $(wildcard $(evcxr)),,side-by-side) rust-sources $(kernel) crate
 
