@@ -62,7 +62,10 @@ impl Network {
                 self.outputs_of_one_thread(&parameters, &rows, batch, then)
             })
         });
-        let outputs = in_threads(parts.collect::<Result<Vec<_>>>()?)?;
+        let outputs = run_all(parts.collect::<Result<Vec<_>>>()?)
+            .into_iter()
+            .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect::<Result<Vec<_>>>()?;
         Ok(Tensor::f_cat(&outputs, 0)?)
     }
 
@@ -154,23 +157,6 @@ impl Network {
         }
         Ok(())
     }
-}
-
-/// Runs each program on a thread of its own; their results in order, or the first error.
-fn in_threads<T: Send, P: FnOnce() -> Result<T> + Send>(programs: Vec<P>) -> Result<Vec<T>> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = programs
-            .into_iter()
-            .map(|program| scope.spawn(program))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| match thread.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    })
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
             let reason = format!("its shape is {found:?}, where the network needs {shape:?}");
             return Err(invalid(name, reason));
         }
-        let (found, needed) = (view.dtype(), tensor_file::dtype(role.kind()));
+        let (found, needed) = (view.dtype(), tensor_file::dtype(role.kind())?);
         if found != needed {
             let to = match role {
                 Role::Parameter | Role::Statistic => ".float()",
