@@ -121,18 +121,18 @@ fn a_process_that_hangs_ends_the_others_after_the_timeout() {
 }
 
 #[test]
-fn a_process_that_never_comes_is_named() {
+fn a_process_that_never_joins_is_named() {
     let (port, timeout) = (free_port(), Duration::from_secs(3));
     let start = Instant::now();
     let mut processes: Vec<_> = [0, 2]
         .map(|rank| Rank::start("sum", rank, 4, port, timeout))
         .into();
     let said = processes[0].says().unwrap();
-    assert!(said.contains("rank 1, 3 did not come within 3s"), "{said}");
+    assert!(said.contains("rank 1, 3 did not join within 3s"), "{said}");
     let said = processes[1].says().unwrap();
     // Rank 0 may give up, and take the store with it, a moment earlier.
     assert!(
-        said.contains("not all 4 ranks came") || said.contains("rank 0 gave up"),
+        said.contains("not all 4 ranks did") || said.contains("rank 0 gave up"),
         "{said}"
     );
     assert!(start.elapsed() < timeout + SLACK, "{:?}", start.elapsed());

@@ -1,4 +1,4 @@
-//! One rank of a fit or a transformation; Spark's tasks and torchrun start it.
+//! Runs one rank of a fit or a transformation. Spark's tasks and torchrun start it.
 
 use std::{path::Path, process::ExitCode};
 

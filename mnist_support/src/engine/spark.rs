@@ -26,7 +26,7 @@ use crate::{
         FitSpec,
         parts::{check_empty, from_parquet, remove_parts, stack, to_parquet},
     },
-    run::{LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, remove_traces},
+    run::{LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, remove_leftovers},
     shard::Data,
     spark::{Libtorch, SparkFrame, SparkSession, WorkerCommand},
     stages::{self, FitContext, StageModel},
@@ -40,9 +40,9 @@ const WORKER_VARIABLE: &str = "MNIST_WORKER";
 /// Where executors find libtorch, if not in their Python's torch package.
 const LIBTORCH_VARIABLE: &str = "MNIST_LIBTORCH";
 /// How often the run's folder is looked at for progress events.
-const NEWS_EVERY: Duration = Duration::from_millis(300);
+const PROGRESS_POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// How often a watch looks whether the fit was asked to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs each rank as a process on an executor: a fit as a barrier stage whose ranks exchange through
 /// Gloo, a transformation as a map.
@@ -141,7 +141,7 @@ impl Engine for Spark {
         let own = context.run_folder.is_none().then(Run::new).transpose()?;
         let run = own.as_ref().map(Run::folder).or(context.run_folder);
         let run = run.expect("there is one of our own where none is given");
-        remove_traces(run)?;
+        remove_leftovers(run)?;
         let (frame, rows) = self.rows(data, world_size, run)?;
         let _lease = LeaseHolder::start(run)?;
         let stop = StopFile::new(run);
@@ -262,10 +262,10 @@ impl Watch<'_> {
         let _shield = interrupt::shield();
         let (mut trains, mut asked, mut looked) = (false, false, Instant::now());
         loop {
-            let ended = done.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout);
+            let ended = done.recv_timeout(STOP_POLL_INTERVAL) != Err(RecvTimeoutError::Timeout);
             let ask = self.interrupt.is_requested() && !asked && !ended;
             // Whether they train already is asked once more before they are stopped.
-            if ended || ask || looked.elapsed() >= NEWS_EVERY {
+            if ended || ask || looked.elapsed() >= PROGRESS_POLL_INTERVAL {
                 looked = Instant::now();
                 for event in self.events.take()? {
                     trains |= matches!(event, ProgressEvent::Started { .. });

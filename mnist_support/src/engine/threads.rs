@@ -93,8 +93,8 @@ impl Threads {
                 let models = models.to_vec();
                 move || {
                     let transformed = match rank {
-                        0 => program::transform_telling(&shard, &models, &tell_who_looks),
-                        _ => program::transform_telling(&shard, &models, &tell_nobody),
+                        0 => program::transform_with_progress(&shard, &models, &tell_who_looks),
+                        _ => program::transform_with_progress(&shard, &models, &tell_nobody),
                     };
                     end(rank, transformed?)
                 }

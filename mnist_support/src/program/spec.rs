@@ -1,4 +1,4 @@
-//! What a fit is to do.
+//! The specification of a fit.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,33 +8,34 @@ use crate::{
     stages::{Stage, TorchEstimator},
 };
 
-/// What a fit is to do: data, so that it can travel to another process.
+/// The specification of a fit, as data that can be sent to another process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitSpec {
     /// The stages, in order.
     pub stages: Vec<Stage>,
 }
 
-/// The settings that are of a fit as a whole, however many estimators are in it.
+/// The settings that apply to a fit as a whole, however many estimators it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunSettings {
-    /// In how many ranks it runs; `None` leaves it to the engine.
+    /// The number of ranks; `None` leaves it to the engine.
     pub partitions: Option<usize>,
-    /// How often it starts again after a rank has failed.
+    /// How often the fit restarts after a rank has failed.
     pub max_restarts: usize,
-    /// How much it prints.
+    /// How much the fit prints.
     pub verbose: u8,
 }
 
 impl FitSpec {
-    /// What the estimators say about the fit as a whole.
+    /// Returns the estimators' settings for the fit as a whole.
     ///
-    /// There is one rule for several estimators: they all have to say the same, since a fit is one run. An
-    /// estimator that leaves `partitions` open goes with the others. `checkpoint_every` is not among these
-    /// settings: each estimator writes checkpoints of its own, as often as it says.
+    /// A fit is one run, so several estimators must all have the same settings. An estimator that
+    /// leaves `partitions` open follows the others. `checkpoint_every` is not among these settings:
+    /// each estimator writes its own checkpoints, as often as it specifies.
     ///
     /// # Errors
-    /// [`PipelineError::InvalidStage`](crate::error::PipelineError::InvalidStage) names the setting that two estimators contradict each other in.
+    /// [`PipelineError::InvalidStage`](crate::error::PipelineError::InvalidStage) names the setting
+    /// on which two estimators disagree.
     pub fn run_settings(&self) -> Result<RunSettings> {
         let mut run: Option<RunSettings> = None;
         for (stage, estimator) in self.estimators() {
@@ -75,7 +76,7 @@ impl FitSpec {
             .any(|(_, estimator)| estimator.settings.checkpoint_every.is_some())
     }
 
-    /// The estimators, with the numbers of their stages.
+    /// The estimators, with their stages' indices.
     pub(crate) fn estimators(&self) -> impl Iterator<Item = (usize, &TorchEstimator)> {
         self.stages
             .iter()

@@ -91,18 +91,20 @@ impl Checkpoints {
             .metadata()
             .as_ref()
             .and_then(|metadata| metadata.get("state"))
-            .ok_or_else(|| self.invalid("it holds no state of a fit"))?;
+            .ok_or_else(|| self.invalid("it does not hold the state of a fit"))?;
         let header: Header = serde_json::from_str(header).map_err(|error| self.invalid(error))?;
         if header.fit != fit {
             return Err(self.invalid(
                 "it belongs to a fit with other settings, another network or other rows: \
-                 take another folder, or remove it",
+                 choose another folder, or remove it",
             ));
         }
         state.load_state_dict(header.scalars, |name, like| {
             let view = tensors.tensor(name).map_err(|error| self.invalid(error))?;
             if view.dtype() != Dtype::F32 || view.shape() != [like.numel()] {
-                return Err(self.invalid(format!("its tensor {name} has another shape or type")));
+                return Err(
+                    self.invalid(format!("its tensor {name} has a different shape or type"))
+                );
             }
             let tensor = tensor_file::read(&view, Kind::Float)?;
             Ok(tensor.f_to_device(like.device())?)

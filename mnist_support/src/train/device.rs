@@ -57,10 +57,9 @@ impl Device {
     /// Whether the name is a device's, be it there or not.
     pub(crate) fn validate(&self) -> Result<()> {
         match self {
-            Device::Unknown(_) => {
-                Err(self
-                    .unavailable("known are cpu, cuda, and cuda:0, cuda:1 and so on".to_owned()))
-            }
+            Device::Unknown(_) => Err(self.unavailable(
+                "known devices are cpu, cuda, and cuda:0, cuda:1 and so on".to_owned(),
+            )),
             _ => Ok(()),
         }
     }
