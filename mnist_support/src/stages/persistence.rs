@@ -1,8 +1,8 @@
-//! A fitted pipeline as a folder of JSON and safetensors.
+//! A fitted pipeline as a folder of JSON and safetensors files.
 //!
-//! `model.json` lists the model's other files with their lengths and SHA-256. Those have a part of their
-//! hash in their name, so a new model never overwrites a file of the former one: writing `model.json`,
-//! whole or not at all, is the moment at which the new model takes the former one's place.
+//! `model.json` lists the model's other files with their lengths and SHA-256 hashes. Their names
+//! contain part of the hash, so a new model never overwrites a file of the previous one. The new
+//! model replaces the previous one at the moment when `model.json` is written, which is atomic.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ const VERSION: u32 = 1;
 struct Manifest {
     format: String,
     version: u32,
-    /// The first is the pipeline, the others are what it refers to.
+    /// The first is the pipeline. The others are the files it refers to.
     files: Vec<FileEntry>,
 }
 
@@ -40,10 +40,10 @@ struct FileEntry {
     sha256: String,
 }
 
-/// Writes a network's tensors to a file; its name.
+/// Writes a network's tensors to a file and returns its name.
 pub(super) type PutTensors<'a> = dyn FnMut(&Network, &[Tensor]) -> Result<String> + 'a;
 
-/// Reads a network's tensors from the file of that name.
+/// Reads a network's tensors from the named file.
 pub(super) type GetTensors<'a> = dyn Fn(&Network, &str) -> Result<Vec<Tensor>> + 'a;
 
 pub(crate) fn save(stages: &[StageModel], folder: &Lake) -> Result<()> {
@@ -69,7 +69,7 @@ pub(crate) fn save(stages: &[StageModel], folder: &Lake) -> Result<()> {
     remove_former(&manifest, folder)
 }
 
-/// Writes a file under a name that has its hash in it.
+/// Writes a file whose name contains its hash.
 fn put(folder: &Lake, stem: &str, extension: &str, bytes: Vec<u8>) -> Result<FileEntry> {
     let sha256 = hash(&bytes);
     let entry = FileEntry {
@@ -81,7 +81,8 @@ fn put(folder: &Lake, stem: &str, extension: &str, bytes: Vec<u8>) -> Result<Fil
     Ok(entry)
 }
 
-/// Deletes the files of former models; only names that [`put`] gives, so nothing of the user's.
+/// Deletes the files of previous models. Only names that [`put`] gives match, so no file of the
+/// user's.
 fn remove_former(manifest: &Manifest, folder: &Lake) -> Result<()> {
     let current: BTreeSet<&str> = manifest
         .files
@@ -131,7 +132,7 @@ pub(crate) fn load(folder: &Lake) -> Result<Vec<StageModel>> {
         .collect()
 }
 
-/// Reads a file and makes sure that it is the one that was written.
+/// Reads a file and checks that it is the one that was written.
 fn get(folder: &Lake, entry: &FileEntry) -> Result<Bytes> {
     let bytes = match folder.get(&entry.name) {
         Err(Error::Lake(LakeError::NotFound { .. })) => {

@@ -1,4 +1,4 @@
-//! The rows of one rank on their way through a pipeline.
+//! The rows of one rank as they pass through a pipeline.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,10 +13,10 @@ use crate::{
     shard::Shard,
 };
 
-/// A column whose values are vectors: a matrix as it was read, and what its values are scaled by.
+/// A vector column: a matrix as it was read, and the scaling of its values.
 ///
-/// The matrix is shared between a column and its scaled version, and scaling waits until the values are
-/// used: 60,000 images stay 47 MB of `u8` through the whole of a fit.
+/// A column and its scaled version share the matrix, and the scaling is not applied until the
+/// values are used: 60,000 images stay 47 MB of `u8` throughout a fit.
 #[derive(Clone, Debug)]
 pub(super) struct Vector {
     pub(super) features: Arc<Features>,
@@ -24,14 +24,14 @@ pub(super) struct Vector {
     pub(super) scaling: Option<(Vec<f32>, Vec<f32>)>,
 }
 
-/// A data frame with the vector columns that the stages so far have added.
+/// A data frame, with the vector columns that the stages so far have added.
 #[derive(Debug)]
 pub(crate) struct Table {
     name: String,
     first_row: u64,
     frame: DataFrame,
     vectors: BTreeMap<String, Vector>,
-    /// The names of `vectors` in the order in which they came.
+    /// The names of `vectors`, in the order in which they were added.
     added: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ impl Table {
         &self.name
     }
 
-    /// The rows that these are of the whole table.
+    /// The table's name and first row, for error messages.
     pub(super) fn rows(&self) -> TableRows<'_> {
         TableRows {
             table: &self.name,
@@ -75,7 +75,7 @@ impl Table {
         }
     }
 
-    /// A vector column: one that a stage has added, or a list column of the frame.
+    /// Returns a vector column: one that a stage has added, or a list column of the frame.
     pub(super) fn vector(&self, name: &str) -> Result<Vector> {
         if let Some(vector) = self.vectors.get(name) {
             return Ok(vector.clone());
@@ -106,7 +106,7 @@ impl Table {
         }
         match list_to_matrix(column).map_err(|error| self.error(error))? {
             Some(features) => {
-                // As a VectorAssembler's are.
+                // As for a VectorAssembler's columns.
                 check_finite(&features)?;
                 Ok(Vector {
                     features: Arc::new(features),
@@ -120,7 +120,7 @@ impl Table {
         }
     }
 
-    /// Makes sure that a vector column has as many features as a scaler was fitted on.
+    /// Checks that a vector column has as many features as a scaler was fitted on.
     pub(super) fn check_width(&self, name: &str, vector: &Vector, width: usize) -> Result<()> {
         if vector.features.width() == width {
             return Ok(());
@@ -152,7 +152,8 @@ impl Table {
 }
 
 impl Vector {
-    /// The same features, scaled once more: `value * scale + offset`, feature by feature.
+    /// Returns the same features with a further scaling, feature by feature:
+    /// `value * scale + offset`.
     pub(super) fn scaled_by(self, mut scale: Vec<f32>, mut offset: Vec<f32>) -> Vector {
         if let Some((first_scale, first_offset)) = self.scaling {
             for column in 0..scale.len() {
@@ -186,7 +187,7 @@ impl Vector {
             ),
         };
         if rows == 0 {
-            // polars can't tell the width of lists that are not there.
+            // polars cannot infer the type of lists when there are no rows.
             let lists = DataType::List(Box::new(values.dtype().clone()));
             return Ok(Series::new_empty(values.name().clone(), &lists));
         }
@@ -197,7 +198,7 @@ impl Vector {
     }
 }
 
-/// A list column of equal lengths, without nulls, as a matrix; `None` where it is none.
+/// Converts a list column of equal lengths without nulls to a matrix; `None` if it is not one.
 fn list_to_matrix(column: &Column) -> PolarsResult<Option<Features>> {
     let lists = column.list()?.rechunk();
     let (rows, values) = (lists.len(), lists.get_inner());

@@ -26,7 +26,7 @@ pub struct TorchModel {
 }
 
 impl Clone for TorchModel {
-    /// Shares the weights, which nothing changes.
+    /// Shares the weights, which never change.
     fn clone(&self) -> Self {
         TorchModel {
             estimator: self.estimator.clone(),
@@ -55,17 +55,18 @@ impl TorchModel {
         &self.weights
     }
 
-    /// How the fit went.
+    /// The report of the fit.
     pub fn report(&self) -> &FitReport {
         &self.report
     }
 
-    /// What the model was trained with.
+    /// The estimator that trained the model.
     pub fn estimator(&self) -> &TorchEstimator {
         &self.estimator
     }
 
-    /// Where the model predicts, `"cpu"` for instance, if not on the device that it was trained on.
+    /// Sets the device to predict on, such as `"cpu"`. Default: the device that the model was
+    /// trained on.
     pub fn device(mut self, device: impl Into<Device>) -> Self {
         self.set_device(device.into());
         self
@@ -75,7 +76,7 @@ impl TorchModel {
         self.estimator.settings.device = device;
     }
 
-    /// The model as JSON; `put` writes its tensors down.
+    /// Converts the model to JSON; `put` writes its tensors.
     pub(super) fn to_saved(&self, put: &mut PutTensors<'_>) -> Result<SavedTorchModel> {
         Ok(SavedTorchModel {
             estimator: self.estimator.clone(),
@@ -84,7 +85,7 @@ impl TorchModel {
         })
     }
 
-    /// The model of some JSON; `get` reads its tensors.
+    /// Restores a model from JSON; `get` reads its tensors.
     pub(super) fn from_saved(saved: SavedTorchModel, get: &GetTensors<'_>) -> Result<TorchModel> {
         let SavedTorchModel {
             estimator,
@@ -102,7 +103,7 @@ impl TorchModel {
 pub(super) struct SavedTorchModel {
     estimator: TorchEstimator,
     report: FitReport,
-    /// The file of its parameters and buffers.
+    /// The name of the file with its parameters and buffers.
     weights: String,
 }
 

@@ -1,4 +1,4 @@
-//! Checkpoints: a fit that ended in the middle goes on where it was.
+//! Checkpoints, from which an interrupted fit resumes.
 
 use std::collections::HashMap;
 
@@ -20,21 +20,22 @@ use crate::{
     tensor_file,
 };
 
-/// The one file of a folder of checkpoints; each replaces the former, whole or not at all.
+/// The single file in a folder of checkpoints. Each checkpoint atomically replaces the previous
+/// one.
 pub(crate) const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 /// Where and how often a fit writes its state.
 ///
-/// A checkpoint holds the weights and buffers, the optimiser's state, the best weights so far, the losses and the
-/// number of the iteration. A fit that finds one of its own in the folder goes on from there, and ends
-/// with the same bits as a fit that was never disturbed.
+/// A checkpoint holds the weights and buffers, the optimiser's state, the best weights so far, the
+/// losses and the iteration number. A fit that finds a checkpoint of its own in the folder resumes
+/// from it, and ends with the same bits as an uninterrupted fit.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     folder: Lake,
     every: usize,
 }
 
-/// What a checkpoint says of itself besides its tensors.
+/// The metadata of a checkpoint, beside its tensors.
 #[derive(Serialize, Deserialize)]
 struct Header {
     fit: String,
@@ -43,10 +44,11 @@ struct Header {
 }
 
 impl Checkpoints {
-    /// Checkpoints in `folder`, a folder of their own that all ranks reach, every `every` iterations.
+    /// Writes checkpoints every `every` iterations to `folder`, which all ranks can reach and
+    /// nothing else uses.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] where `every` is 0.
+    /// [`Error::InvalidSetting`] if `every` is 0.
     pub fn new(folder: Lake, every: usize) -> Result<Self> {
         if every == 0 {
             return Err(Error::InvalidSetting {
@@ -64,7 +66,7 @@ impl Checkpoints {
 
     /// Writes the state of the fit that `fit` identifies.
     pub(super) fn write(&self, fit: &str, state: &State) -> Result<()> {
-        // Also, and above all, of a fit that is being stopped.
+        // A fit that is being stopped needs this checkpoint most of all.
         let _shield = interrupt::shield();
         let (scalars, tensors) = state.state_dict()?;
         let header = Header {
@@ -78,7 +80,7 @@ impl Checkpoints {
         self.folder.put(CHECKPOINT_FILE, Bytes::from(file))
     }
 
-    /// Takes over the state of the last checkpoint, if there is one.
+    /// Loads the state of the last checkpoint, if there is one.
     pub(super) fn read(&self, fit: &str, state: &mut State) -> Result<()> {
         let file = match self.folder.get(CHECKPOINT_FILE) {
             Err(Error::Lake(LakeError::NotFound { .. })) => return Ok(()),
@@ -119,8 +121,8 @@ impl Checkpoints {
     }
 }
 
-/// What makes two fits the same one: the network, the settings that decide the result, and how the rows
-/// are dealt out.
+/// Identifies a fit by the network, the settings that affect its result, and how the rows are dealt
+/// out.
 pub(super) fn fit_identity(
     network: &Network,
     settings: &TrainingSettings,

@@ -1,4 +1,4 @@
-//! Where tensors live.
+//! The devices that tensors live on.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, error::TrainingError};
 
-/// A device by PyTorch's names: `cpu`, `cuda`, `cuda:1`.
+/// A device, by PyTorch's names: `cpu`, `cuda`, `cuda:1`.
 ///
-/// A name is only a name until the device is opened, so that a GPU may be asked for on a machine that has none
-/// and found on the one that trains.
+/// The name is not resolved until the device is opened, so that a machine without a GPU can ask for
+/// one on the machine that trains.
 ///
 /// ```
 /// use mnist_support::train::Device;
@@ -21,21 +21,21 @@ use crate::{Error, Result, error::TrainingError};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
-    /// The NVIDIA GPU of this number.
+    /// The NVIDIA GPU with this index.
     Cuda(usize),
-    /// A name that is no device's; an error where it is used.
+    /// A name that is not a device's. Using it is an error.
     Unknown(String),
 }
 
 impl Device {
-    /// The device as tch knows it.
+    /// Returns tch's device.
     ///
     /// # Errors
-    /// [`TrainingError::DeviceUnavailable`](crate::error::TrainingError::DeviceUnavailable) where this machine or this libtorch has no such GPU, or where the name is no
-    /// device's.
+    /// [`TrainingError::DeviceUnavailable`](crate::error::TrainingError::DeviceUnavailable) if this
+    /// machine or this libtorch has no such GPU, or if the name is not a device's.
     pub fn open(&self) -> Result<tch::Device> {
         self.validate()?;
         let Device::Cuda(number) = *self else {
@@ -54,7 +54,7 @@ impl Device {
         }))
     }
 
-    /// Whether the name is a device's, be it there or not.
+    /// Checks that the name is a device's, whether or not this machine has it.
     pub(crate) fn validate(&self) -> Result<()> {
         match self {
             Device::Unknown(_) => Err(self.unavailable(

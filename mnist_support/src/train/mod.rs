@@ -1,6 +1,6 @@
 //! Synchronous data-parallel training, as one program that every rank runs.
 //!
-//! Read [`train`] first: it is the whole of it. The other files are its parts.
+//! Read [`train`] first: it is the whole loop. The other files are its parts.
 
 mod checkpoint;
 mod data;

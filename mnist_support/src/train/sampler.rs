@@ -1,13 +1,13 @@
-//! Which rows a rank holds back for validation, and which it draws at each iteration.
+//! Splits a rank's rows into training and validation rows, and draws mini-batches.
 
 use rand::seq::SliceRandom;
 
 use crate::random::{Purpose, stream};
 
-/// In place of an epoch: the split comes before the first.
+/// Takes the place of an epoch: the split comes before the first one.
 const SPLIT: u64 = u64::MAX;
 
-/// A rank's row numbers in random order, cut into those to train on and those to validate with.
+/// Shuffles a rank's row indices and splits them into training and validation rows.
 pub(super) fn split(
     seed: u64,
     rank: usize,
@@ -20,9 +20,9 @@ pub(super) fn split(
     (all, validation)
 }
 
-/// The endless sequence of a rank's training rows: every epoch all of them, each time in another order.
+/// The endless sequence of a rank's training rows, reshuffled in every epoch.
 ///
-/// The rows of an iteration follow from its number alone, so a fit can start again in the middle.
+/// The rows of an iteration depend only on its number, so a fit can resume in the middle.
 pub(super) struct BatchSampler {
     seed: u64,
     rank: usize,
@@ -44,7 +44,7 @@ impl BatchSampler {
         }
     }
 
-    /// The rows of `iteration`, which counts from 0. A mini-batch may reach into the next epoch.
+    /// The rows of `iteration`, which counts from 0. A mini-batch may extend into the next epoch.
     pub(super) fn rows_of(&mut self, iteration: usize) -> Vec<i64> {
         let mut batch = Vec::with_capacity(self.mini_batch);
         let mut position = iteration as u64 * self.mini_batch as u64;

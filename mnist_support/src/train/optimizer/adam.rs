@@ -31,14 +31,15 @@ unsafe extern "C" {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adam {
-    /// The decay rates of the mean and of the mean square. Default: 0.9 and 0.999.
+    /// The decay rates of the running averages of the gradient and of its square. Default: 0.9 and
+    /// 0.999.
     pub betas: (f64, f64),
-    /// What keeps the denominator from 0. Default: 1e-8.
+    /// Added to the denominator for numerical stability. Default: 1e-8.
     pub eps: f64,
-    /// How strongly weights are drawn to 0. Default: 0.
+    /// The weight decay (L2 penalty). Default: 0.
     pub weight_decay: f64,
-    /// Whether the decay acts on the weights themselves (AdamW) rather than through the gradient.
-    /// Default: false.
+    /// Whether weight decay applies to the weights themselves (AdamW) rather than through the
+    /// gradient. Default: false.
     pub decoupled_weight_decay: bool,
 }
 
@@ -71,8 +72,8 @@ impl OptimizerConfig for Adam {
     }
 }
 
-/// A step is libtorch's own, that of `torch.optim.Adam(fused=True)`: it goes through memory once, where
-/// separate operations go ten times.
+/// A step is libtorch's own, as in `torch.optim.Adam(fused=True)`: one pass through memory, where
+/// separate operations make ten.
 struct AdamState {
     settings: Adam,
     steps: i32,

@@ -1,10 +1,11 @@
-//! The rules that turn a gradient into new weights.
+//! The optimisers.
 //!
-//! They work on one flat vector of all parameters. tch's own optimisers keep their state to themselves;
-//! these hand it out, because a checkpoint has to hold it.
+//! They work on one flat vector of all parameters. tch's own optimisers do not expose their state.
+//! These do, because a checkpoint has to hold it.
 //!
-//! An optimiser is one file: its settings, which implement [`OptimizerConfig`], and its state, which
-//! implements [`UpdateRule`]. Here it has a variant and a line in [`Optimizer::config`].
+//! An optimiser is one file: its settings, which implement [`OptimizerConfig`], and its state,
+//! which implements [`UpdateRule`]. In this file it has a variant and a line in
+//! [`Optimizer::config`].
 
 mod adam;
 mod rule;
@@ -20,7 +21,8 @@ pub use sgd::Sgd;
 
 use crate::Result;
 
-/// An optimiser by PyTorch's names and defaults; the learning rate is a setting of the fit.
+/// An optimiser, by PyTorch's names and with its defaults. The learning rate is a setting of the
+/// fit.
 ///
 /// ```
 /// use mnist_support::train::{Optimizer, Sgd};
@@ -78,7 +80,7 @@ impl Optimizer {
         self.config().validate()
     }
 
-    /// Starts the optimiser for parameters like `parameters`.
+    /// Creates the optimiser's state for `parameters`.
     pub(crate) fn start(&self, parameters: &Tensor) -> Result<Box<dyn UpdateRule>> {
         self.config().start(parameters)
     }
@@ -91,7 +93,7 @@ mod tests {
     use super::*;
     use crate::Error;
 
-    /// Twenty steps on `sum((w - target)^4)`, by PyTorch's own optimiser and by ours.
+    /// Takes twenty steps on `sum((w - target)^4)` with PyTorch's own optimiser and with ours.
     fn compare(theirs: impl OptimizerConfig, ours: Optimizer) {
         let (start, target) = (
             [1.0_f32, -2.0, 0.5, 3.0],

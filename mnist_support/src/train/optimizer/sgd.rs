@@ -10,11 +10,11 @@ use crate::Result;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
-    /// The part of the former step that is kept, in `[0, 1)`. Default: 0.
+    /// The momentum factor, in `[0, 1)`. Default: 0.
     pub momentum: f64,
-    /// How strongly weights are drawn to 0. Default: 0.
+    /// The weight decay (L2 penalty). Default: 0.
     pub weight_decay: f64,
-    /// Whether to look ahead along the momentum. Default: false.
+    /// Whether to use Nesterov momentum. Default: false.
     pub nesterov: bool,
 }
 
@@ -39,7 +39,7 @@ impl OptimizerConfig for Sgd {
     }
 }
 
-/// The order of operations is that of `torch.optim.SGD` (dampening 0).
+/// The order of operations is that of `torch.optim.SGD` with a dampening of 0.
 struct SgdState {
     settings: Sgd,
     velocity: Tensor,
