@@ -1,4 +1,4 @@
-//! A picture that a cell shows and a file keeps.
+//! A picture that a cell can show and a file can store.
 
 use std::fmt;
 use std::path::Path;
@@ -11,19 +11,19 @@ use super::content::send;
 use super::html::escape;
 use crate::{Error, Result, error::Cause};
 
-/// The font of every text in our pictures: what the reader's machine takes for it.
+/// The font of all text in our pictures, as the reader's machine resolves it.
 pub(super) const FONT: &str = "sans-serif";
-/// The colour of texts.
+/// The colour of text.
 pub(super) const INK: RGBColor = RGBColor(45, 45, 45);
 /// The colour of frames and grids.
 pub(super) const FAINT: RGBColor = RGBColor(222, 222, 222);
 
-/// Plotters rounds to whole units; with two of them to a pixel, lines come out smooth.
+/// Plotters rounds to whole units. With two units per pixel, lines look smooth.
 const UNITS_PER_PIXEL: u32 = 2;
 
 /// A picture drawn with plotters, as SVG.
 ///
-/// A cell that ends in one shows it. Its background is white, on dark pages too.
+/// A cell that ends in a picture shows it. Its background is white, even on dark pages.
 ///
 /// ```
 /// use mnist_support::display::Picture;
@@ -48,8 +48,8 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A picture of this size, in pixels, on a white background. The drawing area counts two units to a
-    /// pixel. `name` says what it shows, in errors and where pictures cannot be shown.
+    /// Draws a picture of this size, in pixels, on a white background. The drawing area has two
+    /// units per pixel. `name` describes the picture in errors, and where pictures cannot be shown.
     ///
     /// # Errors
     /// [`Error::Drawing`] if `draw` fails.
@@ -83,7 +83,7 @@ impl Picture {
         })
     }
 
-    /// Says what there is to see, for those who cannot see it.
+    /// Sets the description for readers who cannot see the picture.
     pub fn describe(self, description: impl Into<String>) -> Picture {
         Picture {
             description: description.into(),
@@ -91,7 +91,7 @@ impl Picture {
         }
     }
 
-    /// Lays a PNG image over the picture, its pixels as sharp squares; in units of the drawing area.
+    /// Overlays a PNG image with sharp square pixels, positioned in units of the drawing area.
     pub(super) fn lay_image(
         &mut self,
         (left, top): (i32, i32),
@@ -125,10 +125,10 @@ impl Picture {
         })
     }
 
-    /// Shows the picture as the result of a notebook's cell.
+    /// Shows the picture as the result of a notebook cell.
     ///
-    /// It is sent as an image within HTML: JupyterLab shows that in a notebook that it does not trust
-    /// too, unlike SVG itself.
+    /// It is sent as an image within HTML, which JupyterLab, unlike SVG itself, shows even in a
+    /// notebook that is not trusted.
     pub fn evcxr_display(&self) {
         send(&[
             ("text/html", &self.html()),
@@ -147,7 +147,7 @@ impl Picture {
     }
 }
 
-/// The description and the size, without the drawing.
+/// Shows the description and the size, without the drawing.
 impl fmt::Debug for Picture {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -158,8 +158,9 @@ impl fmt::Debug for Picture {
     }
 }
 
-/// The font size, at most `largest`, at which the text keeps within `width`. A character is taken to be
-/// half as wide as the size, which is about right for digits and words in common fonts.
+/// Returns the largest font size, up to `largest`, at which the text fits into `width`. A character
+/// is assumed to be half as wide as the font size, which is about right for digits and words in
+/// common fonts.
 pub(super) fn fitting(text: &str, width: i32, largest: i32) -> i32 {
     let characters = text.chars().count().max(1) as f64;
     largest.min((f64::from(width) / (0.5 * characters)) as i32)

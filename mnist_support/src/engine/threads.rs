@@ -1,4 +1,4 @@
-//! Ranks as threads of this process.
+//! Runs ranks as threads of this process.
 
 use std::{any::Any, thread};
 
@@ -22,7 +22,7 @@ use crate::{
     stages::{FitContext, StageModel},
 };
 
-/// Runs each rank on a thread of its own, with one thread of libtorch's inside it.
+/// Runs each rank on its own thread, with a single libtorch thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threads;
 
@@ -44,8 +44,8 @@ impl Engine for Threads {
                 .into_iter()
                 .zip(&shards)
                 .map(|(collective, shard)| {
-                    // The end of the group moves in, so that it is dropped when the rank ends,
-                    // however it ends.
+                    // The collective moves in, so that it is dropped when the rank ends, however it
+                    // ends.
                     move || program::fit(shard, &{ collective }, spec, context)
                 }))
         })?;
@@ -77,7 +77,7 @@ impl Engine for Threads {
 }
 
 impl Threads {
-    /// Transforms each shard on a thread of its own, and gives it to `end` there.
+    /// Transforms each shard on its own thread, and passes it to `end` there.
     fn transform_parts<T: Send>(
         &self,
         data: &Data,
@@ -102,8 +102,8 @@ impl Threads {
     }
 }
 
-/// Runs every program on a thread of its own and returns their results in order, or the error that
-/// caused the others.
+/// Runs each program on its own thread. Returns the results in order, or the error that caused the
+/// others.
 fn run<T: Send, P: FnOnce() -> Result<T> + Send>(
     programs: impl Iterator<Item = P>,
 ) -> Result<Vec<T>> {

@@ -1,4 +1,4 @@
-//! Which classes are taken for which.
+//! The confusion matrix of a classification.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use super::accuracy::check_lengths;
 use super::class_counts::ClassCounts;
 use crate::{Error, Result, error::TableError};
 
-/// How many rows of each class were predicted as each class.
+/// The number of rows of each class that were predicted as each class.
 ///
-/// It prints as a table with a line for each label and a column for each prediction.
+/// It prints as a table with a row for each label and a column for each prediction.
 ///
 /// ```
 /// use mnist_support::evaluate::ConfusionMatrix;
@@ -31,9 +31,10 @@ impl ConfusionMatrix {
     /// Counts labels and predictions from 0 to `classes` - 1.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for less than one class, [`Error::ShapeMismatch`] for no labels or
-    /// lists of unequal length, [`TableError::LabelOutOfRange`](crate::error::TableError::LabelOutOfRange) for a label or a prediction that is no
-    /// class.
+    /// [`Error::InvalidSetting`] for fewer than one class; [`Error::ShapeMismatch`] for no labels,
+    /// or different numbers of labels and predictions;
+    /// [`TableError::LabelOutOfRange`](crate::error::TableError::LabelOutOfRange) for a label or
+    /// prediction that is not a class.
     pub fn new(labels: &[i64], predictions: &[i64], classes: i64) -> Result<Self> {
         let size = usize::try_from(classes)
             .ok()
@@ -76,7 +77,7 @@ impl ConfusionMatrix {
         self.counts.nrows()
     }
 
-    /// The share of rows on the diagonal.
+    /// The fraction of rows on the diagonal.
     pub fn accuracy(&self) -> f64 {
         let all = self.counts.sum();
         if all == 0 {
@@ -86,17 +87,19 @@ impl ConfusionMatrix {
         }
     }
 
-    /// For each class the share of its predictions that are right; 0 if it is never predicted.
+    /// The precision of each class: the fraction of its predictions that are correct; 0 if it is
+    /// never predicted.
     pub fn precision(&self) -> Vec<f64> {
         self.classes_with(ClassCounts::precision)
     }
 
-    /// For each class the share of its rows that are found; 0 if there are none.
+    /// The recall of each class: the fraction of its rows that are predicted as it; 0 if there are
+    /// none.
     pub fn recall(&self) -> Vec<f64> {
         self.classes_with(ClassCounts::recall)
     }
 
-    /// For each class the harmonic mean of precision and recall; 0 if both are 0.
+    /// The F1 of each class: the harmonic mean of precision and recall; 0 if both are 0.
     pub fn f1(&self) -> Vec<f64> {
         self.classes_with(ClassCounts::f1)
     }

@@ -1,4 +1,4 @@
-//! SparkML's evaluator of a classification.
+//! SparkML's evaluator for multiclass classification.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -12,27 +12,27 @@ use crate::{
     error::TableError,
 };
 
-/// What errors call the frame: a frame has no name of its own.
+/// What error messages call the frame, which has no name of its own.
 const TABLE: &str = "the data frame";
 
-/// A measure of a classification, from 0 to 1; more is better. Defined as in SparkML.
+/// A metric of a classification, from 0 to 1, where larger is better. Defined as in SparkML.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Metric {
-    /// The mean of the classes' F1, weighted by how often each is the label. SparkML's default.
+    /// The mean of the classes' F1, weighted by the frequency of their labels. SparkML's default.
     #[default]
     F1,
-    /// The share of right predictions.
+    /// The fraction of correct predictions.
     Accuracy,
-    /// The mean of the classes' precision, weighted by how often each is the label.
+    /// The mean of the classes' precision, weighted by the frequency of their labels.
     WeightedPrecision,
-    /// The mean of the classes' recall, weighted by how often each is the label: the accuracy
-    /// again.
+    /// The mean of the classes' recall, weighted by the frequency of their labels. Equal to the
+    /// accuracy.
     WeightedRecall,
 }
 
 impl fmt::Display for Metric {
-    /// SparkML's name of the metric.
+    /// Writes SparkML's name of the metric.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Metric::F1 => "f1",
@@ -43,9 +43,9 @@ impl fmt::Display for Metric {
     }
 }
 
-/// Compares a frame's predictions with its labels, as SparkML's class of this name.
+/// Compares a frame's predictions with its labels, like SparkML's class of the same name.
 ///
-/// The default metric is SparkML's: F1.
+/// The default metric is F1, as in SparkML.
 ///
 /// ```
 /// use mnist_support::evaluate::{Metric, MulticlassClassificationEvaluator};
@@ -58,11 +58,11 @@ impl fmt::Display for Metric {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MulticlassClassificationEvaluator {
-    /// The column of the labels: "label".
+    /// The column of labels. Default: `label`.
     pub label_col: String,
-    /// The column of the predictions: "prediction".
+    /// The column of predictions. Default: `prediction`.
     pub prediction_col: String,
-    /// What is measured: F1.
+    /// The metric to compute. Default: F1.
     pub metric_name: Metric,
 }
 
@@ -77,38 +77,39 @@ impl Default for MulticlassClassificationEvaluator {
 }
 
 impl MulticlassClassificationEvaluator {
-    /// An evaluator with SparkML's defaults.
+    /// Creates an evaluator with SparkML's defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads the labels from another column.
+    /// Sets the column of labels.
     pub fn label_col(mut self, column: impl Into<String>) -> Self {
         self.label_col = column.into();
         self
     }
 
-    /// Reads the predictions from another column.
+    /// Sets the column of predictions.
     pub fn prediction_col(mut self, column: impl Into<String>) -> Self {
         self.prediction_col = column.into();
         self
     }
 
-    /// Measures something else.
+    /// Sets the metric.
     pub fn metric_name(mut self, metric: Metric) -> Self {
         self.metric_name = metric;
         self
     }
 
-    /// The metric, from 0 to 1, over all rows of the frame.
+    /// Computes the metric, from 0 to 1, over all rows of the frame.
     ///
-    /// Both columns may be of any type of number. A class is a value that occurs as a label; it
+    /// Both columns may have any numeric type. A class is any value that occurs as a label, and
     /// need not be a whole number.
     ///
     /// # Errors
-    /// [`TableError::ColumnNotFound`](crate::error::TableError::ColumnNotFound), [`TableError::ColumnType`](crate::error::TableError::ColumnType) for a column that holds no numbers,
-    /// [`TableError::MissingValue`](crate::error::TableError::MissingValue) with the row of a null or a NaN, [`Error::ShapeMismatch`] for no
-    /// rows.
+    /// [`TableError::ColumnNotFound`](crate::error::TableError::ColumnNotFound);
+    /// [`TableError::ColumnType`](crate::error::TableError::ColumnType) for a column that is not
+    /// numeric; [`TableError::MissingValue`](crate::error::TableError::MissingValue) with the row
+    /// of a null or NaN; [`Error::ShapeMismatch`] if there are no rows.
     pub fn evaluate(&self, frame: &DataFrame) -> Result<f64> {
         let labels = numbers(frame, &self.label_col)?;
         let predictions = numbers(frame, &self.prediction_col)?;
@@ -146,7 +147,7 @@ impl MulticlassClassificationEvaluator {
     }
 }
 
-/// A column as numbers without gaps.
+/// Returns a column as numbers, none of which may be missing.
 fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<f64>> {
     let rows = TableRows::from(TABLE);
     let values = numeric_column(frame, column, rows)?

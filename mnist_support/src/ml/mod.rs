@@ -1,4 +1,5 @@
-//! SparkML's shape: stages with input and output columns, pipelines of them, and what a fit makes of them.
+//! Pipelines like SparkML's: stages with input and output columns, and the models that fitting
+//! gives.
 //!
 //! ```
 //! use mnist_support::ml::{MinMaxScaler, Pipeline, TorchEstimator, VectorAssembler};

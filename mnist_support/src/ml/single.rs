@@ -1,11 +1,11 @@
-//! Stages that are fitted and applied by themselves: each is a pipeline of one.
+//! Stages that are fitted and applied on their own, each as a pipeline of one.
 
 use polars::prelude::DataFrame;
 
 use super::{Estimator, Pipeline, PipelineModel, StageModel};
 use crate::{Error, Result, error::PipelineError, shard::Data};
 
-/// The fit of a stage by itself, as SparkML's `Estimator.fit`: a pipeline of one.
+/// Fits a stage on its own, like SparkML's `Estimator.fit`: a pipeline of one.
 pub trait Fit: Estimator {
     /// Fits the stage to all rows.
     ///
@@ -18,7 +18,7 @@ pub trait Fit: Estimator {
             Error::Pipeline(PipelineError::InvalidStage {
                 stage: 0,
                 kind: "none",
-                reason: "its fit gave another kind of model".to_owned(),
+                reason: "fitting it gave a different kind of model".to_owned(),
             })
         })
     }
@@ -26,7 +26,7 @@ pub trait Fit: Estimator {
 
 impl<T: Estimator> Fit for T {}
 
-/// A fitted stage by itself, as SparkML's `Transformer.transform`: a pipeline of one.
+/// Applies a fitted stage on its own, like SparkML's `Transformer.transform`: a pipeline of one.
 pub trait Transform: Clone + Into<StageModel> {
     /// Adds the stage's column to the rows: a vector column as a list, predictions as `Int64`.
     ///

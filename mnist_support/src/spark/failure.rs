@@ -1,4 +1,4 @@
-//! What a server's errors mean for a user of this crate.
+//! Translates a server's errors into this crate's.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::{
     error::{JobError, SparkError},
 };
 
-/// What run_worker.py puts before its report of a failed worker.
-const MARK: &str = "mnist-worker-failed ";
+/// The prefix of run_worker.py's report of a failed worker.
+const REPORT_PREFIX: &str = "mnist-worker-failed ";
 
-/// gRPC's numbers of how a call ended.
+/// gRPC status codes.
 const CANCELLED: i32 = 1;
 const UNKNOWN: i32 = 2;
 const INTERNAL: i32 = 13;
 const UNAVAILABLE: i32 = 14;
 
-/// How long to wait for the whole text of an error.
-const DETAILS: Duration = Duration::from_secs(10);
+/// How long to wait for the full text of an error.
+const DETAILS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What run_worker.py reports of a failed worker.
+/// run_worker.py's report of a failed worker.
 #[derive(Deserialize)]
 struct Report {
     rank: usize,
@@ -32,8 +32,9 @@ struct Report {
     reason: String,
 }
 
-/// Whether there was no server at the time, or the connection broke: another try may find it. Spark's own
-/// errors come with details; what only has the code of an unknown or internal error stems from the connection.
+/// Whether there was no server at the time, or the connection broke, so that a retry may succeed.
+/// Spark's own errors come with details. An unknown or internal error without any comes from the
+/// connection.
 pub(super) fn is_unavailable(error: &ConnectError) -> bool {
     match error.grpc_code() {
         Some(UNAVAILABLE) => true,
@@ -42,7 +43,7 @@ pub(super) fn is_unavailable(error: &ConnectError) -> bool {
     }
 }
 
-/// The error of a server that does not answer.
+/// Returns the error of a server that does not answer.
 pub(super) fn unavailable(reason: &str) -> ConnectError {
     ConnectError {
         grpc_code: Some(UNAVAILABLE),
@@ -50,19 +51,19 @@ pub(super) fn unavailable(reason: &str) -> ConnectError {
     }
 }
 
-/// Whether a stream broke off, rather than the execution.
+/// Whether the stream broke, rather than the execution.
 pub(super) fn is_disconnection(error: &ConnectError) -> bool {
     is_unavailable(error) || error.message().contains("INVALID_CURSOR.DISCONNECTED")
 }
 
-/// Whether the server does not know the execution: it never got it, or was started anew.
+/// Whether the server does not know the execution: it never received it, or was restarted.
 pub(super) fn is_unknown_execution(error: &ConnectError) -> bool {
     let text = error.message();
     text.contains("INVALID_HANDLE.OPERATION_NOT_FOUND")
         || text.contains("INVALID_HANDLE.SESSION_NOT_FOUND")
 }
 
-/// Whether the server has closed the session, because nobody used it for long.
+/// Whether the server has closed the session because it was idle for too long.
 pub(super) fn is_closed_session(error: &ConnectError) -> bool {
     let text = error.message();
     text.contains("INVALID_HANDLE.SESSION_CLOSED")
@@ -70,7 +71,7 @@ pub(super) fn is_closed_session(error: &ConnectError) -> bool {
         || text.contains("INVALID_HANDLE.SESSION_NOT_FOUND")
 }
 
-/// The error of this crate that says what happened, from the whole text of the server's.
+/// Converts a server's error to one of this crate, using its full text.
 pub(super) async fn explain(
     client: &SparkConnectClient,
     url: &str,
@@ -86,7 +87,7 @@ pub(super) async fn explain(
         return Error::Spark(SparkError::Failed {
             operation,
             url,
-            reason: "the server knows nothing of the run, so it was started anew meanwhile: connect and run it again"
+            reason: "the server does not know the execution, so it has been restarted: connect and run it again"
                 .to_owned(),
         });
     }
@@ -102,7 +103,7 @@ fn unreachable(url: String, retries: usize, error: &ConnectError) -> Error {
         url,
         retries,
         reason: format!(
-            "no Spark Connect server answers ({}). Is it running, and SPARK_REMOTE its address? On this machine \
+            "no Spark Connect server answers ({}). Is it running, and is SPARK_REMOTE its address? On this machine \
              `make spark-up` starts one",
             error.message().trim()
         ),
@@ -110,7 +111,7 @@ fn unreachable(url: String, retries: usize, error: &ConnectError) -> Error {
 }
 
 fn classify(url: String, operation: &'static str, code: Option<i32>, text: String) -> Error {
-    if let Some(report) = text.split_once(MARK).and_then(|(_, rest)| {
+    if let Some(report) = text.split_once(REPORT_PREFIX).and_then(|(_, rest)| {
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Report>();
         values.next()?.ok()
     }) {
@@ -137,7 +138,8 @@ fn classify(url: String, operation: &'static str, code: Option<i32>, text: Strin
     })
 }
 
-/// The executors' Python and the one that was named, from Spark's complaint that they differ.
+/// Extracts the executors' Python version and the one that was named from Spark's error that they
+/// differ.
 fn python_versions(text: &str) -> Option<(String, String)> {
     let (_, rest) = text.split_once("[PYTHON_VERSION_MISMATCH]")?;
     let (_, rest) = rest.split_once("different version: ")?;
@@ -149,7 +151,8 @@ fn python_versions(text: &str) -> Option<(String, String)> {
     Some((executors.to_owned(), given.trim_end_matches('.').to_owned()))
 }
 
-/// The whole message of an error and of its causes; the one that comes with a call is cut at 2 kB.
+/// Returns the full message of an error and of its causes. The one that comes with a call is cut at
+/// 2 kB.
 async fn details(client: &SparkConnectClient, error: &ConnectError) -> Option<String> {
     let request = proto::FetchErrorDetailsRequest {
         session_id: client.session_id().to_owned(),
@@ -157,13 +160,13 @@ async fn details(client: &SparkConnectClient, error: &ConnectError) -> Option<St
         error_id: error.params.get("errorId")?.clone(),
         ..Default::default()
     };
-    let response = timeout(DETAILS, client.fetch_error_details(request))
+    let response = timeout(DETAILS_TIMEOUT, client.fetch_error_details(request))
         .await
         .ok()?
         .ok()?;
     let mut messages: Vec<&str> = Vec::new();
     let mut next = response.root_error_idx;
-    // As many steps as there are errors, so that a circle of causes ends.
+    // At most as many steps as there are errors, so that a cycle of causes terminates.
     for _ in 0..response.errors.len() {
         let Some(error) = next.and_then(|index| response.errors.get(usize::try_from(index).ok()?))
         else {

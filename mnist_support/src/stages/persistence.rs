@@ -66,7 +66,7 @@ pub(crate) fn save(stages: &[StageModel], folder: &Lake) -> Result<()> {
         files,
     };
     folder.put(MANIFEST, Bytes::from(to_json(&manifest)))?;
-    remove_former(&manifest, folder)
+    remove_previous(&manifest, folder)
 }
 
 /// Writes a file whose name contains its hash.
@@ -83,7 +83,7 @@ fn put(folder: &Lake, stem: &str, extension: &str, bytes: Vec<u8>) -> Result<Fil
 
 /// Deletes the files of previous models. Only names that [`put`] gives match, so no file of the
 /// user's.
-fn remove_former(manifest: &Manifest, folder: &Lake) -> Result<()> {
+fn remove_previous(manifest: &Manifest, folder: &Lake) -> Result<()> {
     let current: BTreeSet<&str> = manifest
         .files
         .iter()

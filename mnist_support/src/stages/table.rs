@@ -115,7 +115,7 @@ impl Table {
             }
             None => Err(refused(
                 "a list of uneven lengths or with nulls".to_owned(),
-                "a list with as many numbers in every row",
+                "a list with the same number of values in every row",
             )),
         }
     }

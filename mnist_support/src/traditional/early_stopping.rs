@@ -8,11 +8,11 @@ use tch::{Tensor, nn::VarStore, no_grad};
 
 use crate::{Error, Result, error::NetworkError, partial_file::PartialFile, tensor_file};
 
-/// Watches the validation loss, epoch by epoch, and keeps the weights of the best one in a safetensors
+/// Monitors the validation loss of each epoch, and keeps the best epoch's weights in a safetensors
 /// file.
 ///
-/// The file is written under a temporary name beside it and then renamed, so that a crash leaves the last
-/// whole checkpoint. Its folder is made where there is none.
+/// The file is written under a temporary name next to it and then renamed, so that a crash leaves
+/// the last complete checkpoint. Its folder is created if it does not exist.
 ///
 /// ```
 /// use mnist_support::traditional::EarlyStopping;
@@ -52,8 +52,8 @@ struct Best {
 }
 
 impl EarlyStopping {
-    /// Stops after `patience` epochs without a lower loss than the best; keeps the best weights in the
-    /// file `checkpoint`, which is replaced if it is there.
+    /// Stops after `patience` epochs without a new lowest loss. Keeps the best weights in the file
+    /// `checkpoint`, which is replaced if it exists.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] if `patience` is 0.
@@ -74,7 +74,7 @@ impl EarlyStopping {
         })
     }
 
-    /// Counts a loss as lower only if it is so by more than this.
+    /// Requires a loss to be lower by more than this to count as an improvement.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] if it is negative or not finite.
@@ -89,14 +89,14 @@ impl EarlyStopping {
         Ok(EarlyStopping { min_delta, ..self })
     }
 
-    /// Takes the validation loss of an epoch, writes the checkpoint if it is the best so far, and says
-    /// whether to stop.
+    /// Records the validation loss of an epoch, writes the checkpoint if it is the lowest so far,
+    /// and returns whether to stop.
     ///
-    /// A loss that is NaN or infinite is never the best.
+    /// A loss that is NaN or infinite is never the lowest.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Torch`] if the checkpoint cannot be written; the epoch does not count
-    /// then, and the last checkpoint is still there.
+    /// [`Error::Io`] or [`Error::Torch`] if the checkpoint cannot be written. The epoch then does
+    /// not count, and the last checkpoint is kept.
     pub fn step(&mut self, validation_loss: f64, variables: &VarStore) -> Result<bool> {
         let epoch = self.epoch + 1;
         let threshold = match self.best {
@@ -114,16 +114,16 @@ impl EarlyStopping {
         Ok(self.epochs_without_improvement() >= self.patience)
     }
 
-    /// Sets the variables to those of the best epoch.
+    /// Restores the variables of the best epoch.
     ///
     /// # Errors
-    /// - [`Error::Io`] if the checkpoint cannot be read, or was never written because no epoch had a
-    ///   finite loss.
-    /// - [`Error::Torch`] if the file is not a whole safetensors file.
-    /// - [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) if it lacks a variable, or holds one of another shape. Nothing is set
-    ///   then.
+    /// - [`Error::Io`] if the checkpoint cannot be read, or was never written because no epoch had
+    ///   a finite loss.
+    /// - [`Error::Torch`] if the file is not a complete safetensors file.
+    /// - [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) if a variable
+    ///   is missing or has a different shape. The variables are then left unchanged.
     pub fn restore(&self, variables: &mut VarStore) -> Result<()> {
-        // Asked of the file system first, for an error that has the path and the reason.
+        // The file system is asked first, because its error has the path and the reason.
         fs::metadata(&self.checkpoint).map_err(|source| Error::Io {
             operation: "reading the checkpoint",
             path: self.checkpoint.clone(),
@@ -165,17 +165,17 @@ impl EarlyStopping {
         self.best.map(|best| best.loss)
     }
 
-    /// The epoch of the lowest validation loss so far, counted from 1.
+    /// The epoch with the lowest validation loss so far, counted from 1.
     pub fn best_epoch(&self) -> Option<usize> {
         self.best.map(|best| best.epoch)
     }
 
-    /// How many epochs have passed since the best one.
+    /// The number of epochs since the best one.
     pub fn epochs_without_improvement(&self) -> usize {
         self.epoch - self.best.map_or(0, |best| best.epoch)
     }
 
-    /// The file that holds the best weights.
+    /// The file with the best weights.
     pub fn checkpoint(&self) -> &Path {
         &self.checkpoint
     }
@@ -203,7 +203,7 @@ fn write_checkpoint(checkpoint: &Path, variables: &VarStore) -> Result<()> {
     if let Some(folder) = checkpoint.parent() {
         fs::create_dir_all(folder).map_err(failed("making the folder of the checkpoint"))?;
     }
-    // The process's number keeps two notebooks that share a folder apart.
+    // The process ID keeps two notebooks that share a folder apart.
     let file = PartialFile::create(checkpoint, &format!(".{}.partial", std::process::id()))?;
     file.file()
         .write_all(&bytes)
