@@ -1,4 +1,4 @@
-//! Fits and predictions on a GPU where there is one, and what is said where there is none.
+//! Fits and predictions on a GPU if there is one, and the errors if there is none.
 
 mod common;
 
@@ -80,7 +80,7 @@ fn a_model_that_was_trained_on_a_gpu_predicts_where_there_is_none() {
     assert_eq!(loaded.device("cpu").transform(&frame).unwrap(), here);
 }
 
-/// The share of rows in which two frames predict the same.
+/// The fraction of rows for which two frames have the same prediction.
 fn agreement(one: &DataFrame, other: &DataFrame) -> f64 {
     let digits = |frame: &DataFrame| -> Vec<i64> {
         let column = frame.column("prediction").unwrap().i64().unwrap().clone();
@@ -107,7 +107,7 @@ fn two_ranks_on_a_gpu_learn_and_predict_what_two_on_the_processor_do() {
     };
     let gpu = fit(&train, settings().device("cuda")).unwrap();
     let processor = fit(&train, settings()).unwrap();
-    // The same rows, weights and masks, but for the rounding, which grows from step to step.
+    // The same rows, weights and masks, except for rounding, which accumulates from step to step.
     let (ours, theirs) = (gpu.report().unwrap(), processor.report().unwrap());
     for (one, other) in ours.history.iter().zip(&theirs.history).take(5) {
         let (one, other) = (one.training_loss, other.training_loss);

@@ -1,4 +1,4 @@
-//! Fits that cannot be: each says what is wrong, and where.
+//! Fits that fail: each error says what is wrong, and where.
 
 mod common;
 

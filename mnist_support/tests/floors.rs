@@ -1,4 +1,4 @@
-//! Imports go down only: a module of the crate uses those that stand above it in lib.rs, and no other.
+//! Imports go down only: a module of the crate uses only those that come before it in lib.rs.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +37,7 @@ fn name(text: &str) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// What stands between the braces that `text` begins with, cut at the commas that are in no others.
+/// Splits what is between the braces that `text` begins with at its top-level commas.
 fn list(text: &str) -> Vec<&str> {
     let (mut depth, mut start, mut items) = (0, 1, Vec::new());
     for (at, character) in text.char_indices() {
@@ -57,7 +57,8 @@ fn list(text: &str) -> Vec<&str> {
     items
 }
 
-/// The names that follow `prefix` anywhere in `code`: `a` and `b` of `crate::{a::x, b}` for `crate::`.
+/// Returns the names that follow `prefix` anywhere in `code`: `a` and `b` of `crate::{a::x, b}` for
+/// `crate::`.
 fn named<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
     code.match_indices(prefix)
         .flat_map(|(at, _)| {
@@ -72,7 +73,8 @@ fn named<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The floors from the bottom to the top, and the floors that the names in the crate's root come from.
+/// Returns the floors from bottom to top, and the floor of each name that the crate's root
+/// re-exports.
 fn floors() -> (Vec<String>, BTreeMap<String, String>) {
     let root = code(&source().join("lib.rs"));
     let mut floors = Vec::new();
@@ -106,7 +108,7 @@ fn imports_go_down_only() {
         };
         let code = code(&path);
         let mut used = named(&code, "crate::");
-        // The parent of a floor's own file is the root, too.
+        // The parent of a floor's own file is also the root.
         if within.iter().count() == 1 || within.ends_with("mod") && within.iter().count() == 2 {
             let above = named(&code, "super::").into_iter();
             used.extend(above.filter(|name| height(name).is_some()));

@@ -1,4 +1,4 @@
-//! The lake's suite on folders of this machine, and what only they have.
+//! Runs the lake's suite on local folders, and tests what only they have.
 
 #[macro_use]
 mod lake_suite;
@@ -53,7 +53,7 @@ fn a_put_leaves_no_other_file_behind() {
 fn a_put_that_cannot_be_finished_leaves_the_old_file() {
     let Folder { lake, folder } = empty_folder("");
     lake.put("file.txt", "old".into()).unwrap();
-    // A folder stands where the file should go.
+    // A folder is in the place where the file should go.
     fs::create_dir(folder.path().join("taken")).unwrap();
     fs::write(folder.path().join("taken/inner"), "x").unwrap();
     assert!(lake.put("taken", "new".into()).is_err());

@@ -1,5 +1,5 @@
-//! The lake's suite on a real Azurite, and what only a service has: containers, keys, signatures, an address
-//! that may not answer.
+//! Runs the lake's suite on a real Azurite, and tests what only a service has: containers, keys,
+//! signatures, an address that may not answer.
 
 #[macro_use]
 mod lake_suite;
@@ -23,7 +23,7 @@ struct Container {
     azurite: Arc<Azurite>,
 }
 
-/// A new container of the name, with `-` for `_`, on the Azurite that the tests share.
+/// Creates a container with this name, with `-` for `_`, on the Azurite that the tests share.
 fn empty_container(name: &str) -> Container {
     let azurite = Azurite::shared();
     let name: String = name.replace('_', "-").chars().take(63).collect();
@@ -200,7 +200,7 @@ fn an_account_that_cannot_be_reached_is_given_up_after_three_retries() {
     ));
 }
 
-/// A server that answers every request with the same status and body, and counts them.
+/// Starts a server that answers every request with the same status and body, and counts them.
 fn answering(status: &str, body: &str) -> (u16, Arc<AtomicUsize>) {
     let answer = format!(
         "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
@@ -284,7 +284,7 @@ fn another_process_reads_its_partition_with_its_own_credentials() {
     assert_eq!(there.read(&part).unwrap().height(), 2);
 }
 
-/// `mnist-lake upload` with the secrets of the scope `adls` in variables.
+/// Runs `mnist-lake upload` with the secrets of the scope `adls` in variables.
 fn upload(azurite: &Azurite, from: &Path, key: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mnist-lake"));
     command

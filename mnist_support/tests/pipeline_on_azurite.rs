@@ -1,4 +1,4 @@
-//! The whole way through a real Azurite: rows from a container, a model into it and out again.
+//! End to end on a real Azurite: rows from a container, a model into it and out again.
 
 mod azurite;
 mod common;

@@ -1,4 +1,4 @@
-//! Fits that fail in the middle and go on from their last checkpoint.
+//! Fits that fail in the middle and resume from their last checkpoint.
 
 mod common;
 
@@ -14,7 +14,7 @@ use mnist_support::{
     train::{Progress, ProgressEvent, Silent},
 };
 
-/// Ends rank 0 with a panic after each of some iterations, once each.
+/// Makes rank 0 panic once after each of some iterations.
 struct PanicAfter {
     iterations: Vec<usize>,
     panics: AtomicUsize,
@@ -50,7 +50,7 @@ impl Progress for PanicAfter {
 }
 
 fn long_fit() -> TorchEstimator {
-    // Everything that a state has: momentum, validation, the best weights, dropout.
+    // Everything that a state can have: momentum, validation, the best weights, dropout.
     estimator()
         .iterations(40)
         .validation_fraction(0.2)
@@ -127,7 +127,7 @@ fn a_later_program_goes_on_from_the_checkpoint_in_the_runs_folder() {
         ["prediction/checkpoint.safetensors"]
     );
 
-    // Goes on after iteration 20, so that nothing tells of iteration 1 again.
+    // It resumes after iteration 20, so iteration 1 is not reported again.
     let model = fit(&PanicAfter::new(&[1])).unwrap();
     assert_eq!(model.report().unwrap().iterations(), 40);
     let undisturbed = self::fit(long_fit(), &Silent).unwrap();

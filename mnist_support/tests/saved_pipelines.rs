@@ -34,7 +34,7 @@ fn predictions(model: &PipelineModel) -> Vec<i64> {
         .collect()
 }
 
-/// The one file of the folder whose name begins with `stem`.
+/// Returns the only file of the folder whose name begins with `stem`.
 fn file(folder: &Path, stem: &str) -> std::path::PathBuf {
     let mut found = fs::read_dir(folder)
         .unwrap()
@@ -84,7 +84,7 @@ fn saving_again_replaces_the_former_model_and_leaves_nothing_of_it() {
         predictions(&load(folder.path()).unwrap()),
         predictions(&model)
     );
-    // model.json, pipeline, weights, and the user's own file.
+    // model.json, the pipeline, the weights, and the user's own file.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
     assert_eq!(
         fs::read_to_string(folder.path().join("notes.txt")).unwrap(),
@@ -97,7 +97,7 @@ fn a_save_that_is_cut_short_leaves_the_former_model_whole() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let former = fitted(5);
     former.save(&open(folder.path())).unwrap();
-    // All that a save writes before its last file, model.json.
+    // Everything that a save writes before its last file, model.json.
     fitted(20).save(&open(other.path())).unwrap();
     for stem in ["weights-", "pipeline-"] {
         let path = file(other.path(), stem);
@@ -118,7 +118,7 @@ fn a_folder_without_a_model_is_not_found() {
     ));
 }
 
-/// What the error says, and what was done to the file.
+/// The expected error, and the damage to the file.
 type Damage = (&'static str, fn(&Path));
 
 #[test]

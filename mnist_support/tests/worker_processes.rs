@@ -1,4 +1,4 @@
-//! Ranks that are processes: `mnist-worker` started as `torchrun` starts it.
+//! Ranks that are processes: `mnist-worker`, started as `torchrun` starts it.
 
 mod common;
 
@@ -31,7 +31,7 @@ struct Setting {
     frame: LakeFrame,
 }
 
-/// A folder with 400 digits in a file.
+/// Creates a folder with a file of 400 digits.
 fn setting() -> Setting {
     let folder = tempfile::tempdir().unwrap();
     let file = std::fs::File::create(folder.path().join("digits.parquet")).unwrap();
@@ -96,7 +96,7 @@ impl Setting {
     }
 }
 
-/// What the ranks answer when all have ended.
+/// Returns the ranks' answers once all have exited.
 fn answers(processes: Vec<Child>) -> mnist_support::Result<Answers> {
     let count = processes.len();
     let mut batches = Vec::new();
@@ -110,7 +110,7 @@ fn answers(processes: Vec<Child>) -> mnist_support::Result<Answers> {
     Answers::collect(&batches, count)
 }
 
-/// The model in the answers.
+/// Returns the model in the answers.
 fn model(answers: &Answers) -> PipelineModel {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in &answers.files {
@@ -284,7 +284,7 @@ fn a_rank_whose_lease_is_not_renewed_ends() {
     if let Job::Fit { lease, .. } = &mut job {
         *lease = true;
     }
-    // Held once, and given up.
+    // Acquired once, and then dropped.
     let run = open(setting.folder.path()).folder("run");
     drop(LeaseHolder::start(&run).unwrap());
     let start = Instant::now();
@@ -301,7 +301,7 @@ fn a_rank_whose_lease_is_not_renewed_ends() {
         said.push(text);
     }
     assert!(start.elapsed() < Duration::from_secs(30), "{said:?}");
-    // The other may have noticed only that this one was gone.
+    // The other rank may have noticed only that this one was gone.
     assert!(
         said.iter()
             .any(|text| text.contains("has not renewed its lease")),

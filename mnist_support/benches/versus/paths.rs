@@ -1,8 +1,8 @@
-//! Where things are in the project's folder.
+//! The locations of files in the repository.
 
 use std::path::{Path, PathBuf};
 
-/// How both programs of two processes are started.
+/// The arguments that start both programs that run in two processes.
 pub const TORCHRUN: [&str; 3] = ["--standalone", "--nproc-per-node", "2"];
 
 fn root() -> PathBuf {
@@ -30,12 +30,12 @@ pub fn peers_program(name: &str) -> PathBuf {
     root().join(".tools/peers/bin").join(name)
 }
 
-/// What the processes write besides their answers.
+/// The folder for what the processes write besides their answers.
 pub fn logs() -> PathBuf {
     root().join("target/bench")
 }
 
-/// What comes out.
+/// The file for the results.
 pub fn results() -> PathBuf {
     root().join("target/bench.json")
 }

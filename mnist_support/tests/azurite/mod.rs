@@ -1,4 +1,4 @@
-//! A real Azurite for the tests.
+//! A real Azurite for tests.
 #![allow(dead_code)] // each test file uses its own part
 
 use std::net::{TcpListener, TcpStream};
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::signer::{Method, Signer};
 
-/// The key of every Azurite, from its documentation.
+/// The account key of every Azurite, from its documentation.
 pub const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A running Azurite, which keeps its blobs in memory. It is killed when the last test that uses it is done,
+/// A running Azurite that keeps its blobs in memory. It is killed after the last test that uses it,
 /// however that test ends.
 pub struct Azurite {
     process: Child,
@@ -22,7 +22,7 @@ pub struct Azurite {
 }
 
 impl Azurite {
-    /// The Azurite of the tests that run at the moment, or a new one.
+    /// Returns the Azurite that the running tests share, or starts one.
     pub fn shared() -> Arc<Azurite> {
         static RUNNING: Mutex<Weak<Azurite>> = Mutex::new(Weak::new());
         let mut running = RUNNING
@@ -74,17 +74,17 @@ impl Azurite {
         azurite
     }
 
-    /// The port that it listens on.
+    /// The port on which it listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address of its one account.
+    /// The address of its only account.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}/devstoreaccount1", self.port)
     }
 
-    /// A shared access signature to read one blob, valid for a minute.
+    /// Returns a shared access signature to read one blob, valid for a minute.
     pub fn signature(&self, container: &str, blob: &str) -> String {
         let store = MicrosoftAzureBuilder::new()
             .with_account("devstoreaccount1")
@@ -107,13 +107,13 @@ impl Azurite {
 
 impl Drop for Azurite {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Azurite's program: the variable AZURITE, or where `make setup` puts it.
+/// The path of Azurite: the variable AZURITE, or where `make setup` installs it.
 fn program() -> PathBuf {
     if let Some(program) = std::env::var_os("AZURITE").filter(|program| !program.is_empty()) {
         return program.into();

@@ -1,4 +1,4 @@
-//! What several test files share: the real digits.
+//! Shared by several test files: the real digits.
 #![allow(dead_code)] // each test file uses its own part
 
 use std::fs;
@@ -18,7 +18,7 @@ pub fn lake() -> Lake {
         folder.join("test.parquet").exists(),
         "the digits are missing: run `make data`"
     );
-    // What these tests expect of a fit is true of MNIST.
+    // These tests' expectations of a fit hold for MNIST.
     let record = fs::read_to_string(folder.with_extension("json")).unwrap_or_default();
     assert!(
         !record.contains("\"folder\""),
@@ -40,7 +40,7 @@ pub fn pixel_columns(frame: &DataFrame) -> Vec<String> {
     names.filter(|name| name != "label").collect()
 }
 
-/// The originals' CNN with the settings of a short fit.
+/// The originals' CNN with settings for a short fit.
 pub fn estimator() -> TorchEstimator {
     TorchEstimator::new(CnnConfig::default().network().unwrap())
         .features_col("scaledFeatures")
@@ -50,7 +50,7 @@ pub fn estimator() -> TorchEstimator {
         .verbose(0)
 }
 
-/// Assembler, scaler and `estimator`.
+/// A pipeline of assembler, scaler and `estimator`.
 pub fn pipeline(pixels: Vec<String>, estimator: TorchEstimator) -> Pipeline {
     Pipeline::new()
         .stage(

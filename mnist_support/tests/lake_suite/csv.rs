@@ -1,4 +1,4 @@
-//! What holds for a CSV in every store.
+//! What every store must do with CSV files.
 
 use mnist_support::lake::{Lake, NumberType};
 use mnist_support::{Error, error::TableError};
@@ -36,7 +36,7 @@ pub fn a_csv_is_read_whole_and_by_its_head(lake: &Lake) {
 }
 
 pub fn the_partitions_of_a_csv_hold_every_row_once_in_order(lake: &Lake) {
-    // Lines of very different lengths, a quoted field, no line end at the end.
+    // Lines of very different lengths, a quoted field, no newline at the end.
     let numbers = ["1", "22", "\"200\"", "4", "000000000000000005", "6", "7"];
     for end in ["", "\n", "\r\n\r\n\n"] {
         put(
@@ -58,7 +58,7 @@ pub fn the_partitions_of_a_csv_hold_every_row_once_in_order(lake: &Lake) {
     }
 }
 
-/// About 3 MB of rows `index, index % 256`.
+/// Returns about 3 MB of rows `index, index % 256`.
 fn large_csv(rows: usize) -> String {
     let mut text = String::from("index,byte,filler\n");
     for index in 0..rows {
@@ -96,7 +96,7 @@ pub fn a_large_csv_is_cut_at_line_ends(lake: &Lake) {
 }
 
 pub fn a_column_is_widened_where_a_later_row_needs_it(lake: &Lake) {
-    // Row 60,000 is in none of the samples.
+    // Row 60,000 is not in any of the samples.
     let mut lines: Vec<String> = large_csv(90_000).lines().map(String::from).collect();
     lines[60_000] = "59999,-7,0.5".into();
     put(lake, "wide.csv", lines.join("\n"));

@@ -1,6 +1,6 @@
-//! One suite for every store: what holds for a folder on this machine holds for a container.
+//! One suite for every store: what holds for a local folder holds for a container.
 //!
-//! Each function gets an empty folder of a lake.
+//! Each function is given an empty folder of a lake.
 
 mod csv;
 mod parquet;
@@ -13,7 +13,8 @@ use polars::prelude::DataFrame;
 pub use csv::*;
 pub use parquet::*;
 
-/// Makes a test of each function of the suite, with `$open` opening an empty folder named after it.
+/// Generates a test from each function of the suite, with `$open` opening an empty folder named
+/// after it.
 macro_rules! suite {
     ($open:path: $($name:ident),* $(,)?) => {
         $(#[test]
@@ -24,7 +25,7 @@ macro_rules! suite {
     };
 }
 
-/// Makes a test of every function of the suite.
+/// Generates a test from every function of the suite.
 macro_rules! whole_suite {
     ($open:path) => {
         suite!($open:
@@ -166,7 +167,7 @@ pub fn a_partition_of_a_file_that_changed_is_refused(lake: &Lake) {
     );
 }
 
-/// A partition as it arrives in another process.
+/// Returns a partition as it arrives in another process.
 fn sent(part: &Partition) -> Partition {
     serde_json::from_str(&serde_json::to_string(part).unwrap()).unwrap()
 }

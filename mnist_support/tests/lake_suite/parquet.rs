@@ -1,4 +1,4 @@
-//! What holds for a Parquet file in every store.
+//! What every store must do with Parquet files.
 
 use bytes::Bytes;
 use mnist_support::lake::Lake;
@@ -7,7 +7,8 @@ use polars::prelude::{Column, DataFrame, Float64Chunked, IntoColumn, ParquetWrit
 
 use super::{floats, put, sent, u8s};
 
-/// A Parquet file with `rows` rows in row groups of 10 (or a little more): a byte, and a float of twice the row's index.
+/// Returns a Parquet file of `rows` rows in row groups of 10 (or slightly more): a byte, and a
+/// float of twice the row's index.
 pub fn parquet_bytes(rows: usize, missing: Option<usize>) -> Bytes {
     let bytes: UInt8Chunked = (0..rows)
         .map(|index| (missing != Some(index)).then_some(index as u8))
@@ -79,7 +80,7 @@ pub fn a_parquet_file_that_is_damaged_is_refused(lake: &Lake) {
         lake.parquet("damaged.parquet"),
         Err(Error::Table(TableError::EmptyFile { .. }))
     ));
-    // Whatever byte of the pages is altered, the program goes on.
+    // Whichever byte of the pages is altered, the program goes on.
     for at in (4..whole.len() / 2).step_by(97) {
         let mut altered = whole.to_vec();
         altered[at] ^= 0xff;

@@ -1,4 +1,4 @@
-//! Servers that are not there, and addresses that are none.
+//! Servers that do not exist, and invalid addresses.
 
 use mnist_support::{Error, error::SparkError, spark::SparkSession};
 

@@ -1,4 +1,4 @@
-//! Jobs that fail, on the worker's side or for what the executors lack.
+//! Jobs that fail, in the worker or because the executors lack something.
 
 use std::{
     process::Command,

@@ -1,4 +1,4 @@
-//! Jobs that come to their end: rows in, rows out.
+//! Jobs that complete: rows in, rows out.
 
 use std::{
     collections::BTreeSet,
@@ -185,7 +185,7 @@ fn files_travel_under_their_own_names_and_changed_content_is_sent_anew() {
     let file: PathBuf = bench.folder.path().join("lib some.so.1");
     for content in ["first", "other"] {
         fs::write(&file, content).unwrap();
-        // The program changes too, under the name that it has.
+        // The program changes too, under the same name.
         let command = bench
             .worker(&format!(
                 "answer((open('lib some.so.1').read(), b'{content}'))"

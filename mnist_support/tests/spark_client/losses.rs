@@ -1,4 +1,4 @@
-//! Jobs that are interrupted, and parts of the cluster that go away.
+//! Interrupted jobs, and parts of the cluster that disappear.
 
 use std::{
     net::TcpListener,
@@ -38,13 +38,13 @@ fn an_interrupt_ends_the_workers_within_ten_seconds() {
         gone.as_secs_f64()
     );
     assert!(matches!(error, Error::Interrupted { .. }), "{error}");
-    // The session goes on.
+    // The session is still usable.
     assert_eq!(bench.spark.slots().unwrap(), Some(2));
 }
 
 #[test]
 fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
-    // This cluster does not survive: it is this test's own.
+    // This test's own cluster, because it does not survive.
     let Some(cluster) = Cluster::start("spark-loss-tests", &[STREAM]) else {
         return;
     };
@@ -94,14 +94,14 @@ fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
             !processes(folder.path()).into_iter().any(runs)
         });
     }
-    // What is left of it does not stand in the way of starting it anew.
+    // Its remains do not prevent it from being started again.
     let anew = SparkSession::connect(&cluster::up(&cluster.folder, &[])).unwrap();
     assert_eq!(anew.slots().unwrap(), Some(2));
 }
 
 #[test]
 fn a_session_goes_on_after_the_server_has_closed_it_and_after_it_was_started_anew() {
-    // The port has to be the same when the server comes back.
+    // The port must be the same when the server comes back.
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = free.unwrap().port();
     let settings = [
@@ -112,8 +112,8 @@ fn a_session_goes_on_after_the_server_has_closed_it_and_after_it_was_started_ane
     let Some(cluster) = Cluster::start("spark-anew-tests", &settings) else {
         return;
     };
-    // A first task starts the executors and their Python, for which a busy machine may need longer than the
-    // server keeps the session.
+    // A first task starts the executors and their Python, for which a busy machine may need longer
+    // than the server keeps the session.
     until(Duration::from_secs(120), "started", || {
         SparkSession::connect(&cluster.url)
             .and_then(|spark| spark.python_version())
@@ -132,7 +132,7 @@ fn a_session_goes_on_after_the_server_has_closed_it_and_after_it_was_started_ane
             .map(|rows| rows.len())
     };
     assert_eq!(run().unwrap(), 1);
-    // Longer than the server keeps a session that nobody uses.
+    // Longer than the server keeps an idle session.
     thread::sleep(Duration::from_secs(15));
     assert_eq!(run().unwrap(), 1);
 

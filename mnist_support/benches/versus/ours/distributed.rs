@@ -1,4 +1,5 @@
-//! The cells of `notebooks/distributed.ipynb`, up to the accuracy of the original's settings, as a program.
+//! The cells of `notebooks/distributed.ipynb` as a program, up to the accuracy with the original's
+//! settings.
 
 use std::time::Instant;
 

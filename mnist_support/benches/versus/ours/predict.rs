@@ -1,4 +1,4 @@
-//! Classes of the test images: images a second.
+//! Predicting the classes of the test images, in images per second.
 
 use std::time::Instant;
 

@@ -1,18 +1,19 @@
-//! How fast a CSV file becomes scaled features.
+//! The time from a CSV file to scaled features.
 
 use super::{Comparison, RUNS};
 use crate::{Result, children::Program, messages::Request, pairs::Better, results::Entry};
 
 const PANDAS: &str = "pandas and scikit-learn";
 
-/// Against the best of pandas, with its own parser, and scikit-learn. Both are told the columns' type.
+/// Against the best of pandas, with its own parser, and scikit-learn. Both are given the columns'
+/// types.
 pub fn csv() -> Result<Entry> {
     Ok(comparison("csv", PANDAS, "told", &[], |_| true)?
         .measure()?
         .target(4.0))
 }
 
-/// As it is usually written: both find out the types.
+/// As it is usually written: both infer the types.
 pub fn csv_default() -> Result<Entry> {
     comparison("csv-default", PANDAS, "found", &[], |variant| {
         variant == "default"

@@ -1,4 +1,4 @@
-//! How fast the originals' network predicts.
+//! The speed at which the originals' network predicts.
 
 use super::{Comparison, RUNS, is_bf16};
 use crate::{Result, children::Program, messages::Request, pairs::Better, results::Entry};
