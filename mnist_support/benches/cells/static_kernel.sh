@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A Rust kernel as evcxr comes: its own cargo calls, the crate linked statically into each cell. It finds
-# libtorch and the compiled crates of the registry, so that only how cells are compiled differs.
+# A stock evcxr kernel: its own cargo calls, with the crate linked statically into each cell. It finds
+# libtorch and the registry's compiled crates, so that only the compilation of cells differs.
 # Usage: static_kernel.sh CONNECTION_FILE
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
 
@@ -11,7 +11,7 @@ flock --nonblock "$lock" || fail "another such kernel is running."
 
 libtorch=$root/target/$triple/debug/libtorch
 export EVCXR_TMPDIR=$root/target/kernel/static/cells
-# No settings of the user's, as in kernel.sh.
+# None of the user's settings, as in kernel.sh.
 export EVCXR_CONFIG_DIR=$root/notebooks
 export JUPYTER_PATH=$tools/share/jupyter
 export LD_LIBRARY_PATH=$libtorch:$libtorch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
