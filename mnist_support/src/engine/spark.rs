@@ -57,7 +57,7 @@ impl Spark {
     ///
     /// # Errors
     /// [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) if no server answers;
-    /// [`LakeError::NotFound`](crate::error::LakeError::NotFound) without the worker program.
+    /// [`LakeError::NotFound`] without the worker program.
     pub fn connect(url: &str) -> Result<Self> {
         Self::on(SparkSession::connect(url)?)
     }
@@ -65,7 +65,7 @@ impl Spark {
     /// Uses an existing session, such as that of a [`SparkFrame`].
     ///
     /// # Errors
-    /// [`LakeError::NotFound`](crate::error::LakeError::NotFound) without the worker program.
+    /// [`LakeError::NotFound`] without the worker program.
     pub fn on(session: SparkSession) -> Result<Self> {
         Ok(Spark {
             session,

@@ -32,9 +32,8 @@ impl ConfusionMatrix {
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] for fewer than one class; [`Error::ShapeMismatch`] for no labels,
-    /// or different numbers of labels and predictions;
-    /// [`TableError::LabelOutOfRange`](crate::error::TableError::LabelOutOfRange) for a label or
-    /// prediction that is not a class.
+    /// or different numbers of labels and predictions; [`TableError::LabelOutOfRange`] for a label
+    /// or prediction that is not a class.
     pub fn new(labels: &[i64], predictions: &[i64], classes: i64) -> Result<Self> {
         let size = usize::try_from(classes)
             .ok()

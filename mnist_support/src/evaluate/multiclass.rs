@@ -106,10 +106,9 @@ impl MulticlassClassificationEvaluator {
     /// need not be a whole number.
     ///
     /// # Errors
-    /// [`TableError::ColumnNotFound`](crate::error::TableError::ColumnNotFound);
-    /// [`TableError::ColumnType`](crate::error::TableError::ColumnType) for a column that is not
-    /// numeric; [`TableError::MissingValue`](crate::error::TableError::MissingValue) with the row
-    /// of a null or NaN; [`Error::ShapeMismatch`] if there are no rows.
+    /// [`TableError::ColumnNotFound`]; [`TableError::ColumnType`] for a column that is not numeric;
+    /// [`TableError::MissingValue`] with the row of a null or NaN; [`Error::ShapeMismatch`] if
+    /// there are no rows.
     pub fn evaluate(&self, frame: &DataFrame) -> Result<f64> {
         let labels = numbers(frame, &self.label_col)?;
         let predictions = numbers(frame, &self.prediction_col)?;

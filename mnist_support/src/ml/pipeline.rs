@@ -58,11 +58,10 @@ impl Pipeline {
     /// the settings of the fit as a whole; see [`FitSpec::run_settings`].
     ///
     /// # Errors
-    /// [`PipelineError::InvalidStage`](crate::error::PipelineError::InvalidStage) if the stages do
-    /// not fit together; [`Error::InvalidSetting`] for a setting out of range, including more
-    /// partitions than rows; those of reading the rows, with file, row and column; those of
-    /// training; [`Error::Interrupted`] if the fit was [stopped](crate::interrupt) before it
-    /// trained.
+    /// [`PipelineError::InvalidStage`] if the stages do not fit together; [`Error::InvalidSetting`]
+    /// for a setting out of range, including more partitions than rows; those of reading the rows,
+    /// with file, row and column; those of training; [`Error::Interrupted`] if the fit was
+    /// [stopped](crate::interrupt) before it trained.
     ///
     /// A fit that is stopped while it trains returns the model so far: the best weights, or the
     /// last ones if nothing was validated. [`FitReport::interrupted`] is then true. With

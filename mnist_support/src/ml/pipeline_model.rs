@@ -73,8 +73,7 @@ impl PipelineModel {
     /// Returns the trained network; if there are several, the last one.
     ///
     /// # Errors
-    /// [`PipelineError::InvalidStage`](crate::error::PipelineError::InvalidStage) for a pipeline
-    /// without a `TorchEstimator`.
+    /// [`PipelineError::InvalidStage`] for a pipeline without a `TorchEstimator`.
     pub fn torch_model(&self) -> Result<&TorchModel> {
         let models = self.stages.iter().rev();
         self.one_of(models.filter_map(StageModel::torch_model), "TorchEstimator")
@@ -83,8 +82,7 @@ impl PipelineModel {
     /// Returns the fitted scaler; if there are several, the last one.
     ///
     /// # Errors
-    /// [`PipelineError::InvalidStage`](crate::error::PipelineError::InvalidStage) for a pipeline
-    /// without a `MinMaxScaler`.
+    /// [`PipelineError::InvalidStage`] for a pipeline without a `MinMaxScaler`.
     pub fn scaler_model(&self) -> Result<&MinMaxScalerModel> {
         let models = self.stages.iter().rev().filter_map(|stage| match stage {
             StageModel::MinMaxScaler(model) => Some(model),
@@ -127,8 +125,8 @@ impl PipelineModel {
     ///
     /// # Errors
     /// [`LakeError::NotFound`](crate::error::LakeError::NotFound) if there is no model;
-    /// [`PipelineError::InvalidModel`](crate::error::PipelineError::InvalidModel) names the file
-    /// that is truncated, altered, missing or of another version;
+    /// [`PipelineError::InvalidModel`] names the file that is truncated, altered, missing or of
+    /// another version;
     /// [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) names the
     /// parameter.
     pub fn load(folder: &Lake) -> Result<PipelineModel> {

@@ -34,8 +34,7 @@ impl FitSpec {
     /// each estimator writes its own checkpoints, as often as it specifies.
     ///
     /// # Errors
-    /// [`PipelineError::InvalidStage`](crate::error::PipelineError::InvalidStage) names the setting
-    /// on which two estimators disagree.
+    /// [`PipelineError::InvalidStage`] names the setting on which two estimators disagree.
     pub fn run_settings(&self) -> Result<RunSettings> {
         let mut run: Option<RunSettings> = None;
         for (stage, estimator) in self.estimators() {

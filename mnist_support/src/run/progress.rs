@@ -114,8 +114,7 @@ impl ProgressReader {
     /// Returns the events since the last call.
     ///
     /// # Errors
-    /// Those of the storage; [`LakeError::Storage`](crate::error::LakeError::Storage) for a file
-    /// that does not hold events.
+    /// Those of the storage; [`LakeError::Storage`] for a file that does not hold events.
     pub fn take(&mut self) -> Result<Vec<ProgressEvent>> {
         let mut events = Vec::new();
         loop {

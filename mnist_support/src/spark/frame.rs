@@ -53,9 +53,8 @@ impl SparkFrame {
     /// Returns the names of its columns. The server reads the tables' schemas, but no rows.
     ///
     /// # Errors
-    /// [`SparkError::Failed`](crate::error::SparkError::Failed) for a table that does not exist or
-    /// an invalid query, [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) for a
-    /// server that is gone.
+    /// [`SparkError::Failed`] for a table that does not exist or an invalid query,
+    /// [`SparkError::Unreachable`] for a server that is gone.
     pub fn columns(&self) -> Result<Vec<String>> {
         const OPERATION: &str = "looking up the columns at";
         let answer = self.session.connection.analyze(

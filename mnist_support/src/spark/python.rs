@@ -14,7 +14,7 @@ impl SparkSession {
     /// names its own, so one task is sent that must fail.
     ///
     /// # Errors
-    /// [`SparkError::Failed`](crate::error::SparkError::Failed) if no executor can run Python.
+    /// [`SparkError::Failed`] if no executor can run Python.
     pub fn python_version(&self) -> Result<String> {
         let mut known = self
             .connection

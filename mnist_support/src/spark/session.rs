@@ -25,7 +25,8 @@ impl fmt::Debug for SparkSession {
 }
 
 impl SparkSession {
-    /// Connects to `sc://HOST:PORT`, optionally with parameters: `sc://HOST:PORT/;use_ssl=true;token=...`.
+    /// Connects to `sc://HOST:PORT`, optionally with parameters:
+    /// `sc://HOST:PORT/;use_ssl=true;token=...`.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] for any other form of URL, for one with a `user_id` (files would

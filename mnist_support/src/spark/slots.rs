@@ -24,7 +24,7 @@ impl SparkSession {
     /// in the plan.
     ///
     /// # Errors
-    /// [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) for a server that is gone.
+    /// [`SparkError::Unreachable`] for a server that is gone.
     pub fn slots(&self) -> Result<Option<usize>> {
         let answer = self.connection.analyze(
             "asking for free cores at",

@@ -141,9 +141,9 @@ impl SparkSession {
     /// Rows arrive only when the last worker has ended. Each call runs the workers again.
     ///
     /// # Errors
-    /// [`JobError::RankFailed`](crate::error::JobError::RankFailed) names the worker that failed
-    /// first and quotes it; [`SparkError::TooFewSlots`](crate::error::SparkError::TooFewSlots)
-    /// reports at once that a barrier needs more cores than there are;
+    /// [`JobError::RankFailed`] names the worker that failed first and quotes it;
+    /// [`SparkError::TooFewSlots`](crate::error::SparkError::TooFewSlots) reports at once that a
+    /// barrier needs more cores than there are;
     /// [`SparkError::PythonMismatch`](crate::error::SparkError::PythonMismatch) if the executors'
     /// Pythons differ, or another was [set](Self::set_python_version); [`Error::Interrupted`] after
     /// [`interrupt`](Self::interrupt);

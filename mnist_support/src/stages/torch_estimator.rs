@@ -20,16 +20,27 @@ use crate::{
 ///
 /// | SparkTorch | here |
 /// |---|---|
-/// | `inputCol`, `labelCol`, `predictionCol` | [`features_col`](Self::features_col), [`label_col`](Self::label_col), [`prediction_col`](Self::prediction_col) |
-/// | `torchObj` | the [`Network`], [`optimizer`](Self::optimizer), [`loss`](Self::loss), [`learning_rate`](Self::learning_rate) |
-/// | `iters`, `miniBatch` | [`iterations`](Self::iterations), [`mini_batch`](Self::mini_batch) |
-/// | `validationPct`, `earlyStopPatience` | [`validation_fraction`](Self::validation_fraction), [`early_stop_patience`](Self::early_stop_patience) |
+/// | `inputCol`, `labelCol`, `predictionCol` | [`features_col`], [`label_col`], [`prediction_col`] |
+/// | `torchObj` | the [`Network`], [`optimizer`], [`loss`], [`learning_rate`] |
+/// | `iters`, `miniBatch` | [`iterations`], [`mini_batch`] |
+/// | `validationPct`, `earlyStopPatience` | [`validation_fraction`], [`early_stop_patience`] |
 /// | `partitions`, `device`, `verbose` | the same |
 ///
-/// There are two important differences. The validation loss is measured every
-/// [`validation_every`](Self::validation_every) iterations rather than at each one, and patience
-/// counts these measurements. The weights with the lowest validation loss are kept, rather than the
-/// last ones.
+/// There are two important differences. The validation loss is measured every [`validation_every`]
+/// iterations rather than at each one, and patience counts these measurements. The weights with the
+/// lowest validation loss are kept, rather than the last ones.
+///
+/// [`features_col`]: Self::features_col
+/// [`label_col`]: Self::label_col
+/// [`prediction_col`]: Self::prediction_col
+/// [`optimizer`]: Self::optimizer
+/// [`loss`]: Self::loss
+/// [`learning_rate`]: Self::learning_rate
+/// [`iterations`]: Self::iterations
+/// [`mini_batch`]: Self::mini_batch
+/// [`validation_fraction`]: Self::validation_fraction
+/// [`early_stop_patience`]: Self::early_stop_patience
+/// [`validation_every`]: Self::validation_every
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TorchEstimator {

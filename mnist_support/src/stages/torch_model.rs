@@ -50,7 +50,8 @@ impl TorchModel {
         &self.estimator.network
     }
 
-    /// The trained parameters and the buffers, in the order of [`Network::state_names`], on the CPU.
+    /// The trained parameters and the buffers, in the order of [`Network::state_names`], on the
+    /// CPU.
     pub fn weights(&self) -> &[Tensor] {
         &self.weights
     }

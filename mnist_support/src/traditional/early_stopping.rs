@@ -120,8 +120,8 @@ impl EarlyStopping {
     /// - [`Error::Io`] if the checkpoint cannot be read, or was never written because no epoch had
     ///   a finite loss.
     /// - [`Error::Torch`] if the file is not a complete safetensors file.
-    /// - [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) if a variable
-    ///   is missing or has a different shape. The variables are then left unchanged.
+    /// - [`NetworkError::InvalidWeights`] if a variable is missing or has a different shape. The
+    ///   variables are then left unchanged.
     pub fn restore(&self, variables: &mut VarStore) -> Result<()> {
         // The file system is asked first, because its error has the path and the reason.
         fs::metadata(&self.checkpoint).map_err(|source| Error::Io {

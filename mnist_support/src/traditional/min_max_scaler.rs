@@ -64,7 +64,8 @@ impl MinMaxScaler {
     /// Learns the minimum and maximum of each column, replacing any previous fit.
     ///
     /// # Errors
-    /// - [`TableError::InvalidValue`](crate::error::TableError::InvalidValue) for a value that is NaN or infinite.
+    /// - [`TableError::InvalidValue`](crate::error::TableError::InvalidValue) for a value that is
+    ///   NaN or infinite.
     /// - [`Error::ShapeMismatch`] if there are no rows.
     /// - [`Error::InvalidSetting`] unless the minimum of the range is below its maximum.
     pub fn fit<'a>(&mut self, features: impl Into<FeaturesView<'a>>) -> Result<&mut MinMaxScaler> {
@@ -170,7 +171,7 @@ mod tests {
         let mut scaler = MinMaxScaler::new().feature_range(-1.0, 1.0);
         let scaled = scaler.fit_transform(&arr2(&[[5.0f32], [5.0]])).unwrap();
         assert_eq!(scaled, arr2(&[[-1.0], [-1.0]]));
-        // scikit-learn: scale_ = (max - min of the range) / 1, so one above the constant lands at +1.
+        // scikit-learn: scale_ = (range max - range min) / 1, so the constant plus 1 lands at +1.
         assert_eq!(
             scaler.transform(&arr2(&[[6.0f32]])).unwrap(),
             arr2(&[[1.0]])

@@ -34,8 +34,8 @@ impl Device {
     /// Returns tch's device.
     ///
     /// # Errors
-    /// [`TrainingError::DeviceUnavailable`](crate::error::TrainingError::DeviceUnavailable) if this
-    /// machine or this libtorch has no such GPU, or if the name is not a device's.
+    /// [`TrainingError::DeviceUnavailable`] if this machine or this libtorch has no such GPU, or if
+    /// the name is not a device's.
     pub fn open(&self) -> Result<tch::Device> {
         self.validate()?;
         let Device::Cuda(number) = *self else {

@@ -21,8 +21,8 @@ use crate::{
 /// The result of training.
 #[derive(Debug)]
 pub struct Trained {
-    /// The network's parameters and buffers, in the order of [`Network::state_names`], on the CPU, the
-    /// same bits in every rank.
+    /// The network's parameters and buffers, in the order of [`Network::state_names`], on the CPU,
+    /// the same bits in every rank.
     pub weights: Vec<Tensor>,
     /// The report of the fit.
     pub report: FitReport,
@@ -50,11 +50,9 @@ pub struct Trained {
 ///
 /// # Errors
 /// [`Error::InvalidSetting`] for a setting out of range or a mini-batch larger than the shard;
-/// [`TrainingError::Diverged`](crate::error::TrainingError::Diverged) when the loss is no longer
-/// finite; [`CollectiveError::ExchangeAborted`](crate::error::CollectiveError::ExchangeAborted)
-/// when another rank failed;
-/// [`TrainingError::DeviceUnavailable`](crate::error::TrainingError::DeviceUnavailable);
-/// [`TrainingError::InvalidCheckpoint`](crate::error::TrainingError::InvalidCheckpoint).
+/// [`TrainingError::Diverged`] when the loss is no longer finite;
+/// [`CollectiveError::ExchangeAborted`] when another rank failed;
+/// [`TrainingError::DeviceUnavailable`]; [`TrainingError::InvalidCheckpoint`].
 pub fn train(
     network: &Network,
     data: &TrainingData,

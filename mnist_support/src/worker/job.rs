@@ -66,8 +66,8 @@ impl Job {
     /// Reads a job from a JSON file.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that cannot be read,
-    /// [`JobError::InvalidJob`](crate::error::JobError::InvalidJob) for one that is not a job.
+    /// [`Error::Io`] for a file that cannot be read, [`JobError::InvalidJob`] for one that is not a
+    /// job.
     pub fn read(path: &Path) -> Result<Job> {
         let text = fs::read(path).map_err(|source| Error::Io {
             operation: "reading the job",

@@ -35,10 +35,8 @@ use ffi::{ExchangeFailure, Group, Transfer};
 /// One process's handle to a group of ranks.
 ///
 /// A rank that fails, or drops its handle, closes its connections, which ends the other ranks'
-/// exchanges with
-/// [`CollectiveError::ExchangeAborted`](crate::error::CollectiveError::ExchangeAborted). So does a
-/// rank that does not answer within the timeout. After such an error, every further exchange of
-/// this handle fails too.
+/// exchanges with [`CollectiveError::ExchangeAborted`]. So does a rank that does not answer within
+/// the timeout. After such an error, every further exchange of this handle fails too.
 ///
 /// ```
 /// use mnist_support::collective::{Collective, GlooCollective, GlooConfig, ReduceOp};
@@ -73,8 +71,8 @@ impl GlooCollective {
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] for a rank, world size or port out of range;
-    /// [`CollectiveError::Rendezvous`](crate::error::CollectiveError::Rendezvous) when rank 0 does
-    /// not answer, a rank does not join within the timeout, or an address cannot be used.
+    /// [`CollectiveError::Rendezvous`] when rank 0 does not answer, a rank does not join within the
+    /// timeout, or an address cannot be used.
     pub fn connect(config: &GlooConfig) -> Result<Self> {
         config.validate()?;
         let start = Instant::now();

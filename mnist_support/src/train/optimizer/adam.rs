@@ -25,8 +25,8 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// The settings of Adam and AdamW (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015;
-/// Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). The defaults are
+/// The settings of Adam and AdamW (Kingma and Ba, "Adam: A Method for Stochastic Optimization",
+/// 2015; Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). The defaults are
 /// `torch.optim.Adam`'s.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

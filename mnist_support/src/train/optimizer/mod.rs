@@ -52,7 +52,8 @@ impl Optimizer {
         Optimizer::Adam(Adam::default())
     }
 
-    /// `torch.optim.AdamW`: Adam with `weight_decay` on the weights themselves (PyTorch's default: 0.01).
+    /// `torch.optim.AdamW`: Adam with `weight_decay` on the weights themselves (PyTorch's default:
+    /// 0.01).
     pub fn adam_w(weight_decay: f64) -> Self {
         Optimizer::Adam(Adam {
             weight_decay,
