@@ -59,7 +59,7 @@ fn a_missing_gpu_is_said_before_rows_are_read() {
 }
 
 #[test]
-fn a_device_that_nobody_knows_is_an_error_of_the_fit() {
+fn an_unknown_device_is_an_error_of_the_fit() {
     let error = fit(digits(100), estimator().device("gpu")).unwrap_err();
     assert!(is_unavailable(&error, "gpu"), "{error}");
     assert!(error.to_string().contains("cuda:1"), "{error}");

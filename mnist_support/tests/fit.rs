@@ -220,7 +220,7 @@ fn early_stopping_ends_a_fit_that_no_longer_improves() {
 }
 
 #[test]
-fn progress_tells_of_every_iteration_from_rank_zero_alone() {
+fn rank_zero_alone_reports_the_progress_of_every_iteration() {
     struct Record(Mutex<Vec<ProgressEvent>>);
     impl Progress for Record {
         fn report(&self, event: &ProgressEvent) {

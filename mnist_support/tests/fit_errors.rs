@@ -143,7 +143,7 @@ fn a_pipeline_without_stages_or_with_a_column_twice_is_an_error() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_ends_the_fit_with_its_iteration() {
+fn a_loss_that_is_not_finite_ends_the_fit_with_its_iteration() {
     let frame = digits(40);
     let error = fails(
         &frame,

@@ -27,7 +27,7 @@ fn empty_folder(_name: &str) -> Folder {
 whole_suite!(empty_folder);
 
 #[test]
-fn a_folder_that_is_not_there_cannot_be_listed_but_can_be_written_to() {
+fn a_missing_folder_cannot_be_listed_but_can_be_written_to() {
     let Folder { folder, .. } = empty_folder("");
     let url = format!("file://{}/new", folder.path().display());
     let lake = Lake::open(&url, &Credentials::local()).unwrap();

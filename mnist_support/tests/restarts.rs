@@ -64,26 +64,26 @@ fn fit(estimator: TorchEstimator, progress: &dyn Progress) -> mnist_support::Res
 }
 
 #[test]
-fn a_fit_killed_at_any_moment_ends_with_the_bits_of_an_undisturbed_one() {
-    let undisturbed = fit(long_fit(), &Silent).unwrap();
+fn a_fit_killed_at_any_moment_ends_with_the_bits_of_an_uninterrupted_one() {
+    let uninterrupted = fit(long_fit(), &Silent).unwrap();
     // Before the first checkpoint, right after one, between two, twice in a row, at the end.
     for kills in [&[1][..], &[10], &[13], &[17, 18], &[25, 25, 39], &[40]] {
         let progress = PanicAfter::new(kills);
         let estimator = long_fit().checkpoint_every(5).max_restarts(kills.len());
         let model = fit(estimator, &progress).unwrap();
         assert_eq!(progress.restarts.load(Ordering::SeqCst), kills.len());
-        assert_eq!(bits(&model), bits(&undisturbed), "{kills:?}");
-        let (report, expected) = (model.report().unwrap(), undisturbed.report().unwrap());
+        assert_eq!(bits(&model), bits(&uninterrupted), "{kills:?}");
+        let (report, expected) = (model.report().unwrap(), uninterrupted.report().unwrap());
         assert_eq!(report.history, expected.history);
         assert_eq!(report.best_iteration, expected.best_iteration);
     }
 }
 
 #[test]
-fn a_fit_without_checkpoints_starts_again_from_the_beginning() {
-    let undisturbed = fit(long_fit(), &Silent).unwrap();
+fn a_fit_without_checkpoints_restarts_from_the_beginning() {
+    let uninterrupted = fit(long_fit(), &Silent).unwrap();
     let model = fit(long_fit().max_restarts(1), &PanicAfter::new(&[20])).unwrap();
-    assert_eq!(bits(&model), bits(&undisturbed));
+    assert_eq!(bits(&model), bits(&uninterrupted));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn open(folder: &tempfile::TempDir) -> Lake {
 }
 
 #[test]
-fn a_later_program_goes_on_from_the_checkpoint_in_the_runs_folder() {
+fn a_later_program_resumes_from_the_checkpoint_in_the_runs_folder() {
     let folder = tempfile::tempdir().unwrap();
     let frame = digits(400);
     let fit = |progress: &dyn Progress| {
@@ -130,8 +130,8 @@ fn a_later_program_goes_on_from_the_checkpoint_in_the_runs_folder() {
     // It resumes after iteration 20, so iteration 1 is not reported again.
     let model = fit(&PanicAfter::new(&[1])).unwrap();
     assert_eq!(model.report().unwrap().iterations(), 40);
-    let undisturbed = self::fit(long_fit(), &Silent).unwrap();
-    assert_eq!(bits(&model), bits(&undisturbed));
+    let uninterrupted = self::fit(long_fit(), &Silent).unwrap();
+    assert_eq!(bits(&model), bits(&uninterrupted));
     assert!(
         open(&folder).list().unwrap().is_empty(),
         "a finished fit leaves no checkpoint"

@@ -74,7 +74,7 @@ fn a_loaded_pipeline_predicts_as_the_saved_one() {
 }
 
 #[test]
-fn saving_again_replaces_the_former_model_and_leaves_nothing_of_it() {
+fn saving_again_replaces_the_previous_model_and_leaves_nothing_of_it() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("notes.txt"), "mine").unwrap();
     fitted(5).save(&open(folder.path())).unwrap();
@@ -93,10 +93,10 @@ fn saving_again_replaces_the_former_model_and_leaves_nothing_of_it() {
 }
 
 #[test]
-fn a_save_that_is_cut_short_leaves_the_former_model_whole() {
+fn a_save_that_is_cut_short_leaves_the_previous_model_whole() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let former = fitted(5);
-    former.save(&open(folder.path())).unwrap();
+    let previous = fitted(5);
+    previous.save(&open(folder.path())).unwrap();
     // Everything that a save writes before its last file, model.json.
     fitted(20).save(&open(other.path())).unwrap();
     for stem in ["weights-", "pipeline-"] {
@@ -105,7 +105,7 @@ fn a_save_that_is_cut_short_leaves_the_former_model_whole() {
     }
     assert_eq!(
         predictions(&load(folder.path()).unwrap()),
-        predictions(&former)
+        predictions(&previous)
     );
 }
 

@@ -215,7 +215,7 @@ fn a_real_fit_is_as_good_on_spark() {
 }
 
 #[test]
-fn a_fit_on_spark_tells_of_itself_while_it_runs() {
+fn a_fit_on_spark_reports_progress_while_it_runs() {
     struct Times(Mutex<Vec<(Instant, ProgressEvent)>>);
     impl Progress for Times {
         fn report(&self, event: &ProgressEvent) {
@@ -267,7 +267,7 @@ fn kill(process: u32) {
 fn a_worker_killed_at_ten_moments_of_a_fit_does_not_change_its_result() {
     let Some(bench) = Bench::new() else { return };
     let long = || fifty_steps().iterations(800);
-    let undisturbed = fit(&bench.file, long(), &Threads, &Silent).unwrap();
+    let uninterrupted = fit(&bench.file, long(), &Threads, &Silent).unwrap();
     let restartable = || long().checkpoint_every(20).max_restarts(3);
     let started = || {
         until(Duration::from_secs(60), "started", || {
@@ -307,7 +307,7 @@ fn a_worker_killed_at_ten_moments_of_a_fit_does_not_change_its_result() {
             fit.join().unwrap()
         })
         .unwrap_or_else(|error| panic!("killed after {tenth} tenths of {run:?}: {error}"));
-        assert_eq!(bits(&model), bits(&undisturbed));
+        assert_eq!(bits(&model), bits(&uninterrupted));
         recovered += 1;
         restarted += restarts.0.load(Ordering::SeqCst);
     }
@@ -419,9 +419,9 @@ fn a_fit_on_spark_that_is_stopped_gives_the_model_so_far_within_two_seconds() {
 
     // When run again, it resumes and ends as if it had never been stopped.
     let model = fit_in_folder(&Silent).unwrap();
-    let undisturbed = fit(&bench.file, long(), &Threads, &Silent).unwrap();
-    assert_eq!(history(&model), history(&undisturbed));
-    assert_eq!(bits(&model), bits(&undisturbed));
+    let uninterrupted = fit(&bench.file, long(), &Threads, &Silent).unwrap();
+    assert_eq!(history(&model), history(&uninterrupted));
+    assert_eq!(bits(&model), bits(&uninterrupted));
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn open(folder: &tempfile::TempDir) -> Lake {
 }
 
 #[test]
-fn a_stopped_fit_goes_on_from_its_run_folder_and_ends_with_the_bits_of_an_undisturbed_one() {
+fn a_stopped_fit_resumes_from_its_run_folder_and_ends_with_the_bits_of_an_uninterrupted_one() {
     let frame = digits(400);
     let settings = || {
         estimator()
@@ -167,7 +167,7 @@ fn a_stopped_fit_goes_on_from_its_run_folder_and_ends_with_the_bits_of_an_undist
             .validation_every(4)
             .learning_rate(0.005)
     };
-    let undisturbed = fit(&frame, settings(), &Silent).unwrap();
+    let uninterrupted = fit(&frame, settings(), &Silent).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let fit_in_folder = |progress: &dyn Progress| {
         pipeline(pixel_columns(&frame), settings().checkpoint_every(1000))
@@ -185,8 +185,8 @@ fn a_stopped_fit_goes_on_from_its_run_folder_and_ends_with_the_bits_of_an_undist
             assert_eq!(left, ["prediction/checkpoint.safetensors"]);
         }
         let model = fit_in_folder(&Silent);
-        assert_eq!(bits(&model), bits(&undisturbed), "{stops:?}");
-        let (report, expected) = (model.report().unwrap(), undisturbed.report().unwrap());
+        assert_eq!(bits(&model), bits(&uninterrupted), "{stops:?}");
+        let (report, expected) = (model.report().unwrap(), uninterrupted.report().unwrap());
         assert!(!report.interrupted);
         assert_eq!(report.history, expected.history);
         assert_eq!(report.best_iteration, expected.best_iteration);
@@ -280,7 +280,7 @@ fn weights(trained: &Trained) -> Vec<u32> {
 
 #[test]
 fn one_rank_that_is_asked_to_stop_at_any_exchange_stops_all_after_the_same_iteration() {
-    let undisturbed = three_ranks(None, &open(&tempfile::tempdir().unwrap()));
+    let uninterrupted = three_ranks(None, &open(&tempfile::tempdir().unwrap()));
     // The first exchange sums the row counts. Six steps follow, with a validation after every
     // second one, and then two exchanges that compare the weights.
     for (exchange, iterations) in [(1, 2), (2, 2), (3, 3), (4, 4), (5, 4), (7, 6), (8, 6)] {
@@ -295,8 +295,8 @@ fn one_rank_that_is_asked_to_stop_at_any_exchange_stops_all_after_the_same_itera
         let whole = three_ranks(None, &open(&folder));
         for rank in &whole {
             assert!(!rank.report.interrupted);
-            assert_eq!(rank.report.history, undisturbed[0].report.history);
-            assert_eq!(weights(rank), weights(&undisturbed[0]));
+            assert_eq!(rank.report.history, uninterrupted[0].report.history);
+            assert_eq!(weights(rank), weights(&uninterrupted[0]));
         }
     }
 }

@@ -256,12 +256,12 @@ fn a_killed_process_ends_the_other_and_the_next_start_ends_as_if_nothing_had_hap
         ));
 
         let resumed = model(&answers(setting.start(&setting.job(checkpointed()), 2, &[])).unwrap());
-        let undisturbed = setting.threads(long());
+        let uninterrupted = setting.threads(long());
         assert_eq!(
             resumed.report().unwrap().history,
-            undisturbed.report().unwrap().history
+            uninterrupted.report().unwrap().history
         );
-        assert_eq!(bits(&resumed), bits(&undisturbed));
+        assert_eq!(bits(&resumed), bits(&uninterrupted));
     }
 }
 
@@ -310,7 +310,7 @@ fn a_rank_whose_lease_is_not_renewed_ends() {
 }
 
 #[test]
-fn a_file_that_is_no_job_and_variables_that_are_missing_are_named() {
+fn an_invalid_job_file_and_missing_variables_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("job.json");
     std::fs::write(&file, "{\"Fit\": {}}").unwrap();

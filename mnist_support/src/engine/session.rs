@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_process_s_session_is_made_once_and_anew_after_it_was_stopped() {
+    fn the_session_of_the_process_is_created_once_and_again_after_stop() {
         let first = Session::get_or_create().unwrap();
         let again = Session::get_or_create().unwrap();
         assert!(Arc::ptr_eq(&first.engine, &again.engine));

@@ -187,7 +187,7 @@ accuracy 66.67%";
     }
 
     #[test]
-    fn a_label_or_a_prediction_that_is_no_class_is_named_with_its_row() {
+    fn a_label_or_prediction_out_of_range_is_named_with_its_row() {
         for (labels, predictions, expected) in [
             ([0, 1, 3], [0, 1, 2], "label"),
             ([0, 1, 2], [0, 1, -1], "prediction"),

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_is_not_there_is_named_with_those_that_are() {
+    fn a_missing_column_is_named_with_the_existing_ones() {
         let evaluator = MulticlassClassificationEvaluator::new().prediction_col("guess");
         match evaluator.evaluate(&frame()) {
             Err(Error::Table(TableError::ColumnNotFound {

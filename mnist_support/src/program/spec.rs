@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_estimator_that_leaves_partitions_open_goes_with_the_others() {
+    fn an_estimator_that_leaves_partitions_open_follows_the_others() {
         for two in [
             [estimator().partitions(3), estimator()],
             [estimator(), estimator().partitions(3)],
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn estimators_that_contradict_each_other_are_an_error_that_names_the_setting_and_both_values() {
+    fn estimators_that_disagree_are_an_error_that_names_the_setting_and_both_values() {
         let contradictions = [
             (
                 [estimator().partitions(2), estimator().partitions(3)],

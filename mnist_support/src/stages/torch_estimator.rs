@@ -20,7 +20,8 @@ use crate::{
 ///
 /// | SparkTorch | here |
 /// |---|---|
-/// | `inputCol`, `labelCol`, `predictionCol` | [`features_col`], [`label_col`], [`prediction_col`] |
+/// | `inputCol`, `labelCol` | [`features_col`], [`label_col`] |
+/// | `predictionCol` | [`prediction_col`] |
 /// | `torchObj` | the [`Network`], [`optimizer`], [`loss`], [`learning_rate`] |
 /// | `iters`, `miniBatch` | [`iterations`], [`mini_batch`] |
 /// | `validationPct`, `earlyStopPatience` | [`validation_fraction`], [`early_stop_patience`] |

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_when_patience_is_over_and_restores_the_best_weights() {
+    fn it_stops_when_patience_runs_out_and_restores_the_best_weights() {
         let folder = tempfile::tempdir().unwrap();
         let mut variables = variables(2);
         let mut early_stopping =
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_improvement_starts_the_patience_anew() {
+    fn an_improvement_resets_the_patience() {
         let folder = tempfile::tempdir().unwrap();
         let variables = variables(2);
         let mut early_stopping =
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_made_and_one_that_cannot_be_is_named() {
+    fn a_missing_folder_is_created_and_one_that_cannot_be_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoint = folder.path().join("new").join("best.safetensors");
         let mut early_stopping = EarlyStopping::new(2, &checkpoint).unwrap();

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_that_is_not_there_is_an_error_that_says_so() {
+    fn a_missing_gpu_is_an_error_that_says_so() {
         let missing = tch::Cuda::device_count().max(0) as usize;
         let message = Device::Cuda(missing).open().unwrap_err().to_string();
         assert!(message.contains("GPU"), "{message}");

@@ -30,7 +30,7 @@ macro_rules! whole_suite {
     ($open:path) => {
         suite!($open:
             files_are_put_listed_read_replaced_and_removed,
-            a_file_that_is_not_there_is_named,
+            a_missing_file_is_named,
             a_large_file_is_uploaded_whole,
             a_csv_is_read_whole_and_by_its_head,
             the_partitions_of_a_csv_hold_every_row_once_in_order,
@@ -74,7 +74,7 @@ pub fn files_are_put_listed_read_replaced_and_removed(lake: &Lake) {
     );
 }
 
-pub fn a_file_that_is_not_there_is_named(lake: &Lake) {
+pub fn a_missing_file_is_named(lake: &Lake) {
     for error in [
         lake.get("nothing.csv").unwrap_err(),
         lake.csv("nothing.csv").unwrap_err(),

@@ -3,7 +3,7 @@
 use mnist_support::{Error, error::SparkError, spark::SparkSession};
 
 #[test]
-fn a_server_that_is_not_there_is_named_with_what_to_do() {
+fn a_missing_server_is_named_with_what_to_do() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("sc://{}", listener.local_addr().unwrap());
     drop(listener);

@@ -95,12 +95,12 @@ fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
         });
     }
     // Its remains do not prevent it from being started again.
-    let anew = SparkSession::connect(&cluster::up(&cluster.folder, &[])).unwrap();
-    assert_eq!(anew.slots().unwrap(), Some(2));
+    let again = SparkSession::connect(&cluster::up(&cluster.folder, &[])).unwrap();
+    assert_eq!(again.slots().unwrap(), Some(2));
 }
 
 #[test]
-fn a_session_goes_on_after_the_server_has_closed_it_and_after_it_was_started_anew() {
+fn a_session_survives_the_server_closing_it_and_a_restart() {
     // The port must be the same when the server comes back.
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = free.unwrap().port();
@@ -109,7 +109,7 @@ fn a_session_goes_on_after_the_server_has_closed_it_and_after_it_was_started_ane
         "spark.connect.session.manager.defaultSessionTimeout=10s",
         "spark.connect.session.manager.maintenanceInterval=1s",
     ];
-    let Some(cluster) = Cluster::start("spark-anew-tests", &settings) else {
+    let Some(cluster) = Cluster::start("spark-again-tests", &settings) else {
         return;
     };
     // A first task starts the executors and their Python, for which a busy machine may need longer

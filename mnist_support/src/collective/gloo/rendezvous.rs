@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn ranks_that_start_again_meet_in_a_store_that_stayed() {
+    fn restarted_ranks_meet_in_a_store_that_stayed() {
         let (listener, port) = listener();
         let timeout = Duration::from_secs(30);
         let store = Store::open("127.0.0.1", port, Some(listener), timeout).unwrap();

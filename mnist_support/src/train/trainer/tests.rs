@@ -183,7 +183,7 @@ fn the_weights_that_are_kept_come_with_the_statistics_of_their_iteration() {
 }
 
 #[test]
-fn a_fit_that_goes_on_from_a_checkpoint_ends_with_the_bits_of_an_undisturbed_one() {
+fn a_fit_that_resumes_from_a_checkpoint_ends_with_the_bits_of_an_uninterrupted_one() {
     let network = normalised();
     let settings = TrainingSettings {
         validation_fraction: 0.25,
@@ -191,7 +191,7 @@ fn a_fit_that_goes_on_from_a_checkpoint_ends_with_the_bits_of_an_undisturbed_one
         mini_batch: Some(5),
         ..settings(12)
     };
-    let undisturbed = fit(&network, &settings, None, NEVER);
+    let uninterrupted = fit(&network, &settings, None, NEVER);
     for stop in [1, 3, 7] {
         let folder = tempfile::tempdir().unwrap();
         let folder = Lake::open(folder.path().to_str().unwrap(), &Credentials::local()).unwrap();
@@ -199,7 +199,7 @@ fn a_fit_that_goes_on_from_a_checkpoint_ends_with_the_bits_of_an_undisturbed_one
         let stopped = fit(&network, &settings, Some(&checkpoints), stop);
         assert!(stopped[0].report.iterations() < 12);
         let resumed = fit(&network, &settings, Some(&checkpoints), NEVER);
-        for (rank, expected) in resumed.iter().zip(&undisturbed) {
+        for (rank, expected) in resumed.iter().zip(&uninterrupted) {
             assert_eq!(rank.report.history, expected.report.history);
             assert_eq!(rank.weights, expected.weights);
         }
@@ -221,7 +221,7 @@ fn the_same_loop_trains_a_network_without_buffers() {
 }
 
 #[test]
-fn the_time_left_is_told_once_there_is_a_rate_and_something_is_left() {
+fn the_time_left_is_reported_once_there_is_a_rate_and_something_is_left() {
     assert_eq!(seconds_left(1, 1000, 0.1), None);
     assert_eq!(seconds_left(2, 100, 4.0), Some(196.0));
     assert_eq!(seconds_left(20, 150, 0.5), Some(3.25));
