@@ -109,7 +109,7 @@ fn a_session_survives_the_server_closing_it_and_a_restart() {
         "spark.connect.session.manager.defaultSessionTimeout=10s",
         "spark.connect.session.manager.maintenanceInterval=1s",
     ];
-    let Some(cluster) = Cluster::start("spark-again-tests", &settings) else {
+    let Some(cluster) = Cluster::start("spark-restart-tests", &settings) else {
         return;
     };
     // A first task starts the executors and their Python, for which a busy machine may need longer
