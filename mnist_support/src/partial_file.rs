@@ -47,15 +47,15 @@ impl PartialFile {
 
     /// Gives the file its name, once all of it is on the disk.
     pub(crate) fn keep(mut self) -> Result<()> {
-        let failed = |operation| {
-            move |source| Error::Io {
-                operation,
-                path: self.partial.clone(),
-                source,
-            }
+        let failed = |operation, source| Error::Io {
+            operation,
+            path: self.partial.clone(),
+            source,
         };
-        self.file.sync_all().map_err(failed("writing"))?;
-        fs::rename(&self.partial, &self.path).map_err(failed("renaming"))?;
+        self.file
+            .sync_all()
+            .map_err(|source| failed("writing", source))?;
+        fs::rename(&self.partial, &self.path).map_err(|source| failed("renaming", source))?;
         self.kept = true;
         Ok(())
     }

@@ -20,6 +20,7 @@ use crate::{
     },
     shard::Data,
     stages::{FitContext, StageModel},
+    threads::run_all,
 };
 
 /// Runs each rank on its own thread, with a single libtorch thread.

@@ -1,13 +1,11 @@
 //! Predictions for many rows, a batch at a time.
 
-use std::thread;
-
 use tch::{Device, Tensor};
 
 use super::forward::Mode;
 use super::layers::Layer;
 use super::sequential::Network;
-use crate::{Error, Result};
+use crate::{Error, Result, threads::run_all};
 
 /// How many rows go through a network at once. Few stay in a CPU's caches: with the originals' CNN 250 were as
 /// fast as any; a GPU wants many.
@@ -161,6 +159,8 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use tch::Kind;
 
     use super::*;
