@@ -98,10 +98,12 @@ struct HeatMap<'a> {
     names: Vec<String>,
     /// The room for names at the left.
     name_width: i32,
-    /// The matrix's left edge.
+    /// The matrix's left edge, its side and a cell's.
     left: i32,
     side: i32,
     cell: i32,
+    /// The middle of the column of recalls.
+    recalls: i32,
     /// What stands in a cell or beside it must not be higher than the cell.
     largest: i32,
 }
@@ -112,20 +114,22 @@ impl HeatMap<'_> {
             .indexed_iter()
             .filter(|((label, read), _)| label != read)
             .map(|(_, &count)| count);
-        // Room for the longest name, within reason, and for the axis' title.
+        // Room for the longest name, within reason, and for the axis's title.
         let longest = names.iter().map(|name| name.chars().count()).max();
         let name_width = (22 * longest.unwrap_or(1) as i32).clamp(70, 320);
         let classes = names.len() as i32;
         let side = classes.saturating_mul(CELL).clamp(SIDE, LONGEST);
         let cell = side / classes;
+        let left = 80 + name_width;
         HeatMap {
             counts,
             most_mistakes: mistakes.max().unwrap_or(0).max(1),
             names,
             name_width,
-            left: 80 + name_width,
+            left,
             side,
             cell,
+            recalls: left + side + RIGHT / 2,
             largest: 36.min(cell.max(1)),
         }
     }
@@ -139,11 +143,6 @@ impl HeatMap<'_> {
     /// Where a class begins, from the matrix's edge.
     fn edge(&self, class: usize) -> i32 {
         class as i32 * self.side / self.names.len() as i32
-    }
-
-    /// The middle of the column of recalls.
-    fn beside(&self) -> i32 {
-        self.left + self.side + RIGHT / 2
     }
 
     /// The part of a class's samples that was read right; none without samples.
@@ -195,7 +194,7 @@ impl HeatMap<'_> {
         if let Some(recall) = self.recall(class) {
             let recall = format!("{:.1}%", 100.0 * recall);
             let size = fitting(&recall, RIGHT - 20, self.largest.min(32));
-            text(&recall, size, (self.beside(), TOP + centre))?;
+            text(&recall, size, (self.recalls, TOP + centre))?;
         }
         Ok(())
     }
@@ -204,7 +203,7 @@ impl HeatMap<'_> {
         let title = text_style(36, &INK, HPos::Center);
         area.draw_text("predicted", &title, (self.left + self.side / 2, TOP - 74))?;
         let style = text_style(32, &INK, HPos::Center);
-        area.draw_text("recall", &style, (self.beside(), TOP - 24))?;
+        area.draw_text("recall", &style, (self.recalls, TOP - 24))?;
         let turned = title.transform(FontTransform::Rotate270);
         area.draw_text("label", &turned, (34, TOP + self.side / 2))?;
         Ok(())

@@ -13,10 +13,10 @@ use crate::{Error, Result, error::Cause};
 /// Pixels from the left to the right of a grid.
 const WIDTH: u32 = 720;
 /// Pixels of the title's line, and of a caption's.
-const TITLE_HEIGHT: u32 = 34;
-const CAPTION_HEIGHT: u32 = 24;
+const TITLE_HEIGHT: i32 = 34;
+const CAPTION_HEIGHT: i32 = 24;
 /// Pixels between an image and the edge of its place in the grid.
-const MARGIN: u32 = 6;
+const MARGIN: i32 = 6;
 
 const RIGHT: RGBColor = RGBColor(46, 125, 50);
 const WRONG: RGBColor = RGBColor(198, 40, 40);
@@ -134,11 +134,11 @@ fn draw(
         return Err(failed(name, "there is no image"));
     }
     let side = side(images)?;
-    let grid = Grid::new(size.0 as u32, side as u32, title.is_some());
+    let grid = Grid::new(size.0, side, title.is_some());
     let mut picture = Picture::draw(name, (WIDTH, grid.height(digits.len())), |area| {
         if let Some(title) = &title {
-            let place = (2 * grid.margin as i32, TITLE_HEIGHT as i32 + 4);
-            area.draw_text(title, &text_style(36, &INK, HPos::Left), place)?;
+            let style = text_style(36, &INK, HPos::Left);
+            area.draw_text(title, &style, (grid.margin, TITLE_HEIGHT + 4))?;
         }
         for (index, digit) in digits.iter().enumerate() {
             grid.draw_frame(area, index, digit)?;
@@ -146,34 +146,34 @@ fn draw(
         Ok(())
     })?;
     let rows: Vec<usize> = digits.iter().map(|digit| digit.row).collect();
-    let square = 2 * grid.square as i32;
     for (index, grey) in greys(images, &rows).chunks_exact(side * side).enumerate() {
         let png = png::encode(grey, side as u32).map_err(|error| failed(name, error))?;
-        picture.lay_image(grid.corner(index), (square, square), &png);
+        picture.lay_image(grid.corner(index), (grid.square, grid.square), &png);
     }
     let captions: Vec<&str> = digits.iter().map(|digit| digit.caption.as_str()).collect();
     let title = title.unwrap_or_else(|| name.to_owned());
     Ok(picture.describe(format!("{title}: {}", captions.join(", "))))
 }
 
-/// Where the images of a grid stand, in pixels.
+/// Where the images of a grid stand, in units, two to a pixel.
 struct Grid {
-    columns: u32,
-    /// The side of an image's place, and of the image itself.
-    place: u32,
-    square: u32,
-    /// What is left at both sides of an image.
-    margin: u32,
+    columns: usize,
     /// The title's height, if there is one.
-    top: u32,
+    top: i32,
+    /// The height of a row, an image with its caption, and the width of a column.
+    row: i32,
+    column: i32,
+    /// The side of an image, and what is left at its left and right.
+    square: i32,
+    margin: i32,
 }
 
 impl Grid {
     /// A grid of images that have `side` pixels of their own in a row.
-    fn new(columns: u32, side: u32, has_title: bool) -> Grid {
-        let place = WIDTH / columns;
+    fn new(columns: usize, side: usize, has_title: bool) -> Grid {
+        let (column, side) = (WIDTH as i32 / columns as i32, side as i32);
         // A whole number of pixels for each of the image's keeps them all of one size.
-        let room = place - MARGIN;
+        let room = column - MARGIN;
         let square = if side <= room {
             room / side * side
         } else {
@@ -181,40 +181,36 @@ impl Grid {
         };
         Grid {
             columns,
-            place,
-            square,
-            margin: (place - square) / 2,
-            top: if has_title { TITLE_HEIGHT } else { 0 },
+            top: if has_title { 2 * TITLE_HEIGHT } else { 0 },
+            row: 2 * (square + CAPTION_HEIGHT + MARGIN),
+            column: 2 * column,
+            square: 2 * square,
+            margin: 2 * ((column - square) / 2),
         }
     }
 
-    /// The height of a row: an image with its caption.
-    fn step(&self) -> u32 {
-        self.square + CAPTION_HEIGHT + MARGIN
-    }
-
-    /// The height of a picture of so many images.
+    /// The height of a picture of so many images, in pixels.
     fn height(&self, images: usize) -> u32 {
-        self.top + self.step() * images.div_ceil(self.columns as usize) as u32 + MARGIN
+        let rows = images.div_ceil(self.columns) as i32;
+        ((self.top + self.row * rows) / 2 + MARGIN) as u32
     }
 
-    /// The corner of an image at the upper left, in units, two to a pixel.
+    /// The corner of an image at the upper left.
     fn corner(&self, index: usize) -> (i32, i32) {
-        let (column, row) = (index as u32 % self.columns, index as u32 / self.columns);
-        let left = 2 * (column * self.place + self.margin);
-        let top = 2 * (self.top + row * self.step() + MARGIN);
-        (left as i32, top as i32)
+        let (row, column) = ((index / self.columns) as i32, (index % self.columns) as i32);
+        let top = self.top + row * self.row + 2 * MARGIN;
+        (column * self.column + self.margin, top)
     }
 
     /// Draws the frame of an image, and the caption below it.
     fn draw_frame(&self, area: &Area, index: usize, digit: &Digit) -> Result<(), Cause> {
         let (left, top) = self.corner(index);
-        let (square, place) = (2 * self.square as i32, 2 * self.place as i32);
-        let frame = [(left - 2, top - 2), (left + square + 1, top + square + 1)];
+        let (right, bottom) = (left + self.square, top + self.square);
+        let frame = [(left - 2, top - 2), (right + 1, bottom + 1)];
         area.draw(&Rectangle::new(frame, FAINT.stroke_width(2)))?;
-        let size = fitting(&digit.caption, place - 8, 32);
+        let size = fitting(&digit.caption, self.column - 8, 32);
         let style = text_style(size, &digit.colour, HPos::Center);
-        let below = (left + square / 2, top + square + CAPTION_HEIGHT as i32);
+        let below = (left + self.square / 2, bottom + CAPTION_HEIGHT);
         area.draw_text(&digit.caption, &style, below)?;
         Ok(())
     }
