@@ -1,5 +1,8 @@
 //! The errors of the crate: one [`Error`], and an enum for each part of it.
 
+// The messages say what the fields hold.
+#![allow(missing_docs)]
+
 mod collective;
 mod job;
 mod lake;

@@ -66,6 +66,15 @@ pub mod interrupt;
 /// Waits for requests.
 mod runtime;
 
+/// Runs work on several threads.
+mod threads;
+
+/// Random streams by seed and purpose.
+mod random;
+
+/// Writes a file whole or not at all.
+mod partial_file;
+
 /// Finds errors of the C++ below `native/`.
 mod native;
 
@@ -86,12 +95,14 @@ pub mod collective;
 
 pub mod train;
 
-pub mod stages;
+mod stages;
 
-pub mod program;
+mod program;
 
+#[doc(hidden)] // for tests
 pub mod run;
 
+#[doc(hidden)] // for the program mnist-worker
 pub mod worker;
 
 pub mod spark;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use safetensors::{Dtype, tensor::TensorView};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::Result;
 
@@ -11,21 +11,40 @@ use crate::Result;
 const _: () = assert!(cfg!(target_endian = "little"));
 
 /// The type in the file of tensors of `kind`.
-pub(crate) fn dtype(kind: Kind) -> Dtype {
-    match kind {
+pub(crate) fn dtype(kind: Kind) -> Result<Dtype> {
+    Ok(match kind {
+        Kind::Float => Dtype::F32,
+        Kind::Double => Dtype::F64,
+        Kind::Half => Dtype::F16,
+        Kind::BFloat16 => Dtype::BF16,
         Kind::Int64 => Dtype::I64,
-        _ => Dtype::F32,
-    }
+        Kind::Int => Dtype::I32,
+        Kind::Int16 => Dtype::I16,
+        Kind::Int8 => Dtype::I8,
+        Kind::Uint8 => Dtype::U8,
+        Kind::Bool => Dtype::BOOL,
+        other => {
+            let reason = format!("tensors of kind {other:?} can't be written to safetensors");
+            return Err(TchError::Kind(reason).into());
+        }
+    })
 }
 
-/// Tensors of floats and of `i64` by name, and a text or two beside them, as a file.
+/// Tensors by name, and texts beside them, as a file.
 pub(crate) fn serialize<'a>(
     tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
     metadata: Option<HashMap<String, String>>,
 ) -> Result<Vec<u8>> {
     let tensors = tensors
         .into_iter()
-        .map(|(name, tensor)| Ok((name, dtype(tensor.f_kind()?), tensor.size(), bytes(tensor)?)))
+        .map(|(name, tensor)| {
+            Ok((
+                name,
+                dtype(tensor.f_kind()?)?,
+                tensor.size(),
+                bytes(tensor)?,
+            ))
+        })
         .collect::<Result<Vec<_>>>()?;
     let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
         let shape = shape.iter().map(|&size| size as usize).collect();

@@ -20,6 +20,7 @@ use crate::{
     },
     shard::Data,
     stages::{FitContext, StageModel},
+    threads::run_all,
 };
 
 /// Runs each rank on a thread of its own, with one thread of libtorch's inside it.
@@ -110,31 +111,17 @@ fn run<T: Send, P: FnOnce() -> Result<T> + Send>(
     let programs: Vec<P> = programs.collect();
     let world_size = programs.len();
     let interrupt = &interrupt::current();
-    let results: Vec<Result<T>> = thread::scope(|scope| {
-        let ranks: Vec<_> = programs
-            .into_iter()
-            .map(|program| {
-                scope.spawn(move || {
-                    let _scope = interrupt.scope();
-                    tch::set_num_threads(1);
-                    program()
-                })
-            })
-            .collect();
-        ranks
-            .into_iter()
-            .enumerate()
-            .map(|(rank, thread)| {
-                thread
-                    .join()
-                    .unwrap_or_else(|panic| Err(panicked(rank, world_size, &*panic)))
-            })
-            .collect()
-    });
+    let results = run_all(programs.into_iter().map(|program| {
+        move || {
+            let _scope = interrupt.scope();
+            tch::set_num_threads(1);
+            program()
+        }
+    }));
     let (mut values, mut causes, mut consequences) =
         (Vec::with_capacity(world_size), Vec::new(), Vec::new());
-    for result in results {
-        match result {
+    for (rank, result) in results.into_iter().enumerate() {
+        match result.unwrap_or_else(|panic| Err(panicked(rank, world_size, &*panic))) {
             Ok(value) => values.push(value),
             Err(error @ Error::Collective(CollectiveError::ExchangeAborted { .. })) => {
                 consequences.push(error)

@@ -190,11 +190,11 @@ impl Credentials {
 impl Authentication {
     /// The way that a scope names, or that its keys are for.
     fn from_scope(scope: &SecretScope) -> Result<Authentication> {
-        let text = |key| scope.get(key).map(|found| found.expose().to_string());
+        let text = |key| scope.get(key).map(|found| found.expose().to_owned());
         let way = match find(scope, "authentication")? {
             Some(way) => way,
             None => match way_of_keys(scope)? {
-                Some(way) => way.to_string(),
+                Some(way) => way.to_owned(),
                 None => return Ok(Authentication::None),
             },
         };
@@ -245,7 +245,7 @@ fn way_of_keys(scope: &SecretScope) -> Result<Option<&'static str>> {
 
 /// The text of a key that need not be there.
 fn find(scope: &SecretScope, key: &str) -> Result<Option<String>> {
-    Ok(scope.find(key)?.map(|found| found.expose().to_string()))
+    Ok(scope.find(key)?.map(|found| found.expose().to_owned()))
 }
 
 #[cfg(all(test, unix))]

@@ -12,10 +12,11 @@ use super::digits::{Digits, classes_of, read_set};
 use super::find::Set;
 use super::manifest::{Counts, Entry, Manifest};
 use super::sources::{SOURCES, hex, sha256_of};
-use crate::text::grouped;
 use crate::{
     Error, Result,
     error::{LakeError, TableError},
+    partial_file::PartialFile,
+    text::grouped,
 };
 
 /// The container of the original notebooks.
@@ -120,9 +121,11 @@ pub fn prepare(
     }
     let mut files = Vec::with_capacity(written.len());
     for (file, entry) in written {
-        let (name, path) = file.keep()?;
+        let path = file.path().to_owned();
+        file.keep()?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        manifest.files.insert(name.into_owned(), entry.clone());
         files.push((path, entry.bytes));
-        manifest.files.insert(name, entry);
     }
     write_record(&record, &manifest)?;
     let replaced = former.filter(|former| {
@@ -144,7 +147,7 @@ fn hashes_of(set: &Set, origin: Origin) -> Result<BTreeMap<String, String>> {
         if origin == Origin::Download {
             source.verify(path, &hash)?;
         }
-        hashes.insert(source.name.to_string(), hash);
+        hashes.insert(source.name.to_owned(), hash);
     }
     Ok(hashes)
 }
@@ -161,7 +164,7 @@ fn write_tables(
             let path = container.join(format!("{table}.{format}"));
             let (shown, rows) = (path.display(), grouped(digits.len() as u64));
             report(&format!("writing {shown} with {rows} rows"));
-            written.push(PartialFile::write(&path, |writer| match format {
+            written.push(write_partial(&path, |writer| match format {
                 "csv" => digits
                     .write_csv(writer)
                     .map_err(|error| io_error("writing", &path, error)),
@@ -174,11 +177,11 @@ fn write_tables(
 
 fn write_record(record: &Path, manifest: &Manifest) -> Result<()> {
     let json = manifest.to_json();
-    let (file, _) = PartialFile::write(record, |writer| {
+    let (file, _) = write_partial(record, |writer| {
         let written = writer.write_all(&json);
         written.map_err(|error| io_error("writing", record, error))
     })?;
-    file.keep().map(|_| ())
+    file.keep()
 }
 
 /// Reads the whole container below `lake` and compares it with its record; returns its files.
@@ -221,72 +224,37 @@ fn record_of(lake: &Path) -> PathBuf {
     lake.join(format!("{CONTAINER}.json"))
 }
 
-/// A file that is written whole and has not got its name yet; without it, it goes away again.
-struct PartialFile {
-    partial: PathBuf,
-    path: PathBuf,
-    kept: bool,
-}
-
-impl PartialFile {
-    /// Writes the file under another name and syncs it to the disk.
-    fn write(
-        path: &Path,
-        write: impl FnOnce(&mut Hashing) -> Result<()>,
-    ) -> Result<(PartialFile, Entry)> {
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(".partial");
-        let file = PartialFile {
-            partial: path.with_file_name(name),
-            path: path.into(),
-            kept: false,
-        };
-        let partial = &file.partial;
-        let created =
-            File::create(partial).map_err(|error| io_error("creating", partial, error))?;
+/// Writes a file under another name, and says what is in it.
+fn write_partial(
+    path: &Path,
+    write: impl FnOnce(&mut Hashing<'_>) -> Result<()>,
+) -> Result<(PartialFile, Entry)> {
+    let file = PartialFile::create(path, ".partial")?;
+    let entry = {
         let mut writer = Hashing {
-            inner: BufWriter::with_capacity(1 << 20, created),
+            inner: BufWriter::with_capacity(1 << 20, file.file()),
             hash: Sha256::new(),
             bytes: 0,
         };
         write(&mut writer)?;
-        let Hashing { inner, hash, bytes } = writer;
-        inner
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .and_then(|created| created.sync_all())
-            .map_err(|error| io_error("writing", partial, error))?;
-        let sha256 = hex(hash);
-        Ok((file, Entry { bytes, sha256 }))
-    }
-
-    /// Gives the file its name; returns that and the path.
-    fn keep(mut self) -> Result<(String, PathBuf)> {
-        fs::rename(&self.partial, &self.path)
-            .map_err(|error| io_error("renaming", &self.partial, error))?;
-        self.kept = true;
-        let name = self.path.file_name().unwrap_or_default();
-        Ok((name.to_string_lossy().into_owned(), self.path.clone()))
-    }
-}
-
-impl Drop for PartialFile {
-    fn drop(&mut self) {
-        if !self.kept {
-            // What is left of it does no harm, and the next run overwrites it.
-            let _ = fs::remove_file(&self.partial);
+        let flushed = writer.inner.flush();
+        flushed.map_err(|error| io_error("writing", path, error))?;
+        Entry {
+            bytes: writer.bytes,
+            sha256: hex(writer.hash),
         }
-    }
+    };
+    Ok((file, entry))
 }
 
 /// A writer that hashes what goes through it.
-struct Hashing {
-    inner: BufWriter<File>,
+struct Hashing<'a> {
+    inner: BufWriter<&'a File>,
     hash: Sha256,
     bytes: u64,
 }
 
-impl Write for Hashing {
+impl Write for Hashing<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let length = self.inner.write(buffer)?;
         self.hash.update(&buffer[..length]);

@@ -6,39 +6,39 @@ use super::fused::{BLOCK, Block};
 use super::layers::Layer;
 use crate::Result;
 
-/// One step of running a network.
+/// One operation of running a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Op {
     /// The layer of this index.
     Layer(usize),
     /// The block that begins with the layer of this index.
     Block(usize, Block),
 }
 
-/// The steps in which the layers run: blocks as one, if `fuses`; the others one by one.
+/// The operations by which the layers run: blocks as one, if `fuses`; the others one by one.
 ///
 /// max(ReLU(x)) = ReLU(max(x)), bit for bit, gradients included, so where a MaxPool2d follows a ReLU that
 /// is in no block the pooling goes first and the ReLU has a quarter of the values.
-pub(super) fn steps(layers: &[Layer], fuses: bool) -> Vec<Step> {
-    let mut steps = Vec::with_capacity(layers.len());
+pub(super) fn ops(layers: &[Layer], fuses: bool) -> Vec<Op> {
+    let mut ops = Vec::with_capacity(layers.len());
     let mut index = 0;
     while let Some(rest) = layers.get(index..).filter(|rest| !rest.is_empty()) {
         match (Block::at_the_start_of(rest).filter(|_| fuses), rest) {
             (Some(block), _) => {
-                steps.push(Step::Block(index, block));
+                ops.push(Op::Block(index, block));
                 index += BLOCK;
             }
             (None, [Layer::ReLU, Layer::MaxPool2d { .. }, ..]) => {
-                steps.extend([Step::Layer(index + 1), Step::Layer(index)]);
+                ops.extend([Op::Layer(index + 1), Op::Layer(index)]);
                 index += 2;
             }
             (None, _) => {
-                steps.push(Step::Layer(index));
+                ops.push(Op::Layer(index));
                 index += 1;
             }
         }
     }
-    steps
+    ops
 }
 
 /// The same images with the channels of a pixel side by side in memory. On a CPU libtorch's
@@ -87,10 +87,7 @@ mod tests {
             },
         ];
         let network = Network::new(&[4, 15, 13], layers).unwrap();
-        assert_eq!(
-            steps(network.layers(), true),
-            [Step::Layer(1), Step::Layer(0)]
-        );
+        assert_eq!(ops(network.layers(), true), [Op::Layer(1), Op::Layer(0)]);
         let values = random(&[20, 4, 15, 13]);
         let weights = random(&[20, 4, 7, 6]);
         let [ours, theirs] = [0, 1].map(|_| values.copy().set_requires_grad(true));
@@ -105,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_one_step_and_elsewhere_a_pooling_goes_before_its_relu() {
+    fn a_block_is_one_operation_and_elsewhere_a_pooling_goes_before_its_relu() {
         let conv = Layer::conv2d(1, 4, 3, Conv2dConfig::default());
         let pool = Layer::max_pool2d(2);
         let layers = [
@@ -121,15 +118,14 @@ mod tests {
             Layer::avg_pool2d(2),
         ];
         let indices = |fuses| -> Vec<usize> {
-            let steps = steps(&layers, fuses).into_iter();
-            steps
-                .map(|(Step::Layer(index) | Step::Block(index, _))| index)
+            let ops = ops(&layers, fuses).into_iter();
+            ops.map(|(Op::Layer(index) | Op::Block(index, _))| index)
                 .collect()
         };
         assert_eq!(indices(false), [0, 2, 1, 3, 4, 6, 5, 7, 8, 9]);
         assert_eq!(indices(true), [0, 3, 4, 6, 5, 7, 8, 9]);
-        assert!(matches!(steps(&layers, true)[0], Step::Block(0, _)));
-        assert_eq!(steps(&layers, true)[1], Step::Layer(3));
+        assert!(matches!(ops(&layers, true)[0], Op::Block(0, _)));
+        assert_eq!(ops(&layers, true)[1], Op::Layer(3));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::execution::{Step, steps, to_channels_last};
+use super::execution::{Op, ops, to_channels_last};
 use super::fused;
 use super::layers::{DropoutMasks, Layer};
 use super::sequential::Network;
@@ -62,8 +62,8 @@ impl Network {
             .iter()
             .filter(|tensor| tensor.kind() != Kind::Int64);
         let fuses = fused::takes(&values) && numbers.all(fused::takes);
-        for step in steps(self.layers(), fuses) {
-            let (Step::Layer(index) | Step::Block(index, _)) = step;
+        for op in ops(self.layers(), fuses) {
+            let (Op::Layer(index) | Op::Block(index, _)) = op;
             let layer = &self.layers()[index];
             let (own, others) = remaining.split_at(layer.state().len());
             remaining = others;
@@ -76,12 +76,12 @@ impl Network {
                     reason,
                 })
             };
-            values = match step {
-                Step::Block(_, block) => {
+            values = match op {
+                Op::Block(_, block) => {
                     channels_last = true;
                     block.apply(&values, &own[0], &own[1]).map_err(failed)?
                 }
-                Step::Layer(_) => {
+                Op::Layer(_) => {
                     if matches!(layer, Layer::Conv2d { .. }) && !channels_last {
                         values = to_channels_last(&values)?;
                         channels_last = true;
@@ -118,7 +118,7 @@ impl Network {
             shape.join(", ")
         );
         Err(Error::ShapeMismatch {
-            what: "the network's input".to_string(),
+            what: "the network's input".to_owned(),
             found,
             expected,
         })
@@ -129,7 +129,7 @@ impl Network {
         let state: Vec<_> = self.layers().iter().flat_map(Layer::state).collect();
         if parameters.len() != state.len() {
             return Err(Error::ShapeMismatch {
-                what: "the list of parameters".to_string(),
+                what: "the list of parameters".to_owned(),
                 found: vec![parameters.len() as i64],
                 expected: format!("{} tensors, one for each parameter name", state.len()),
             });
@@ -161,7 +161,7 @@ fn first_line(error: &TchError) -> String {
         .lines()
         .next()
         .unwrap_or_default()
-        .to_string()
+        .to_owned()
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
 use super::layers::Layer;
-use super::random::{Purpose, stream};
 use super::sequential::Network;
 use super::state::Init;
+use crate::random::{Purpose, stream};
 
 impl Network {
     /// New parameters and buffers by PyTorch's default rule for each layer, in the order of
@@ -16,7 +16,7 @@ impl Network {
     /// The numbers come from a ChaCha stream of the seed's own, not from libtorch's generator: the
     /// same seed gives the same parameters on every machine and in every thread.
     pub fn initialize(&self, seed: u64) -> Vec<Tensor> {
-        let mut random = stream(Purpose::Initialization, seed, 0, 0);
+        let mut random = stream(Purpose::Initialization, seed, [0, 0]);
         let mut state = Vec::new();
         for tensor in self.layers().iter().flat_map(Layer::state) {
             let shape = tensor.shape.as_slice();

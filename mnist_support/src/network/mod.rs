@@ -25,7 +25,6 @@ mod initialize;
 mod layers;
 mod module;
 mod predict;
-mod random;
 mod sequential;
 mod shape;
 mod state;

@@ -1,13 +1,11 @@
 //! Predictions for many rows, a batch at a time.
 
-use std::thread;
-
 use tch::{Device, Tensor};
 
 use super::forward::Mode;
 use super::layers::Layer;
 use super::sequential::Network;
-use crate::{Error, Result};
+use crate::{Error, Result, threads::run_all};
 
 /// How many rows go through a network at once. Few stay in a CPU's caches: with the originals' CNN 250 were as
 /// fast as any; a GPU wants many.
@@ -62,7 +60,10 @@ impl Network {
                 self.outputs_of_one_thread(&parameters, &rows, batch, then)
             })
         });
-        let outputs = in_threads(parts.collect::<Result<Vec<_>>>()?)?;
+        let outputs = run_all(parts.collect::<Result<Vec<_>>>()?)
+            .into_iter()
+            .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect::<Result<Vec<_>>>()?;
         Ok(Tensor::f_cat(&outputs, 0)?)
     }
 
@@ -147,34 +148,19 @@ impl Network {
         let shape = self.output_shape();
         if shape.len() != 1 {
             return Err(Error::ShapeMismatch {
-                what: "the network's output for one row".to_string(),
+                what: "the network's output for one row".to_owned(),
                 found: shape,
-                expected: "[classes]".to_string(),
+                expected: "[classes]".to_owned(),
             });
         }
         Ok(())
     }
 }
 
-/// Runs each program on a thread of its own; their results in order, or the first error.
-fn in_threads<T: Send, P: FnOnce() -> Result<T> + Send>(programs: Vec<P>) -> Result<Vec<T>> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = programs
-            .into_iter()
-            .map(|program| scope.spawn(program))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| match thread.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use tch::Kind;
 
     use super::*;

@@ -63,7 +63,7 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
             let reason = format!("its shape is {found:?}, where the network needs {shape:?}");
             return Err(invalid(name, reason));
         }
-        let (found, needed) = (view.dtype(), tensor_file::dtype(role.kind()));
+        let (found, needed) = (view.dtype(), tensor_file::dtype(role.kind())?);
         if found != needed {
             let to = match role {
                 Role::Parameter | Role::Statistic => ".float()",
@@ -79,7 +79,7 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
     if let Some(other) = others.into_iter().min() {
         return Err(invalid(
             other,
-            "the network has no such parameter".to_string(),
+            "the network has no such parameter".to_owned(),
         ));
     }
     Ok(parameters)
@@ -87,7 +87,7 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
 
 fn invalid(parameter: &str, reason: impl Into<Cause>) -> Error {
     Error::Network(NetworkError::InvalidWeights {
-        parameter: parameter.to_string(),
+        parameter: parameter.to_owned(),
         reason: reason.into(),
     })
 }
@@ -96,7 +96,7 @@ fn has(file: &SafeTensors<'_>) -> String {
     let mut names = file.names();
     names.sort_unstable();
     if names.is_empty() {
-        "the file is empty".to_string()
+        "the file is empty".to_owned()
     } else {
         format!("the file has {}", names.join(", "))
     }
@@ -107,16 +107,16 @@ fn unreadable(error: &SafeTensorError, bytes: &[u8]) -> Error {
     match error {
         SafeTensorError::InvalidOffset(name) => invalid(
             name,
-            "its place in the file makes no sense: the header was altered".to_string(),
+            "its place in the file makes no sense: the header was altered".to_owned(),
         ),
         SafeTensorError::MetadataIncompleteBuffer => match first_cut(bytes) {
             Some(name) => invalid(
                 &name,
-                "the file is cut: its values are not all there".to_string(),
+                "the file is cut: its values are not all there".to_owned(),
             ),
             None => invalid(
                 WHOLE_FILE,
-                "there is more data than the header describes".to_string(),
+                "there is more data than the header describes".to_owned(),
             ),
         },
         _ => invalid(

@@ -18,13 +18,6 @@ import threading
 import pyarrow
 from pyspark import BarrierTaskContext, SparkFiles, TaskContext
 
-# What a worker answers with, and so the columns of Spark's result.
-ANSWER = pyarrow.schema([
-    ("rank", pyarrow.int32()),
-    ("kind", pyarrow.string()),
-    ("json", pyarrow.string()),
-    ("data", pyarrow.binary()),
-])
 STDERR_LINES = 100
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -138,6 +131,7 @@ def run(batches):
     """What Spark calls: takes a task's rows, gives what the worker answers."""
     job = json.loads(JOB)
     rank = Rank(job)
+    answer = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in job["answer"]])
     folder = tempfile.mkdtemp(prefix="worker-", dir=SparkFiles.getRootDirectory())
     lay_out(job, folder)
     libraries = [folder, os.environ.get("LD_LIBRARY_PATH", "")]
@@ -165,7 +159,7 @@ def run(batches):
             thread.start()
         try:
             for batch in pyarrow.ipc.open_stream(worker.stdout):
-                yield batch.select(ANSWER.names).cast(ANSWER)
+                yield batch.select(answer.names).cast(answer)
         except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
             answer_error = error
         while worker.stdout.read(1 << 16):

@@ -14,10 +14,7 @@ use super::{
     pickle, plan,
     session::SparkSession,
 };
-use crate::{Error, Result, error::JobError};
-
-/// What run_worker.py calls the columns of a worker's answer.
-pub(super) const ANSWER: &str = "rank int, kind string, json string, data binary";
+use crate::{Error, Result, error::JobError, worker::COLUMNS};
 
 const SOURCE: &str = include_str!("run_worker.py");
 const OPERATION: &str = "running workers at";
@@ -129,6 +126,8 @@ struct Job<'a> {
     environment: BTreeMap<&'a str, &'a str>,
     /// The names of the files, and those of the artifacts that they are.
     files: BTreeMap<String, String>,
+    /// The columns of a worker's answer, with pyarrow's names of their types.
+    answer: [(&'a str, &'a str); 4],
     /// None: not needed; empty: installed.
     libtorch: Option<&'a str>,
 }
@@ -170,7 +169,9 @@ impl SparkSession {
             plan::PythonFunction {
                 command: pickle::command(SOURCE, "run", &job),
                 python: &python,
-                output: ANSWER,
+                output: &COLUMNS
+                    .map(|(name, _, sql, _)| format!("{name} {sql}"))
+                    .join(", "),
             },
             command.barrier,
         );
@@ -205,6 +206,7 @@ impl SparkSession {
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect(),
             files,
+            answer: COLUMNS.map(|(name, .., pyarrow)| (name, pyarrow)),
             libtorch: match &command.libtorch {
                 Libtorch::Installed => Some(""),
                 Libtorch::Folder(folder) => Some(folder),

@@ -1,11 +1,12 @@
 //! Stops a training loop that no longer improves, and keeps its best weights.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tch::{Tensor, nn::VarStore, no_grad};
 
-use crate::{Error, Result, error::NetworkError};
+use crate::{Error, Result, error::NetworkError, partial_file::PartialFile, tensor_file};
 
 /// Watches the validation loss, epoch by epoch, and keeps the weights of the best one in a safetensors
 /// file.
@@ -188,38 +189,26 @@ fn write_checkpoint(checkpoint: &Path, variables: &VarStore) -> Result<()> {
             source,
         }
     };
-    let mut name = checkpoint
-        .file_name()
-        .ok_or_else(|| std::io::Error::other("the path does not end in a file name"))
-        .map_err(failed("writing the checkpoint"))?
-        .to_owned();
-    // The process's number keeps two notebooks that share a folder apart.
-    name.push(format!(".{}.partial", std::process::id()));
-    let partial = checkpoint.with_file_name(name);
-
-    let mut tensors: Vec<(String, Tensor)> = variables
-        .variables()
+    if checkpoint.file_name().is_none() {
+        let reason = std::io::Error::other("the path does not end in a file name");
+        return Err(failed("writing the checkpoint")(reason));
+    }
+    let variables = variables.variables();
+    let mut tensors: Vec<_> = variables.iter().collect();
+    tensors.sort_by_key(|(name, _)| *name);
+    let tensors = tensors
         .into_iter()
-        .map(|(name, tensor)| Ok((name, tensor.f_detach()?.f_contiguous()?)))
-        .collect::<Result<_>>()?;
-    tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
-
+        .map(|(name, tensor)| (name.as_str(), tensor));
+    let bytes = tensor_file::serialize(tensors, None)?;
     if let Some(folder) = checkpoint.parent() {
         fs::create_dir_all(folder).map_err(failed("making the folder of the checkpoint"))?;
     }
-    let written = fs::File::create(&partial)
-        .map_err(failed("writing the checkpoint"))
-        .and_then(|file| {
-            Tensor::write_safetensors(&tensors, &partial)?;
-            // On the disk before the name says so.
-            file.sync_all().map_err(failed("writing the checkpoint"))?;
-            fs::rename(&partial, checkpoint).map_err(failed("renaming the checkpoint"))
-        });
-    if written.is_err() {
-        // The first error is the one to report; a file left over does no harm.
-        fs::remove_file(&partial).ok();
-    }
-    written
+    // The process's number keeps two notebooks that share a folder apart.
+    let file = PartialFile::create(checkpoint, &format!(".{}.partial", std::process::id()))?;
+    file.file()
+        .write_all(&bytes)
+        .map_err(failed("writing the checkpoint"))?;
+    file.keep()
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //!
 //! Read [`train`] first: it is the whole of it. The other files are its parts.
 
-mod batches;
 mod checkpoint;
 mod data;
 mod device;
@@ -12,6 +11,7 @@ mod optimizer;
 mod print;
 mod progress;
 mod report;
+mod sampler;
 mod schedule;
 mod settings;
 mod state;

@@ -6,7 +6,7 @@ use tch::{Device, Tensor};
 use super::{
     LossPoint, TrainingSettings,
     flat::FlatParameters,
-    optimizer::Step,
+    optimizer::UpdateRule,
     stopping::{Best, BestSoFar},
 };
 use crate::{Network, Result};
@@ -20,7 +20,7 @@ pub(super) struct State {
     pub(super) iteration: usize,
     /// The parameters and the buffers.
     pub(super) parameters: FlatParameters,
-    pub(super) optimizer: Box<dyn Step>,
+    pub(super) optimizer: Box<dyn UpdateRule>,
     pub(super) best: BestSoFar,
     pub(super) history: Vec<LossPoint>,
     pub(super) stopped_early: bool,
@@ -69,7 +69,7 @@ impl State {
     /// What is no tensor, and the tensors by name.
     pub(super) fn state_dict(&self) -> Result<(Scalars, Vec<(String, Tensor)>)> {
         let mut tensors = vec![("parameters".to_owned(), self.parameters.snapshot()?)];
-        for (index, tensor) in self.optimizer.state().into_iter().enumerate() {
+        for (index, tensor) in self.optimizer.state_dict().into_iter().enumerate() {
             tensors.push((format!("optimizer.{index}"), tensor));
         }
         if let Some(best) = self.best.best() {
@@ -96,11 +96,11 @@ impl State {
     ) -> Result<()> {
         let (flat, all) = (self.parameters.flat(), self.parameters.snapshot()?);
         self.parameters.restore(&take("parameters", &all)?)?;
-        let optimizer = (0..self.optimizer.state().len())
+        let optimizer = (0..self.optimizer.state_dict().len())
             .map(|index| take(&format!("optimizer.{index}"), &flat))
             .collect::<Result<Vec<_>>>()?;
         self.optimizer
-            .restore(scalars.optimizer_steps, &optimizer)?;
+            .load_state_dict(scalars.optimizer_steps, &optimizer)?;
         let best = match scalars.best {
             None => None,
             Some((iteration, loss)) => Some(Best {

@@ -6,8 +6,8 @@ use tch::{Kind, Tensor};
 
 use super::{
     Checkpoints, FitReport, LossPoint, Progress, ProgressEvent, TrainingData, TrainingSettings,
-    batches::{Batches, split},
     checkpoint::fit_identity,
+    sampler::{BatchSampler, split},
     state::State,
 };
 use crate::{
@@ -97,7 +97,7 @@ struct Trainer<'a> {
     /// This rank's rows, and which of them it validates with.
     data: TrainingData,
     validation: Vec<i64>,
-    batches: Batches,
+    sampler: BatchSampler,
     /// The rows of all ranks.
     training_rows: usize,
     validation_rows: usize,
@@ -140,7 +140,7 @@ impl<'a> Trainer<'a> {
             interrupt,
             data: data.to_device(device)?,
             validation,
-            batches: Batches::new(settings.seed, rank, training, mini_batch),
+            sampler: BatchSampler::new(settings.seed, rank, training, mini_batch),
             training_rows,
             validation_rows,
             global_batch,
@@ -192,7 +192,7 @@ impl<'a> Trainer<'a> {
     fn step(&mut self) -> Result<()> {
         let iteration = self.state.iteration + 1;
         let (settings, rank) = (self.settings, self.collective.rank());
-        let rows = self.batches.rows_of(self.state.iteration);
+        let rows = self.sampler.rows_of(self.state.iteration);
         let (features, labels) = self.data.select(&rows)?;
         let mut masks = DropoutMasks::new(settings.seed, iteration as u64, rank as u64);
         let tensors = self.state.parameters.tensors();

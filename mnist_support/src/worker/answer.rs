@@ -18,6 +18,14 @@ use crate::{
     error::{CollectiveError, JobError, TableError},
 };
 
+/// The columns of an answer: the name, and what Arrow, Spark's SQL and pyarrow call the type.
+pub(crate) const COLUMNS: [(&str, DataType, &str, &str); 4] = [
+    ("rank", DataType::Int32, "int", "int32"),
+    ("kind", DataType::Utf8, "string", "string"),
+    ("json", DataType::Utf8, "string", "string"),
+    ("data", DataType::Binary, "binary", "binary"),
+];
+
 /// The length of a file's part, in bytes.
 const PART: usize = 4 << 20;
 
@@ -49,12 +57,8 @@ pub(super) struct AnswerWriter<W: Write> {
 
 impl<W: Write> AnswerWriter<W> {
     pub(super) fn new(output: W, rank: usize) -> Result<Self> {
-        let schema = Arc::new(Schema::new(vec![
-            Field::new("rank", DataType::Int32, false),
-            Field::new("kind", DataType::Utf8, false),
-            Field::new("json", DataType::Utf8, false),
-            Field::new("data", DataType::Binary, false),
-        ]));
+        let columns = COLUMNS.map(|(name, dtype, ..)| Field::new(name, dtype, false));
+        let schema = Arc::new(Schema::new(columns.to_vec()));
         Ok(AnswerWriter {
             rank: rank as i32,
             writer: StreamWriter::try_new(output, &schema).map_err(TableError::about(ANSWER))?,

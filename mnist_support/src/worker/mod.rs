@@ -10,6 +10,7 @@ mod job;
 mod rank;
 
 pub use crate::shard::frame_from_batches;
+pub(crate) use answer::COLUMNS;
 pub use answer::{Answers, Outcome};
 pub use job::{Job, Rows};
 pub use rank::{Output, run};

@@ -120,7 +120,7 @@ impl Definition for BatchNorm2d {
         let by_batch = training || buffers.is_empty();
         if by_batch && input.numel() as i64 == self.num_features {
             return Err(TchError::Shape(
-                "one value for each channel has no variance: take larger mini-batches".to_string(),
+                "one value for each channel has no variance: take larger mini-batches".to_owned(),
             ));
         }
         let momentum = match buffers.get(2) {
@@ -139,7 +139,7 @@ impl Definition for BatchNorm2d {
             "{}, eps={}, momentum={}, affine={}, track_running_stats={}",
             self.num_features,
             number(self.eps),
-            self.momentum.map_or("None".to_string(), number),
+            self.momentum.map_or("None".to_owned(), number),
             truth(self.affine),
             truth(self.track_running_stats),
         )

@@ -7,8 +7,8 @@ use tch::{TchError, Tensor};
 use super::{Definition, Dropout, Layer};
 use crate::Result;
 use crate::network::forward::Mode;
-use crate::network::random::{Purpose, stream};
 use crate::network::state::StateTensor;
+use crate::random::{Purpose, stream};
 
 impl Layer {
     /// A [`Layer::Dropout`].
@@ -74,7 +74,7 @@ impl DropoutMasks {
     /// The masks of a step, counted in any way that does not repeat, of that rank.
     pub fn new(seed: u64, step: u64, rank: u64) -> Self {
         Self {
-            random: stream(Purpose::Dropout, seed, step, rank),
+            random: stream(Purpose::Dropout, seed, [step, rank]),
         }
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 use torch_sys::C_tensor;
 
-use super::step::{OptimizerConfig, Step, check_fraction, check_not_negative};
+use super::rule::{OptimizerConfig, UpdateRule, check_fraction, check_not_negative};
 use crate::{Result, native::check};
 
 unsafe extern "C" {
@@ -61,7 +61,7 @@ impl OptimizerConfig for Adam {
         check_not_negative("eps", self.eps)
     }
 
-    fn start(&self, parameters: &Tensor) -> Result<Box<dyn Step>> {
+    fn start(&self, parameters: &Tensor) -> Result<Box<dyn UpdateRule>> {
         Ok(Box::new(AdamState {
             settings: *self,
             steps: 0,
@@ -80,7 +80,7 @@ struct AdamState {
     mean_square: Tensor,
 }
 
-impl Step for AdamState {
+impl UpdateRule for AdamState {
     fn step(
         &mut self,
         parameters: &mut Tensor,
@@ -123,11 +123,11 @@ impl Step for AdamState {
         self.steps
     }
 
-    fn state(&self) -> Vec<Tensor> {
+    fn state_dict(&self) -> Vec<Tensor> {
         vec![self.mean.shallow_clone(), self.mean_square.shallow_clone()]
     }
 
-    fn restore(&mut self, steps: i32, state: &[Tensor]) -> Result<()> {
+    fn load_state_dict(&mut self, steps: i32, state: &[Tensor]) -> Result<()> {
         self.steps = steps;
         for (own, saved) in [&mut self.mean, &mut self.mean_square]
             .into_iter()

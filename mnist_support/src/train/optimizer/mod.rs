@@ -4,19 +4,19 @@
 //! these hand it out, because a checkpoint has to hold it.
 //!
 //! An optimiser is one file: its settings, which implement [`OptimizerConfig`], and its state, which
-//! implements [`Step`]. Here it has a variant and a line in [`Optimizer::config`].
+//! implements [`UpdateRule`]. Here it has a variant and a line in [`Optimizer::config`].
 
 mod adam;
+mod rule;
 mod sgd;
-mod step;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 pub use adam::Adam;
+use rule::OptimizerConfig;
+pub(crate) use rule::UpdateRule;
 pub use sgd::Sgd;
-use step::OptimizerConfig;
-pub(crate) use step::Step;
 
 use crate::Result;
 
@@ -79,7 +79,7 @@ impl Optimizer {
     }
 
     /// Starts the optimiser for parameters like `parameters`.
-    pub(crate) fn start(&self, parameters: &Tensor) -> Result<Box<dyn Step>> {
+    pub(crate) fn start(&self, parameters: &Tensor) -> Result<Box<dyn UpdateRule>> {
         self.config().start(parameters)
     }
 }

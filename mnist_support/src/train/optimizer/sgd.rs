@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::step::{OptimizerConfig, Step, check, check_fraction, check_not_negative};
+use super::rule::{OptimizerConfig, UpdateRule, check, check_fraction, check_not_negative};
 use crate::Result;
 
 /// The settings of stochastic gradient descent; the defaults are `torch.optim.SGD`'s.
@@ -31,7 +31,7 @@ impl OptimizerConfig for Sgd {
         )
     }
 
-    fn start(&self, parameters: &Tensor) -> Result<Box<dyn Step>> {
+    fn start(&self, parameters: &Tensor) -> Result<Box<dyn UpdateRule>> {
         Ok(Box::new(SgdState {
             settings: *self,
             velocity: parameters.f_zeros_like()?,
@@ -45,7 +45,7 @@ struct SgdState {
     velocity: Tensor,
 }
 
-impl Step for SgdState {
+impl UpdateRule for SgdState {
     fn step(
         &mut self,
         parameters: &mut Tensor,
@@ -81,11 +81,11 @@ impl Step for SgdState {
         0
     }
 
-    fn state(&self) -> Vec<Tensor> {
+    fn state_dict(&self) -> Vec<Tensor> {
         vec![self.velocity.shallow_clone()]
     }
 
-    fn restore(&mut self, _steps: i32, state: &[Tensor]) -> Result<()> {
+    fn load_state_dict(&mut self, _steps: i32, state: &[Tensor]) -> Result<()> {
         for saved in state {
             self.velocity.f_copy_(saved)?;
         }

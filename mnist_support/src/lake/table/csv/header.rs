@@ -50,7 +50,7 @@ fn names_in(line: &[u8]) -> Result<Vec<String>, String> {
     }
     let names = lines::fields(line)
         .iter()
-        .map(|name| std::str::from_utf8(name).map(|name| name.trim().to_string()))
+        .map(|name| std::str::from_utf8(name).map(|name| name.trim().to_owned()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| "the header is not UTF-8 text; is the file a CSV?")?;
     if names.iter().any(|name| name.contains('\r')) {

@@ -11,11 +11,11 @@ pub(super) trait OptimizerConfig {
     fn validate(&self) -> Result<()>;
 
     /// Starts the optimiser for parameters like `parameters`, a flat vector.
-    fn start(&self, parameters: &Tensor) -> Result<Box<dyn Step>>;
+    fn start(&self, parameters: &Tensor) -> Result<Box<dyn UpdateRule>>;
 }
 
 /// A started optimiser.
-pub(crate) trait Step {
+pub(crate) trait UpdateRule {
     /// Moves `parameters` against `gradient`, both flat. The caller has switched gradients off.
     fn step(
         &mut self,
@@ -28,10 +28,10 @@ pub(crate) trait Step {
     fn steps(&self) -> i32;
 
     /// What the rule remembers from step to step, shaped like the parameters, sharing its memory.
-    fn state(&self) -> Vec<Tensor>;
+    fn state_dict(&self) -> Vec<Tensor>;
 
-    /// Goes on where another of the same rule left off, with copies of its `state`.
-    fn restore(&mut self, steps: i32, state: &[Tensor]) -> Result<()>;
+    /// Goes on where another of the same rule left off, with copies of its state.
+    fn load_state_dict(&mut self, steps: i32, state: &[Tensor]) -> Result<()>;
 }
 
 /// Makes sure that a setting is in `[0, 1)`.

@@ -1,0 +1,38 @@
+//! Work on several threads at once.
+
+use std::thread;
+
+/// Runs each program on a thread of its own; what they return, or panic with, in their order.
+pub(crate) fn run_all<T, P>(programs: impl IntoIterator<Item = P>) -> Vec<thread::Result<T>>
+where
+    T: Send,
+    P: FnOnce() -> T + Send,
+{
+    thread::scope(|scope| {
+        let threads: Vec<_> = programs
+            .into_iter()
+            .map(|program| scope.spawn(program))
+            .collect();
+        threads.into_iter().map(|thread| thread.join()).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_programs_and_a_panic_ends_only_its_own() {
+        let programs = [30, 0, 15].map(|wait| {
+            move || {
+                thread::sleep(Duration::from_millis(wait));
+                assert_ne!(wait, 0);
+                wait
+            }
+        });
+        let results: Vec<_> = run_all(programs).into_iter().map(Result::ok).collect();
+        assert_eq!(results, [Some(30), None, Some(15)]);
+    }
+}
