@@ -4,19 +4,10 @@ use tch::{Kind, TchError, Tensor};
 
 use super::execution::{Op, ops, to_channels_last};
 use super::fused;
-use super::layers::{DropoutMasks, Layer};
+use super::layers::{DropoutMasks, Layer, Mode};
 use super::sequential::Network;
 use super::state::StateTensor;
 use crate::{Error, Result, error::NetworkError};
-
-/// How a network runs.
-pub(super) enum Mode<'a> {
-    /// As a function of its rows alone.
-    Evaluation,
-    /// As training needs it. Dropout takes masks that can be drawn again, or else draws from
-    /// libtorch's own generator, one for the process.
-    Training(Option<&'a mut DropoutMasks>),
-}
 
 impl Network {
     /// What the network makes of some rows: a tensor of shape [rows, *output shape].

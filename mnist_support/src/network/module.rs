@@ -3,7 +3,7 @@
 use tch::Tensor;
 use tch::nn::{ModuleT, Path};
 
-use super::forward::Mode;
+use super::layers::Mode;
 use super::sequential::Network;
 use super::state::{Role, StateTensor};
 use crate::{Error, Result, error::NetworkError};

@@ -2,8 +2,7 @@
 
 use tch::{Device, Tensor};
 
-use super::forward::Mode;
-use super::layers::Layer;
+use super::layers::{Layer, Mode};
 use super::sequential::Network;
 use crate::{Error, Result, threads::run_all};
 

@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{AvgPool2d, Definition, Layer};
-use crate::network::forward::Mode;
+use super::{AvgPool2d, Definition, Layer, Mode};
 use crate::network::shape::pooled;
 use crate::network::state::StateTensor;
 

@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{BatchNorm2d, Definition, Layer};
-use crate::network::forward::Mode;
+use super::{BatchNorm2d, Definition, Layer, Mode};
 use crate::network::shape::{at_least_one, image};
 use crate::network::state::{Role, StateTensor};
 

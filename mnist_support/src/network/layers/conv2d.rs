@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Conv2d, Definition, Layer};
-use crate::network::forward::Mode;
+use super::{Conv2d, Definition, Layer, Mode};
 use crate::network::shape::{Window, at_least_one, image};
 use crate::network::state::StateTensor;
 

@@ -4,9 +4,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
 
-use super::{Definition, Dropout, Layer};
+use super::{Definition, Dropout, Layer, Mode};
 use crate::Result;
-use crate::network::forward::Mode;
 use crate::network::state::StateTensor;
 use crate::random::{Purpose, stream};
 

@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, Flatten};
-use crate::network::forward::Mode;
+use super::{Definition, Flatten, Mode};
 use crate::network::shape::elements;
 use crate::network::state::StateTensor;
 

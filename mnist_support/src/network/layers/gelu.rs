@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
-use super::{Definition, GELU, Layer};
-use crate::network::forward::Mode;
+use super::{Definition, GELU, Layer, Mode};
 use crate::network::state::StateTensor;
 
 /// How GELU computes the normal distribution, by PyTorch's names.

@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, Layer, Linear};
-use crate::network::forward::Mode;
+use super::{Definition, Layer, Linear, Mode};
 use crate::network::shape::{at_least_one, elements};
 use crate::network::state::StateTensor;
 

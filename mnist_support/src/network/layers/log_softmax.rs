@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, LogSoftmax};
-use crate::network::forward::Mode;
+use super::{Definition, LogSoftmax, Mode};
 use crate::network::state::StateTensor;
 
 impl Definition for LogSoftmax {

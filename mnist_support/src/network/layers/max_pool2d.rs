@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, Layer, MaxPool2d};
-use crate::network::forward::Mode;
+use super::{Definition, Layer, MaxPool2d, Mode};
 use crate::network::shape::pooled;
 use crate::network::state::StateTensor;
 

@@ -23,7 +23,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
-use super::forward::Mode;
 use super::shape::elements;
 use super::state::{Role, StateTensor};
 
@@ -31,6 +30,15 @@ pub use batch_norm2d::BatchNorm2dConfig;
 pub use conv2d::Conv2dConfig;
 pub use dropout::DropoutMasks;
 pub use gelu::GeluApproximate;
+
+/// How a network runs.
+pub(crate) enum Mode<'a> {
+    /// As a function of its rows alone.
+    Evaluation,
+    /// As training needs it. Dropout takes masks that can be drawn again, or else draws from
+    /// libtorch's own generator, one for the process.
+    Training(Option<&'a mut DropoutMasks>),
+}
 
 /// What a layer is.
 ///

@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, Softmax};
-use crate::network::forward::Mode;
+use super::{Definition, Mode, Softmax};
 use crate::network::state::StateTensor;
 
 impl Definition for Softmax {
