@@ -1,8 +1,8 @@
-//! Work on several threads at once.
+//! Running functions on several threads at once.
 
 use std::thread;
 
-/// Runs each program on a thread of its own; what they return, or panic with, in their order.
+/// Runs each function on a thread of its own. Returns their results, or panics, in order.
 pub(crate) fn run_all<T, P>(programs: impl IntoIterator<Item = P>) -> Vec<thread::Result<T>>
 where
     T: Send,

@@ -35,7 +35,8 @@ impl Source for DataFrame {
 }
 
 impl Shard {
-    /// Rows that are in memory, of a table that errors call `name`, `first_row` rows below its first.
+    /// Creates a shard of rows in memory. Errors call their table `name`, and `first_row` rows of
+    /// it come before these.
     pub fn rows(name: impl Into<String>, frame: DataFrame, first_row: u64) -> Self {
         Shard::new(Rows {
             name: name.into(),
