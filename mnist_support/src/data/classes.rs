@@ -1,4 +1,4 @@
-//! How many classes a table's labels are of.
+//! The number of classes in a table's labels.
 
 use polars::prelude::DataFrame;
 
@@ -6,12 +6,12 @@ use super::{columns::TableRows, labels::labels_from_frame};
 use crate::lake::LakeFrame;
 use crate::{Error, Result, error::TableError};
 
-/// More classes than this are not labels but numbers of some other kind.
+/// With more classes than this, the column does not hold labels.
 const MOST_CLASSES: i64 = 1 << 14;
-/// A file of a lake is read in parts of about this many bytes.
+/// A file is read in partitions of about this many bytes.
 const PART_BYTES: u64 = 32 << 20;
 
-/// A table whose labels can be counted.
+/// A table whose classes can be counted.
 ///
 /// ```
 /// use mnist_support::data::NumClasses;
@@ -24,14 +24,17 @@ const PART_BYTES: u64 = 32 << 20;
 /// # }
 /// ```
 pub trait NumClasses {
-    /// The number of classes, which count from 0: one more than the largest label in `column`.
+    /// Returns the number of classes: the largest label in `column` plus one, since classes count
+    /// from 0.
     ///
-    /// All rows are looked at. A file of a lake is read once for it, a part after the other; what
-    /// of it is in memory at one time does not grow with the file.
+    /// This looks at all rows. A file in a lake is read once, one partition after the other, in
+    /// constant memory.
     ///
     /// # Errors
-    /// As [`labels_from_frame`], with the table's row; labels are whole numbers from 0 to 16383.
-    /// [`TableError::EmptyFile`](crate::error::TableError::EmptyFile) for a table without rows; what reading the file says.
+    /// - The errors of [`labels_from_frame`], with the row in the table. Labels are integers from 0
+    ///   to 16383.
+    /// - [`TableError::EmptyFile`] for a table without rows.
+    /// - The errors of reading the file.
     fn num_classes(&self, column: &str) -> Result<i64>;
 }
 
@@ -57,7 +60,7 @@ impl NumClasses for LakeFrame {
     }
 }
 
-/// One more than the largest label in the frames, which are consecutive parts of a table.
+/// The largest label in the frames plus one. The frames are consecutive parts of a table.
 fn of_parts(
     column: &str,
     table: &str,

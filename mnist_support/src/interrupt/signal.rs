@@ -29,15 +29,15 @@ struct Messages {
 }
 
 const PROGRAM: Messages = Messages {
-    stopping: "Stopping already.",
-    stopped: "Stopped already. If something still runs, press Ctrl-C again in 3 seconds.",
+    stopping: "Already stopping.",
+    stopped: "Already stopped. If something is still running, press Ctrl-C again in 3 seconds.",
     warning: "This cannot be stopped halfway: press Ctrl-C again within 3 seconds to end the program.",
     ended: "The program was ended on request.",
 };
 
 const NOTEBOOK: Messages = Messages {
-    stopping: "Stopping already; the variables of the notebook are kept.",
-    stopped: "Stopped already. If something still runs, press Stop again in 3 seconds.",
+    stopping: "Already stopping. The variables of the notebook are kept.",
+    stopped: "Already stopped. If something is still running, press Stop again in 3 seconds.",
     warning: "This code cannot be stopped halfway: press Stop again within 3 seconds to end the cell's \
               process; all variables of the notebook are lost then.",
     ended: "The cell's process was ended on request, and all variables of the notebook are lost: run its \

@@ -1,4 +1,4 @@
-//! A block of a file's lines, parsed in the fast way where it can be.
+//! A block of lines, parsed by the fast parser if possible.
 
 use bytes::Bytes;
 use polars::prelude::DataFrame;
@@ -11,10 +11,10 @@ use crate::{Result, error::TableError};
 
 /// The rows of a block.
 pub(super) enum Block {
-    /// Whole numbers from 0 to 255. They become columns once all blocks are there, so that none is copied
-    /// again to make the columns of several blocks one.
+    /// Integers from 0 to 255. They become columns only when all blocks have been parsed, so that
+    /// joining the blocks needs no second copy.
     Bytes(ByteRows),
-    /// Anything else.
+    /// Any other values.
     Frame(DataFrame),
 }
 
@@ -28,7 +28,8 @@ impl Block {
     }
 }
 
-/// One frame of the blocks of a file, with each column in the widest of its types and in one piece.
+/// Joins the blocks of a file into one frame. Each column has the widest of its types and is
+/// contiguous.
 pub(super) fn join(blocks: Vec<Block>, columns: &Columns, file: &str) -> Result<DataFrame> {
     let framed = |rows: ByteRows| rows.into_frame(columns).map_err(TableError::about(file));
     let mut frames = Vec::new();
