@@ -1,4 +1,4 @@
-//! The mean of each square.
+//! Average pooling.
 
 use tch::{TchError, Tensor};
 
@@ -8,7 +8,7 @@ use crate::network::shape::pooled;
 use crate::network::state::StateTensor;
 
 impl Layer {
-    /// A [`Layer::AvgPool2d`] with PyTorch's default stride, the kernel's size.
+    /// A [`Layer::AvgPool2d`] with PyTorch's default stride, the kernel size.
     pub fn avg_pool2d(kernel_size: i64) -> Self {
         Self::AvgPool2d {
             kernel_size,

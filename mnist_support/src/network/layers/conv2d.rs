@@ -7,12 +7,12 @@ use crate::network::forward::Mode;
 use crate::network::shape::{Window, at_least_one, image};
 use crate::network::state::StateTensor;
 
-/// The settings of a convolution that have defaults, PyTorch's.
+/// The settings of [`Layer::Conv2d`] that have defaults in PyTorch, with the same defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2dConfig {
-    /// How far the kernel moves: 1.
+    /// The stride of the kernel: 1.
     pub stride: i64,
-    /// Zeros added on each of the four sides: 0.
+    /// Zero padding on each of the four sides: 0.
     pub padding: i64,
 }
 
@@ -26,7 +26,7 @@ impl Default for Conv2dConfig {
 }
 
 impl Layer {
-    /// A [`Layer::Conv2d`]; `Conv2dConfig::default()` is stride 1 and no padding.
+    /// A [`Layer::Conv2d`]. `Conv2dConfig::default()` has stride 1 and no padding.
     pub fn conv2d(
         in_channels: i64,
         out_channels: i64,

@@ -1,4 +1,4 @@
-//! The largest value of each square.
+//! Max pooling.
 
 use tch::{TchError, Tensor};
 
@@ -8,7 +8,7 @@ use crate::network::shape::pooled;
 use crate::network::state::StateTensor;
 
 impl Layer {
-    /// A [`Layer::MaxPool2d`] with PyTorch's default stride, the kernel's size.
+    /// A [`Layer::MaxPool2d`] with PyTorch's default stride, the kernel size.
     pub fn max_pool2d(kernel_size: i64) -> Self {
         Self::MaxPool2d {
             kernel_size,

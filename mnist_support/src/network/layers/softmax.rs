@@ -1,4 +1,4 @@
-//! Values that sum to 1.
+//! The softmax.
 
 use tch::{TchError, Tensor};
 
