@@ -40,7 +40,7 @@ pub trait NumClasses {
 
 impl NumClasses for DataFrame {
     fn num_classes(&self, column: &str) -> Result<i64> {
-        of_parts(column, "the frame", std::iter::once(Ok(self)))
+        classes_in_parts(column, "the frame", std::iter::once(Ok(self)))
     }
 }
 
@@ -52,7 +52,7 @@ impl NumClasses for LakeFrame {
             0 => whole,
             more => self.partitions(more as usize + 1)?,
         };
-        of_parts(
+        classes_in_parts(
             column,
             self.name(),
             parts.iter().map(|part| self.read(part)),
@@ -61,7 +61,7 @@ impl NumClasses for LakeFrame {
 }
 
 /// The largest label in the frames plus one. The frames are consecutive parts of a table.
-fn of_parts(
+fn classes_in_parts(
     column: &str,
     table: &str,
     parts: impl Iterator<Item = Result<impl std::borrow::Borrow<DataFrame>>>,
@@ -117,11 +117,11 @@ mod tests {
         let part = |labels: &[f64]| df!("label" => labels).map_err(|_| unreachable!());
         let parts = [part(&[1.0, 25.0]), part(&[2.0])];
         assert_eq!(
-            of_parts("label", "train.csv", parts.into_iter()).unwrap(),
+            classes_in_parts("label", "train.csv", parts.into_iter()).unwrap(),
             26
         );
         let parts = [part(&[1.0, 2.0]), part(&[0.0, 0.5])];
-        let error = of_parts("label", "train.csv", parts.into_iter()).unwrap_err();
+        let error = classes_in_parts("label", "train.csv", parts.into_iter()).unwrap_err();
         assert!(
             matches!(&error, Error::Table(TableError::LabelOutOfRange { row: 4, label, .. }) if *label == 0.5),
             "{error}"

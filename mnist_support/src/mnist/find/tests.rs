@@ -18,7 +18,7 @@ const MNIST: [&str; 4] = [
     "t10k-labels-idx1-ubyte",
 ];
 
-/// The names of a set of EMNIST.
+/// The file names of an EMNIST set.
 fn emnist(set: &str) -> Vec<String> {
     let names = MNIST.map(|name| name.replace("t10k", "test"));
     names.map(|name| format!("emnist-{set}-{name}.gz")).to_vec()
@@ -28,7 +28,7 @@ fn strs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-/// The four files that are found, relative to the folder.
+/// The four files found, relative to the folder.
 fn found(folder: &tempfile::TempDir) -> [String; 4] {
     let set = Set::find(folder.path()).unwrap();
     set.files.map(|path| {

@@ -30,7 +30,7 @@ fn problem<T: std::fmt::Debug>(result: Result<T>) -> IdxError {
     }
 }
 
-/// What is said of a file of images, which is the same whether it is packed or not.
+/// The error for a file of images, which is the same whether it is gzipped or not.
 fn refused(bytes: &[u8]) -> IdxError {
     let plain = problem(read_images(file(bytes).path()));
     let packed = problem(read_images(file(&gzip(bytes)).path()));
@@ -49,7 +49,7 @@ fn images_and_labels_are_read_with_their_sizes_plain_or_packed() {
     }
 }
 
-/// Two rows of QMNIST's labels: the class, then who wrote the digit and where.
+/// Two rows of QMNIST labels: the class, then who wrote the digit and where.
 fn two_rows_of_8(first: i32, second: i32) -> Vec<u8> {
     let mut bytes = vec![0, 0, 0x0C, 2, 0, 0, 0, 2, 0, 0, 0, 8];
     for label in [first, second] {
@@ -128,7 +128,7 @@ fn a_gzip_that_is_cut_short_or_damaged_is_told_apart() {
     let whole = gzip(&TWO_IMAGES);
     let error = problem(read_images(file(&whole[..whole.len() - 12]).path()));
     assert!(matches!(error, IdxError::CutGzip { .. }), "{error}");
-    // All values are there, the checksum is not.
+    // All values are there, but the checksum is not.
     let error = problem(read_images(file(&whole[..whole.len() - 8]).path()));
     assert!(matches!(error, IdxError::CutGzip { .. }), "{error}");
     let mut wrong = whole;
@@ -140,7 +140,7 @@ fn a_gzip_that_is_cut_short_or_damaged_is_told_apart() {
 
 #[test]
 fn a_gzip_that_claims_more_than_it_holds_takes_no_memory_for_the_claim() {
-    // 4 thousand million images of 64 kB: no machine has that much.
+    // 4 billion images of 64 kB: no machine has that much memory.
     let mut bytes = TWO_IMAGES;
     bytes[4..8].fill(0xff);
     bytes[8..16].copy_from_slice(&[0, 0, 1, 0, 0, 0, 1, 0]);
