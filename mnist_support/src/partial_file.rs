@@ -47,15 +47,15 @@ impl PartialFile {
 
     /// Syncs the file to disk and renames it to its final path.
     pub(crate) fn keep(mut self) -> Result<()> {
-        let failed = |operation| {
-            move |source| Error::Io {
-                operation,
-                path: self.partial.clone(),
-                source,
-            }
+        let failed = |operation, source| Error::Io {
+            operation,
+            path: self.partial.clone(),
+            source,
         };
-        self.file.sync_all().map_err(failed("writing"))?;
-        fs::rename(&self.partial, &self.path).map_err(failed("renaming"))?;
+        self.file
+            .sync_all()
+            .map_err(|source| failed("writing", source))?;
+        fs::rename(&self.partial, &self.path).map_err(|source| failed("renaming", source))?;
         self.kept = true;
         Ok(())
     }

@@ -20,6 +20,7 @@ use crate::{
     },
     shard::Data,
     stages::{FitContext, StageModel},
+    threads::run_all,
 };
 
 /// Runs each rank on a thread of its own, with one thread of libtorch's inside it.

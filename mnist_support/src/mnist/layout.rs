@@ -230,16 +230,21 @@ fn write_partial(
     write: impl FnOnce(&mut Hashing<'_>) -> Result<()>,
 ) -> Result<(PartialFile, Entry)> {
     let file = PartialFile::create(path, ".partial")?;
-    let mut writer = Hashing {
-        inner: BufWriter::with_capacity(1 << 20, file.file()),
-        hash: Sha256::new(),
-        bytes: 0,
+    let entry = {
+        let mut writer = Hashing {
+            inner: BufWriter::with_capacity(1 << 20, file.file()),
+            hash: Sha256::new(),
+            bytes: 0,
+        };
+        write(&mut writer)?;
+        let flushed = writer.inner.flush();
+        flushed.map_err(|error| io_error("writing", path, error))?;
+        Entry {
+            bytes: writer.bytes,
+            sha256: hex(writer.hash),
+        }
     };
-    write(&mut writer)?;
-    let flushed = writer.inner.flush();
-    flushed.map_err(|error| io_error("writing", path, error))?;
-    let (bytes, sha256) = (writer.bytes, hex(writer.hash));
-    Ok((file, Entry { bytes, sha256 }))
+    Ok((file, entry))
 }
 
 /// A writer that hashes what goes through it.

@@ -1,13 +1,11 @@
 //! Predictions for many rows, one batch at a time.
 
-use std::thread;
-
 use tch::{Device, Tensor};
 
 use super::forward::Mode;
 use super::layers::Layer;
 use super::sequential::Network;
-use crate::{Error, Result};
+use crate::{Error, Result, threads::run_all};
 
 /// The batch size for predictions. A small batch stays in a CPU's caches: with the original CNN, no
 /// batch size was faster than 250. A GPU needs large batches.
@@ -163,6 +161,8 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use tch::Kind;
 
     use super::*;
