@@ -41,10 +41,10 @@ pub enum Error {
     /// A secret scope.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The lake: its URLs, its files, the service that keeps them.
+    /// The lake: its URLs, files and storage service.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// A table: its file, its columns, its values.
+    /// A table: its file, columns and values.
     #[error(transparent)]
     Table(#[from] TableError),
     /// IDX files: MNIST's, and others in that format.

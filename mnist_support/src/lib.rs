@@ -58,8 +58,8 @@
 //!   [`interrupt::install`], a fit ends after the current iteration and returns the model so far.
 //! - **Errors.** Every function returns [`Error`], which names the file, row, column, key or layer.
 
-// The modules in dependency order, from the bottom up: a module may import from the modules above it
-// in this list, never from those below. tests/floors.rs enforces this.
+// The modules in dependency order, from the bottom up: a module may import from the modules above
+// it in this list, never from those below. tests/floors.rs enforces this.
 
 /// Formats numbers for people.
 mod text;

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_loses_its_place_in_the_source_and_keeps_its_addresses() {
+    fn a_message_loses_its_source_location_and_keeps_its_addresses() {
         assert_eq!(
             readable("[../third_party/gloo/pair.cc:12] Connection closed by peer [10.0.0.1]:5000"),
             "Connection closed by peer [10.0.0.1]:5000"

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_can_t_be_written_is_named() {
+    fn a_path_that_cannot_be_written_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing/best.safetensors");
         let error = PartialFile::create(&path, ".partial").err().unwrap();

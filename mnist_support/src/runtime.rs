@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_never_ends_ends_when_a_stop_is_requested() {
+    fn a_request_that_never_completes_ends_when_a_stop_is_requested() {
         struct Given(mpsc::Sender<()>);
         impl Drop for Given {
             fn drop(&mut self) {

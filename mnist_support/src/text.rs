@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_have_a_unit_in_which_they_are_easily_read() {
+    fn byte_counts_have_a_readable_unit() {
         let written = [
             0,
             999,
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_left_is_no_more_exact_than_an_estimate_can_be() {
+    fn the_time_left_is_no_more_precise_than_an_estimate_can_be() {
         let written = [0.2, 6.8, 42.0, 59.9, 83.0, 119.0, 700.0, 5950.0, 9000.0].map(time_left);
         let expected = [
             "1 s left",
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated() {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(60_000), "60,000");

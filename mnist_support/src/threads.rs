@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_come_in_the_order_of_the_programs_and_a_panic_ends_only_its_own() {
+    fn results_are_in_order_and_a_panic_ends_only_its_own_thread() {
         let programs = [30, 0, 15].map(|wait| {
             move || {
                 thread::sleep(Duration::from_millis(wait));

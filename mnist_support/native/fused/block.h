@@ -7,8 +7,8 @@
 // only that position, while libtorch's visits all of them: with a pooling of 2, a quarter of the
 // work.
 //
-// One window, with a kernel of 3 (K) and a pooling of 2. It reads a receptive field of 4 by 4 pixels
-// (pool - 1 + kernel), in which the kernel has 4 positions (pool * pool):
+// One window, with a kernel of 3 (K) and a pooling of 2. It reads a receptive field of 4 by 4
+// pixels (pool - 1 + kernel), in which the kernel has 4 positions (pool * pool):
 //
 //       position 0        position 1        position 2        position 3
 //        K K K .           . K K K           . . . .           . . . .
@@ -26,7 +26,7 @@
 //
 // The phases of a pass:
 //
-//   forward    pad     copy an image, zeros around it: no loop asks whether it is at an edge
+//   forward    pad     copy an image and put zeros around it, so that no loop checks for edges
 //              sum     a few windows, positions and output channels at once, in registers
 //              reduce  a running maximum and its position, then the ReLU
 //              write   output and argmax
@@ -48,12 +48,12 @@
 //   reference.cpp       plain loops, which the tests compare with
 //   one_channel*.h      grayscale images: a vector is neighbouring windows
 //   many_channels*.h    other images: a vector is neighbouring channels
-//   pooling.h           ReLU and pooling alone, where the convolution has to be libtorch's
-//   vectors.h           vectors of floats, and what unrolls loops over them
-//   for_processor.h     all of these for one generation of processors: baseline.cpp (4 floats to a
+//   pooling.h           ReLU and pooling alone, if the convolution has to be libtorch's
+//   vectors.h           vectors of floats, and unrolled loops over them
+//   for_processor.h     all of these for one processor generation: baseline.cpp (4 floats in a
 //                       vector), v3.cpp (AVX2: 8) and v4.cpp (AVX-512: 16)
-//   processor.cpp       which generation runs here
-//   function.cpp        which pass takes which tensors; libtorch's autograd; fused.h is Rust's view
+//   processor.cpp       chooses the generation
+//   function.cpp        chooses the pass and connects it to autograd (fused.h is Rust's view)
 //
 // A pass runs on the calling thread.
 #pragma once

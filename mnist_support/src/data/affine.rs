@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn another_number_of_columns_is_refused() {
+    fn the_wrong_number_of_columns_is_refused() {
         let features = Features::U8(arr2(&[[0, 10, 20]]));
         let error = features.affine(&[1.0, 1.0], &[0.0, 0.0]).unwrap_err();
         assert!(

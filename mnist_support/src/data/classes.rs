@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_one_table_and_a_row_in_an_error_is_the_tables() {
+    fn parts_are_one_table_and_an_error_names_the_row_in_it() {
         let part = |labels: &[f64]| df!("label" => labels).map_err(|_| unreachable!());
         let parts = [part(&[1.0, 25.0]), part(&[2.0])];
         assert_eq!(

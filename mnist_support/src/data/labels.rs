@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_or_nan_is_no_class() {
+    fn a_fraction_or_nan_is_not_a_class() {
         for value in [2.5, f64::NAN, f64::INFINITY] {
             let error = labels_of([1.0, value]).unwrap_err();
             assert!(

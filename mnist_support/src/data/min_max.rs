@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn they_survive_json() {
+    fn statistics_survive_json() {
         let statistics = MinMaxStatistics::of(&arr2(&[[0.1f32, 2.0], [3.0, -7.25]])).unwrap();
         let json = serde_json::to_string(&statistics).unwrap();
         assert_eq!(

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_survives_the_way_there_and_back() {
+    fn a_matrix_survives_the_round_trip() {
         let array = arr2(&[[0.5f32, -1.0], [2.0, 3.25], [0.0, 9.0]]);
         let tensor = tensor_from_array(&array).unwrap();
         assert_eq!(array_from_tensor(&tensor).unwrap(), array);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_of_one_dimension_is_no_matrix() {
+    fn a_one_dimensional_tensor_is_not_a_matrix() {
         let tensor = tensor_from_array(&arr1(&[1i64, 2])).unwrap();
         let error = array_from_tensor(&tensor).unwrap_err();
         assert!(

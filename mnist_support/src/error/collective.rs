@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum CollectiveError {
     /// The rendezvous failed: the ranks did not find each other.
-    #[error("rank {rank} could not join the {world_size} ranks that meet at {master}: {reason}")]
+    #[error("rank {rank} could not join the rendezvous of {world_size} ranks at {master}: {reason}")]
     Rendezvous {
         rank: usize,
         world_size: usize,
@@ -13,7 +13,7 @@ pub enum CollectiveError {
         reason: String,
     },
     /// An exchange was aborted because another rank failed or left.
-    #[error("the exchange between {world_size} ranks was given up: {reason}")]
+    #[error("the exchange between {world_size} ranks was aborted: {reason}")]
     ExchangeAborted { world_size: usize, reason: String },
     /// The ranks ended with different weights, though they should be equal bit for bit.
     #[error(

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_looks_at_the_innermost_scope_of_its_thread() {
+    fn an_operation_checks_the_innermost_scope_of_its_thread() {
         let (outer, inner) = (Interrupt::new(), Interrupt::new());
         let _outer = outer.scope();
         outer.request();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_ends_after_the_pass_in_which_it_was_asked_to() {
+    fn a_loop_ends_after_the_iteration_in_which_a_stop_was_requested() {
         let interrupt = Interrupt::new();
         let _scope = interrupt.scope();
         let mut passes = Vec::new();

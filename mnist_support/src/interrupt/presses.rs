@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_press_too_many_after_an_operation_has_stopped_ends_nothing() {
+    fn an_extra_press_after_an_operation_has_stopped_ends_nothing() {
         let (interrupt, start) = (Interrupt::new(), Instant::now());
         let mut presses = Presses::default();
         let scope = interrupt.scope();

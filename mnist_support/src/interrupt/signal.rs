@@ -68,7 +68,7 @@ pub fn install() -> Result<()> {
 /// kernel runs the cells, and with messages for a notebook. Returns whether it is ignored.
 ///
 /// # Errors
-/// As [`install`].
+/// Same as [`install`].
 pub fn install_if_ignored() -> Result<bool> {
     let ignored = is_ignored()?;
     if ignored {

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_read_tells_of_itself_at_growing_intervals_and_a_short_one_never() {
+    fn a_long_read_reports_at_growing_intervals_and_a_short_one_never() {
         let lines = RefCell::new(Vec::new());
         let tell = |reading: Reading| lines.borrow_mut().push(reading.to_string());
         let meter = Meter::start("train.csv", 100_000_000, &tell);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_read_of_which_nothing_has_come_nobody_knows_how_long_it_takes() {
+    fn a_read_without_any_bytes_yet_has_no_estimate() {
         let lines = RefCell::new(Vec::new());
         let tell = |reading: Reading| lines.borrow_mut().push(reading.to_string());
         Meter::start("train.csv", 2_500_000_000, &tell).report_if_due_at(Duration::from_secs(4));

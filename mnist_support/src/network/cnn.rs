@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn values_without_sense_name_the_field() {
+    fn invalid_values_name_the_field() {
         let default = CnnConfig::default;
         let cases = [
             (
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_through_json_and_an_unknown_field_is_refused() {
+    fn it_survives_json_and_an_unknown_field_is_refused() {
         let json = serde_json::to_string(&CnnConfig::default()).unwrap();
         assert_eq!(
             serde_json::from_str::<CnnConfig>(&json).unwrap(),

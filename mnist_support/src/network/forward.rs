@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_of_another_shape_is_refused() {
+    fn an_input_of_the_wrong_shape_is_refused() {
         let network = cnn();
         for shape in [
             vec![784],
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_another_number_or_shape_are_refused() {
+    fn the_wrong_number_or_shape_of_parameters_is_refused() {
         let network = cnn();
         let mut parameters = network.initialize(1);
         parameters[3] = Tensor::zeros([1], (Kind::Float, Device::Cpu));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_libtorch_refuses_names_the_layer() {
+    fn an_error_of_libtorch_names_the_layer() {
         let network = cnn();
         let bytes = Tensor::zeros([2, 784], (Kind::Uint8, Device::Cpu));
         match network.forward(&network.initialize(1), &bytes, None) {

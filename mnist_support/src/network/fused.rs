@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_holds_for_what_is_compiled_for_lesser_processors() {
+    fn the_same_holds_for_the_passes_of_older_processors() {
         for capability in ["avx2", "default"] {
             let tests = std::env::current_exe().unwrap();
             let output = std::process::Command::new(tests)
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pixel_that_is_not_a_number_is_seen_in_the_output() {
+    fn a_nan_pixel_is_seen_in_the_output() {
         for channels in [1, 4, 16] {
             let input = Tensor::zeros([1, channels, 4, 4], (Kind::Float, Device::Cpu));
             let _ = input.get(0).get(channels - 1).get(2).get(1).fill_(f64::NAN);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_that_do_not_belong_together_are_an_error() {
+    fn mismatched_tensors_are_an_error() {
         let block = Block {
             padding: 0,
             pool: 2,

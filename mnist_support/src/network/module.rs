@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn dropout_works_in_training_alone() {
+    fn dropout_is_active_only_in_training() {
         let variables = VarStore::new(Device::Cpu);
         let network = Network::new(&[1000], vec![Layer::dropout(0.5)]).unwrap();
         let module = network.build(&variables.root(), 1).unwrap();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_of_another_shape_is_an_error() {
+    fn an_input_of_the_wrong_shape_is_an_error() {
         let variables = VarStore::new(Device::Cpu);
         let module = cnn().build(&variables.root(), 1).unwrap();
         let rows = Tensor::zeros([2, 5], (Kind::Float, Device::Cpu));

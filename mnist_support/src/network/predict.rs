@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_share_the_rows_give_them_back_in_order() {
+    fn predictions_of_several_threads_are_in_order() {
         let network = CnnConfig::default().network().unwrap();
         let (parameters, images) = (network.initialize(3), images(1111));
         let outputs = |threads| {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_on_a_thread_is_the_error_that_comes_back() {
+    fn an_error_on_a_thread_is_returned() {
         let network = CnnConfig::default().network().unwrap();
         let too_narrow = Tensor::zeros([1000, 783], (Kind::Float, Device::Cpu));
         let error = thread::spawn(move || {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_is_no_class_is_refused() {
+    fn an_output_that_is_not_a_row_of_classes_is_refused() {
         let image = Network::new(&[1, 28, 28], vec![Layer::ReLU]).unwrap();
         let error = image.predict(&[], &images(2)).unwrap_err();
         assert!(matches!(error, Error::ShapeMismatch { .. }), "{error}");

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_linear_layer_of_another_width_is_told_the_right_one() {
+    fn a_linear_layer_of_the_wrong_width_is_told_the_right_one() {
         let layers = vec![conv(1, 4), Layer::Flatten, Layer::linear(64, 10)];
         let (layer, kind, shape, reason) = refusal(&[1, 5, 5], layers);
         assert_eq!((layer, kind, shape), (2, "Linear", vec![100]));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_without_sense_is_named() {
+    fn an_invalid_setting_is_named() {
         let conv = |in_channels, out_channels, kernel_size, stride, padding| Layer::Conv2d {
             in_channels,
             out_channels,
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_comes_back_from_json_and_one_that_does_not_fit_is_refused() {
+    fn a_network_survives_json_and_one_that_does_not_fit_is_refused() {
         let network = Network::new(&[4], vec![Layer::linear(4, 2), Layer::Softmax]).unwrap();
         let json = serde_json::to_string(&network).unwrap();
         assert_eq!(

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_another_shape_is_named_with_both_shapes() {
+    fn a_parameter_of_the_wrong_shape_is_named_with_both_shapes() {
         let mut tensors = RIGHT;
         tensors[2].2 = &[3, 2];
         let (parameter, reason) = refusal(&file(&tensors));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_another_type_is_named() {
+    fn a_parameter_of_the_wrong_dtype_is_named() {
         let mut tensors = RIGHT;
         tensors[1].1 = Dtype::F64;
         let (parameter, reason) = refusal(&file(&tensors));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_anywhere_is_refused() {
+    fn a_file_truncated_anywhere_is_refused() {
         let bytes = file(&RIGHT);
         for length in 0..bytes.len() {
             let (parameter, reason) = refusal(&bytes[..length]);

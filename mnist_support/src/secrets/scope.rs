@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_something_else_is_refused_without_quoting_it() {
+    fn an_invalid_file_is_refused_without_quoting_it() {
         let folder = tempfile::tempdir().unwrap();
         for text in [r#"{"sas": 731846}"#, r#"["hunter2"]"#, "hunter2", ""] {
             scope_file(folder.path(), "broken", text, 0o600);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_the_scope_and_the_key_in_capitals() {
+    fn a_variable_is_the_scope_and_the_key_in_upper_case() {
         let folder = tempfile::tempdir().unwrap();
         let scope = SecretScope::open_in("adls", folder.path()).unwrap();
         assert_eq!(scope.variable("client-secret"), "ADLS_CLIENT_SECRET");

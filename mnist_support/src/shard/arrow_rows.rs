@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_ends_at_once_has_no_rows_and_one_that_is_cut_is_an_error() {
+    fn an_empty_input_has_no_rows_and_a_truncated_one_is_an_error() {
         assert_eq!(read_frame(&b""[..], "rows").unwrap().shape(), (0, 0));
         let error = read_frame(&b"\xff\xff\xff\xff\x10"[..], "rows").unwrap_err();
         assert!(

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_dealt_out_in_order_and_evenly() {
+    fn a_frame_is_split_in_order_and_evenly() {
         let shards = Data::from(&frame(7)).shards(3).unwrap();
         let parts: Vec<(u64, usize)> = shards
             .iter()
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transformation_takes_fewer_shards_where_there_are_fewer_rows() {
+    fn a_transformation_gets_fewer_shards_if_there_are_fewer_rows() {
         assert_eq!(Data::from(&frame(1)).shards_at_most(4).unwrap().len(), 1);
         assert_eq!(Data::from(&frame(0)).shards_at_most(4).unwrap().len(), 1);
         assert_eq!(Data::from(&frame(9)).shards_at_most(4).unwrap().len(), 4);

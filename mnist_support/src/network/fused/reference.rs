@@ -210,7 +210,7 @@ fn small_integer(random: &mut ChaCha8Rng) -> f32 {
 }
 
 #[test]
-fn blocks_of_any_size_have_the_bits_of_the_plain_loops_on_integers() {
+fn on_integers_blocks_of_any_size_equal_the_plain_loops_bit_for_bit() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     for _ in 0..60 {
         let sizes = Sizes::any(&mut random);
@@ -254,7 +254,7 @@ fn the_first_of_equal_values_in_a_window_gets_the_gradient() {
 }
 
 #[test]
-fn where_every_sum_is_below_zero_nothing_passes_in_either_direction() {
+fn if_every_sum_is_negative_nothing_passes_in_either_direction() {
     for in_channels in [1, 3, 4, 16] {
         let sizes = Sizes {
             in_channels,
@@ -276,7 +276,7 @@ fn where_every_sum_is_below_zero_nothing_passes_in_either_direction() {
 }
 
 #[test]
-fn how_input_and_gradient_lie_in_memory_does_not_matter() {
+fn the_memory_format_of_input_and_gradient_does_not_matter() {
     let mut random = ChaCha8Rng::seed_from_u64(2);
     let layouts: [fn(Tensor) -> Tensor; 4] = [
         |images| images.contiguous(),
@@ -303,7 +303,7 @@ fn how_input_and_gradient_lie_in_memory_does_not_matter() {
 }
 
 #[test]
-fn real_numbers_come_as_near_to_the_plain_loops_as_float_can() {
+fn floats_agree_with_the_plain_loops_up_to_rounding() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     for _ in 0..30 {
         let sizes = Sizes::any(&mut random);

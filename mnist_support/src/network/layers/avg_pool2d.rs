@@ -42,7 +42,7 @@ mod tests {
     use crate::network::layers::tests::evaluate;
 
     #[test]
-    fn the_mean_of_each_whole_square_is_left() {
+    fn each_whole_window_becomes_its_mean() {
         let values: Vec<f32> = (0..15).map(|value| value as f32).collect();
         let image = Tensor::from_slice(&values).view([1, 1, 3, 5]);
         let layer = Layer::avg_pool2d(2);

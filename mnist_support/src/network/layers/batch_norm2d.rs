@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn evaluation_leaves_the_state_alone_and_looks_at_each_row_by_itself() {
+    fn evaluation_changes_no_buffer_and_treats_each_row_independently() {
         let layer = Layer::batch_norm2d(2, BatchNorm2dConfig::default());
         let network = Network::new(&[2, 3, 2], vec![layer]).unwrap();
         let state = network.initialize(1);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_without_sense_and_other_inputs_are_refused() {
+    fn invalid_settings_and_inputs_are_refused() {
         let with = |eps, momentum| BatchNorm2dConfig {
             eps,
             momentum,

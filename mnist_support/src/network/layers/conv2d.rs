@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn each_output_is_the_sum_below_the_kernel_and_the_bias() {
+    fn each_output_is_the_sum_under_the_kernel_plus_the_bias() {
         let image = Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 4.0]).view([1, 1, 2, 2]);
         let state = [
             Tensor::ones([1, 1, 2, 2], (tch::Kind::Float, tch::Device::Cpu)),

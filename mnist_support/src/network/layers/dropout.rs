@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_within_a_step_differ() {
+    fn masks_within_an_iteration_differ() {
         let like = Tensor::zeros([10, 10], (Kind::Float, Device::Cpu));
         let mut masks = DropoutMasks::new(1, 1, 1);
         assert_ne!(
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_p_is_dropped_and_the_mean_is_kept() {
+    fn a_fraction_of_p_is_dropped_and_the_mean_is_kept() {
         let mask = mask(9, 9, 9);
         let dropped = f64::try_from(mask.eq(0.0).to_kind(Kind::Double).mean(None)).unwrap();
         // With 38,400 draws, the standard deviation of the fraction is 0.0015.
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_has_the_type_of_what_it_masks() {
+    fn a_mask_has_the_dtype_of_its_input() {
         let like = Tensor::zeros([2, 3, 4], (Kind::Double, Device::Cpu));
         let mask = DropoutMasks::new(0, 0, 0).mask(&like, 0.5).unwrap();
         assert_eq!((mask.size(), mask.kind()), (vec![2, 3, 4], Kind::Double));

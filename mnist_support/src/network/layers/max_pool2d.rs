@@ -42,7 +42,7 @@ mod tests {
     use crate::network::layers::tests::evaluate;
 
     #[test]
-    fn the_largest_value_of_each_whole_square_is_left() {
+    fn each_whole_window_becomes_its_maximum() {
         let values: Vec<f32> = (0..15).map(|value| value as f32).collect();
         let image = Tensor::from_slice(&values).view([1, 1, 3, 5]);
         let layer = Layer::max_pool2d(2);

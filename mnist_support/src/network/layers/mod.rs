@@ -226,7 +226,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_layer_goes_through_json_and_comes_back_the_same() {
+    fn every_layer_survives_json() {
         let layers = vec![
             Layer::conv2d(
                 1,

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_may_stand_in_quotes() {
+    fn fields_may_be_quoted() {
         assert_eq!(fields(b"1,,3"), [&b"1"[..], b"", b"3"]);
         assert_eq!(
             fields(br#""1,5","a ""b""",3"#),

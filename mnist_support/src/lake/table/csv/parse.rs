@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_wrong_is_found_whatever_the_parser_makes_of_it() {
+    fn an_invalid_row_is_found_whatever_the_parser_makes_of_it() {
         let ragged = |found| RowProblem::Ragged { expected: 2, found };
         assert_eq!(problem("1,2\n3\n"), (1, ragged(1)));
         assert_eq!(problem("1,2\n3,4,5\n6,7\n"), (1, ragged(3)));

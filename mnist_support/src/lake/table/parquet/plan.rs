@@ -72,13 +72,13 @@ mod tests {
     }
 
     #[test]
-    fn with_too_few_row_groups_they_are_cut_within() {
+    fn with_too_few_row_groups_partitions_end_within_them() {
         assert_eq!(cut(&[10], 3), [0..3, 3..6, 6..10]);
         assert_eq!(cut(&[2, 2], 4), [0..1, 1..2, 2..3, 3..4]);
     }
 
     #[test]
-    fn every_cut_holds_every_row_once_and_none_is_empty() {
+    fn every_row_is_in_one_partition_and_none_is_empty() {
         for groups in [&[7][..], &[3, 4], &[1, 1, 1, 9, 2], &[6, 0, 1, 0]] {
             let rows: usize = groups.iter().sum();
             for n in 1..=rows {
