@@ -5,7 +5,9 @@
 #[non_exhaustive]
 pub enum CollectiveError {
     /// The rendezvous failed: the ranks did not find each other.
-    #[error("rank {rank} could not join the rendezvous of {world_size} ranks at {master}: {reason}")]
+    #[error(
+        "rank {rank} could not join the rendezvous of {world_size} ranks at {master}: {reason}"
+    )]
     Rendezvous {
         rank: usize,
         world_size: usize,

@@ -45,7 +45,10 @@ impl LakeFile {
             };
             let failed = |error| storage_error("opening", &url, error);
             let (meta, bytes) = match store.get_opts(&path, options).await {
-                Ok(answer) => (answer.meta.clone(), answer.bytes().await.map_err(failed)?),
+                Ok(response) => (
+                    response.meta.clone(),
+                    response.bytes().await.map_err(failed)?,
+                ),
                 // An empty file cannot satisfy any range, and the store's error for that is not
                 // specific.
                 Err(error) => match failed(error) {
@@ -102,12 +105,12 @@ impl LakeFile {
                 if_match: file.version.clone(),
                 ..GetOptions::default()
             };
-            let answer = file
+            let response = file
                 .store
                 .get_opts(&file.path, options)
                 .await
                 .map_err(failed)?;
-            let bytes = counted(answer, &counter).await.map_err(failed)?;
+            let bytes = counted(response, &counter).await.map_err(failed)?;
             if bytes.len() as u64 != range.end - range.start {
                 return Err(Error::Lake(LakeError::Storage {
                     operation: "reading",
@@ -157,17 +160,17 @@ impl LakeFile {
 
 /// Collects the body of a response, counting the bytes as they arrive over a network. A local file
 /// is counted at once.
-async fn counted(answer: GetResult, counter: &AtomicU64) -> object_store::Result<Bytes> {
-    let length = (answer.range.end - answer.range.start) as usize;
-    if let GetResultPayload::Stream(mut stream) = answer.payload {
+async fn counted(response: GetResult, counter: &AtomicU64) -> object_store::Result<Bytes> {
+    let length = (response.range.end - response.range.start) as usize;
+    if let GetResultPayload::Stream(mut stream) = response.payload {
         let mut bytes = Vec::with_capacity(length);
-        while let Some(piece) = stream.try_next().await? {
-            counter.fetch_add(piece.len() as u64, Ordering::Relaxed);
-            bytes.extend_from_slice(&piece);
+        while let Some(chunk) = stream.try_next().await? {
+            counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            bytes.extend_from_slice(&chunk);
         }
         return Ok(bytes.into());
     }
-    let bytes = answer.bytes().await?;
+    let bytes = response.bytes().await?;
     counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     Ok(bytes)
 }

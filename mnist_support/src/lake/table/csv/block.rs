@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use polars::prelude::DataFrame;
 
-use super::byte_rows::{ByteRows, PIECE};
+use super::byte_rows::{ByteRows, CHUNK_SIZE};
 use super::columns::Columns;
 use super::diagnose::Problem;
 use super::parse;
@@ -21,7 +21,7 @@ pub(super) enum Block {
 impl Block {
     /// Parses whole lines.
     pub(super) fn parse(bytes: Bytes, columns: &Columns) -> Result<Block, Problem> {
-        match ByteRows::parse(&bytes, columns, PIECE) {
+        match ByteRows::parse(&bytes, columns, CHUNK_SIZE) {
             Some(rows) => Ok(Block::Bytes(rows)),
             None => parse::parse(bytes, columns).map(Block::Frame),
         }

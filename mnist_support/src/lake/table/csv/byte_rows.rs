@@ -7,7 +7,7 @@ use super::columns::Columns;
 use crate::lake::table::NumberType;
 
 /// Lines are parsed in chunks of about this size, on all cores.
-pub(super) const PIECE: usize = 1 << 20;
+pub(super) const CHUNK_SIZE: usize = 1 << 20;
 /// The side of the squares in which bytes are transposed.
 const SIDE: usize = 8;
 /// The number of columns that one core fills at a time.
@@ -20,37 +20,37 @@ const ZEROS_COLUMNS: usize = ZEROS.len() / 2;
 pub(super) struct ByteRows {
     width: usize,
     /// Row-major, in the order of the file.
-    pieces: Vec<Vec<u8>>,
+    chunks: Vec<Vec<u8>>,
 }
 
 impl ByteRows {
     /// Parses whole lines if every column is `UInt8` and every field is one to three digits, at
     /// most 255. Returns `None` for anything else, whether invalid or merely unusual, and leaves it
     /// to the general parser.
-    pub(super) fn parse(bytes: &[u8], columns: &Columns, piece: usize) -> Option<ByteRows> {
+    pub(super) fn parse(bytes: &[u8], columns: &Columns, chunk_size: usize) -> Option<ByteRows> {
         let all_bytes = columns.types().iter().all(|t| *t == NumberType::UInt8);
         if bytes.is_empty() || columns.len() == 0 || !all_bytes {
             return None;
         }
         let width = columns.len();
-        let pieces = pieces(bytes, piece)
+        let chunks = chunks(bytes, chunk_size)
             .into_par_iter()
             .map(|lines| rows(lines, width))
             .collect::<Option<_>>()?;
-        Some(ByteRows { width, pieces })
+        Some(ByteRows { width, chunks })
     }
 
     /// Appends the rows that come next in the file.
     pub(super) fn append(&mut self, mut next: ByteRows) {
-        self.pieces.append(&mut next.pieces);
+        self.chunks.append(&mut next.chunks);
     }
 
     /// Converts the rows to a frame.
     pub(super) fn into_frame(self, columns: &Columns) -> PolarsResult<DataFrame> {
         let rows: Vec<&[u8]> = self
-            .pieces
+            .chunks
             .iter()
-            .flat_map(|piece| piece.chunks_exact(self.width))
+            .flat_map(|chunk| chunk.chunks_exact(self.width))
             .collect();
         let columns = columns
             .names()
@@ -68,19 +68,19 @@ impl ByteRows {
 }
 
 /// Splits whole lines into chunks of whole lines.
-fn pieces(mut bytes: &[u8], size: usize) -> Vec<&[u8]> {
-    let mut pieces = Vec::with_capacity(bytes.len() / size.max(1) + 1);
+fn chunks(mut bytes: &[u8], size: usize) -> Vec<&[u8]> {
+    let mut chunks = Vec::with_capacity(bytes.len() / size.max(1) + 1);
     while !bytes.is_empty() {
         let line_end = bytes
             .iter()
             .skip(size)
             .position(|byte| *byte == b'\n')
             .map_or(bytes.len(), |at| size + at + 1);
-        let (piece, rest) = bytes.split_at(line_end);
-        pieces.push(piece);
+        let (chunk, rest) = bytes.split_at(line_end);
+        chunks.push(chunk);
         bytes = rest;
     }
-    pieces
+    chunks
 }
 
 /// Parses lines into rows, row-major.

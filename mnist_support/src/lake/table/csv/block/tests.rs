@@ -12,15 +12,15 @@ fn columns(width: usize) -> Columns {
 }
 
 /// The fast parser alone, with chunks so short that small inputs are split too.
-fn fast(bytes: &[u8], columns: &Columns, piece: usize) -> Option<DataFrame> {
-    ByteRows::parse(bytes, columns, piece).map(|rows| rows.into_frame(columns).unwrap())
+fn fast(bytes: &[u8], columns: &Columns, chunk_size: usize) -> Option<DataFrame> {
+    ByteRows::parse(bytes, columns, chunk_size).map(|rows| rows.into_frame(columns).unwrap())
 }
 
 /// Checks that the fast parser gives the same frame as the general one, or nothing. Returns whether
 /// it gave a frame.
-fn agree(bytes: &[u8], columns: &Columns, piece: usize) -> bool {
+fn agree(bytes: &[u8], columns: &Columns, chunk_size: usize) -> bool {
     let shown = String::from_utf8_lossy(bytes);
-    let Some(frame) = fast(bytes, columns, piece) else {
+    let Some(frame) = fast(bytes, columns, chunk_size) else {
         return false;
     };
     match parse::parse(Bytes::copy_from_slice(bytes), columns) {
@@ -61,8 +61,8 @@ fn lines_of_small_integers_take_the_fast_path_to_the_same_frame() {
     for _ in 0..300 {
         let (rows, width) = (random.random_range(1..200), random.random_range(1..150));
         let bytes = lines(&mut random, rows, width);
-        let piece = random.random_range(0..3000);
-        assert!(agree(&bytes, &columns(width), piece));
+        let chunk_size = random.random_range(0..3000);
+        assert!(agree(&bytes, &columns(width), chunk_size));
     }
 }
 
@@ -99,8 +99,11 @@ fn a_row_that_is_too_short_too_long_or_blank_is_left_to_the_general_parser() {
         "1,2,3\r\r\n",
         "",
     ] {
-        for piece in [0, 4, 100] {
-            assert!(!agree(bytes.as_bytes(), &columns(3), piece), "{bytes:?}");
+        for chunk_size in [0, 4, 100] {
+            assert!(
+                !agree(bytes.as_bytes(), &columns(3), chunk_size),
+                "{bytes:?}"
+            );
         }
     }
 }
@@ -124,8 +127,8 @@ fn both_parsers_agree_whatever_bytes_are_changed_added_or_lost() {
                 _ => {}
             }
         }
-        let piece = random.random_range(0..60);
-        match agree(&bytes, &columns(width), piece) {
+        let chunk_size = random.random_range(0..60);
+        match agree(&bytes, &columns(width), chunk_size) {
             true => taken += 1,
             false => left += 1,
         }
