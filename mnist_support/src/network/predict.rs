@@ -19,8 +19,8 @@ pub(crate) fn rows_at_once(device: Device) -> usize {
 impl Network {
     /// Runs the network on many rows, without a graph and without dropout. Batches of rows are
     /// moved to the parameters' device one at a time, to save memory, and the output stays there.
-    /// On a CPU, as many threads as libtorch may use ([`tch::get_num_threads`]) each process a part
-    /// of the rows.
+    /// On a CPU, the rows are divided among as many threads as libtorch may use
+    /// ([`tch::get_num_threads`]).
     ///
     /// # Errors
     /// Same as [`Network::forward`].
