@@ -85,7 +85,7 @@ fn classes_in_parts(
     let last = last.ok_or_else(|| {
         Error::Table(TableError::EmptyFile {
             file: table.into(),
-            reason: "there is no label in it".into(),
+            reason: "it has no labels".into(),
         })
     })?;
     Ok(last + 1)

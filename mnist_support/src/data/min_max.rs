@@ -132,7 +132,7 @@ impl MinMaxStatistics {
         let columns = self.minimum.iter().zip(&self.maximum);
         if columns.clone().any(|(minimum, maximum)| minimum > maximum) {
             return Err(Error::ShapeMismatch {
-                what: "the matrix that the minimum and the maximum come from".to_owned(),
+                what: "the matrix of features to scale".to_owned(),
                 found: vec![0, self.width() as i64],
                 expected: "at least one row".to_owned(),
             });

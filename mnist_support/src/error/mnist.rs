@@ -164,7 +164,7 @@ pub enum IdxError {
         label: i64,
     },
     /// A test label above the largest class of the training labels.
-    #[error("its label {row} is of class {class}, and the classes of {} end at {last}", file.display())]
+    #[error("its label {row} is of class {class}, but the classes of {} end at {last}", file.display())]
     UnknownClass {
         /// The position of the label, from 1.
         row: u64,
@@ -199,7 +199,7 @@ pub enum FolderError {
         found: String,
     },
     /// A folder with only some of the four files.
-    #[error("there are no {missing}: put {example} there too")]
+    #[error("it has no {missing}: add {example}")]
     Missing {
         /// What is missing: "test labels".
         missing: String,

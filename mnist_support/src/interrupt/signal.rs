@@ -84,7 +84,7 @@ fn install_with(messages: Messages) -> Result<()> {
         return Ok(());
     }
     let failed = |source| Error::Io {
-        operation: "installing a handler of Ctrl-C in",
+        operation: "installing a handler for Ctrl-C in",
         path: "this process".into(),
         source,
     };

@@ -116,7 +116,7 @@ impl LakeFile {
                     operation: "reading",
                     url: file.url,
                     reason: format!(
-                        "{} bytes came where {} were asked for",
+                        "received {} bytes, but requested {}",
                         bytes.len(),
                         range.end - range.start
                     )

@@ -118,7 +118,7 @@ impl Lake {
         if !folder.is_dir() {
             return Err(Error::Lake(LakeError::NotFound {
                 url: folder.display().to_string(),
-                hint: "run `make data`, which lays the local lake out".into(),
+                hint: "run `make data` to create the local lake".into(),
             }));
         }
         Lake::local(folder)

@@ -124,7 +124,7 @@ pub(super) fn io_error(operation: &'static str, path: &Path, source: io::Error) 
         return Error::Lake(LakeError::AccessDenied {
             url: path.display().to_string(),
             reason: "permission denied".into(),
-            hint: "let yourself read it, with chmod or as its owner".into(),
+            hint: "make it readable with chmod, or ask its owner to".into(),
         });
     }
     Error::Io {

@@ -145,7 +145,7 @@ fn values(path: &Path, content: &mut Content, sizes: &[usize], bytes_each: u64) 
     let shape = || shape_of(sizes);
     let refused = |source| Err(invalid(path, source));
     if sizes.contains(&0) {
-        let reason = "there is nothing in it";
+        let reason = "it holds no values";
         return refused(IdxError::Sizes {
             shape: shape(),
             reason,
@@ -155,7 +155,7 @@ fn values(path: &Path, content: &mut Content, sizes: &[usize], bytes_each: u64) 
         .iter()
         .try_fold(1_usize, |product, size| product.checked_mul(*size));
     let Some(each) = each.filter(|each| *each <= MOST_PIXELS) else {
-        let reason = "more than 65,536 values each are not read";
+        let reason = "more than 65,536 values each are not supported";
         return refused(IdxError::Sizes {
             shape: shape(),
             reason,

@@ -122,7 +122,7 @@ fn unreadable(error: &SafeTensorError, bytes: &[u8]) -> Error {
         },
         _ => invalid(
             WHOLE_FILE,
-            format!("it is not a whole safetensors file: {error}"),
+            format!("it is not a complete safetensors file: {error}"),
         ),
     }
 }

@@ -136,7 +136,7 @@ impl LakeFrame {
                 setting: "dtype",
                 value: format!("{dtype:?}"),
                 reason: format!(
-                    "cannot be set for {}: a {:?} file says its own types",
+                    "cannot be set for {}: a {:?} file has its own types",
                     self.name(),
                     self.source.format
                 ),

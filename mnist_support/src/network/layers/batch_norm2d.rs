@@ -120,7 +120,7 @@ impl Definition for BatchNorm2d {
         let by_batch = training || buffers.is_empty();
         if by_batch && input.numel() as i64 == self.num_features {
             return Err(TchError::Shape(
-                "one value for each channel has no variance: take larger mini-batches".to_string(),
+                "one value for each channel has no variance: use larger mini-batches".to_string(),
             ));
         }
         let momentum = match buffers.get(2) {

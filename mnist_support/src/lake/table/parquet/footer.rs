@@ -33,7 +33,7 @@ impl Footer {
                 reason: reason.into(),
             })
         };
-        let cut = "it does not end as a Parquet file does: it is cut short or damaged";
+        let cut = "it does not end like a Parquet file: it is cut short or damaged";
         if first != MAGIC {
             return Err(invalid(
                 "it is not a Parquet file: it does not begin with PAR1",
@@ -177,7 +177,7 @@ impl Footer {
         let data_end = small.len();
         metadata
             .write_to_out_protocol(&mut TCompactOutputProtocol::new(&mut small))
-            .expect("memory takes all that is written");
+            .expect("writing to memory cannot fail");
         let length = (small.len() - data_end) as u32;
         small.extend_from_slice(&length.to_le_bytes());
         small.extend_from_slice(MAGIC);
