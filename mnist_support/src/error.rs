@@ -1,5 +1,8 @@
 //! The crate's errors: one [`Error`], and an enum for each part of the crate.
 
+// The messages say what the fields hold.
+#![allow(missing_docs)]
+
 mod collective;
 mod job;
 mod lake;

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// A moment, with the processor time that had been used by then, in ticks.
-pub struct Moment {
+pub(crate) struct Moment {
     at: Instant,
     /// By anything, as the kernel samples it.
     busy: u64,
@@ -20,7 +20,7 @@ pub struct Moment {
 
 impl Moment {
     /// Now.
-    pub fn now() -> Result<Moment> {
+    pub(crate) fn now() -> Result<Moment> {
         let sum = |processes: &[Process]| processes.iter().map(|one| one.ticks).sum();
         let all = processes::all()?;
         Ok(Moment {
@@ -33,7 +33,7 @@ impl Moment {
     }
 
     /// How many cores were busy since then with anything but this process and those that it started.
-    pub fn other_load(&self) -> Result<f64> {
+    pub(crate) fn other_load(&self) -> Result<f64> {
         let now = Moment::now()?;
         let wall = (now.at - self.at).as_secs_f64();
         let ticks = others(
@@ -47,13 +47,13 @@ impl Moment {
 
 /// The ticks of other processes. The kernel's samples miss work of less than a tick; the processes' own
 /// accounts miss what the host took, and processes that nobody waited for. The larger one counts.
-pub fn others(busy: u64, all: u64, own: u64) -> u64 {
+pub(crate) fn others(busy: u64, all: u64, own: u64) -> u64 {
     busy.max(all).saturating_sub(own)
 }
 
 /// The time that all processors were not idle, in ticks, from `/proc/stat`. What the host of a virtual
 /// machine took from it (steal) counts: it is time that others had.
-pub fn busy_ticks(stat: &str) -> Option<u64> {
+pub(crate) fn busy_ticks(stat: &str) -> Option<u64> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let fields: Vec<u64> = line
         .split_whitespace()

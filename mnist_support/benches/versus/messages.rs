@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a process is to measure once. Each takes what it needs of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// What is measured, for a process that can measure several things.
     pub measure: Measure,
     /// Which of the variants that the process has.
@@ -21,7 +21,7 @@ pub struct Request {
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Measure {
+pub(crate) enum Measure {
     /// How fast steady work goes, or how long one piece of work takes.
     Speed,
     /// How long a training from the beginning to its end takes, and how good it gets.
@@ -30,7 +30,7 @@ pub enum Measure {
 
 impl Request {
     /// So many images in batches of the originals' size.
-    pub fn images(images: usize) -> Request {
+    pub(crate) fn images(images: usize) -> Request {
         Request {
             measure: Measure::Speed,
             variant: String::new(),
@@ -42,7 +42,7 @@ impl Request {
     }
 
     /// The same of another variant.
-    pub fn of(&self, variant: &str) -> Request {
+    pub(crate) fn of(&self, variant: &str) -> Request {
         Request {
             variant: variant.to_owned(),
             ..self.clone()
@@ -53,7 +53,7 @@ impl Request {
 /// What a process says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// It is ready, and has these variants.
     Ready { variants: Vec<String> },
     /// It has measured.
@@ -63,7 +63,7 @@ pub enum Reply {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// A speed or a time.
     pub value: f64,
     /// How much of the test images were read right, where something was trained to its end.

@@ -98,7 +98,7 @@ fn parse(arguments: &[String]) -> Result<Command, String> {
         };
         let value = value
             .ok_or_else(|| format!("{option} needs a value"))?
-            .to_string();
+            .to_owned();
         match option {
             "--idx" => idx = Some(value),
             "--lake" => lake = Some(value),

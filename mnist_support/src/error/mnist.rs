@@ -219,7 +219,7 @@ pub enum FolderError {
     /// Several sets of four files.
     #[error(
         "it holds files of several sets: {sets}; {}",
-        example.as_ref().map_or("keep one of them there".to_string(), |example| format!(
+        example.as_ref().map_or("keep one of them there".to_owned(), |example| format!(
             "name one of them, as in MNIST_DIR={}", example.display()
         ))
     )]

@@ -172,9 +172,9 @@ impl Credentials {
     /// [`SecretError::NotFound`](crate::error::SecretError::NotFound) for a key that the chosen way needs; [`Error::InvalidSetting`] for an
     /// unknown `authentication`.
     pub fn from_scope(scope: &SecretScope) -> Result<Credentials> {
-        let text = |key: &str| Ok::<_, Error>(scope.get(key)?.expose().to_string());
+        let text = |key: &str| Ok::<_, Error>(scope.get(key)?.expose().to_owned());
         let optional =
-            |key: &str| Ok::<_, Error>(scope.find(key)?.map(|found| found.expose().to_string()));
+            |key: &str| Ok::<_, Error>(scope.find(key)?.map(|found| found.expose().to_owned()));
         let chosen = match optional("authentication")? {
             Some(chosen) => Some(chosen),
             None => {
@@ -187,7 +187,7 @@ impl Credentials {
                 let mut found = None;
                 for (key, way) in signs {
                     if found.is_none() && scope.find(key)?.is_some() {
-                        found = Some(way.to_string());
+                        found = Some(way.to_owned());
                     }
                 }
                 found

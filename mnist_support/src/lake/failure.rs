@@ -176,14 +176,14 @@ fn reason(text: &str) -> String {
         let sentence = message.lines().next().unwrap_or_default().trim();
         return format!("{code}: {sentence}")
             .trim_end_matches([':', ' '])
-            .to_string();
+            .to_owned();
     }
     if let Some(description) = between("\"error_description\":\"", "\"") {
         return description
             .split("\\r")
             .next()
             .unwrap_or_default()
-            .to_string();
+            .to_owned();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     fn of(text: &str) -> Error {
-        let source = text.to_string().into();
+        let source = text.to_owned().into();
         let failure = object_store::Error::Generic {
             store: "MicrosoftAzure",
             source,

@@ -106,7 +106,7 @@ fn host_parts(host: &str) -> Option<(String, String)> {
     let known = CLOUDS.contains(&cloud) && is_account_name(account);
     known.then(|| {
         (
-            account.to_string(),
+            account.to_owned(),
             format!("https://{account}.blob.{cloud}"),
         )
     })

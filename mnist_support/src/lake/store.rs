@@ -72,7 +72,7 @@ impl Lake {
                 endpoint,
                 path,
             } => {
-                let shown = url.trim_end_matches('/').to_string();
+                let shown = url.trim_end_matches('/').to_owned();
                 let container = azure::open(&shown, &container, account, endpoint, credentials)?;
                 Ok(Lake {
                     store: container.store.clone(),
@@ -137,7 +137,7 @@ impl Lake {
         let folder = ObjectPath::parse(text.trim_matches('/'))
             .map_err(|error| invalid(error.to_string()))?;
         let url = Url::from_file_path(&path).map_err(|()| invalid("it is not absolute".into()))?;
-        let url = url.as_str().trim_end_matches('/').to_string();
+        let url = url.as_str().trim_end_matches('/').to_owned();
         Ok(Lake {
             // Sync before renaming: a file that exists after a crash is whole.
             store: Arc::new(LocalFileSystem::new().with_fsync(true)),

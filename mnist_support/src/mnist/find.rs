@@ -212,7 +212,7 @@ fn candidate(path: PathBuf) -> Option<Candidate> {
         _ => prefix.strip_suffix(['-', '_'])?,
     };
     Some(Candidate {
-        prefix: prefix.to_string(),
+        prefix: prefix.to_owned(),
         role: table + kind,
         gzip,
         path,

@@ -147,7 +147,7 @@ fn hashes_of(set: &Set, origin: Origin) -> Result<BTreeMap<String, String>> {
         if origin == Origin::Download {
             source.verify(path, &hash)?;
         }
-        hashes.insert(source.name.to_string(), hash);
+        hashes.insert(source.name.to_owned(), hash);
     }
     Ok(hashes)
 }

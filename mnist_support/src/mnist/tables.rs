@@ -22,7 +22,7 @@ impl Digits {
     fn names(&self) -> Vec<String> {
         (1..=self.width())
             .map(|pixel| format!("pixel{pixel}"))
-            .chain(["label".to_string()])
+            .chain(["label".to_owned()])
             .collect()
     }
 

@@ -113,7 +113,7 @@ impl CnnConfig {
         if self.conv_channels.is_empty() {
             return invalid(
                 "conv_channels",
-                "the list needs at least the image's channels".to_string(),
+                "the list needs at least the image's channels".to_owned(),
             );
         }
         let convolutions = self.conv_channels.len() - 1;
@@ -130,7 +130,7 @@ impl CnnConfig {
         if self.linear_channels.is_empty() {
             return invalid(
                 "linear_channels",
-                "the list needs at least the number of classes".to_string(),
+                "the list needs at least the number of classes".to_owned(),
             );
         }
         if !(0.0..1.0).contains(&self.dropout) {

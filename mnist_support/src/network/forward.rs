@@ -119,7 +119,7 @@ impl Network {
             shape.join(", ")
         );
         Err(Error::ShapeMismatch {
-            what: "the network's input".to_string(),
+            what: "the network's input".to_owned(),
             found,
             expected,
         })
@@ -130,7 +130,7 @@ impl Network {
         let state: Vec<_> = self.layers().iter().flat_map(Layer::state).collect();
         if parameters.len() != state.len() {
             return Err(Error::ShapeMismatch {
-                what: "the list of parameters".to_string(),
+                what: "the list of parameters".to_owned(),
                 found: vec![parameters.len() as i64],
                 expected: format!("{} tensors, one for each parameter name", state.len()),
             });
@@ -162,7 +162,7 @@ fn first_line(error: &TchError) -> String {
         .lines()
         .next()
         .unwrap_or_default()
-        .to_string()
+        .to_owned()
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl Network {
     /// [`NetworkError::InvalidWeights`] if the store already has a variable of that name.
     pub fn build(&self, path: &Path<'_>, seed: u64) -> Result<NetworkModule> {
         let split = |name: &str| match name.split_once('.') {
-            Some((layer, name)) => (path.sub(layer), name.to_string()),
+            Some((layer, name)) => (path.sub(layer), name.to_owned()),
             None => (path.sub(name), String::new()),
         };
         for parameter in self.state_names() {

@@ -150,9 +150,9 @@ impl Network {
         let shape = self.output_shape();
         if shape.len() != 1 {
             return Err(Error::ShapeMismatch {
-                what: "the network's output for one row".to_string(),
+                what: "the network's output for one row".to_owned(),
                 found: shape,
-                expected: "[classes]".to_string(),
+                expected: "[classes]".to_owned(),
             });
         }
         Ok(())

@@ -80,11 +80,11 @@ impl Network {
             })
         };
         if layers.is_empty() {
-            let reason = "the list of layers is empty".to_string();
+            let reason = "the list of layers is empty".to_owned();
             return Err(invalid(0, first, input_shape, reason));
         }
         if input_shape.is_empty() || input_shape.iter().any(|&size| size < 1) {
-            let reason = "the input shape needs sizes of at least 1".to_string();
+            let reason = "the input shape needs sizes of at least 1".to_owned();
             return Err(invalid(0, first, input_shape, reason));
         }
         elements(input_shape).map_err(|reason| invalid(0, first, input_shape, reason))?;

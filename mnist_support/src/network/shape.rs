@@ -69,7 +69,7 @@ impl Window {
 /// The channels, height and width of an image, if the input is one.
 pub(super) fn image(input: &[i64]) -> Result<[i64; 3], String> {
     <[i64; 3]>::try_from(input)
-        .map_err(|_| "it needs an image of shape [channels, height, width]".to_string())
+        .map_err(|_| "it needs an image of shape [channels, height, width]".to_owned())
 }
 
 /// The number of elements of a shape.

@@ -9,10 +9,10 @@ use crate::text::grouped;
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = vec![[
-            "".to_string(),
-            "Input".to_string(),
+            "".to_owned(),
+            "Input".to_owned(),
             rows(self.input_shape()),
-            "0".to_string(),
+            "0".to_owned(),
         ]];
         for (index, (layer, shape)) in self.layers().iter().zip(self.shapes()).enumerate() {
             let parameters = layer.parameter_shapes();

@@ -80,7 +80,7 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
     if let Some(other) = others.into_iter().min() {
         return Err(invalid(
             other,
-            "the network has no such parameter".to_string(),
+            "the network has no such parameter".to_owned(),
         ));
     }
     Ok(parameters)
@@ -88,7 +88,7 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
 
 fn invalid(parameter: &str, reason: impl Into<Cause>) -> Error {
     Error::Network(NetworkError::InvalidWeights {
-        parameter: parameter.to_string(),
+        parameter: parameter.to_owned(),
         reason: reason.into(),
     })
 }
@@ -97,7 +97,7 @@ fn has(file: &SafeTensors<'_>) -> String {
     let mut names = file.names();
     names.sort_unstable();
     if names.is_empty() {
-        "the file is empty".to_string()
+        "the file is empty".to_owned()
     } else {
         format!("the file has {}", names.join(", "))
     }
@@ -108,16 +108,16 @@ fn unreadable(error: &SafeTensorError, bytes: &[u8]) -> Error {
     match error {
         SafeTensorError::InvalidOffset(name) => invalid(
             name,
-            "its offsets in the file are invalid: the header was altered".to_string(),
+            "its offsets in the file are invalid: the header was altered".to_owned(),
         ),
         SafeTensorError::MetadataIncompleteBuffer => match first_cut(bytes) {
             Some(name) => invalid(
                 &name,
-                "the file is truncated: its values are incomplete".to_string(),
+                "the file is truncated: its values are incomplete".to_owned(),
             ),
             None => invalid(
                 WHOLE_FILE,
-                "there is more data than the header describes".to_string(),
+                "there is more data than the header describes".to_owned(),
             ),
         },
         _ => invalid(

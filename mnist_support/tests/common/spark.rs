@@ -10,7 +10,7 @@ use std::{
 };
 
 /// A master, two workers of one core, and a Connect server, on this machine.
-pub struct Cluster {
+pub(crate) struct Cluster {
     pub url: String,
     pub folder: PathBuf,
     /// Stops the cluster when this end of its standard input closes, however this process ends.
@@ -29,12 +29,12 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// The interpreter that the executors use.
-pub fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     root().join(".tools/spark/bin/python")
 }
 
 /// Starts a cluster in a folder, unless it is up, and returns its URL.
-pub fn up(folder: &Path, settings: &[&str]) -> String {
+pub(crate) fn up(folder: &Path, settings: &[&str]) -> String {
     let started = Command::new(script("spark_up.sh"))
         .arg(folder)
         .args(settings)
@@ -53,7 +53,7 @@ pub fn up(folder: &Path, settings: &[&str]) -> String {
 impl Cluster {
     /// Starts a cluster in `target/` under a name. Without Java it says so, past the test harness, which would
     /// keep it to itself, and there is none.
-    pub fn start(name: &str, settings: &[&str]) -> Option<Cluster> {
+    pub(crate) fn start(name: &str, settings: &[&str]) -> Option<Cluster> {
         let java = Command::new(script("java.sh")).output().unwrap();
         if !java.status.success() {
             let reason = String::from_utf8_lossy(&java.stderr);
@@ -86,14 +86,17 @@ impl Cluster {
     }
 
     /// The process of a part: master, worker-1, worker-2, server.
-    pub fn process(&self, part: &str) -> u32 {
+    pub(crate) fn process(&self, part: &str) -> u32 {
         let pid = std::fs::read_to_string(self.folder.join("pids").join(part)).unwrap();
         pid.trim().parse().unwrap()
     }
 }
 
 /// The cluster that a test file's tests share, one test at a time; `None` without Java.
-pub fn shared(name: &str, settings: &[&str]) -> Option<MutexGuard<'static, Option<Cluster>>> {
+pub(crate) fn shared(
+    name: &str,
+    settings: &[&str],
+) -> Option<MutexGuard<'static, Option<Cluster>>> {
     static CLUSTER: OnceLock<Mutex<Option<Cluster>>> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(|| Mutex::new(Cluster::start(name, settings)));
     let cluster = cluster
@@ -103,7 +106,7 @@ pub fn shared(name: &str, settings: &[&str]) -> Option<MutexGuard<'static, Optio
 }
 
 /// Waits until something is so, at most `limit`; how long it took.
-pub fn until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+pub(crate) fn until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < limit, "after {limit:?}: not {what}");
@@ -113,7 +116,7 @@ pub fn until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Du
 }
 
 /// Whether a process runs (one that has ended and is not yet reaped does not).
-pub fn runs(process: u32) -> bool {
+pub(crate) fn runs(process: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     stat.rsplit(')')
         .next()

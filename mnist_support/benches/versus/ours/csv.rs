@@ -12,7 +12,7 @@ use super::{lake, pixels, serve, speed};
 use crate::Result;
 
 /// Reads the columns as the type that they are told to have, or as the one that is found out.
-pub fn run(types: &str) -> Result<()> {
+pub(super) fn run(types: &str) -> Result<()> {
     let lake = lake()?;
     let read = || -> Result<_> {
         let start = Instant::now();

@@ -13,7 +13,7 @@ use crate::{Result, paths};
 
 const COPIES: usize = 2;
 
-pub fn run() -> Result<()> {
+pub(super) fn run() -> Result<()> {
     let train = lake()?.parquet("train.parquet")?;
     let folder = paths::logs().join("gloo");
     fs::create_dir_all(&folder)?;

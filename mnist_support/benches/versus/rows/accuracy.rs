@@ -16,7 +16,7 @@ const ACCURACY: f64 = 0.985;
 const EPOCHS: usize = 7;
 
 /// The seconds of the same training to its end in both; it counts if both reach the accuracy.
-pub fn time_to_accuracy() -> Result<Entry> {
+pub(super) fn time_to_accuracy() -> Result<Entry> {
     let mut request = Request::images(15_000);
     request.batch = 600;
     let mut peer = Program::peer("train.py", &[]).start()?;

@@ -6,14 +6,14 @@ use crate::{Result, children::Program, messages::Request, pairs::Better, results
 const PANDAS: &str = "pandas and scikit-learn";
 
 /// Against the best of pandas, with its own parser, and scikit-learn. Both are told the columns' type.
-pub fn csv() -> Result<Entry> {
+pub(super) fn csv() -> Result<Entry> {
     Ok(comparison("csv", PANDAS, "told", &[], |_| true)?
         .measure()?
         .target(4.0))
 }
 
 /// As it is usually written: both find out the types.
-pub fn csv_default() -> Result<Entry> {
+pub(super) fn csv_default() -> Result<Entry> {
     comparison("csv-default", PANDAS, "found", &[], |variant| {
         variant == "default"
     })?
@@ -21,7 +21,7 @@ pub fn csv_default() -> Result<Entry> {
 }
 
 /// Against pandas with pyarrow's parser.
-pub fn csv_pyarrow() -> Result<Entry> {
+pub(super) fn csv_pyarrow() -> Result<Entry> {
     comparison(
         "csv-pyarrow",
         "pandas on pyarrow and scikit-learn",

@@ -120,7 +120,7 @@ impl Definition for BatchNorm2d {
         let by_batch = training || buffers.is_empty();
         if by_batch && input.numel() as i64 == self.num_features {
             return Err(TchError::Shape(
-                "one value for each channel has no variance: use larger mini-batches".to_string(),
+                "one value for each channel has no variance: use larger mini-batches".to_owned(),
             ));
         }
         let momentum = match buffers.get(2) {
@@ -139,7 +139,7 @@ impl Definition for BatchNorm2d {
             "{}, eps={}, momentum={}, affine={}, track_running_stats={}",
             self.num_features,
             python_float(self.eps),
-            self.momentum.map_or("None".to_string(), python_float),
+            self.momentum.map_or("None".to_owned(), python_float),
             python_bool(self.affine),
             python_bool(self.track_running_stats),
         )

@@ -22,7 +22,7 @@ impl Definition for Linear {
         let (in_features, out_features) = (self.in_features, self.out_features);
         at_least_one(&[("in_features", in_features), ("out_features", out_features)])?;
         let Some((&width, before)) = input.split_last() else {
-            return Err("the input has no dimension besides the rows".to_string());
+            return Err("the input has no dimension besides the rows".to_owned());
         };
         if width != in_features {
             return Err(mismatch(in_features, width, before, elements(input)?));
@@ -58,7 +58,7 @@ fn mismatch(in_features: i64, width: i64, before: &[i64], flattened: i64) -> Str
             "in_features is {in_features}, but the input has {width}: set in_features to {width}"
         )
     } else if flattened == in_features {
-        "put a Flatten before it".to_string()
+        "put a Flatten before it".to_owned()
     } else {
         format!(
             "in_features is {in_features}, but the input is not flat: \

@@ -20,7 +20,7 @@ impl Definition for LogSoftmax {
     }
 
     fn extra_repr(&self) -> String {
-        "dim=1".to_string()
+        "dim=1".to_owned()
     }
 }
 

@@ -105,6 +105,8 @@ layers! {
 /// );
 /// # Ok::<(), serde_json::Error>(())
 /// ```
+// The settings are those of `torch.nn`, by their names.
+#[allow(missing_docs)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum Layer {

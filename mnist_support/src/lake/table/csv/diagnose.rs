@@ -36,7 +36,7 @@ pub(super) enum RowProblem {
 impl Problem {
     /// Converts the problem to an error. `rows_above` rows come before these lines in the file.
     pub(super) fn into_error(self, file: &str, rows_above: u64, names: &[String]) -> Error {
-        let file = file.to_string();
+        let file = file.to_owned();
         let (row, kind) = match self {
             Problem::Row { row, kind } => (rows_above + row + 1, kind),
             Problem::Other(reason) => {

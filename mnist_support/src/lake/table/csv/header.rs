@@ -44,7 +44,7 @@ pub(super) fn read(bytes: &[u8], whole: bool, file: &str) -> Result<Option<Heade
     }
     let names = lines::fields(line)
         .iter()
-        .map(|name| std::str::from_utf8(name).map(|name| name.trim().to_string()))
+        .map(|name| std::str::from_utf8(name).map(|name| name.trim().to_owned()))
         .collect::<std::result::Result<Vec<_>, _>>()
         .map_err(|_| invalid("the header is not UTF-8 text; is the file a CSV?".into()))?;
     if names.iter().any(|name| name.contains('\r')) {

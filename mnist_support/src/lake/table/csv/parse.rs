@@ -28,7 +28,7 @@ pub(super) fn parse(bytes: Bytes, columns: &Columns) -> Result<DataFrame, Proble
     }
     let refusal = match attempt(&bytes, columns.schema(columns.types()), quoted) {
         Ok(frame) if is_complete(&frame) && last_line_fits(&bytes, columns) => return Ok(frame),
-        Ok(_) => "values are missing".to_string(),
+        Ok(_) => "values are missing".to_owned(),
         Err(error) => error.to_string(),
     };
     let types = examine(&bytes, columns)?;
