@@ -105,7 +105,7 @@ layers! {
 /// );
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-// The settings are those of `torch.nn`, by their names.
+// The settings are named as in `torch.nn`.
 #[allow(missing_docs)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
