@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How often a request is tried again, and for how long after the first try.
-pub(crate) const RETRIES: usize = 3;
+const RETRIES: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// A host that drops packets costs this much on each of the four tries.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -67,21 +67,12 @@ pub(crate) fn open(
         .unwrap_or_else(|| format!("https://{account}.blob.core.windows.net"));
     let plain_http = check_endpoint(&endpoint, &account).map_err(invalid)?;
     choose_cryptography();
-    let options = client_options(plain_http);
     let builder = MicrosoftAzureBuilder::new()
         .with_account(&account)
         .with_container_name(container)
         .with_endpoint(endpoint.clone())
-        .with_client_options(options)
-        .with_retry(RetryConfig {
-            backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(100),
-                max_backoff: Duration::from_secs(2),
-                base: 2.0,
-            },
-            max_retries: RETRIES,
-            retry_timeout: RETRY_TIMEOUT,
-        });
+        .with_client_options(client_options(plain_http))
+        .with_retry(retry_config());
     let store = with_authentication(builder, url, credentials)?
         .build()
         .map_err(|error| {
@@ -91,11 +82,10 @@ pub(crate) fn open(
                 _ => storage_error("opening", url, error),
             }
         })?;
-    let address = format!("{endpoint}/{container}");
     Ok(Container {
         store: Arc::new(store),
         url: url.into(),
-        address,
+        address: format!("{endpoint}/{container}"),
         account,
     })
 }
@@ -144,6 +134,18 @@ fn client_options(plain_http: bool) -> ClientOptions {
         .with_allow_http(plain_http)
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout(REQUEST_TIMEOUT)
+}
+
+fn retry_config() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+            base: 2.0,
+        },
+        max_retries: RETRIES,
+        retry_timeout: RETRY_TIMEOUT,
+    }
 }
 
 fn with_authentication(

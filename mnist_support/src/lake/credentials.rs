@@ -172,46 +172,50 @@ impl Credentials {
     /// [`SecretError::NotFound`](crate::error::SecretError::NotFound) for a key that the chosen way needs; [`Error::InvalidSetting`] for an
     /// unknown `authentication`.
     pub fn from_scope(scope: &SecretScope) -> Result<Credentials> {
-        let text = |key: &str| Ok::<_, Error>(scope.get(key)?.expose().to_owned());
-        let optional =
-            |key: &str| Ok::<_, Error>(scope.find(key)?.map(|found| found.expose().to_owned()));
-        let chosen = match optional("authentication")? {
-            Some(chosen) => Some(chosen),
-            None => {
-                let signs = [
-                    ("client-secret", "service-principal"),
-                    ("access-key", "access-key"),
-                    ("sas", "sas"),
-                    ("token-file", "workload-identity"),
-                ];
-                let mut found = None;
-                for (key, way) in signs {
-                    if found.is_none() && scope.find(key)?.is_some() {
-                        found = Some(way.to_owned());
-                    }
-                }
-                found
-            }
+        let mut credentials = Credentials::from(Authentication::from_scope(scope)?);
+        credentials.account = match find(scope, "account")? {
+            Some(account) => Some(account),
+            None => find(scope, "lake-name")?,
         };
-        let authentication = match chosen.as_deref() {
-            None => Authentication::None,
-            Some("service-principal") => Authentication::ServicePrincipal {
+        if let Some(endpoint) = find(scope, "endpoint")? {
+            credentials = credentials.with_endpoint(&endpoint);
+        }
+        if let Some(authority) = find(scope, "authority")? {
+            credentials = credentials.with_authority(&authority);
+        }
+        Ok(credentials)
+    }
+}
+
+impl Authentication {
+    /// The way that a scope names, or that its keys are for.
+    fn from_scope(scope: &SecretScope) -> Result<Authentication> {
+        let text = |key| scope.get(key).map(|found| found.expose().to_owned());
+        let way = match find(scope, "authentication")? {
+            Some(way) => way,
+            None => match way_of_keys(scope)? {
+                Some(way) => way.to_owned(),
+                None => return Ok(Authentication::None),
+            },
+        };
+        Ok(match way.as_str() {
+            "service-principal" => Authentication::ServicePrincipal {
                 tenant_id: text("tenant-id")?,
                 client_id: text("client-id")?,
                 client_secret: scope.get("client-secret")?,
             },
-            Some("access-key") => Authentication::AccessKey(scope.get("access-key")?),
-            Some("sas") => Authentication::SharedAccessSignature(scope.get("sas")?),
-            Some("managed-identity") => Authentication::ManagedIdentity {
-                client_id: optional("client-id")?,
+            "access-key" => Authentication::AccessKey(scope.get("access-key")?),
+            "sas" => Authentication::SharedAccessSignature(scope.get("sas")?),
+            "managed-identity" => Authentication::ManagedIdentity {
+                client_id: find(scope, "client-id")?,
             },
-            Some("workload-identity") => Authentication::WorkloadIdentity {
+            "workload-identity" => Authentication::WorkloadIdentity {
                 tenant_id: text("tenant-id")?,
                 client_id: text("client-id")?,
                 token_file: text("token-file")?.into(),
             },
-            Some("azure-cli") => Authentication::AzureCli,
-            Some(unknown) => {
+            "azure-cli" => Authentication::AzureCli,
+            unknown => {
                 return Err(Error::InvalidSetting {
                     setting: "authentication",
                     value: format!("{unknown:?}"),
@@ -220,23 +224,28 @@ impl Credentials {
                         .into(),
                 });
             }
-        };
-        let account = match optional("account")? {
-            Some(account) => Some(account),
-            None => optional("lake-name")?,
-        };
-        let mut credentials = Credentials {
-            account,
-            ..Credentials::from(authentication)
-        };
-        if let Some(endpoint) = optional("endpoint")? {
-            credentials = credentials.with_endpoint(&endpoint);
-        }
-        if let Some(authority) = optional("authority")? {
-            credentials = credentials.with_authority(&authority);
-        }
-        Ok(credentials)
+        })
     }
+}
+
+/// The way to authenticate that the first of these keys in a scope is for.
+fn way_of_keys(scope: &SecretScope) -> Result<Option<&'static str>> {
+    for (key, way) in [
+        ("client-secret", "service-principal"),
+        ("access-key", "access-key"),
+        ("sas", "sas"),
+        ("token-file", "workload-identity"),
+    ] {
+        if scope.find(key)?.is_some() {
+            return Ok(Some(way));
+        }
+    }
+    Ok(None)
+}
+
+/// The text of a key that need not be there.
+fn find(scope: &SecretScope, key: &str) -> Result<Option<String>> {
+    Ok(scope.find(key)?.map(|found| found.expose().to_owned()))
 }
 
 #[cfg(all(test, unix))]

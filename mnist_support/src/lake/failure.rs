@@ -10,6 +10,18 @@ use crate::{Error, error::LakeError};
 /// What object_store says where the Azure command line gives no token, and where a workload has none.
 const NO_CLI: &str = "az account get-access-token";
 const NO_TOKEN_FILE: &str = "federated token file";
+/// Azure's code where there is no such container.
+const NO_CONTAINER: &str = "ContainerNotFound";
+
+/// What a service answers to credentials that it does not take.
+const REFUSALS: [&str; 6] = [
+    "401 Unauthorized",
+    "403 Forbidden",
+    "AADSTS",
+    "invalid_client",
+    NO_CLI,
+    NO_TOKEN_FILE,
+];
 
 /// The error for `operation` on `url` (which carries no query string), when the store said `failure`.
 pub(crate) fn storage_error(
@@ -17,85 +29,82 @@ pub(crate) fn storage_error(
     url: &str,
     failure: object_store::Error,
 ) -> Error {
-    use object_store::Error as Store;
     let text = everything_said(&failure);
-    match &failure {
-        Store::NotFound { .. } => return not_found(url, &text),
-        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
-            return refused(url, &text);
-        }
-        _ => {}
-    }
-    if let Some(kind) = io_kind(&failure) {
-        match kind {
-            io::ErrorKind::PermissionDenied => {
-                return Error::Lake(LakeError::AccessDenied {
-                    url: url.into(),
-                    reason: "permission denied".into(),
-                    hint: "check the owner and the mode of the file and of its folders".into(),
-                });
-            }
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return not_found(url, &text),
-            _ => {}
-        }
-    }
-    if text.contains("ContainerNotFound") || text.contains("BlobNotFound") {
-        return not_found(url, &text);
-    }
-    let refusals = [
-        "401 Unauthorized",
-        "403 Forbidden",
-        "AADSTS",
-        "invalid_client",
-        NO_CLI,
-        NO_TOKEN_FILE,
-    ];
-    if refusals.iter().any(|refusal| text.contains(refusal)) {
-        return refused(url, &text);
-    }
-    let no_answer = matches!(
-        http_kind(&failure),
-        Some(
-            HttpErrorKind::Connect
-                | HttpErrorKind::Timeout
-                | HttpErrorKind::Interrupted
-                | HttpErrorKind::Request
-        )
-    );
-    if no_answer || text.contains("status code: 5") {
-        return Error::Lake(LakeError::Unreachable {
-            url: url.into(),
-            retries: retries(&text),
-            reason: root_cause(&failure),
-        });
-    }
-    if matches!(failure, Store::Precondition { .. }) {
-        return Error::Lake(LakeError::Storage {
-            operation,
-            url: url.into(),
-            reason: "the file was replaced since it was opened; open it again".into(),
-        });
-    }
-    Error::Lake(LakeError::Storage {
+    let error = from_kind(url, &failure, &text)
+        .or_else(|| from_file_system(url, &failure))
+        .or_else(|| from_answer(url, &text))
+        .or_else(|| from_connection(url, &failure, &text));
+    Error::Lake(error.unwrap_or_else(|| LakeError::Storage {
         operation,
         url: url.into(),
-        reason: reason(&text).into(),
+        reason: match failure {
+            object_store::Error::Precondition { .. } => {
+                "the file was replaced since it was opened; open it again".into()
+            }
+            _ => reason(&text).into(),
+        },
+    }))
+}
+
+/// What object_store itself tells apart.
+fn from_kind(url: &str, failure: &object_store::Error, text: &str) -> Option<LakeError> {
+    use object_store::Error as Store;
+    match failure {
+        Store::NotFound { .. } => Some(not_found(url, text)),
+        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Some(refused(url, text)),
+        _ => None,
+    }
+}
+
+/// What the file system says of a file of this machine.
+fn from_file_system(url: &str, failure: &object_store::Error) -> Option<LakeError> {
+    match io_kind(failure)? {
+        io::ErrorKind::PermissionDenied => Some(LakeError::AccessDenied {
+            url: url.into(),
+            reason: "permission denied".into(),
+            hint: "check the owner and the mode of the file and of its folders".into(),
+        }),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Some(not_found(url, "")),
+        _ => None,
+    }
+}
+
+/// What the text of a service's answer tells.
+fn from_answer(url: &str, text: &str) -> Option<LakeError> {
+    if text.contains(NO_CONTAINER) || text.contains("BlobNotFound") {
+        return Some(not_found(url, text));
+    }
+    let is_refusal = REFUSALS.iter().any(|refusal| text.contains(refusal));
+    is_refusal.then(|| refused(url, text))
+}
+
+/// That there was no answer, or that the service said that it is in trouble.
+fn from_connection(url: &str, failure: &object_store::Error, text: &str) -> Option<LakeError> {
+    use HttpErrorKind::{Connect, Interrupted, Request, Timeout};
+    let no_answer = matches!(
+        http_kind(failure),
+        Some(Connect | Timeout | Interrupted | Request)
+    );
+    (no_answer || text.contains("status code: 5")).then(|| LakeError::Unreachable {
+        url: url.into(),
+        retries: retries(text),
+        reason: root_cause(failure),
     })
 }
 
-fn not_found(url: &str, text: &str) -> Error {
-    let hint = if text.contains("ContainerNotFound") {
+fn not_found(url: &str, text: &str) -> LakeError {
+    let hint = if text.contains(NO_CONTAINER) {
         "the account has no such container"
     } else {
         "there is no such file in the container or folder"
     };
-    Error::Lake(LakeError::NotFound {
+    LakeError::NotFound {
         url: url.into(),
         hint: hint.into(),
-    })
+    }
 }
 
-fn refused(url: &str, text: &str) -> Error {
+fn refused(url: &str, text: &str) -> LakeError {
     let hint = if text.contains(NO_CLI) {
         "sign in with `az login`, or choose another way by the key authentication of the secret scope"
     } else if text.contains(NO_TOKEN_FILE) {
@@ -105,34 +114,32 @@ fn refused(url: &str, text: &str) -> Error {
     } else {
         "check the credentials in the secret scope, and the role that they have on the container"
     };
-    Error::Lake(LakeError::AccessDenied {
+    LakeError::AccessDenied {
         url: url.into(),
         reason: reason(text),
         hint: hint.into(),
-    })
+    }
 }
 
 /// The messages of a failure and of all its sources, without query strings.
 fn everything_said(failure: &object_store::Error) -> String {
     let mut text = failure.to_string();
-    let mut source = failure.source();
-    while let Some(error) = source {
+    for error in sources(failure) {
         let message = error.to_string();
         if !text.contains(&message) {
             text.push_str(": ");
             text.push_str(&message);
         }
-        source = error.source();
     }
     without_query_strings(&text)
 }
 
 fn root_cause(failure: &object_store::Error) -> String {
-    let mut error: &dyn std::error::Error = failure;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    without_query_strings(&error.to_string())
+    let message = match sources(failure).last() {
+        Some(error) => error.to_string(),
+        None => failure.to_string(),
+    };
+    without_query_strings(&message)
 }
 
 fn http_kind(failure: &object_store::Error) -> Option<HttpErrorKind> {
@@ -154,13 +161,7 @@ fn io_kind(failure: &object_store::Error) -> Option<io::ErrorKind> {
 fn sources(
     failure: &object_store::Error,
 ) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(
-        failure.source(),
-        |error: &&(dyn std::error::Error + 'static)| {
-            let error: &'_ (dyn std::error::Error + 'static) = *error;
-            error.source()
-        },
-    )
+    std::iter::successors(failure.source(), |error| (*error).source())
 }
 
 /// What a service's answer says in short: the code and the first sentence of its XML or JSON, or all of it.

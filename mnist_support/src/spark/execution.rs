@@ -1,13 +1,13 @@
 //! Running a plan to its end, however often the server ends the stream of its answers.
 
 use std::{
-    future::Future,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
+use futures::{Stream, TryStreamExt};
 use proto::execute_plan_response::{ArrowBatch, ExecutionProgress, ResponseType};
 use spark_connect_core::{
     ExecutePlanResponseReattachableIterator as Execution, SparkConnectClient,
@@ -80,6 +80,9 @@ fn end(client: Arc<SparkConnectClient>, url: &str, id: String) -> Result<()> {
     })
 }
 
+/// A message of a stream, or the error that it breaks off with.
+type Message = Result<proto::ExecutePlanResponse, ConnectError>;
+
 async fn run(
     connection: &Connection,
     client: &SparkConnectClient,
@@ -92,25 +95,14 @@ async fn run(
         operation,
         execution,
         begun: false,
+        tries: 0,
         watch: Watch::new(),
         rows: Rows::default(),
     };
-    let mut tries = 0;
-    let mut opened = opened(client.execute_plan(run.execution.request().clone())).await;
+    let mut begin = true;
     loop {
-        let error = match opened {
-            Ok(mut stream) => loop {
-                match timeout(TICK, stream.message()).await {
-                    Ok(Ok(Some(response))) => {
-                        tries = 0;
-                        run.take(response).await?;
-                    }
-                    Ok(Ok(None)) => break None,
-                    Ok(Err(status)) => break Some(ConnectError::from_grpc_status(status)),
-                    Err(_) if run.watch.is_silent() => break None,
-                    Err(_) => run.check_progress().await?,
-                }
-            },
+        let error = match run.open(begin).await {
+            Ok(stream) => run.listen(stream).await?,
             Err(error) => Some(error),
         };
         if run.execution.is_completed().await {
@@ -119,38 +111,10 @@ async fn run(
         }
         run.watch.listen();
         // Without any answer so far the server may never have got the plan.
-        let begin_again = !run.begun && error.as_ref().is_some_and(failure::is_unknown_execution);
+        begin = !run.begun && error.as_ref().is_some_and(failure::is_unknown_execution);
         if let Some(error) = error {
-            if tries >= TRIES || !(begin_again || failure::is_disconnection(&error)) {
-                return Err(failure::explain(
-                    client,
-                    &connection.url,
-                    operation,
-                    error,
-                    tries as usize,
-                )
-                .await);
-            }
-            sleep(PAUSE * 2_u32.pow(tries)).await;
-            tries += 1;
+            run.pause(error, begin).await?;
         }
-        opened = if begin_again {
-            self::opened(client.execute_plan(run.execution.request().clone())).await
-        } else {
-            let request = run.execution.create_reattach_request().await;
-            self::opened(client.reattach_execute(request)).await
-        };
-    }
-}
-
-/// What an attempt to open a stream came to, within a time.
-#[allow(clippy::result_large_err)] // the error is Spark's own type
-async fn opened<Stream>(
-    attempt: impl Future<Output = Result<Stream, ConnectError>>,
-) -> Result<Stream, ConnectError> {
-    match timeout(OPENING, attempt).await {
-        Ok(opened) => opened,
-        Err(_) => Err(failure::unavailable("the server does not answer")),
     }
 }
 
@@ -161,22 +125,69 @@ struct Run<'a> {
     operation: &'static str,
     execution: Execution,
     begun: bool,
+    /// How often in a row the stream broke off.
+    tries: u32,
     watch: Watch,
     rows: Rows,
 }
 
 impl Run<'_> {
+    /// A stream of answers, of the plan from its beginning or of those that are still to come.
+    #[allow(clippy::result_large_err)] // the error is Spark's own type
+    async fn open(
+        &self,
+        begin: bool,
+    ) -> Result<impl Stream<Item = Message> + Unpin + use<>, ConnectError> {
+        let attempt = async {
+            if begin {
+                let request = self.execution.request().clone();
+                return self.client.execute_plan(request).await;
+            }
+            let request = self.execution.create_reattach_request().await;
+            self.client.reattach_execute(request).await
+        };
+        match timeout(OPENING, attempt).await {
+            Ok(opened) => opened.map(|stream| stream.map_err(ConnectError::from_grpc_status)),
+            Err(_) => Err(failure::unavailable("the server does not answer")),
+        }
+    }
+
+    /// Takes what a stream brings until it ends or nothing comes any more, or until the error that
+    /// it breaks off with.
+    async fn listen(
+        &mut self,
+        mut stream: impl Stream<Item = Message> + Unpin,
+    ) -> Result<Option<ConnectError>> {
+        loop {
+            match timeout(TICK, stream.try_next()).await {
+                Ok(Ok(Some(response))) => self.take(response).await?,
+                Ok(Ok(None)) => return Ok(None),
+                Ok(Err(error)) => return Ok(Some(error)),
+                Err(_) if self.watch.is_silent() => return Ok(None),
+                Err(_) => self.check_progress().await?,
+            }
+        }
+    }
+
+    /// Waits before the next try, if `error` lets one hope for it.
+    async fn pause(&mut self, error: ConnectError, begin: bool) -> Result<()> {
+        if self.tries >= TRIES || !(begin || failure::is_disconnection(&error)) {
+            let (url, tries) = (&self.connection.url, self.tries as usize);
+            return Err(failure::explain(self.client, url, self.operation, error, tries).await);
+        }
+        sleep(PAUSE * 2_u32.pow(self.tries)).await;
+        self.tries += 1;
+        Ok(())
+    }
+
     async fn take(&mut self, response: proto::ExecutePlanResponse) -> Result<()> {
         self.begun = true;
+        self.tries = 0;
         self.watch.listen();
         self.execution.set_last_response_id(&response).await;
         match response.response_type {
             Some(ResponseType::ArrowBatch(batch)) => self.rows.add(&batch).map_err(|reason| {
-                Error::Spark(SparkError::Failed {
-                    operation: self.operation,
-                    url: self.connection.url.clone(),
-                    reason: format!("the rows of the result can't be read: {reason}"),
-                })
+                self.failed(format!("the rows of the result can't be read: {reason}"))
             }),
             Some(ResponseType::ExecutionProgress(progress)) => {
                 self.watch.note(&progress);
@@ -200,15 +211,19 @@ impl Run<'_> {
             .client
             .interrupt_operation(self.execution.operation_id())
             .await;
-        Err(Error::Spark(SparkError::Failed {
+        Err(self.failed(format!(
+            "no task has run for {} seconds. Does the cluster have executors, and as many free cores as there are \
+             tasks (partitions) that have to run at the same time?",
+            limit.as_secs()
+        )))
+    }
+
+    fn failed(&self, reason: String) -> Error {
+        Error::Spark(SparkError::Failed {
             operation: self.operation,
             url: self.connection.url.clone(),
-            reason: format!(
-                "no task has run for {} seconds. Does the cluster have executors, and as many free cores as there are \
-                 tasks (partitions) that have to run at the same time?",
-                limit.as_secs()
-            ),
-        }))
+            reason,
+        })
     }
 
     /// Tells the server that the answers have come: until then it keeps them, for a while.

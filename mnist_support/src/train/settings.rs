@@ -79,6 +79,13 @@ fn invalid(setting: &'static str, value: impl ToString, reason: &str) -> Error {
     }
 }
 
+fn at_least_1(setting: &'static str, value: Option<usize>, none: &str) -> Result<()> {
+    match value {
+        Some(0) => Err(invalid(setting, 0, &format!("must be at least 1; {none}"))),
+        _ => Ok(()),
+    }
+}
+
 impl TrainingSettings {
     /// Checks what can be checked before any row is read.
     ///
@@ -86,57 +93,40 @@ impl TrainingSettings {
     /// [`Error::InvalidSetting`] names the first setting that is outside its range,
     /// [`TrainingError::DeviceUnavailable`](crate::error::TrainingError::DeviceUnavailable) a device that no machine has.
     pub fn validate(&self) -> Result<()> {
-        if self.mini_batch == Some(0) {
-            return Err(invalid(
-                "mini_batch",
-                0,
-                "must be at least 1; None takes all rows",
-            ));
-        }
-        if !(0.0..1.0).contains(&self.validation_fraction) {
+        at_least_1("mini_batch", self.mini_batch, "None takes all rows")?;
+        let fraction = self.validation_fraction;
+        if !(0.0..1.0).contains(&fraction) {
             return Err(invalid(
                 "validation_fraction",
-                self.validation_fraction,
+                fraction,
                 "must be in [0, 1)",
             ));
         }
         if self.validation_every == 0 {
             return Err(invalid("validation_every", 0, "must be at least 1"));
         }
-        if self.early_stop_patience == Some(0) {
-            return Err(invalid(
-                "early_stop_patience",
-                0,
-                "must be at least 1; None never stops early",
-            ));
-        }
-        if self.early_stop_patience.is_some() && self.validation_fraction == 0.0 {
+        let patience = self.early_stop_patience;
+        at_least_1("early_stop_patience", patience, "None never stops early")?;
+        if patience.is_some() && fraction == 0.0 {
             return Err(invalid(
                 "validation_fraction",
                 0,
                 "leaves nothing to measure early_stop_patience by: keep back some rows, or take the patience away",
             ));
         }
-        if self.checkpoint_every == Some(0) {
-            return Err(invalid(
-                "checkpoint_every",
-                0,
-                "must be at least 1; None writes no checkpoints",
-            ));
-        }
-        if self.partitions == Some(0) {
-            return Err(invalid(
-                "partitions",
-                0,
-                "must be at least 1; None takes one for each core",
-            ));
-        }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return Err(invalid(
-                "learning_rate",
-                self.learning_rate,
-                "must be above 0 and finite",
-            ));
+        at_least_1(
+            "checkpoint_every",
+            self.checkpoint_every,
+            "None writes no checkpoints",
+        )?;
+        at_least_1(
+            "partitions",
+            self.partitions,
+            "None takes one for each core",
+        )?;
+        let rate = self.learning_rate;
+        if !(rate > 0.0 && rate.is_finite()) {
+            return Err(invalid("learning_rate", rate, "must be above 0 and finite"));
         }
         self.device.validate()?;
         self.optimizer.validate()?;
@@ -196,84 +186,41 @@ mod tests {
 
     #[test]
     fn settings_outside_their_range_are_named() {
-        let base = TrainingSettings {
-            validation_fraction: 0.3,
-            ..Default::default()
-        };
-        let cases = [
-            (
-                "mini_batch",
-                TrainingSettings {
-                    mini_batch: Some(0),
-                    ..base.clone()
-                },
-            ),
-            (
-                "validation_fraction",
-                TrainingSettings {
-                    validation_fraction: 1.0,
-                    ..base.clone()
-                },
-            ),
-            (
-                "validation_fraction",
-                TrainingSettings {
-                    validation_fraction: -0.1,
-                    ..base.clone()
-                },
-            ),
-            (
-                "validation_fraction",
-                TrainingSettings {
-                    validation_fraction: f64::NAN,
-                    ..base.clone()
-                },
-            ),
-            (
-                "validation_fraction",
-                TrainingSettings {
-                    validation_fraction: 0.0,
-                    early_stop_patience: Some(3),
-                    ..base.clone()
-                },
-            ),
-            (
-                "validation_every",
-                TrainingSettings {
-                    validation_every: 0,
-                    ..base.clone()
-                },
-            ),
-            (
-                "early_stop_patience",
-                TrainingSettings {
-                    early_stop_patience: Some(0),
-                    ..base.clone()
-                },
-            ),
-            (
-                "partitions",
-                TrainingSettings {
-                    partitions: Some(0),
-                    ..base.clone()
-                },
-            ),
-            (
-                "learning_rate",
-                TrainingSettings {
-                    learning_rate: 0.0,
-                    ..base.clone()
-                },
-            ),
-            (
-                "learning_rate",
-                TrainingSettings {
-                    learning_rate: f64::NAN,
-                    ..base
-                },
-            ),
+        type Change = fn(&mut TrainingSettings);
+        let cases: [(&str, Change); 11] = [
+            ("mini_batch", |settings| settings.mini_batch = Some(0)),
+            ("validation_fraction", |settings| {
+                settings.validation_fraction = 1.0
+            }),
+            ("validation_fraction", |settings| {
+                settings.validation_fraction = -0.1
+            }),
+            ("validation_fraction", |settings| {
+                settings.validation_fraction = f64::NAN
+            }),
+            ("validation_fraction", |settings| {
+                settings.validation_fraction = 0.0;
+                settings.early_stop_patience = Some(3);
+            }),
+            ("validation_every", |settings| settings.validation_every = 0),
+            ("early_stop_patience", |settings| {
+                settings.early_stop_patience = Some(0)
+            }),
+            ("checkpoint_every", |settings| {
+                settings.checkpoint_every = Some(0)
+            }),
+            ("partitions", |settings| settings.partitions = Some(0)),
+            ("learning_rate", |settings| settings.learning_rate = 0.0),
+            ("learning_rate", |settings| {
+                settings.learning_rate = f64::NAN
+            }),
         ];
-        for (expected, settings) in cases {
+        for (expected, change) in cases {
+            let mut settings = TrainingSettings {
+                validation_fraction: 0.3,
+                ..Default::default()
+            };
+            change(&mut settings);
             match settings.validate() {
                 Err(Error::InvalidSetting { setting, .. }) => assert_eq!(setting, expected),
                 other => panic!("{expected}: {other:?}"),

@@ -127,74 +127,98 @@ impl Answers {
     /// [`JobError::InRank`](crate::error::JobError::InRank) with the error of the rank that failed first, [`JobError::RankFailed`](crate::error::JobError::RankFailed) where a rank
     /// ended without saying how, or part of a file is missing.
     pub fn collect(batches: &[RecordBatch], world_size: usize) -> Result<Answers> {
-        let mut parts: BTreeMap<String, BTreeMap<usize, Vec<u8>>> = BTreeMap::new();
-        let mut lengths = BTreeMap::new();
-        let mut ended = vec![false; world_size];
-        let mut failures: Vec<(usize, Outcome)> = Vec::new();
-        for (rank, kind, json, data) in batches.iter().flat_map(rows) {
-            let unreadable = |reason: String| {
-                Error::Job(JobError::RankFailed {
-                    rank,
-                    world_size,
-                    reason: format!("its answer cannot be read: {reason}"),
-                })
-            };
-            match kind {
-                "file" => {
-                    let place: Part = serde_json::from_str(json)
-                        .map_err(|error| unreadable(error.to_string()))?;
-                    lengths.insert(place.name.clone(), (rank, place.parts));
-                    parts
-                        .entry(place.name)
-                        .or_default()
-                        .insert(place.part, data.to_vec());
-                    continue;
-                }
-                "error" => failures.push((
-                    rank,
-                    serde_json::from_str(json).map_err(|error| unreadable(error.to_string()))?,
-                )),
-                "done" => {}
-                other => return Err(unreadable(format!("it holds a row of the kind {other:?}"))),
-            }
-            if let Some(ended) = ended.get_mut(rank) {
-                *ended = true;
-            }
+        let mut gathered = Gathered {
+            files: BTreeMap::new(),
+            ended: vec![false; world_size],
+            failures: Vec::new(),
+        };
+        for row in batches.iter().flat_map(rows) {
+            gathered.add(row)?;
         }
-        failures.sort_by_key(|(rank, outcome)| (outcome.consequence, *rank));
-        if let Some((rank, outcome)) = failures.into_iter().next() {
+        gathered.finish()
+    }
+}
+
+/// What the rows of all ranks told so far.
+struct Gathered {
+    files: BTreeMap<String, Received>,
+    /// Whether each rank said how it ended.
+    ended: Vec<bool>,
+    failures: Vec<(usize, Outcome)>,
+}
+
+/// The parts of a rank's file that have come, of `count`.
+#[derive(Default)]
+struct Received {
+    rank: usize,
+    count: usize,
+    parts: BTreeMap<usize, Vec<u8>>,
+}
+
+impl Gathered {
+    fn add(&mut self, (rank, kind, json, data): Row) -> Result<()> {
+        let unreadable =
+            |reason: String| self.failed(rank, &format!("its answer cannot be read: {reason}"));
+        let not_json = |error: serde_json::Error| unreadable(error.to_string());
+        match kind {
+            "file" => {
+                let place: Part = serde_json::from_str(json).map_err(not_json)?;
+                let file = self.files.entry(place.name).or_default();
+                (file.rank, file.count) = (rank, place.parts);
+                file.parts.insert(place.part, data.to_vec());
+                return Ok(());
+            }
+            "error" => {
+                let outcome = serde_json::from_str(json).map_err(not_json)?;
+                self.failures.push((rank, outcome));
+            }
+            "done" => {}
+            other => return Err(unreadable(format!("it holds a row of the kind {other:?}"))),
+        }
+        if let Some(ended) = self.ended.get_mut(rank) {
+            *ended = true;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Answers> {
+        let failures = self.failures.iter();
+        let first = failures.min_by_key(|(rank, outcome)| (outcome.consequence, *rank));
+        if let Some((rank, outcome)) = first {
             return Err(Error::Job(JobError::InRank {
-                rank,
-                world_size,
-                message: outcome.message,
+                rank: *rank,
+                world_size: self.ended.len(),
+                message: outcome.message.clone(),
             }));
         }
-        let missing = |rank, reason: &str| {
-            Error::Job(JobError::RankFailed {
-                rank,
-                world_size,
-                reason: reason.to_owned(),
-            })
-        };
-        if let Some(rank) = ended.iter().position(|ended| !ended) {
-            return Err(missing(rank, "it ended without saying how"));
+        if let Some(rank) = self.ended.iter().position(|ended| !ended) {
+            return Err(self.failed(rank, "it ended without saying how"));
         }
-        for (name, (rank, count)) in lengths {
-            if parts.get(&name).map_or(0, BTreeMap::len) != count {
-                return Err(missing(rank, "a part of its answer is missing"));
-            }
+        let cut = |file: &&Received| file.parts.len() != file.count;
+        if let Some(file) = self.files.values().find(cut) {
+            return Err(self.failed(file.rank, "a part of its answer is missing"));
         }
-        let files = parts
-            .into_iter()
-            .map(|(name, parts)| (name, parts.into_values().flatten().collect()));
+        let files = self.files.into_iter();
+        let files = files.map(|(name, file)| (name, file.parts.into_values().flatten().collect()));
         Ok(Answers {
             files: files.collect(),
         })
     }
+
+    fn failed(&self, rank: usize, reason: &str) -> Error {
+        Error::Job(JobError::RankFailed {
+            rank,
+            world_size: self.ended.len(),
+            reason: reason.to_owned(),
+        })
+    }
 }
 
+/// A rank, a kind, JSON and bytes.
+type Row<'a> = (usize, &'a str, &'a str, &'a [u8]);
+
 /// The rows of a batch that has the columns of an answer; none of one that has not.
-fn rows(batch: &RecordBatch) -> Vec<(usize, &str, &str, &[u8])> {
+fn rows(batch: &RecordBatch) -> Vec<Row<'_>> {
     let column = |name| batch.column_by_name(name);
     let (Some(rank), Some(kind), Some(json), Some(data)) = (
         column("rank").and_then(|column| column.as_primitive_opt::<Int32Type>()),
