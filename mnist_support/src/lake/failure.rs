@@ -1,4 +1,4 @@
-//! From a storage service's failures to this crate's errors, with nothing secret in them.
+//! Converts the errors of a storage service to this crate's errors, without anything secret.
 
 use std::error::Error as _;
 use std::io;
@@ -7,13 +7,14 @@ use object_store::client::{HttpError, HttpErrorKind};
 
 use crate::{Error, error::LakeError};
 
-/// What object_store says where the Azure command line gives no token, and where a workload has none.
+/// What object_store's messages contain if the Azure CLI gives no token, and if a workload has
+/// none.
 const NO_CLI: &str = "az account get-access-token";
 const NO_TOKEN_FILE: &str = "federated token file";
-/// Azure's code where there is no such container.
+/// Azure's error code for a container that does not exist.
 const NO_CONTAINER: &str = "ContainerNotFound";
 
-/// What a service answers to credentials that it does not take.
+/// What the response contains if a service refuses the credentials.
 const REFUSALS: [&str; 6] = [
     "401 Unauthorized",
     "403 Forbidden",
@@ -23,16 +24,17 @@ const REFUSALS: [&str; 6] = [
     NO_TOKEN_FILE,
 ];
 
-/// The error for `operation` on `url` (which carries no query string), when the store said `failure`.
+/// The error for `operation` on `url` (which has no query string), from the store's error
+/// `failure`.
 pub(crate) fn storage_error(
     operation: &'static str,
     url: &str,
     failure: object_store::Error,
 ) -> Error {
-    let text = everything_said(&failure);
+    let text = full_message(&failure);
     let error = from_kind(url, &failure, &text)
         .or_else(|| from_file_system(url, &failure))
-        .or_else(|| from_answer(url, &text))
+        .or_else(|| from_response(url, &text))
         .or_else(|| from_connection(url, &failure, &text));
     Error::Lake(error.unwrap_or_else(|| LakeError::Storage {
         operation,
@@ -46,7 +48,7 @@ pub(crate) fn storage_error(
     }))
 }
 
-/// What object_store itself tells apart.
+/// Errors that object_store distinguishes itself.
 fn from_kind(url: &str, failure: &object_store::Error, text: &str) -> Option<LakeError> {
     use object_store::Error as Store;
     match failure {
@@ -56,7 +58,7 @@ fn from_kind(url: &str, failure: &object_store::Error, text: &str) -> Option<Lak
     }
 }
 
-/// What the file system says of a file of this machine.
+/// Errors of the local file system.
 fn from_file_system(url: &str, failure: &object_store::Error) -> Option<LakeError> {
     match io_kind(failure)? {
         io::ErrorKind::PermissionDenied => Some(LakeError::AccessDenied {
@@ -69,8 +71,8 @@ fn from_file_system(url: &str, failure: &object_store::Error) -> Option<LakeErro
     }
 }
 
-/// What the text of a service's answer tells.
-fn from_answer(url: &str, text: &str) -> Option<LakeError> {
+/// Errors recognised by the text of the response.
+fn from_response(url: &str, text: &str) -> Option<LakeError> {
     if text.contains(NO_CONTAINER) || text.contains("BlobNotFound") {
         return Some(not_found(url, text));
     }
@@ -78,14 +80,14 @@ fn from_answer(url: &str, text: &str) -> Option<LakeError> {
     is_refusal.then(|| refused(url, text))
 }
 
-/// That there was no answer, or that the service said that it is in trouble.
+/// No response, or a server error.
 fn from_connection(url: &str, failure: &object_store::Error, text: &str) -> Option<LakeError> {
     use HttpErrorKind::{Connect, Interrupted, Request, Timeout};
-    let no_answer = matches!(
+    let no_response = matches!(
         http_kind(failure),
         Some(Connect | Timeout | Interrupted | Request)
     );
-    (no_answer || text.contains("status code: 5")).then(|| LakeError::Unreachable {
+    (no_response || text.contains("status code: 5")).then(|| LakeError::Unreachable {
         url: url.into(),
         retries: retries(text),
         reason: root_cause(failure),
@@ -106,7 +108,7 @@ fn not_found(url: &str, text: &str) -> LakeError {
 
 fn refused(url: &str, text: &str) -> LakeError {
     let hint = if text.contains(NO_CLI) {
-        "sign in with `az login`, or choose another way by the key authentication of the secret scope"
+        "sign in with `az login`, or choose another method with the key authentication in the secret scope"
     } else if text.contains(NO_TOKEN_FILE) {
         "check token-file in the secret scope"
     } else if text.contains("AADSTS") || text.contains("token request") {
@@ -121,8 +123,8 @@ fn refused(url: &str, text: &str) -> LakeError {
     }
 }
 
-/// The messages of a failure and of all its sources, without query strings.
-fn everything_said(failure: &object_store::Error) -> String {
+/// The messages of an error and all its sources, without query strings.
+fn full_message(failure: &object_store::Error) -> String {
     let mut text = failure.to_string();
     for error in sources(failure) {
         let message = error.to_string();
@@ -149,7 +151,7 @@ fn http_kind(failure: &object_store::Error) -> Option<HttpErrorKind> {
 }
 
 fn io_kind(failure: &object_store::Error) -> Option<io::ErrorKind> {
-    // Of a local file only: over the network an io::Error means the connection.
+    // Only for a local file: over the network, an io::Error is about the connection.
     if http_kind(failure).is_some() {
         return None;
     }
@@ -164,7 +166,7 @@ fn sources(
     std::iter::successors(failure.source(), |error| (*error).source())
 }
 
-/// What a service's answer says in short: the code and the first sentence of its XML or JSON, or all of it.
+/// A summary of a response: the code and first sentence of its XML or JSON, or otherwise all of it.
 fn reason(text: &str) -> String {
     let between = |from: &str, to: &str| {
         let start = text.find(from)? + from.len();
@@ -189,7 +191,7 @@ fn reason(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The number in "after N retries", 0 where the request was not tried again.
+/// The number in "after N retries", or 0 if the request was not retried.
 fn retries(text: &str) -> usize {
     text.split("after ")
         .skip(1)
@@ -197,7 +199,7 @@ fn retries(text: &str) -> usize {
         .unwrap_or_default()
 }
 
-/// Cuts the query string off every URL: a shared access signature is one.
+/// Strips the query string from every URL, because a shared access signature is one.
 pub(crate) fn without_query_strings(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for word in text.split_inclusive(char::is_whitespace) {
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_told_by_its_code_and_first_sentence() {
+    fn a_response_is_summarised_by_its_code_and_first_sentence() {
         let text = "403: <Error><Code>AuthenticationFailed</Code><Message>Server failed.\nRequestId:1</Message>";
         assert_eq!(reason(text), "AuthenticationFailed: Server failed.");
         let text =
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_give_no_token_are_told_with_what_to_do() {
+    fn credentials_that_give_no_token_say_what_to_do() {
         for (text, hint) in [
             (
                 "'az account get-access-token' command failed: Please run 'az login'",
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_failure_is_told_in_full_without_query_strings() {
+    fn any_other_error_is_reported_in_full_without_query_strings() {
         let error = of("PUT https://a.blob.core.windows.net/c?sig=hunter2 said 409 Conflict");
         assert!(
             matches!(
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_are_counted_from_what_was_said() {
+    fn retries_are_read_from_the_message() {
         assert_eq!(retries("in 2s, after 3 retries, max_retries: 3"), 3);
         assert_eq!(retries("in 2s - refused"), 0);
     }

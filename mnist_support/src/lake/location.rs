@@ -1,4 +1,4 @@
-//! Where a URL or a path points to.
+//! Parses URLs and paths of a lake.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -8,7 +8,7 @@ use url::Url;
 use super::failure::without_query_strings;
 use crate::{Error, Result, error::LakeError};
 
-/// The storage services whose hosts an `abfss://` URL may name: Azure's clouds.
+/// The clouds that an `abfss://` URL may name as its host.
 const CLOUDS: [&str; 3] = [
     "core.windows.net",
     "core.chinacloudapi.cn",
@@ -18,25 +18,25 @@ const CLOUDS: [&str; 3] = [
 const FORMS: &str = "use abfss://container@account.dfs.core.windows.net/path, az://container/path, \
                      file:///path or a path";
 
-/// A place in a store.
+/// A location in a store.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Location {
-    /// A folder or file on this machine: absolute, without `.` and `..`.
+    /// A local folder or file: absolute, without `.` and `..`.
     Local(PathBuf),
-    /// A folder or blob of a container on Azure.
+    /// A folder or blob in a container on Azure.
     Azure {
         container: String,
-        /// The account, where the URL names it.
+        /// The account, if the URL names it.
         account: Option<String>,
-        /// The service's address, where the URL names it.
+        /// The address of the service, if the URL names it.
         endpoint: Option<String>,
         path: ObjectPath,
     },
 }
 
 impl Location {
-    /// Reads `abfss://container@account.dfs.core.windows.net/path` (also `abfs://`), `az://container/path`,
-    /// `file:///path` or a plain path.
+    /// Parses `abfss://container@account.dfs.core.windows.net/path` (also `abfs://`),
+    /// `az://container/path`, `file:///path` or a plain path.
     pub(crate) fn parse(url: &str) -> Result<Location> {
         let location = match url.split_once("://") {
             None if url.is_empty() => Err("it is empty".into()),
@@ -53,7 +53,7 @@ impl Location {
     }
 }
 
-/// The location of a URL of a known scheme, or what is wrong with it.
+/// Parses a URL with a known scheme.
 fn of_url(url: &str) -> Result<Location, String> {
     let url = Url::parse(url).map_err(|error| format!("{error}; {FORMS}"))?;
     if url.query().is_some() || url.fragment().is_some() {
@@ -98,7 +98,7 @@ fn on_azure(url: &Url) -> Result<Location, String> {
     })
 }
 
-/// The account and the blob service's address of `account.dfs.core.windows.net`.
+/// The account and the address of its blob service, from `account.dfs.core.windows.net`.
 fn host_parts(host: &str) -> Option<(String, String)> {
     let (account, service) = host.split_once('.')?;
     let cloud = service
@@ -113,12 +113,13 @@ fn host_parts(host: &str) -> Option<(String, String)> {
     })
 }
 
-/// Azure's rule for the name of a storage account.
+/// Whether `name` follows Azure's rule for storage accounts.
 pub(crate) fn is_account_name(name: &str) -> bool {
     (3..=24).contains(&name.len()) && is_plain(name)
 }
 
-/// Azure's rule for the name of a container; `$root`, `$web` and `$logs` are the service's own.
+/// Whether `name` follows Azure's rule for containers. `$root`, `$web` and `$logs` belong to the
+/// service.
 fn is_container_name(name: &str) -> bool {
     let mut parts = name.split('-');
     let plain =
@@ -126,13 +127,13 @@ fn is_container_name(name: &str) -> bool {
     plain || ["$root", "$web", "$logs"].contains(&name)
 }
 
-/// Whether all is lower-case letters and digits.
+/// Whether `text` has only lower-case letters and digits.
 fn is_plain(text: &str) -> bool {
     text.chars()
         .all(|character| character.is_ascii_lowercase() || character.is_ascii_digit())
 }
 
-/// `path` from the root of the file system, without `.` and `..`.
+/// Makes `path` absolute, without `.` and `..`.
 fn absolute(path: &Path) -> Result<PathBuf, String> {
     let full = std::path::absolute(path).map_err(|error| error.to_string())?;
     let mut clean = PathBuf::new();

@@ -1,12 +1,11 @@
-//! A network as a table for the reader.
+//! The summary table of a network.
 
 use std::fmt;
 
 use super::sequential::Network;
 use crate::text::grouped;
 
-/// A table with a line for each layer: its settings, its output's shape, how many parameters it
-/// has.
+/// A table with one line for each layer: its settings, output shape and number of parameters.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = vec![[

@@ -1,4 +1,4 @@
-//! All values of a row in one line.
+//! Flattening.
 
 use tch::{TchError, Tensor};
 

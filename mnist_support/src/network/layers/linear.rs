@@ -72,7 +72,7 @@ mod tests {
     use crate::network::layers::tests::evaluate;
 
     #[test]
-    fn each_output_is_a_weighted_sum_and_the_bias() {
+    fn each_output_is_a_weighted_sum_plus_the_bias() {
         let rows = Tensor::from_slice(&[1.0_f32, 2.0]).view([1, 2]);
         let weight = Tensor::from_slice(&[1.0_f32, 0.0, 3.0, 4.0]).view([2, 2]);
         let state = [weight, Tensor::from_slice(&[0.5_f32, -1.0])];

@@ -29,7 +29,7 @@ mod tests {
     use crate::network::layers::{Layer, tests::evaluate};
 
     #[test]
-    fn it_is_the_logarithm_of_the_shares() {
+    fn it_is_the_logarithm_of_the_softmax() {
         let input = Tensor::from_slice(&[0.0_f32, 3.0_f32.ln()]).view([1, 2]);
         let output = evaluate(&Layer::LogSoftmax, &[], &input);
         let expected = [0.25_f64.ln(), 0.75_f64.ln()];

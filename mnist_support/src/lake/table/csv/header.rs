@@ -1,4 +1,4 @@
-//! The first line of a CSV.
+//! The header of a CSV file.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +8,15 @@ use super::lines;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// A CSV's columns, and where its data begins.
+/// The column names of a CSV file, and where its data begins.
 #[derive(Debug, PartialEq)]
 pub(super) struct Header {
     pub(super) names: Vec<String>,
     pub(super) data_start: usize,
 }
 
-/// Reads the header from the beginning of a file (`whole`: from all of it); nothing where its end is not in
-/// these bytes.
+/// Parses the header from the beginning of a file, or from all of it if `whole`. Returns `None` if
+/// it does not end within these bytes.
 pub(super) fn read(bytes: &[u8], whole: bool, file: &str) -> Result<Option<Header>> {
     let Some((line, data_start)) = first_line(bytes, whole) else {
         return Ok(None);
@@ -31,7 +31,7 @@ pub(super) fn read(bytes: &[u8], whole: bool, file: &str) -> Result<Option<Heade
     Ok(Some(Header { names, data_start }))
 }
 
-/// The first line without its end, and where the next begins.
+/// The first line without its line end, and where the next line begins.
 fn first_line(bytes: &[u8], whole: bool) -> Option<(&[u8], usize)> {
     let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let start = bytes.len() - text.len();
@@ -43,7 +43,7 @@ fn first_line(bytes: &[u8], whole: bool) -> Option<(&[u8], usize)> {
     Some((line.strip_suffix(b"\r").unwrap_or(line), data_start))
 }
 
-/// The names of columns in a line, or why it is no header.
+/// The column names in a line, or why it is not a header.
 fn names_in(line: &[u8]) -> Result<Vec<String>, String> {
     if !lines::quotes_close(line) {
         return Err("a name in the header has a line break, which is not supported".into());
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_none_says_why() {
+    fn an_invalid_header_says_why() {
         for (bytes, said) in [
             (&b""[..], "missing"),
             (b"\n1,2\n", "missing"),
