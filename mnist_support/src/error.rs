@@ -1,4 +1,7 @@
-//! The errors of the crate: one [`Error`], and an enum for each part of it.
+//! The crate's errors: one [`Error`], and an enum for each part of the crate.
+
+// The messages say what the fields hold.
+#![allow(missing_docs)]
 
 mod collective;
 mod job;
@@ -24,30 +27,30 @@ pub use spark::SparkError;
 pub use table::TableError;
 pub use training::TrainingError;
 
-/// What the crate's functions return.
+/// The result type of the crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why something failed: the error of the library that found out, or a sentence of ours. Where the sentence
-/// is the library's, [`source`](std::error::Error::source) leads to its error.
+/// Why something failed: the error of the underlying library, or a message of our own.
+/// [`source`](std::error::Error::source) returns the library's error.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Everything that can go wrong, each with what names the place and what to do about it.
+/// Everything that can go wrong. Each error says where it happened and what to do about it.
 ///
-/// No error ever carries a secret: credentials are [`Secret`](crate::secrets::Secret)s, which print as
-/// `[redacted]`, and messages that come from a storage service are stripped of query strings.
+/// No error contains a secret: credentials are [`Secret`](crate::secrets::Secret)s, which print as
+/// `[redacted]`, and query strings are stripped from a storage service's messages.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A secret scope.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The lake: its URLs, its files, the service that keeps them.
+    /// The lake: its URLs, files and storage service.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// A table: its file, its columns, its values.
+    /// A table: its file, columns and values.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// MNIST's files, and files like them.
+    /// IDX files: MNIST's, and others in that format.
     #[error(transparent)]
     Mnist(#[from] MnistError),
     /// A network and its weights.
@@ -56,7 +59,7 @@ pub enum Error {
     /// Training.
     #[error(transparent)]
     Training(#[from] TrainingError),
-    /// What joins the ranks.
+    /// The collective that connects the ranks.
     #[error(transparent)]
     Collective(#[from] CollectiveError),
     /// A rank of a job.
@@ -75,10 +78,10 @@ pub enum Error {
         value: String,
         reason: String,
     },
-    /// Something that has to be fitted before it is used.
+    /// Something that must be fitted before it is used.
     #[error("{what} is not fitted yet: call fit first")]
     NotFitted { what: &'static str },
-    /// An array or tensor of another shape than needed.
+    /// An array or tensor of the wrong shape.
     #[error("{what} has shape {found:?}, where {expected} is needed")]
     ShapeMismatch {
         what: String,
@@ -92,7 +95,7 @@ pub enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
-    /// What ran was ended on request, by Stop or Ctrl-C; see [`interrupt`](crate::interrupt).
+    /// An operation that was ended by Stop or Ctrl-C. See [`interrupt`](crate::interrupt).
     #[error(
         "{operation} {url} was stopped on request; nothing is half written, so it can be run again"
     )]
@@ -100,10 +103,10 @@ pub enum Error {
         operation: &'static str,
         url: String,
     },
-    /// libtorch refused an operation.
+    /// An operation that libtorch refused.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
-    /// A picture that could not be drawn.
+    /// A plot that could not be drawn.
     #[error("drawing {picture} failed: {reason}")]
     Drawing {
         picture: &'static str,

@@ -1,9 +1,10 @@
-//! Trains networks with libtorch, data-parallel, on tables: in memory, in a data lake, on a Spark cluster.
+//! Data-parallel training of neural networks with libtorch, on tables in memory, in a data lake or
+//! on a Spark cluster.
 //!
-//! Who knows SparkML and PyTorch knows most of it. A [`Pipeline`](ml::Pipeline) of stages is fitted to a
-//! table and becomes a [`PipelineModel`](ml::PipelineModel), which adds a column of predictions to another;
-//! the stage that learns is a [`TorchEstimator`](ml::TorchEstimator), whose [`Network`] is a list of
-//! `torch.nn`'s layers.
+//! If you know SparkML and PyTorch, you know most of this crate. Fitting a
+//! [`Pipeline`](ml::Pipeline) of stages to a table gives a [`PipelineModel`](ml::PipelineModel),
+//! which adds a column of predictions to another table. The stage that learns is a
+//! [`TorchEstimator`](ml::TorchEstimator). Its [`Network`] is a list of `torch.nn` layers.
 //!
 //! ```
 //! use mnist_support::prelude::*;
@@ -16,7 +17,8 @@
 //!     "label" => (0..200).map(|point| point % 2).collect::<Vec<_>>(),
 //! )?;
 //!
-//! let network = Network::new(&[2], vec![Layer::linear(2, 16), Layer::ReLU, Layer::linear(16, 2)])?;
+//! let network =
+//!     Network::new(&[2], vec![Layer::linear(2, 16), Layer::ReLU, Layer::linear(16, 2)])?;
 //! let model = Pipeline::new()
 //!     .stage(VectorAssembler::new().input_cols(["x", "y"]).output_col("features"))
 //!     .stage(TorchEstimator::new(network).partitions(2).iterations(200).learning_rate(0.01))
@@ -30,55 +32,58 @@
 //!
 //! # The idea
 //!
-//! A fit is one program that runs in many ranks. [`ml::fit`] takes a [`Shard`](shard::Shard) of the rows, a
-//! [`Collective`](collective::Collective) that joins it with the other ranks, and a
-//! [`FitSpec`](ml::FitSpec); it returns fitted stages and a report. An [`Engine`](engine::Engine) decides only
-//! where the ranks run: on threads of this process, as above, or as processes on Spark's executors. Nothing above
-//! an engine knows which one it is, and nothing below the trainer knows what is trained. What crosses from one
-//! process to another is data (JSON, safetensors, Arrow), never code. The same rows, seed and number of ranks
-//! give the same weights, to the last bit, wherever they run.
+//! A fit is one program that runs on many ranks. Each rank calls [`ml::fit`] with its
+//! [`Shard`](shard::Shard) of the rows, a [`Collective`](collective::Collective) that connects it
+//! to the other ranks, and a [`FitSpec`](ml::FitSpec), and gets back the fitted stages and a
+//! report. An [`Engine`](engine::Engine) only decides where the ranks run: on threads of this
+//! process, as above, or in processes on Spark executors. Nothing above an engine knows which one
+//! it is, and nothing below the trainer knows what is being trained. Only data crosses from one
+//! process to another (JSON, safetensors, Arrow), never code. The same rows, seed and world size
+//! give the same weights, bit for bit, wherever the ranks run.
 //!
 //! # Where to go from here
 //!
-//! - **Your tables.** [`lake::Lake`] opens a folder or a container of Azure Data Lake Storage;
-//!   [`Lake::csv`](lake::Lake::csv) and [`Lake::parquet`](lake::Lake::parquet) are tables that no one has read
-//!   yet: each rank reads its own part.
-//! - **Your network.** [`network`] lists the layers, and [`train::TrainingSettings`] what a fit can be told.
-//! - **A Spark cluster.** With `SPARK_REMOTE=sc://HOST:PORT` in the environment the same program runs there;
-//!   [`engine::Session`] chooses by code.
-//! - **A loop of your own.** [`traditional`] has the classic pieces, a `DataLoader`, `EarlyStopping` and so on,
-//!   for a network of tch's `nn` or of this crate; [`train::train`] is the data-parallel loop alone.
-//! - **Results.** [`evaluate`] has the metrics, [`display`] the pictures for a notebook.
-//! - **Stop.** In a notebook, and with Ctrl-C in a program that calls [`interrupt::install`], a fit ends after
-//!   the iteration that runs and returns the model so far.
+//! - **Your tables.** [`lake::Lake`] opens a folder or a container of Azure Data Lake Storage.
+//!   [`Lake::csv`](lake::Lake::csv) and [`Lake::parquet`](lake::Lake::parquet) return tables that
+//!   are read lazily: each rank reads its own partition.
+//! - **Your network.** [`network`] lists the layers, [`train::TrainingSettings`] the settings of a
+//!   fit.
+//! - **A Spark cluster.** With `SPARK_REMOTE=sc://HOST:PORT` in the environment, the same program
+//!   runs on the cluster. [`engine::Session`] makes the choice in code.
+//! - **Your own training loop.** [`traditional`] has the classic building blocks, such as
+//!   `DataLoader` and `EarlyStopping`, for networks built with tch's `nn` or with this crate.
+//!   [`train::train`] is the data-parallel loop by itself.
+//! - **Results.** [`evaluate`] has the metrics, [`display`] the plots for a notebook.
+//! - **Stopping.** When Stop is pressed in a notebook, or Ctrl-C in a program that has called
+//!   [`interrupt::install`], a fit ends after the current iteration and returns the model so far.
 //! - **Errors.** Every function returns [`Error`], which names the file, row, column, key or layer.
 
-// The floors of the house, from the bottom to the top: a module imports from those above it in this list
-// and from none below it. tests/floors.rs fails otherwise.
+// The modules in dependency order, from the bottom up: a module may import from the modules above
+// it in this list, never from those below. tests/floors.rs enforces this.
 
-/// Writes numbers for people.
+/// Formats numbers for people.
 mod text;
 
 pub mod error;
 
 pub mod interrupt;
 
-/// Waits for requests.
+/// Runs requests and waits for them.
 mod runtime;
 
-/// Runs work on several threads.
+/// Runs functions on several threads.
 mod threads;
 
-/// Random streams by seed and purpose.
+/// Seeded random streams, one for each purpose.
 mod random;
 
 /// Writes a file whole or not at all.
 mod partial_file;
 
-/// Finds errors of the C++ below `native/`.
+/// Reports the errors of the C++ code in `native/`.
 mod native;
 
-/// Tensors to and from safetensors.
+/// Reads and writes safetensors.
 mod tensor_file;
 
 pub mod secrets;

@@ -1,4 +1,4 @@
-//! Files that get their names when they are whole.
+//! Files that appear under their name only when they are complete.
 
 use std::{
     fs::{self, File},
@@ -7,8 +7,8 @@ use std::{
 
 use crate::{Error, Result};
 
-/// A file that is being written beside the place where it is to be. Dropped before it is
-/// [kept](Self::keep), it goes away again.
+/// A file that is being written next to its final path. If it is dropped before
+/// [`keep`](Self::keep), it is deleted.
 pub(crate) struct PartialFile {
     file: File,
     partial: PathBuf,
@@ -17,7 +17,7 @@ pub(crate) struct PartialFile {
 }
 
 impl PartialFile {
-    /// Creates a file whose name is that of `path` with `suffix` behind it.
+    /// Creates the file next to `path`, under the same name with `suffix` appended.
     pub(crate) fn create(path: &Path, suffix: &str) -> Result<PartialFile> {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(suffix);
@@ -35,17 +35,17 @@ impl PartialFile {
         })
     }
 
-    /// What to write to.
+    /// The open file, to write to.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
-    /// Where it is to be.
+    /// The final path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Gives the file its name, once all of it is on the disk.
+    /// Syncs the file to disk and renames it to its final path.
     pub(crate) fn keep(mut self) -> Result<()> {
         let failed = |operation, source| Error::Io {
             operation,
@@ -64,7 +64,7 @@ impl PartialFile {
 impl Drop for PartialFile {
     fn drop(&mut self) {
         if !self.kept {
-            // The first error is the one to report; what is left of the file does no harm.
+            // The first error is the one to report. A file left behind does no harm.
             let _ = fs::remove_file(&self.partial);
         }
     }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_can_t_be_written_is_named() {
+    fn a_path_that_cannot_be_written_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing/best.safetensors");
         let error = PartialFile::create(&path, ".partial").err().unwrap();

@@ -1,4 +1,4 @@
-//! Tensors to and from safetensors, the format that PyTorch users exchange weights in.
+//! Reads and writes safetensors, the format in which PyTorch users exchange weights.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::Result;
 
-// The format's numbers are little-endian, and are copied as they are.
+// safetensors is little-endian, and the bytes are copied as they are.
 const _: () = assert!(cfg!(target_endian = "little"));
 
-/// The type in the file of tensors of `kind`.
+/// The safetensors dtype of tensors of `kind`.
 pub(crate) fn dtype(kind: Kind) -> Result<Dtype> {
     Ok(match kind {
         Kind::Float => Dtype::F32,
@@ -30,7 +30,7 @@ pub(crate) fn dtype(kind: Kind) -> Result<Dtype> {
     })
 }
 
-/// Tensors by name, and texts beside them, as a file.
+/// Serialises named tensors and optional metadata.
 pub(crate) fn serialize<'a>(
     tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
     metadata: Option<HashMap<String, String>>,
@@ -54,7 +54,7 @@ pub(crate) fn serialize<'a>(
     Ok(safetensors::serialize(views, metadata).expect("the tensors were checked"))
 }
 
-/// A tensor of a file, on the CPU.
+/// Copies a tensor out of a file, onto the CPU.
 pub(crate) fn read(view: &TensorView<'_>, kind: Kind) -> Result<Tensor> {
     let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
     Ok(Tensor::f_from_data_size(view.data(), &shape, kind)?)

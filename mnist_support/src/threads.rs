@@ -1,8 +1,8 @@
-//! Work on several threads at once.
+//! Running functions on several threads at once.
 
 use std::thread;
 
-/// Runs each program on a thread of its own; what they return, or panic with, in their order.
+/// Runs each function on a thread of its own. Returns their results, or panics, in order.
 pub(crate) fn run_all<T, P>(programs: impl IntoIterator<Item = P>) -> Vec<thread::Result<T>>
 where
     T: Send,
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_come_in_the_order_of_the_programs_and_a_panic_ends_only_its_own() {
+    fn results_are_in_order_and_a_panic_ends_only_its_own_thread() {
         let programs = [30, 0, 15].map(|wait| {
             move || {
                 thread::sleep(Duration::from_millis(wait));

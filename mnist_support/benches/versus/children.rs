@@ -25,7 +25,7 @@ const PARTING: Duration = Duration::from_secs(20);
 
 /// A program that can be started.
 #[derive(Clone, Debug)]
-pub struct Program {
+pub(crate) struct Program {
     name: String,
     program: PathBuf,
     arguments: Vec<OsString>,
@@ -35,7 +35,7 @@ pub struct Program {
 
 impl Program {
     /// Runs this program as one of its own children.
-    pub fn ours(arguments: &[&str]) -> Result<Program> {
+    pub(crate) fn ours(arguments: &[&str]) -> Result<Program> {
         Ok(Program {
             name: format!("ours-{}", arguments.join("-")),
             program: std::env::current_exe()?,
@@ -50,14 +50,14 @@ impl Program {
     }
 
     /// Runs a peer's script, with the lake's folder as its first argument.
-    pub fn peer(script: &str, arguments: &[&str]) -> Program {
+    pub(crate) fn peer(script: &str, arguments: &[&str]) -> Program {
         let mut all = vec![paths::peer(script).into(), paths::lake().into()];
         all.extend(arguments.iter().map(OsString::from));
         Program::of_peers("python", &[script, &arguments.concat()].concat(), all)
     }
 
     /// Runs a peer's script in two processes.
-    pub fn torchrun(script: &str) -> Program {
+    pub(crate) fn torchrun(script: &str) -> Program {
         let mut all: Vec<OsString> = paths::TORCHRUN.iter().map(OsString::from).collect();
         all.extend([paths::peer(script).into(), paths::lake().into()]);
         Program::of_peers("torchrun", script, all)
@@ -74,19 +74,19 @@ impl Program {
     }
 
     /// Sets the time limit of one measurement.
-    pub fn limit(self, limit: Duration) -> Program {
+    pub(crate) fn limit(self, limit: Duration) -> Program {
         Program { limit, ..self }
     }
 
     /// Starts it and waits until it is ready.
-    pub fn start(&self) -> Result<Child> {
+    pub(crate) fn start(&self) -> Result<Child> {
         let mut child = self.spawn()?;
         child.wait_until_ready()?;
         Ok(child)
     }
 
     /// Starts it, measures once and ends it.
-    pub fn measure_once(&self, request: &Request) -> Result<Once> {
+    pub(crate) fn measure_once(&self, request: &Request) -> Result<Once> {
         let start = Moment::now()?;
         let mut child = self.spawn()?;
         let memory = PeakMemory::watch(child.process.id());
@@ -144,7 +144,7 @@ impl Program {
 }
 
 /// The result of a program that was started for a single measurement.
-pub struct Once {
+pub(crate) struct Once {
     pub answer: Answer,
     /// The peak memory in GB, including that of all processes that it started.
     pub memory: f64,
@@ -153,7 +153,7 @@ pub struct Once {
 }
 
 /// A running program that waits for requests.
-pub struct Child {
+pub(crate) struct Child {
     program: Program,
     process: Process,
     input: Option<ChildStdin>,
@@ -175,12 +175,12 @@ impl Child {
     }
 
     /// The variants that it supports.
-    pub fn variants(&self) -> &[String] {
+    pub(crate) fn variants(&self) -> &[String] {
         &self.variants
     }
 
     /// Asks it to measure once.
-    pub fn measure(&mut self, request: &Request) -> Result<Answer> {
+    pub(crate) fn measure(&mut self, request: &Request) -> Result<Answer> {
         let line = serde_json::to_string(request)?;
         if let Some(input) = &mut self.input {
             // If it has exited, its log says why, and the reply is missing.

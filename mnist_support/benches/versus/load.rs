@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// A point in time, with the processor time used until then, in ticks.
-pub struct Moment {
+pub(crate) struct Moment {
     at: Instant,
     /// By everything, as the operating system samples it.
     busy: u64,
@@ -20,7 +20,7 @@ pub struct Moment {
 
 impl Moment {
     /// Returns the current point in time.
-    pub fn now() -> Result<Moment> {
+    pub(crate) fn now() -> Result<Moment> {
         let sum = |processes: &[Process]| processes.iter().map(|one| one.ticks).sum();
         let all = processes::all()?;
         Ok(Moment {
@@ -34,7 +34,7 @@ impl Moment {
 
     /// Returns how many cores were busy since then with anything but this process and its
     /// descendants.
-    pub fn other_load(&self) -> Result<f64> {
+    pub(crate) fn other_load(&self) -> Result<f64> {
         let now = Moment::now()?;
         let wall = (now.at - self.at).as_secs_f64();
         let ticks = others(
@@ -49,13 +49,13 @@ impl Moment {
 /// Returns the ticks of other processes. The operating system's samples miss work of less than a
 /// tick. The processes' own accounts miss what the host took, and processes that nobody waited for.
 /// The larger figure counts.
-pub fn others(busy: u64, all: u64, own: u64) -> u64 {
+pub(crate) fn others(busy: u64, all: u64, own: u64) -> u64 {
     busy.max(all).saturating_sub(own)
 }
 
 /// Returns the time that all processors were not idle, in ticks, from `/proc/stat`. Time that the
 /// host of a virtual machine took from it (steal) counts, because others used it.
-pub fn busy_ticks(stat: &str) -> Option<u64> {
+pub(crate) fn busy_ticks(stat: &str) -> Option<u64> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let fields: Vec<u64> = line
         .split_whitespace()

@@ -18,14 +18,14 @@ const EVERY: Duration = Duration::from_millis(100);
 const PART: u32 = 50;
 
 /// Samples the memory of a process tree until it is asked for the peak.
-pub struct PeakMemory {
+pub(crate) struct PeakMemory {
     ended: Arc<AtomicBool>,
     watcher: JoinHandle<u64>,
 }
 
 impl PeakMemory {
     /// Starts with the process `root`.
-    pub fn watch(root: u32) -> PeakMemory {
+    pub(crate) fn watch(root: u32) -> PeakMemory {
         let ended = Arc::new(AtomicBool::new(false));
         let watcher = thread::spawn({
             let ended = Arc::clone(&ended);
@@ -47,7 +47,7 @@ impl PeakMemory {
     }
 
     /// Stops, and returns the peak in GB (10^9 bytes).
-    pub fn gigabytes(self) -> Result<f64> {
+    pub(crate) fn gigabytes(self) -> Result<f64> {
         self.ended.store(true, Ordering::Relaxed);
         match self.watcher.join() {
             Ok(peak) if peak > 0 => Ok(peak as f64 / 1e9),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a process should measure once. Each process uses the fields that it needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// The quantity to measure, for a process that supports several.
     pub measure: Measure,
     /// The variant to measure.
@@ -21,7 +21,7 @@ pub struct Request {
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Measure {
+pub(crate) enum Measure {
     /// The throughput of steady work, or the duration of one piece of work.
     Speed,
     /// The duration of a whole training, and the accuracy that it reaches.
@@ -30,7 +30,7 @@ pub enum Measure {
 
 impl Request {
     /// A request for this many images, in batches of the originals' size.
-    pub fn images(images: usize) -> Request {
+    pub(crate) fn images(images: usize) -> Request {
         Request {
             measure: Measure::Speed,
             variant: String::new(),
@@ -42,7 +42,7 @@ impl Request {
     }
 
     /// The same request for another variant.
-    pub fn of(&self, variant: &str) -> Request {
+    pub(crate) fn of(&self, variant: &str) -> Request {
         Request {
             variant: variant.to_owned(),
             ..self.clone()
@@ -53,7 +53,7 @@ impl Request {
 /// A message from a process.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// It is ready, and supports these variants.
     Ready { variants: Vec<String> },
     /// It has measured.
@@ -63,7 +63,7 @@ pub enum Reply {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// A throughput or a duration.
     pub value: f64,
     /// The accuracy on the test images, if a training was completed.

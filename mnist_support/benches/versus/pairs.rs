@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 
 /// A pair is run again if other processes used more cores than this.
-pub const TOO_MUCH_LOAD: f64 = 0.15;
+pub(crate) const TOO_MUCH_LOAD: f64 = 0.15;
 
 /// Whether larger or smaller values are better.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Better {
+pub(crate) enum Better {
     Higher,
     Lower,
 }
 
 /// One measurement of ours and one of the peer's, taken right after each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pair {
+pub(crate) struct Pair {
     pub ours: f64,
     pub peer: f64,
     /// Above 1 if ours is better.
@@ -27,7 +27,7 @@ pub struct Pair {
 
 impl Pair {
     /// Creates a pair of two values.
-    pub fn new(better: Better, ours: f64, peer: f64, other_load: f64) -> Pair {
+    pub(crate) fn new(better: Better, ours: f64, peer: f64, other_load: f64) -> Pair {
         let ratio = match better {
             Better::Higher => ours / peer,
             Better::Lower => peer / ours,
@@ -42,7 +42,7 @@ impl Pair {
 }
 
 /// The outcome of one attempt at a pair.
-pub enum Try {
+pub(crate) enum Try {
     /// Both values.
     Measured { ours: f64, peer: f64 },
     /// The values cannot be compared, for this reason.
@@ -51,7 +51,7 @@ pub enum Try {
 
 /// The pairs that count, and notes about the others.
 #[derive(Debug)]
-pub struct Pairs {
+pub(crate) struct Pairs {
     pub pairs: Vec<Pair>,
     pub notes: Vec<String>,
 }
@@ -61,7 +61,7 @@ pub struct Pairs {
 ///
 /// `measure` takes the number of the attempt, from 0, and also returns how many cores other
 /// processes used.
-pub fn run_pairs(
+pub(crate) fn run_pairs(
     runs: usize,
     better: Better,
     mut measure: impl FnMut(usize) -> Result<(Try, f64)>,
@@ -112,7 +112,7 @@ pub fn run_pairs(
 
 /// Returns the median: the middle value, or the mean of the two in the middle. There must be at
 /// least one.
-pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -124,7 +124,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// Returns the lowest and the highest value.
-pub fn range(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
+pub(crate) fn range(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
     values
         .into_iter()
         .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| {

@@ -5,11 +5,11 @@ use std::{collections::HashMap, fs};
 use crate::Result;
 
 /// The unit in which Linux counts processor time, on every machine.
-pub const TICKS_PER_SECOND: f64 = 100.0;
+pub(crate) const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running process.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Process {
+pub(crate) struct Process {
     pub id: u32,
     pub parent: u32,
     /// Its processor time, including that of its children that have exited.
@@ -17,7 +17,7 @@ pub struct Process {
 }
 
 /// Returns all processes.
-pub fn all() -> Result<Vec<Process>> {
+pub(crate) fn all() -> Result<Vec<Process>> {
     let mut all = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -35,13 +35,13 @@ pub fn all() -> Result<Vec<Process>> {
 
 /// Returns the memory of a process in bytes, including its part of shared memory; 0 if it has
 /// exited.
-pub fn memory(id: u32) -> u64 {
+pub(crate) fn memory(id: u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).unwrap_or_default();
     proportional_bytes(&rollup).unwrap_or(0)
 }
 
 /// Parses a line of `/proc/PID/stat`.
-pub fn parse(stat: &str) -> Option<Process> {
+pub(crate) fn parse(stat: &str) -> Option<Process> {
     // The name is in parentheses and may contain anything, including parentheses and spaces.
     let (id, rest) = (stat.split_whitespace().next()?, stat.rsplit_once(')')?.1);
     let fields: Vec<&str> = rest.split_whitespace().collect();
@@ -54,7 +54,7 @@ pub fn parse(stat: &str) -> Option<Process> {
 }
 
 /// Returns the process `root` among `all`, with all of its descendants.
-pub fn descendants(root: u32, all: &[Process]) -> Vec<Process> {
+pub(crate) fn descendants(root: u32, all: &[Process]) -> Vec<Process> {
     let mut children: HashMap<u32, Vec<Process>> = HashMap::new();
     for process in all {
         children.entry(process.parent).or_default().push(*process);
@@ -69,7 +69,7 @@ pub fn descendants(root: u32, all: &[Process]) -> Vec<Process> {
 }
 
 /// Returns the `Pss` of `/proc/PID/smaps_rollup`, in bytes.
-pub fn proportional_bytes(rollup: &str) -> Option<u64> {
+pub(crate) fn proportional_bytes(rollup: &str) -> Option<u64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)

@@ -12,7 +12,7 @@ use crate::{
 
 /// One row of the table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     pub name: String,
     /// Our median.
     pub ours: f64,
@@ -41,7 +41,7 @@ pub struct Entry {
 
 impl Entry {
     /// Creates a row from pairs, of which there must be at least one.
-    pub fn new(name: &str, unit: &str, against: impl Into<String>, pairs: Pairs) -> Entry {
+    pub(crate) fn new(name: &str, unit: &str, against: impl Into<String>, pairs: Pairs) -> Entry {
         let Pairs { pairs, notes } = pairs;
         let all = |value: fn(&Pair) -> f64| pairs.iter().map(value);
         Entry {
@@ -64,7 +64,7 @@ impl Entry {
     }
 
     /// Sets the ratio to reach.
-    pub fn target(self, target: f64) -> Entry {
+    pub(crate) fn target(self, target: f64) -> Entry {
         Entry {
             target: Some(target),
             reached: Some(self.ratio >= target),
@@ -73,14 +73,14 @@ impl Entry {
     }
 
     /// Adds a note.
-    pub fn note(mut self, note: impl Into<String>) -> Entry {
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Entry {
         self.notes.push(note.into());
         self
     }
 }
 
 /// Merges `rows` into the list of a file. Each replaces the row with its name; the others stay.
-pub fn merge(file: Vec<Value>, rows: &[Entry]) -> Result<Vec<Value>> {
+pub(crate) fn merge(file: Vec<Value>, rows: &[Entry]) -> Result<Vec<Value>> {
     let mut merged = file;
     for row in rows {
         let value = serde_json::to_value(row)?;
@@ -93,7 +93,7 @@ pub fn merge(file: Vec<Value>, rows: &[Entry]) -> Result<Vec<Value>> {
 }
 
 /// Writes `rows` to a file that may contain others.
-pub fn save(path: &Path, rows: &[Entry]) -> Result<()> {
+pub(crate) fn save(path: &Path, rows: &[Entry]) -> Result<()> {
     let there = match fs::read(path) {
         Ok(text) => serde_json::from_slice(&text)
             .map_err(|error| format!("{} is no list of rows: {error}", path.display()))?,

@@ -3,7 +3,7 @@
 use crate::results::Entry;
 
 /// Returns the rows as a table, with their notes below.
-pub fn table(rows: &[Entry]) -> String {
+pub(crate) fn table(rows: &[Entry]) -> String {
     let mut lines = vec![["row", "ours", "theirs", "ratio", "must be", ""].map(str::to_owned)];
     lines.extend(rows.iter().map(|row| {
         [
@@ -59,7 +59,7 @@ pub fn table(rows: &[Entry]) -> String {
 }
 
 /// Formats a value with its unit: `27,300 images/s`, `3.42 s`.
-pub fn amount(value: f64, unit: &str) -> String {
+pub(crate) fn amount(value: f64, unit: &str) -> String {
     if value < 100.0 {
         return format!("{value:.2} {unit}");
     }

@@ -1,5 +1,6 @@
-//! Lays the local lake out, checks it, and sends it to a container.
+//! Lays out the local lake, checks it, and uploads it to a container.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -29,7 +30,7 @@ upload   sends the files to a container, for instance abfss://torchtut@ACCOUNT.d
 
 defaults: --lake data/lake, --from data/lake/torchtut";
 
-/// What the command line asks for.
+/// The command given on the command line.
 #[derive(Debug, PartialEq)]
 enum Command {
     Help,
@@ -79,54 +80,52 @@ fn parse(arguments: &[String]) -> Result<Command, String> {
         "upload" => &["--from", "--to", "--create"],
         unknown => return Err(format!("there is no command {unknown:?}")),
     };
-    let (mut idx, mut lake, mut from, mut to) = (None, None, None, None);
-    let (mut create, mut download, mut transposed) = (false, false, None);
+    let options = read_options(command, allowed, arguments)?;
+    let given = |option| options.get(option).copied();
+    let lake = given("--lake").unwrap_or("data/lake").into();
+    Ok(match command {
+        "prepare" => Command::Prepare {
+            origin: origin(given("--download").is_some(), given("--transposed"))?,
+            idx: given("--idx").ok_or("prepare needs --idx FOLDER")?.into(),
+            lake,
+        },
+        "check" => Command::Check { lake },
+        _ => Command::Upload {
+            from: given("--from").unwrap_or("data/lake/torchtut").into(),
+            to: given("--to").ok_or("upload needs --to URL")?.into(),
+            create: given("--create").is_some(),
+        },
+    })
+}
+
+/// Returns the options and their values. Options without a value map to themselves.
+fn read_options<'a>(
+    command: &str,
+    allowed: &[&str],
+    mut arguments: impl Iterator<Item = &'a str>,
+) -> Result<BTreeMap<&'a str, &'a str>, String> {
+    let mut options = BTreeMap::new();
     while let Some(option) = arguments.next() {
         if !allowed.contains(&option) {
             return Err(format!("{command} has no option {option:?}"));
         }
         let value = match option {
-            "--download" => {
-                download = true;
-                continue;
-            }
-            "--create" => {
-                create = true;
-                continue;
-            }
+            "--download" | "--create" => Some(option),
             _ => arguments.next().filter(|value| !value.is_empty()),
         };
-        let value = value
-            .ok_or_else(|| format!("{option} needs a value"))?
-            .to_string();
-        match option {
-            "--idx" => idx = Some(value),
-            "--lake" => lake = Some(value),
-            "--transposed" => transposed = Some(yes_or_no(&value)?),
-            "--from" => from = Some(value),
-            _ => to = Some(value),
-        }
+        let value = value.ok_or_else(|| format!("{option} needs a value"))?;
+        options.insert(option, value);
     }
-    if download && transposed.is_some() {
-        return Err("MNIST is not transposed: give --download or --transposed".into());
+    Ok(options)
+}
+
+fn origin(download: bool, transposed: Option<&str>) -> Result<Origin, String> {
+    let transposed = transposed.map(yes_or_no).transpose()?;
+    match (download, transposed) {
+        (true, None) => Ok(Origin::Download),
+        (true, Some(_)) => Err("MNIST is not transposed: give --download or --transposed".into()),
+        (false, transposed) => Ok(Origin::Own { transposed }),
     }
-    let lake = PathBuf::from(lake.unwrap_or_else(|| "data/lake".into()));
-    Ok(match command {
-        "prepare" => Command::Prepare {
-            idx: idx.ok_or("prepare needs --idx FOLDER")?.into(),
-            lake,
-            origin: match download {
-                true => Origin::Download,
-                false => Origin::Own { transposed },
-            },
-        },
-        "check" => Command::Check { lake },
-        _ => Command::Upload {
-            from: from.unwrap_or_else(|| "data/lake/torchtut".into()).into(),
-            to: to.ok_or("upload needs --to URL")?,
-            create,
-        },
-    })
 }
 
 fn yes_or_no(value: &str) -> Result<bool, String> {
@@ -219,31 +218,22 @@ mod tests {
     #[test]
     fn the_commands_and_their_defaults() {
         assert_eq!(parsed(""), Ok(Command::Help));
-        assert_eq!(
-            parsed("prepare --idx raw"),
+        let prepare = |lake: &str, origin| {
             Ok(Command::Prepare {
                 idx: "raw".into(),
-                lake: "data/lake".into(),
-                origin: Origin::Own { transposed: None }
+                lake: lake.into(),
+                origin,
             })
-        );
+        };
+        let own = |transposed| Origin::Own { transposed };
+        assert_eq!(parsed("prepare --idx raw"), prepare("data/lake", own(None)));
         assert_eq!(
             parsed("prepare --idx raw --lake x --download"),
-            Ok(Command::Prepare {
-                idx: "raw".into(),
-                lake: "x".into(),
-                origin: Origin::Download
-            })
+            prepare("x", Origin::Download)
         );
         assert_eq!(
             parsed("prepare --idx raw --transposed no"),
-            Ok(Command::Prepare {
-                idx: "raw".into(),
-                lake: "data/lake".into(),
-                origin: Origin::Own {
-                    transposed: Some(false)
-                }
-            })
+            prepare("data/lake", own(Some(false)))
         );
         assert_eq!(
             parsed("check --lake x"),

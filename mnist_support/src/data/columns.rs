@@ -1,16 +1,16 @@
-//! A frame's columns, checked and looked up by name.
+//! Looking up and checking the columns of a DataFrame.
 
 use polars::prelude::*;
 
 use crate::{Error, Result, error::TableError};
 
-/// Which rows of which table a frame holds, for errors that name a row: those from `first_row` on.
-/// A name alone stands for all of a table's rows.
+/// Which rows of which table a DataFrame holds, for errors that name a row: those from `first_row`
+/// on. A name alone means all rows of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct TableRows<'a> {
     /// The table's name.
     pub table: &'a str,
-    /// How many rows of the table come before the frame's first.
+    /// The number of rows of the table that come before the first row of the frame.
     pub first_row: u64,
 }
 
@@ -24,13 +24,13 @@ impl<'a> From<&'a str> for TableRows<'a> {
 }
 
 impl TableRows<'_> {
-    /// The number in the table, from 1, of the frame's row `index`.
+    /// The number of the frame's row `index` in the table, from 1.
     pub(crate) fn number(&self, index: usize) -> u64 {
         self.first_row + index as u64 + 1
     }
 }
 
-/// The column of this name.
+/// Returns the column of this name.
 fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Result<&'a Series> {
     match frame.column(name) {
         Ok(column) => Ok(column.as_materialized_series()),
@@ -42,7 +42,7 @@ fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Result<&'a Serie
     }
 }
 
-/// The column of this name, which holds numbers or booleans and no null.
+/// Returns the column of this name, checked to hold numbers or booleans and no nulls.
 pub(crate) fn numeric_column<'a>(
     frame: &'a DataFrame,
     name: &str,
@@ -69,7 +69,7 @@ pub(crate) fn numeric_column<'a>(
     Ok(series)
 }
 
-/// The names of the frame's columns, shortened in the middle if there are many.
+/// Lists the columns of a frame, shortened in the middle if there are many.
 fn available(frame: &DataFrame) -> String {
     let names = frame.get_column_names();
     match names.as_slice() {

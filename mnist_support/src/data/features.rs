@@ -1,4 +1,4 @@
-//! A matrix of features, row-major, in the smallest type that holds it.
+//! The feature matrix, row-major, in the smallest type that holds it.
 
 use std::borrow::Cow;
 
@@ -11,15 +11,15 @@ use super::columns::{TableRows, numeric_column};
 use super::transpose::columns_into_rows;
 use crate::{Error, Result, error::TableError};
 
-/// Columns that are made contiguous and transposed together.
+/// The number of columns that are made contiguous and transposed together.
 const BLOCK_COLUMNS: usize = 64;
-/// Rows that one core writes at a time.
+/// The number of rows that one core writes at a time.
 const PART_ROWS: usize = 4096;
 
-/// The features of a table: `rows` x `columns`, row-major.
+/// The features of a table: a row-major matrix `[rows, columns]`.
 ///
-/// `U8` when every column is `UInt8`, as MNIST's pixels are, which takes a quarter of the memory of
-/// `F32`.
+/// It is `U8` if every column is `UInt8`, as MNIST's pixels are. That takes a quarter of the memory
+/// of `F32`.
 ///
 /// ```
 /// use mnist_support::data::Features;
@@ -35,25 +35,25 @@ const PART_ROWS: usize = 4096;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Features {
-    /// Whole numbers from 0 to 255, such as grey values.
+    /// Integers from 0 to 255, such as grey values.
     U8(Array2<u8>),
     /// Anything else.
     F32(Array2<f32>),
 }
 
 impl Features {
-    /// The named columns of `frame`, in the order of `columns`, as a matrix. `table` is what errors
-    /// call the frame: a name, or a [`TableRows`](super::TableRows) where it is a part of a table.
+    /// Makes a matrix of the named columns of `frame`, in the order of `columns`. `table` names the
+    /// frame in errors. Pass a name, or a [`TableRows`] if the frame is a part of a table.
     ///
-    /// Integers and floats of any width are taken, and booleans as 0 and 1. Unless all are `UInt8`, they
-    /// become `f32`, so whole numbers beyond 2^24 and the last digits of a `Float64` are rounded. Every
-    /// value of the result is finite.
+    /// Columns can be integers or floats of any width, or booleans, which become 0 and 1. Unless
+    /// all columns are `UInt8`, values become `f32`, which rounds integers beyond 2^24 and the last
+    /// digits of a `Float64`. Every value of the result is finite.
     ///
     /// # Errors
-    /// - [`TableError::ColumnNotFound`](crate::error::TableError::ColumnNotFound) for a name that the frame does not have.
-    /// - [`TableError::ColumnType`](crate::error::TableError::ColumnType) for a column that holds neither numbers nor booleans.
-    /// - [`TableError::MissingValue`](crate::error::TableError::MissingValue) for the first null of a column.
-    /// - [`TableError::InvalidValue`](crate::error::TableError::InvalidValue) for a value that is NaN, or infinite as an `f32`.
+    /// - [`TableError::ColumnNotFound`] for a name that the frame does not have.
+    /// - [`TableError::ColumnType`] for a column that is neither numeric nor boolean.
+    /// - [`TableError::MissingValue`] for the first null of a column.
+    /// - [`TableError::InvalidValue`] for a value that is NaN, or infinite as an `f32`.
     /// - [`Error::InvalidSetting`] if `columns` is empty.
     pub fn from_frame<'a>(
         frame: &DataFrame,
@@ -105,7 +105,7 @@ impl Features {
         FeaturesView::from(self).width()
     }
 
-    /// The same numbers as `f32`, not scaled.
+    /// Converts the values to `f32`, without scaling them.
     pub fn to_f32(&self) -> Array2<f32> {
         match self {
             Self::U8(array) => array.mapv(f32::from),
@@ -113,17 +113,17 @@ impl Features {
         }
     }
 
-    /// These rows, in this order; a row may come more than once.
+    /// Selects rows by index, in this order. A row may be selected more than once.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] if an index is not below [`rows`](Features::rows).
+    /// [`Error::ShapeMismatch`] unless every index is below [`rows`](Features::rows).
     pub fn select(&self, indices: &[usize]) -> Result<Features> {
         FeaturesView::from(self).select(indices)
     }
 }
 
-/// The columns as one row-major buffer. Only a block of columns is converted at a time, so that chunked
-/// or converted columns never exist twice as a whole.
+/// Copies the columns into one row-major buffer. Columns are converted one block at a time, so that
+/// there is never a second copy of all of them.
 fn rows_of<'a, T>(
     series: &[&'a Series],
     rows: usize,
@@ -171,7 +171,7 @@ fn float_column<'a>(series: &'a Series, table: &str) -> Result<Cow<'a, Float32Ch
     Ok(Cow::Owned(column))
 }
 
-/// NaN and the infinities would turn a whole scaled column, and then the loss, into NaN.
+/// NaN and infinities would turn a whole scaled column, and then the loss, into NaN.
 fn check_finite(series: &Series, column: &Float32Chunked, place: TableRows<'_>) -> Result<()> {
     let table = place.table;
     let values = column.cont_slice().map_err(TableError::about(table))?;

@@ -1,4 +1,4 @@
-//! The classes of a table's rows.
+//! The labels of a table.
 
 use ndarray::Array1;
 use polars::prelude::*;
@@ -6,16 +6,18 @@ use polars::prelude::*;
 use super::columns::{TableRows, numeric_column};
 use crate::{Error, Result, error::TableError};
 
-/// The labels in `column`, one for each row: whole numbers from 0 to `classes - 1`. `table` is what
-/// errors call the frame: a name, or a [`TableRows`](super::TableRows) where it is a part of a table.
+/// Returns the labels in `column`, one for each row: integers from 0 to `classes - 1`. `table`
+/// names the frame in errors. Pass a name, or a [`TableRows`] if the frame is a part of a table.
 ///
-/// The column may be of any numeric type, as a CSV reader guesses it, as long as its values are whole.
+/// The column may have any numeric type, as a CSV reader infers it, as long as its values are
+/// integers.
 ///
 /// # Errors
-/// - [`TableError::ColumnNotFound`](crate::error::TableError::ColumnNotFound) if the frame does not have the column.
-/// - [`TableError::ColumnType`](crate::error::TableError::ColumnType) if it holds neither numbers nor booleans.
-/// - [`TableError::MissingValue`](crate::error::TableError::MissingValue) for its first null.
-/// - [`TableError::LabelOutOfRange`](crate::error::TableError::LabelOutOfRange) for its first value that is no class, fractions and NaN included.
+/// - [`TableError::ColumnNotFound`] if the frame does not have the column.
+/// - [`TableError::ColumnType`] if it is neither numeric nor boolean.
+/// - [`TableError::MissingValue`] for the first null.
+/// - [`TableError::LabelOutOfRange`] for the first value that is not a class, including fractions
+///   and NaN.
 /// - [`Error::InvalidSetting`] if `classes` is below 1.
 ///
 /// ```
@@ -44,7 +46,7 @@ pub fn labels_from_frame<'a>(
             reason: "must be at least 1".to_owned(),
         });
     }
-    // f64 holds every class that a network can have exactly, and every other value well enough to refuse.
+    // f64 holds every possible class exactly, and every other value precisely enough to reject it.
     let values = numeric_column(frame, column, rows)?
         .cast(&DataType::Float64)
         .map_err(TableError::about(table))?;
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_or_nan_is_no_class() {
+    fn a_fraction_or_nan_is_not_a_class() {
         for value in [2.5, f64::NAN, f64::INFINITY] {
             let error = labels_of([1.0, value]).unwrap_err();
             assert!(

@@ -6,6 +6,7 @@ use std::path::Path;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::content::send;
 use super::html::escape;
@@ -17,6 +18,9 @@ pub(super) const FONT: &str = "sans-serif";
 pub(super) const INK: RGBColor = RGBColor(45, 45, 45);
 /// The colour of frames and grids.
 pub(super) const FAINT: RGBColor = RGBColor(222, 222, 222);
+
+/// The drawing area of our pictures.
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Plotters rounds to whole units. With two units per pixel, lines look smooth.
 const UNITS_PER_PIXEL: u32 = 2;
@@ -65,10 +69,7 @@ impl Picture {
                 .map_err(Cause::from)
                 .and_then(|()| draw(&area))
                 .and_then(|()| Ok(area.present()?))
-                .map_err(|source| Error::Drawing {
-                    picture: name,
-                    reason: source,
-                })?;
+                .map_err(|reason| failed(name, reason))?;
         }
         let drawn_size = format!("<svg width=\"{}\" height=\"{}\"", units.0, units.1);
         let shown_size = format!("<svg width=\"{width}\" height=\"{height}\"");
@@ -156,6 +157,20 @@ impl fmt::Debug for Picture {
             self.description, self.width, self.height
         )
     }
+}
+
+/// Returns the error of a picture that cannot be drawn.
+pub(super) fn failed(picture: &'static str, reason: impl Into<Cause>) -> Error {
+    Error::Drawing {
+        picture,
+        reason: reason.into(),
+    }
+}
+
+/// Returns the style of a text that is centred vertically, and anchored horizontally at `anchor`.
+pub(super) fn text_style(size: i32, colour: &RGBColor, anchor: HPos) -> TextStyle<'_> {
+    let style = (FONT, size).into_font().color(colour);
+    style.pos(Pos::new(anchor, VPos::Center))
 }
 
 /// Returns the largest font size, up to `largest`, at which the text fits into `width`. A character

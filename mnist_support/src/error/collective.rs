@@ -1,21 +1,23 @@
-//! Errors of what joins the ranks.
+//! Errors of the collective that connects the ranks.
 
-/// Why the ranks did not come together, or did not stay so.
+/// Why the ranks could not connect, or did not stay connected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CollectiveError {
-    /// The ranks did not find each other.
-    #[error("rank {rank} could not join the {world_size} ranks that meet at {master}: {reason}")]
+    /// The rendezvous failed: the ranks did not find each other.
+    #[error(
+        "rank {rank} could not join the rendezvous of {world_size} ranks at {master}: {reason}"
+    )]
     Rendezvous {
         rank: usize,
         world_size: usize,
         master: String,
         reason: String,
     },
-    /// An exchange was given up because another rank failed or left.
-    #[error("the exchange between {world_size} ranks was given up: {reason}")]
+    /// An exchange was aborted because another rank failed or left.
+    #[error("the exchange between {world_size} ranks was aborted: {reason}")]
     ExchangeAborted { world_size: usize, reason: String },
-    /// The ranks ended with other weights, though they should be the same to the bit.
+    /// The ranks ended with different weights, though they should be equal bit for bit.
     #[error(
         "the {world_size} ranks ended with different weights: do they all run on the same kind of processor?"
     )]

@@ -3,25 +3,25 @@
 use super::Cause;
 use std::path::PathBuf;
 
-/// What became of a rank, or of the description of its work.
+/// What went wrong in a rank, or with the description of its job.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JobError {
-    /// A rank failed; the others were stopped.
+    /// A rank failed, and the others were stopped.
     #[error("rank {rank} of {world_size} failed: {reason}")]
     RankFailed {
         rank: usize,
         world_size: usize,
         reason: String,
     },
-    /// A rank that is a process reported an error of its own.
+    /// A rank that runs as a process reported an error.
     #[error("rank {rank} of {world_size}: {message}")]
     InRank {
         rank: usize,
         world_size: usize,
         message: String,
     },
-    /// A file that describes no job of a worker.
+    /// A file that does not describe a job for a worker.
     #[error("{} is not a job: {reason}", path.display())]
     InvalidJob {
         path: PathBuf,

@@ -2,11 +2,11 @@
 
 use super::Cause;
 
-/// What is wrong with a place in a lake, or with the service that keeps it.
+/// What is wrong with a location in a lake, or with its storage service.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LakeError {
-    /// A URL that is not `abfss://`, `az://`, `file://` or a path, or that lacks a part.
+    /// A URL other than `abfss://`, `az://`, `file://` or a path, or one that lacks a part.
     #[error("{url:?} is not a location in a lake: {reason}")]
     InvalidUrl { url: String, reason: String },
     /// No such container, blob or file.
@@ -19,14 +19,14 @@ pub enum LakeError {
         reason: String,
         hint: String,
     },
-    /// The service did not answer within the retries.
+    /// The service did not answer, even after the retries.
     #[error("{url} could not be reached after {retries} retries: {reason}")]
     Unreachable {
         url: String,
         retries: usize,
         reason: String,
     },
-    /// Any other failure of the storage.
+    /// Any other storage error.
     #[error("{operation} {url} failed: {reason}")]
     Storage {
         operation: &'static str,

@@ -6,7 +6,7 @@ use super::Cause;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
-    /// A list of layers whose shapes do not fit, or a setting of a layer that makes no sense.
+    /// A list of layers whose shapes do not fit together, or an invalid setting of a layer.
     #[error("layer {layer} ({kind}) on an input of shape {input_shape:?}: {reason}")]
     InvalidLayer {
         layer: usize,
@@ -14,10 +14,10 @@ pub enum NetworkError {
         input_shape: Vec<i64>,
         reason: String,
     },
-    /// A configuration of the CNN that contradicts itself.
+    /// A contradictory configuration of the CNN.
     #[error("CnnConfig.{field}: {reason}")]
     InvalidCnn { field: &'static str, reason: String },
-    /// Weights that are not those of the network.
+    /// Weights that do not fit the network.
     #[error("weights, parameter {parameter:?}: {reason}")]
     InvalidWeights {
         parameter: String,

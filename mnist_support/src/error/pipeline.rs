@@ -6,14 +6,14 @@ use super::Cause;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PipelineError {
-    /// Stages that do not fit each other.
+    /// Stages that do not fit together.
     #[error("pipeline stage {stage} ({kind}): {reason}")]
     InvalidStage {
         stage: usize,
         kind: &'static str,
         reason: String,
     },
-    /// A saved model that is cut, altered or of another version.
+    /// A saved model that is truncated, altered or of another version.
     #[error("the saved model {url} cannot be loaded: {file}: {reason}")]
     InvalidModel {
         url: String,

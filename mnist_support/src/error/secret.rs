@@ -7,14 +7,14 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
-    /// A scope has no such key.
+    /// The scope has no such key.
     #[error("the secret scope {scope:?} has no key {key:?}: {hint}")]
     NotFound {
         scope: String,
         key: String,
         hint: String,
     },
-    /// A scope's file cannot be used, for instance because others can read it.
+    /// The scope's file cannot be used, for example because others can read it.
     #[error("the secrets file {} cannot be used: {reason}", path.display())]
     File {
         path: PathBuf,

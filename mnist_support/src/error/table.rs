@@ -1,4 +1,4 @@
-//! Errors of tables: CSV, Parquet, frames.
+//! Errors of tables: CSV files, Parquet files and DataFrames.
 
 use super::{Cause, Error};
 
@@ -9,14 +9,14 @@ pub enum TableError {
     /// A file without a header or without rows.
     #[error("{file} is empty: {reason}")]
     EmptyFile { file: String, reason: String },
-    /// A column that is asked for and is not there.
+    /// A requested column that does not exist.
     #[error("{table} has no column {column:?}; it has {available}")]
     ColumnNotFound {
         table: String,
         column: String,
         available: String,
     },
-    /// A row with more or fewer fields than the header has.
+    /// A row with more or fewer fields than the header.
     #[error("{file}, row {row}: {found} fields where the header has {expected}")]
     RaggedRow {
         file: String,
@@ -33,14 +33,14 @@ pub enum TableError {
         value: String,
         expected: String,
     },
-    /// An empty field, or a null in a frame.
+    /// An empty field, or a null in a DataFrame.
     #[error("{file}, row {row}, column {column:?}: the value is missing")]
     MissingValue {
         file: String,
         row: u64,
         column: String,
     },
-    /// A column of a type that cannot be a feature or a label.
+    /// A column whose type cannot be a feature or a label.
     #[error("{table}, column {column:?} is of type {found}: {expected} is needed")]
     ColumnType {
         table: String,
@@ -59,7 +59,7 @@ pub enum TableError {
         label: f64,
         last_class: i64,
     },
-    /// Any other failure to read or write a table.
+    /// Any other error while reading or writing a table.
     #[error("{table}: {reason}")]
     Failed {
         table: String,
@@ -69,12 +69,12 @@ pub enum TableError {
 }
 
 impl TableError {
-    /// The error of a library, polars, Arrow or Parquet for instance, about `table`.
+    /// Wraps the error of a library, such as polars, Arrow or Parquet, about `table`.
     pub(crate) fn about<E: Into<Cause>>(table: impl Into<String>) -> impl FnOnce(E) -> Error {
         |error| TableError::failed(table, error)
     }
 
-    /// That `table` cannot be used, and why.
+    /// Says why `table` cannot be used.
     pub(crate) fn failed(table: impl Into<String>, reason: impl Into<Cause>) -> Error {
         Error::Table(TableError::Failed {
             table: table.into(),

@@ -28,14 +28,14 @@ pub fn accuracy_score(labels: &[i64], predictions: &[i64]) -> Result<f64> {
 pub(super) fn check_lengths(labels: &[i64], predictions: &[i64]) -> Result<()> {
     if labels.is_empty() {
         return Err(Error::ShapeMismatch {
-            what: "the list of labels".to_string(),
+            what: "the list of labels".to_owned(),
             found: vec![0],
-            expected: "at least one label".to_string(),
+            expected: "at least one label".to_owned(),
         });
     }
     if labels.len() != predictions.len() {
         return Err(Error::ShapeMismatch {
-            what: "the list of predictions".to_string(),
+            what: "the list of predictions".to_owned(),
             found: vec![predictions.len() as i64],
             expected: format!("one prediction for each of the {} labels", labels.len()),
         });

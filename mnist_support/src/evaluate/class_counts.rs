@@ -13,18 +13,18 @@ pub(super) struct ClassCounts {
 
 impl ClassCounts {
     /// The fraction of the class's predictions that are correct; 0 if it is never predicted.
-    pub fn precision(self) -> f64 {
+    pub(super) fn precision(self) -> f64 {
         share(self.true_positives, self.predictions)
     }
 
     /// The fraction of the class's rows that are predicted as it; 0 if there are none.
-    pub fn recall(self) -> f64 {
+    pub(super) fn recall(self) -> f64 {
         share(self.true_positives, self.labels)
     }
 
     /// The harmonic mean of precision and recall, which is 2 TP / (labels + predictions); 0 if both
     /// are 0.
-    pub fn f1(self) -> f64 {
+    pub(super) fn f1(self) -> f64 {
         share(2 * self.true_positives, self.labels + self.predictions)
     }
 }

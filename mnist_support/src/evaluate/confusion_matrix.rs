@@ -42,7 +42,7 @@ impl ConfusionMatrix {
             return Err(Error::InvalidSetting {
                 setting: "classes",
                 value: classes.to_string(),
-                reason: "must be from 1 to 16384".to_string(),
+                reason: "must be from 1 to 16384".to_owned(),
             });
         };
         check_lengths(labels, predictions)?;
@@ -52,9 +52,9 @@ impl ConfusionMatrix {
                 .filter(|&value| value < size)
                 .ok_or_else(|| {
                     Error::Table(TableError::LabelOutOfRange {
-                        table: "the confusion matrix".to_string(),
+                        table: "the confusion matrix".to_owned(),
                         row: index as u64 + 1,
-                        column: values.to_string(),
+                        column: values.to_owned(),
                         label: value as f64,
                         last_class: classes - 1,
                     })

@@ -69,8 +69,8 @@ pub struct MulticlassClassificationEvaluator {
 impl Default for MulticlassClassificationEvaluator {
     fn default() -> Self {
         Self {
-            label_col: "label".to_string(),
-            prediction_col: "prediction".to_string(),
+            label_col: "label".to_owned(),
+            prediction_col: "prediction".to_owned(),
             metric_name: Metric::default(),
         }
     }
@@ -114,9 +114,9 @@ impl MulticlassClassificationEvaluator {
         let predictions = numbers(frame, &self.prediction_col)?;
         if labels.is_empty() {
             return Err(Error::ShapeMismatch {
-                what: TABLE.to_string(),
+                what: TABLE.to_owned(),
                 found: vec![0, frame.width() as i64],
-                expected: "at least one row".to_string(),
+                expected: "at least one row".to_owned(),
             });
         }
         let mut classes: BTreeMap<u64, ClassCounts> = BTreeMap::new();
@@ -156,9 +156,9 @@ fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<f64>> {
     let number = |(index, value): (usize, f64)| {
         if value.is_nan() {
             return Err(Error::Table(TableError::MissingValue {
-                file: TABLE.to_string(),
+                file: TABLE.to_owned(),
                 row: rows.number(index),
-                column: column.to_string(),
+                column: column.to_owned(),
             }));
         }
         // Adding 0 makes -0 the same class as 0.

@@ -22,14 +22,14 @@ use crate::{
     error::{Cause, LakeError},
 };
 
-/// How often a request is tried again, and for how long after the first try.
-pub(crate) const RETRIES: usize = 3;
+/// The number of retries, and for how long after the first try.
+const RETRIES: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// A host that drops packets costs this much on each of the four tries.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A container, with what is needed to ask the service for more than object_store does.
+/// A container, with what requests beyond object_store's need.
 #[derive(Clone)]
 pub(crate) struct Container {
     pub(crate) store: Arc<MicrosoftAzure>,
@@ -38,7 +38,7 @@ pub(crate) struct Container {
     account: String,
 }
 
-/// Opens `container`. No request is made yet.
+/// Opens `container`. This makes no request.
 pub(crate) fn open(
     url: &str,
     container: &str,
@@ -67,35 +67,25 @@ pub(crate) fn open(
         .unwrap_or_else(|| format!("https://{account}.blob.core.windows.net"));
     let plain_http = check_endpoint(&endpoint, &account).map_err(invalid)?;
     choose_cryptography();
-    let options = client_options(plain_http);
     let builder = MicrosoftAzureBuilder::new()
         .with_account(&account)
         .with_container_name(container)
         .with_endpoint(endpoint.clone())
-        .with_client_options(options)
-        .with_retry(RetryConfig {
-            backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(100),
-                max_backoff: Duration::from_secs(2),
-                base: 2.0,
-            },
-            max_retries: RETRIES,
-            retry_timeout: RETRY_TIMEOUT,
-        });
+        .with_client_options(client_options(plain_http))
+        .with_retry(retry_config());
     let store = with_authentication(builder, url, credentials)?
         .build()
         .map_err(|error| {
-            // A builder's error may repeat a setting, so that its text stays out.
+            // The builder's error may repeat a setting, so leave its text out.
             match &credentials.authentication {
                 Authentication::AccessKey(_) => denied(url, "the access key is not base64"),
                 _ => storage_error("opening", url, error),
             }
         })?;
-    let address = format!("{endpoint}/{container}");
     Ok(Container {
         store: Arc::new(store),
         url: url.into(),
-        address,
+        address: format!("{endpoint}/{container}"),
         account,
     })
 }
@@ -110,7 +100,7 @@ fn denied(url: &str, reason: &str) -> Error {
     })
 }
 
-/// Checks the service's address, and tells whether it is plain `http`.
+/// Checks the address of the service. Returns whether it is plain `http`.
 fn check_endpoint(endpoint: &str, account: &str) -> std::result::Result<bool, String> {
     let shown = without_query_strings(endpoint);
     let parsed =
@@ -133,9 +123,9 @@ fn check_endpoint(endpoint: &str, account: &str) -> std::result::Result<bool, St
     }
 }
 
-/// What TLS is spoken with, unless the program has chosen already.
+/// Installs a TLS provider, unless the program has chosen one already.
 fn choose_cryptography() {
-    // An error says that another thread has just chosen, which is as good.
+    // An error means that another thread has just chosen one, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -144,6 +134,18 @@ fn client_options(plain_http: bool) -> ClientOptions {
         .with_allow_http(plain_http)
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout(REQUEST_TIMEOUT)
+}
+
+fn retry_config() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+            base: 2.0,
+        },
+        max_retries: RETRIES,
+        retry_timeout: RETRY_TIMEOUT,
+    }
 }
 
 fn with_authentication(
@@ -205,10 +207,10 @@ fn pairs(url: &str, signature: &Secret) -> Result<Vec<(String, String)>> {
 }
 
 impl Container {
-    /// Makes the container. `false` where it is there already.
+    /// Creates the container. Returns `false` if it exists already.
     ///
-    /// object_store works in containers and cannot make one, so that the request is written out here, signed
-    /// by object_store's own authoriser.
+    /// object_store works within containers and cannot create one. So the request is built here,
+    /// and signed by object_store's authoriser.
     pub(crate) fn create(&self) -> Result<bool> {
         let container = self.clone();
         runtime::wait("creating", &self.url, async move {
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_this_machine_alone() {
+    fn plain_http_is_for_this_machine_only() {
         assert_eq!(
             check_endpoint("http://127.0.0.1:10000/mylake", "mylake"),
             Ok(true)
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_authenticate_opens_a_store() {
+    fn every_authentication_method_opens_a_store() {
         for credentials in [
             Credentials::service_principal("t", "c", Secret::new("s")),
             Credentials::access_key(Secret::new("a2V5")),

@@ -1,32 +1,33 @@
-//! How the layers run on libtorch: in which order, on which layout of memory, which of them as one.
+//! How layers run on libtorch: their order, their memory format, and which of them are fused.
 
 use tch::{Device, Tensor};
 
-use super::fused::{BLOCK, Block};
+use super::fused::{BLOCK_LAYERS, Block};
 use super::layers::Layer;
 use crate::Result;
 
-/// One operation of running a network.
+/// One operation in running a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
-    /// The layer of this index.
+    /// The layer with this index.
     Layer(usize),
-    /// The block that begins with the layer of this index.
+    /// The fused block that begins with the layer of this index.
     Block(usize, Block),
 }
 
-/// The operations by which the layers run: blocks as one, if `fuses`; the others one by one.
+/// The operations that run the layers: fused blocks if `fuses`, otherwise one operation for each
+/// layer.
 ///
-/// max(ReLU(x)) = ReLU(max(x)), bit for bit, gradients included, so where a MaxPool2d follows a ReLU that
-/// is in no block the pooling goes first and the ReLU has a quarter of the values.
+/// max(ReLU(x)) = ReLU(max(x)) bit for bit, gradients included. A MaxPool2d after a ReLU outside of
+/// a block therefore runs first, which leaves the ReLU a quarter of the values.
 pub(super) fn ops(layers: &[Layer], fuses: bool) -> Vec<Op> {
     let mut ops = Vec::with_capacity(layers.len());
     let mut index = 0;
     while let Some(rest) = layers.get(index..).filter(|rest| !rest.is_empty()) {
-        match (Block::at_the_start_of(rest).filter(|_| fuses), rest) {
+        match (Block::starting(rest).filter(|_| fuses), rest) {
             (Some(block), _) => {
                 ops.push(Op::Block(index, block));
-                index += BLOCK;
+                index += BLOCK_LAYERS;
             }
             (None, [Layer::ReLU, Layer::MaxPool2d { .. }, ..]) => {
                 ops.extend([Op::Layer(index + 1), Op::Layer(index)]);
@@ -41,8 +42,8 @@ pub(super) fn ops(layers: &[Layer], fuses: bool) -> Vec<Op> {
     ops
 }
 
-/// The same images with the channels of a pixel side by side in memory. On a CPU libtorch's
-/// convolutions and poolings are faster so, and they keep the order; shapes and names don't change.
+/// Converts images to channels_last. On a CPU, libtorch's convolutions and poolings are faster in
+/// this memory format, and preserve it. Shapes and names don't change.
 pub(super) fn to_channels_last(images: &Tensor) -> Result<Tensor> {
     let size = images.size();
     let &[rows, channels, height, width] = size.as_slice() else {
@@ -52,7 +53,7 @@ pub(super) fn to_channels_last(images: &Tensor) -> Result<Tensor> {
         return Ok(images.shallow_clone());
     }
     let pixels_last = if channels == 1 {
-        // Nothing moves, but the strides must say so: libtorch looks at them.
+        // No data moves, but libtorch goes by the strides.
         images.f_reshape([rows, height, width, 1])?
     } else {
         images.f_permute([0, 2, 3, 1])?.f_contiguous()?

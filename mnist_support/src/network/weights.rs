@@ -1,4 +1,4 @@
-//! Weights to and from safetensors, the format that PyTorch users exchange them in.
+//! Reads and writes weights as safetensors, the format in which PyTorch users exchange them.
 
 use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors};
 use tch::Tensor;
@@ -11,11 +11,11 @@ use crate::{
     tensor_file,
 };
 
-/// What [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) names where the trouble is not with one parameter.
+/// The name in [`NetworkError::InvalidWeights`] if the error is not about one parameter.
 const WHOLE_FILE: &str = "(the whole file)";
 
-/// The parameters and buffers as the bytes of a safetensors file, named as PyTorch names them: in Python,
-/// `network.load_state_dict(safetensors.torch.load_file(path))`.
+/// Serialises the parameters and buffers to the bytes of a safetensors file, under PyTorch's names.
+/// In Python, load them with `network.load_state_dict(safetensors.torch.load_file(path))`.
 ///
 /// ```
 /// use mnist_support::network::{CnnConfig, read_safetensors, write_safetensors};
@@ -28,8 +28,9 @@ const WHOLE_FILE: &str = "(the whole file)";
 /// ```
 ///
 /// # Errors
-/// [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) for a parameter of another shape or type (`f32` is needed; `i64` of a count),
-/// [`Error::ShapeMismatch`] for another number of parameters.
+/// - [`NetworkError::InvalidWeights`] for a parameter of the wrong shape or type (`f32` is needed,
+///   or `i64` for a counter).
+/// - [`Error::ShapeMismatch`] for the wrong number of parameters.
 pub fn write_safetensors(network: &Network, parameters: &[Tensor]) -> Result<Vec<u8>> {
     network.check_parameters(parameters)?;
     let state: Vec<_> = network.state().collect();
@@ -44,12 +45,12 @@ pub fn write_safetensors(network: &Network, parameters: &[Tensor]) -> Result<Vec
     tensor_file::serialize(names.zip(parameters), None)
 }
 
-/// The parameters and buffers of the network from the bytes of a safetensors file, on the CPU, without
-/// gradients, in the order of [`Network::state_names`].
+/// Reads the network's parameters and buffers from the bytes of a safetensors file, onto the CPU,
+/// without gradients, in the order of [`Network::state_names`].
 ///
 /// # Errors
-/// [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) names the parameter that is missing, not the network's, of another
-/// shape or of another type, or cut off; or says that the file is no safetensors at all.
+/// [`NetworkError::InvalidWeights`], which names the parameter that is missing, unknown to the
+/// network, of the wrong shape or type, or cut off, or says that the file is not safetensors.
 pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(&error, bytes))?;
     let state: Vec<_> = network.state().collect();
@@ -79,7 +80,7 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
     if let Some(other) = others.into_iter().min() {
         return Err(invalid(
             other,
-            "the network has no such parameter".to_string(),
+            "the network has no such parameter".to_owned(),
         ));
     }
     Ok(parameters)
@@ -87,7 +88,7 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
 
 fn invalid(parameter: &str, reason: impl Into<Cause>) -> Error {
     Error::Network(NetworkError::InvalidWeights {
-        parameter: parameter.to_string(),
+        parameter: parameter.to_owned(),
         reason: reason.into(),
     })
 }
@@ -96,37 +97,37 @@ fn has(file: &SafeTensors<'_>) -> String {
     let mut names = file.names();
     names.sort_unstable();
     if names.is_empty() {
-        "the file is empty".to_string()
+        "the file is empty".to_owned()
     } else {
         format!("the file has {}", names.join(", "))
     }
 }
 
-/// Says which parameter a file that cannot be read breaks at, where that can be known.
+/// Names the parameter at which an unreadable file is broken, if it can be determined.
 fn unreadable(error: &SafeTensorError, bytes: &[u8]) -> Error {
     match error {
         SafeTensorError::InvalidOffset(name) => invalid(
             name,
-            "its place in the file makes no sense: the header was altered".to_string(),
+            "its offsets in the file are invalid: the header was altered".to_owned(),
         ),
         SafeTensorError::MetadataIncompleteBuffer => match first_cut(bytes) {
             Some(name) => invalid(
                 &name,
-                "the file is cut: its values are not all there".to_string(),
+                "the file is truncated: its values are incomplete".to_owned(),
             ),
             None => invalid(
                 WHOLE_FILE,
-                "there is more data than the header describes".to_string(),
+                "there is more data than the header describes".to_owned(),
             ),
         },
         _ => invalid(
             WHOLE_FILE,
-            format!("it is not a whole safetensors file: {error}"),
+            format!("it is not a complete safetensors file: {error}"),
         ),
     }
 }
 
-/// The first tensor in the file whose values go on after its end.
+/// The first tensor whose values extend beyond the end of the file.
 fn first_cut(bytes: &[u8]) -> Option<String> {
     let (length, rest) = bytes.split_first_chunk::<8>()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
@@ -153,7 +154,7 @@ mod tests {
         Network::new(&[4], layers).unwrap()
     }
 
-    /// The bytes of a file of these tensors, whatever they are.
+    /// The bytes of a file of these tensors, valid or not.
     fn file(tensors: &[(&str, Dtype, &[usize])]) -> Vec<u8> {
         let zeros = [0_u8; 1024];
         let views = tensors.iter().map(|&(name, dtype, shape)| {
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_another_shape_is_named_with_both_shapes() {
+    fn a_parameter_of_the_wrong_shape_is_named_with_both_shapes() {
         let mut tensors = RIGHT;
         tensors[2].2 = &[3, 2];
         let (parameter, reason) = refusal(&file(&tensors));
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_another_type_is_named() {
+    fn a_parameter_of_the_wrong_dtype_is_named() {
         let mut tensors = RIGHT;
         tensors[1].1 = Dtype::F64;
         let (parameter, reason) = refusal(&file(&tensors));
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_anywhere_is_refused() {
+    fn a_file_truncated_anywhere_is_refused() {
         let bytes = file(&RIGHT);
         for length in 0..bytes.len() {
             let (parameter, reason) = refusal(&bytes[..length]);

@@ -1,4 +1,4 @@
-//! Arrow record batches as data frames.
+//! Arrow record batches as DataFrames.
 
 use std::io::Read;
 
@@ -16,7 +16,7 @@ use polars::prelude::{Column, DataFrame, NamedFrom, Series};
 
 use crate::{Error, Result, error::TableError};
 
-/// Reads an Arrow IPC stream of number columns; an input that ends at once has no rows and no columns.
+/// Reads an Arrow IPC stream of numeric columns. An empty input gives no rows and no columns.
 pub(crate) fn read_frame(input: impl Read, name: &str) -> Result<DataFrame> {
     let mut input = std::io::BufReader::with_capacity(1 << 20, input);
     let empty = std::io::BufRead::fill_buf(&mut input)
@@ -31,11 +31,12 @@ pub(crate) fn read_frame(input: impl Read, name: &str) -> Result<DataFrame> {
     frame_from_batches(&batches, name)
 }
 
-/// Puts record batches of number columns one below the other.
+/// Concatenates record batches of numeric columns.
 ///
 /// # Errors
-/// [`TableError::ColumnType`](crate::error::TableError::ColumnType) for a column that is no number or boolean: cast it in the query;
-/// [`TableError::Failed`](crate::error::TableError::Failed) for batches of different columns.
+/// - [`TableError::ColumnType`] for a column that is neither numeric nor boolean. Cast it in the
+///   query.
+/// - [`TableError::Failed`] for batches with different columns.
 pub fn frame_from_batches(batches: &[RecordBatch], name: &str) -> Result<DataFrame> {
     let mut whole: Option<DataFrame> = None;
     for batch in batches {
@@ -92,7 +93,7 @@ where
     Series::new(column.into(), values).into()
 }
 
-/// For the types that the data frame is compiled without.
+/// Converts types that polars is compiled without.
 fn cast<T: ArrowPrimitiveType, U: From<T::Native>>(column: &str, array: &dyn Array) -> Column
 where
     Series: NamedFrom<Vec<Option<U>>, [Option<U>]>,
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_ends_at_once_has_no_rows_and_one_that_is_cut_is_an_error() {
+    fn an_empty_input_has_no_rows_and_a_truncated_one_is_an_error() {
         assert_eq!(read_frame(&b""[..], "rows").unwrap().shape(), (0, 0));
         let error = read_frame(&b"\xff\xff\xff\xff\x10"[..], "rows").unwrap_err();
         assert!(

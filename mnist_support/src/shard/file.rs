@@ -1,4 +1,4 @@
-//! The rows of a file in the lake: each rank reads its own part of it.
+//! Rows of a file in the lake: each rank reads its own partition.
 
 use polars::prelude::DataFrame;
 

@@ -1,8 +1,8 @@
-//! What a worker answers: an Arrow IPC stream on its standard output.
+//! A worker's answer: an Arrow IPC stream on its standard output.
 //!
-//! Each row has a rank, a kind and, by its kind, JSON and bytes: `file`, a part of a file; `error`, why
-//! this rank could not do its work; `done`, that it could. A file is cut into parts of a few MB, because
-//! Spark has limits for a row.
+//! Each row has a rank, a kind and, depending on the kind, JSON and bytes. A `file` row holds a
+//! chunk of a file, an `error` row why this rank failed, and a `done` row that it succeeded. A file
+//! is split into chunks of a few MB, because Spark limits the size of a row.
 
 use std::{collections::BTreeMap, io::Write, sync::Arc};
 
@@ -26,15 +26,15 @@ pub(crate) const COLUMNS: [(&str, DataType, &str, &str); 4] = [
     ("data", DataType::Binary, "binary", "binary"),
 ];
 
-/// The length of a file's part, in bytes.
+/// The length of a file's chunk, in bytes.
 const PART: usize = 4 << 20;
 
-/// What becomes of a rank, in the JSON of an `error` row.
+/// How a rank ended, in the JSON of an `error` row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// What the error says.
+    /// The error message.
     pub message: String,
-    /// Whether it failed only because another rank did.
+    /// Whether the rank failed only because another rank did.
     pub consequence: bool,
 }
 
@@ -45,7 +45,7 @@ struct Part {
     parts: usize,
 }
 
-/// What errors call it.
+/// What error messages call the answer.
 const ANSWER: &str = "the worker's answer";
 
 /// Writes a worker's answer.
@@ -81,7 +81,7 @@ impl<W: Write> AnswerWriter<W> {
         Ok(())
     }
 
-    /// Ends the answer with the rank's error, or without one.
+    /// Ends the answer, with the rank's error if there is one.
     pub(super) fn finish(mut self, error: Option<&Error>) -> Result<()> {
         match error {
             None => self.row("done", &(), &[])?,
@@ -113,88 +113,113 @@ impl<W: Write> AnswerWriter<W> {
     }
 }
 
-/// The answers of all ranks of a job.
+/// The combined answers of all ranks of a job.
 #[derive(Debug, Default)]
 pub struct Answers {
-    /// The files, by their names.
+    /// The files, by name.
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
 impl Answers {
-    /// Puts the ranks' answers together.
+    /// Combines the ranks' answers.
     ///
     /// # Errors
-    /// [`JobError::InRank`](crate::error::JobError::InRank) with the error of the rank that failed first, [`JobError::RankFailed`](crate::error::JobError::RankFailed) where a rank
-    /// ended without saying how, or part of a file is missing.
+    /// [`JobError::InRank`](crate::error::JobError::InRank) with the error of the rank that failed
+    /// first; [`JobError::RankFailed`](crate::error::JobError::RankFailed) if a rank ended without
+    /// a result, or a chunk of a file is missing.
     pub fn collect(batches: &[RecordBatch], world_size: usize) -> Result<Answers> {
-        let mut parts: BTreeMap<String, BTreeMap<usize, Vec<u8>>> = BTreeMap::new();
-        let mut lengths = BTreeMap::new();
-        let mut ended = vec![false; world_size];
-        let mut failures: Vec<(usize, Outcome)> = Vec::new();
-        for (rank, kind, json, data) in batches.iter().flat_map(rows) {
-            let unreadable = |reason: String| {
-                Error::Job(JobError::RankFailed {
-                    rank,
-                    world_size,
-                    reason: format!("its answer cannot be read: {reason}"),
-                })
-            };
-            match kind {
-                "file" => {
-                    let place: Part = serde_json::from_str(json)
-                        .map_err(|error| unreadable(error.to_string()))?;
-                    lengths.insert(place.name.clone(), (rank, place.parts));
-                    parts
-                        .entry(place.name)
-                        .or_default()
-                        .insert(place.part, data.to_vec());
-                    continue;
-                }
-                "error" => failures.push((
-                    rank,
-                    serde_json::from_str(json).map_err(|error| unreadable(error.to_string()))?,
-                )),
-                "done" => {}
-                other => return Err(unreadable(format!("it holds a row of the kind {other:?}"))),
-            }
-            if let Some(ended) = ended.get_mut(rank) {
-                *ended = true;
-            }
+        let mut gathered = Gathered {
+            files: BTreeMap::new(),
+            ended: vec![false; world_size],
+            failures: Vec::new(),
+        };
+        for row in batches.iter().flat_map(rows) {
+            gathered.add(row)?;
         }
-        failures.sort_by_key(|(rank, outcome)| (outcome.consequence, *rank));
-        if let Some((rank, outcome)) = failures.into_iter().next() {
+        gathered.finish()
+    }
+}
+
+/// The contents of all ranks' rows so far.
+struct Gathered {
+    files: BTreeMap<String, Received>,
+    /// Whether each rank has reported how it ended.
+    ended: Vec<bool>,
+    failures: Vec<(usize, Outcome)>,
+}
+
+/// The chunks of a rank's file that have arrived, out of `count`.
+#[derive(Default)]
+struct Received {
+    rank: usize,
+    count: usize,
+    parts: BTreeMap<usize, Vec<u8>>,
+}
+
+impl Gathered {
+    fn add(&mut self, (rank, kind, json, data): Row) -> Result<()> {
+        let unreadable =
+            |reason: String| self.failed(rank, &format!("its answer cannot be read: {reason}"));
+        let not_json = |error: serde_json::Error| unreadable(error.to_string());
+        match kind {
+            "file" => {
+                let place: Part = serde_json::from_str(json).map_err(not_json)?;
+                let file = self.files.entry(place.name).or_default();
+                (file.rank, file.count) = (rank, place.parts);
+                file.parts.insert(place.part, data.to_vec());
+                return Ok(());
+            }
+            "error" => {
+                let outcome = serde_json::from_str(json).map_err(not_json)?;
+                self.failures.push((rank, outcome));
+            }
+            "done" => {}
+            other => return Err(unreadable(format!("it holds a row of the kind {other:?}"))),
+        }
+        if let Some(ended) = self.ended.get_mut(rank) {
+            *ended = true;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Answers> {
+        let failures = self.failures.iter();
+        let first = failures.min_by_key(|(rank, outcome)| (outcome.consequence, *rank));
+        if let Some((rank, outcome)) = first {
             return Err(Error::Job(JobError::InRank {
-                rank,
-                world_size,
-                message: outcome.message,
+                rank: *rank,
+                world_size: self.ended.len(),
+                message: outcome.message.clone(),
             }));
         }
-        let missing = |rank, reason: &str| {
-            Error::Job(JobError::RankFailed {
-                rank,
-                world_size,
-                reason: reason.to_owned(),
-            })
-        };
-        if let Some(rank) = ended.iter().position(|ended| !ended) {
-            return Err(missing(rank, "it ended without saying how"));
+        if let Some(rank) = self.ended.iter().position(|ended| !ended) {
+            return Err(self.failed(rank, "it ended without saying how"));
         }
-        for (name, (rank, count)) in lengths {
-            if parts.get(&name).map_or(0, BTreeMap::len) != count {
-                return Err(missing(rank, "a part of its answer is missing"));
-            }
+        let cut = |file: &&Received| file.parts.len() != file.count;
+        if let Some(file) = self.files.values().find(cut) {
+            return Err(self.failed(file.rank, "a part of its answer is missing"));
         }
-        let files = parts
-            .into_iter()
-            .map(|(name, parts)| (name, parts.into_values().flatten().collect()));
+        let files = self.files.into_iter();
+        let files = files.map(|(name, file)| (name, file.parts.into_values().flatten().collect()));
         Ok(Answers {
             files: files.collect(),
         })
     }
+
+    fn failed(&self, rank: usize, reason: &str) -> Error {
+        Error::Job(JobError::RankFailed {
+            rank,
+            world_size: self.ended.len(),
+            reason: reason.to_owned(),
+        })
+    }
 }
 
-/// The rows of a batch that has the columns of an answer; none of one that has not.
-fn rows(batch: &RecordBatch) -> Vec<(usize, &str, &str, &[u8])> {
+/// A rank, a kind, JSON and bytes.
+type Row<'a> = (usize, &'a str, &'a str, &'a [u8]);
+
+/// Returns the rows of a batch with the columns of an answer; none if it has other columns.
+fn rows(batch: &RecordBatch) -> Vec<Row<'_>> {
     let column = |name| batch.column_by_name(name);
     let (Some(rank), Some(kind), Some(json), Some(data)) = (
         column("rank").and_then(|column| column.as_primitive_opt::<Int32Type>()),

@@ -11,19 +11,19 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::signer::{Method, Signer};
 
 /// The account key of every Azurite, from its documentation.
-pub const KEY: &str =
+pub(crate) const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// A running Azurite that keeps its blobs in memory. It is killed after the last test that uses it,
 /// however that test ends.
-pub struct Azurite {
+pub(crate) struct Azurite {
     process: Child,
     port: u16,
 }
 
 impl Azurite {
     /// Returns the Azurite that the running tests share, or starts one.
-    pub fn shared() -> Arc<Azurite> {
+    pub(crate) fn shared() -> Arc<Azurite> {
         static RUNNING: Mutex<Weak<Azurite>> = Mutex::new(Weak::new());
         let mut running = RUNNING
             .lock()
@@ -75,17 +75,17 @@ impl Azurite {
     }
 
     /// The port on which it listens.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// The address of its only account.
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}/devstoreaccount1", self.port)
     }
 
     /// Returns a shared access signature to read one blob, valid for a minute.
-    pub fn signature(&self, container: &str, blob: &str) -> String {
+    pub(crate) fn signature(&self, container: &str, blob: &str) -> String {
         let store = MicrosoftAzureBuilder::new()
             .with_account("devstoreaccount1")
             .with_access_key(KEY)
@@ -101,7 +101,7 @@ impl Azurite {
                 &object_store::path::Path::from(blob),
                 Duration::from_secs(60),
             ));
-        signed.unwrap().query().unwrap().to_string()
+        signed.unwrap().query().unwrap().to_owned()
     }
 }
 

@@ -19,19 +19,19 @@ const CARGOS: [&str; 7] = [
 ];
 
 /// The repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_folder.join("..").canonicalize().unwrap()
 }
 
 /// The Python that has Jupyter.
-pub fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let environment = env::var_os("PYTHON_ENV").map_or_else(|| root().join(".venv"), PathBuf::from);
     environment.join("bin/python")
 }
 
 /// Returns the first of the kernel's requirements that is missing.
-pub fn missing() -> Option<PathBuf> {
+pub(crate) fn missing() -> Option<PathBuf> {
     let root = root();
     let needed = [
         root.join(".tools/bin/evcxr_jupyter"),
@@ -44,13 +44,13 @@ pub fn missing() -> Option<PathBuf> {
 }
 
 /// Reports a skipped test on a channel that the test harness does not capture.
-pub fn leave_out(what: &str, why: &str) {
+pub(crate) fn leave_out(what: &str, why: &str) {
     let message = format!("LEFT OUT: {what}: {why}\n");
     std::io::stderr().write_all(message.as_bytes()).unwrap();
 }
 
 /// Runs a program that starts a kernel. Fails with its output if it does.
-pub fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     // With cargo's variables for this test, the kernel's cargo would compile the crate again.
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();

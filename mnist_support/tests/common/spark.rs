@@ -10,7 +10,7 @@ use std::{
 };
 
 /// A master, two workers with one core each, and a Connect server, on this machine.
-pub struct Cluster {
+pub(crate) struct Cluster {
     pub url: String,
     pub folder: PathBuf,
     /// Stops the cluster when its standard input is closed, however this process ends.
@@ -29,12 +29,12 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// The Python interpreter of the executors.
-pub fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     root().join(".tools/spark/bin/python")
 }
 
 /// Starts a cluster in a folder, unless it is running, and returns its URL.
-pub fn up(folder: &Path, settings: &[&str]) -> String {
+pub(crate) fn up(folder: &Path, settings: &[&str]) -> String {
     let started = Command::new(script("spark_up.sh"))
         .arg(folder)
         .args(settings)
@@ -53,7 +53,7 @@ pub fn up(folder: &Path, settings: &[&str]) -> String {
 impl Cluster {
     /// Starts a cluster of this name in `target/`. Without Java it returns `None` and says so, on a
     /// channel that the test harness does not capture.
-    pub fn start(name: &str, settings: &[&str]) -> Option<Cluster> {
+    pub(crate) fn start(name: &str, settings: &[&str]) -> Option<Cluster> {
         let java = Command::new(script("java.sh")).output().unwrap();
         if !java.status.success() {
             let reason = String::from_utf8_lossy(&java.stderr);
@@ -86,14 +86,17 @@ impl Cluster {
     }
 
     /// Returns the process of a component: master, worker-1, worker-2 or server.
-    pub fn process(&self, part: &str) -> u32 {
+    pub(crate) fn process(&self, part: &str) -> u32 {
         let pid = std::fs::read_to_string(self.folder.join("pids").join(part)).unwrap();
         pid.trim().parse().unwrap()
     }
 }
 
 /// The cluster that the tests of a file share, one test at a time; `None` without Java.
-pub fn shared(name: &str, settings: &[&str]) -> Option<MutexGuard<'static, Option<Cluster>>> {
+pub(crate) fn shared(
+    name: &str,
+    settings: &[&str],
+) -> Option<MutexGuard<'static, Option<Cluster>>> {
     static CLUSTER: OnceLock<Mutex<Option<Cluster>>> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(|| Mutex::new(Cluster::start(name, settings)));
     let cluster = cluster
@@ -103,7 +106,7 @@ pub fn shared(name: &str, settings: &[&str]) -> Option<MutexGuard<'static, Optio
 }
 
 /// Waits until a condition holds, for at most `limit`, and returns how long it took.
-pub fn until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+pub(crate) fn until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < limit, "after {limit:?}: not {what}");
@@ -113,7 +116,7 @@ pub fn until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Du
 }
 
 /// Whether a process is running. One that has exited but is not yet reaped is not.
-pub fn runs(process: u32) -> bool {
+pub(crate) fn runs(process: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     stat.rsplit(')')
         .next()

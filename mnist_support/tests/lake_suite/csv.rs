@@ -6,7 +6,7 @@ use polars::prelude::{DataFrame, DataType};
 
 use super::{floats, integers, put, sent, u8s};
 
-pub fn a_csv_is_read_whole_and_by_its_head(lake: &Lake) {
+pub(crate) fn a_csv_is_read_whole_and_by_its_head(lake: &Lake) {
     put(
         lake,
         "small.csv",
@@ -35,7 +35,7 @@ pub fn a_csv_is_read_whole_and_by_its_head(lake: &Lake) {
     );
 }
 
-pub fn the_partitions_of_a_csv_hold_every_row_once_in_order(lake: &Lake) {
+pub(crate) fn the_partitions_of_a_csv_hold_every_row_once_in_order(lake: &Lake) {
     // Lines of very different lengths, a quoted field, no newline at the end.
     let numbers = ["1", "22", "\"200\"", "4", "000000000000000005", "6", "7"];
     for end in ["", "\n", "\r\n\r\n\n"] {
@@ -67,7 +67,7 @@ fn large_csv(rows: usize) -> String {
     text
 }
 
-pub fn a_large_csv_is_cut_at_line_ends(lake: &Lake) {
+pub(crate) fn a_large_csv_is_cut_at_line_ends(lake: &Lake) {
     let rows = 90_000;
     put(lake, "large.csv", large_csv(rows));
     let frame = lake.csv("large.csv").unwrap();
@@ -95,7 +95,7 @@ pub fn a_large_csv_is_cut_at_line_ends(lake: &Lake) {
     assert_eq!(frame.head(20_000).unwrap().height(), 20_000);
 }
 
-pub fn a_column_is_widened_where_a_later_row_needs_it(lake: &Lake) {
+pub(crate) fn a_column_is_widened_where_a_later_row_needs_it(lake: &Lake) {
     // Row 60,000 is not in any of the samples.
     let mut lines: Vec<String> = large_csv(90_000).lines().map(String::from).collect();
     lines[60_000] = "59999,-7,0.5".into();
@@ -110,7 +110,7 @@ pub fn a_column_is_widened_where_a_later_row_needs_it(lake: &Lake) {
     assert_eq!(integers(&second, "byte")[59_999 - first.height()], -7);
 }
 
-pub fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: &Lake) {
+pub(crate) fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: &Lake) {
     let read_last = |line: &str| {
         let mut lines: Vec<String> = large_csv(90_000).lines().map(String::from).collect();
         lines[60_000] = line.into();
@@ -169,7 +169,7 @@ pub fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: &Lake) 
     );
 }
 
-pub fn a_csv_that_is_empty_says_what_is_missing(lake: &Lake) {
+pub(crate) fn a_csv_that_is_empty_says_what_is_missing(lake: &Lake) {
     for (text, said) in [
         ("", "first line"),
         ("\n\n", "first line"),

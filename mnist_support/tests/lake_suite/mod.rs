@@ -10,8 +10,8 @@ use mnist_support::lake::{Lake, LakeFrame, Partition};
 use mnist_support::{Error, error::LakeError};
 use polars::prelude::DataFrame;
 
-pub use csv::*;
-pub use parquet::*;
+pub(crate) use csv::*;
+pub(crate) use parquet::*;
 
 /// Generates a test from each function of the suite, with `$open` opening an empty folder named
 /// after it.
@@ -52,7 +52,7 @@ fn put(lake: &Lake, name: &str, text: impl Into<Bytes>) {
     lake.put(name, text.into()).unwrap();
 }
 
-pub fn files_are_put_listed_read_replaced_and_removed(lake: &Lake) {
+pub(crate) fn files_are_put_listed_read_replaced_and_removed(lake: &Lake) {
     put(lake, "b.txt", "one");
     put(lake, "a/inner/c.txt", "two");
     assert_eq!(lake.list().unwrap(), ["a/inner/c.txt", "b.txt"]);
@@ -70,11 +70,11 @@ pub fn files_are_put_listed_read_replaced_and_removed(lake: &Lake) {
     assert!(
         lake.list()
             .unwrap()
-            .contains(&"a name with 100% of it #1.txt".to_string())
+            .contains(&"a name with 100% of it #1.txt".to_owned())
     );
 }
 
-pub fn a_missing_file_is_named(lake: &Lake) {
+pub(crate) fn a_missing_file_is_named(lake: &Lake) {
     for error in [
         lake.get("nothing.csv").unwrap_err(),
         lake.csv("nothing.csv").unwrap_err(),
@@ -100,7 +100,7 @@ pub fn a_missing_file_is_named(lake: &Lake) {
     }
 }
 
-pub fn a_large_file_is_uploaded_whole(lake: &Lake) {
+pub(crate) fn a_large_file_is_uploaded_whole(lake: &Lake) {
     let bytes: Vec<u8> = (0..20_000_000_u32)
         .map(|index| (index % 251) as u8)
         .collect();
@@ -118,7 +118,7 @@ pub fn a_large_file_is_uploaded_whole(lake: &Lake) {
     assert!(!lake.exists("absent.bin").unwrap());
 }
 
-pub fn too_many_partitions_or_none_are_refused(lake: &Lake) {
+pub(crate) fn too_many_partitions_or_none_are_refused(lake: &Lake) {
     put(lake, "three.csv", "a\n1\n2\n3\n");
     put(lake, "table.parquet", parquet_bytes(3, None));
     for frame in [
@@ -148,7 +148,7 @@ pub fn too_many_partitions_or_none_are_refused(lake: &Lake) {
     }
 }
 
-pub fn a_partition_of_a_file_that_changed_is_refused(lake: &Lake) {
+pub(crate) fn a_partition_of_a_file_that_changed_is_refused(lake: &Lake) {
     put(lake, "table.csv", "a\n1\n2\n3\n");
     let before = lake.csv("table.csv").unwrap();
     let parts = before.partitions(3).unwrap();

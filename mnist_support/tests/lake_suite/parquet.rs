@@ -9,7 +9,7 @@ use super::{floats, put, sent, u8s};
 
 /// Returns a Parquet file of `rows` rows in row groups of 10 (or slightly more): a byte, and a
 /// float of twice the row's index.
-pub fn parquet_bytes(rows: usize, missing: Option<usize>) -> Bytes {
+pub(crate) fn parquet_bytes(rows: usize, missing: Option<usize>) -> Bytes {
     let bytes: UInt8Chunked = (0..rows)
         .map(|index| (missing != Some(index)).then_some(index as u8))
         .collect();
@@ -27,7 +27,7 @@ pub fn parquet_bytes(rows: usize, missing: Option<usize>) -> Bytes {
     file.into()
 }
 
-pub fn a_parquet_file_is_read_whole_and_by_its_head(lake: &Lake) {
+pub(crate) fn a_parquet_file_is_read_whole_and_by_its_head(lake: &Lake) {
     put(lake, "table.parquet", parquet_bytes(95, None));
     let frame = lake.parquet("table.parquet").unwrap();
     assert_eq!(frame.columns(), ["byte", "double"]);
@@ -39,7 +39,7 @@ pub fn a_parquet_file_is_read_whole_and_by_its_head(lake: &Lake) {
     assert_eq!(frame.head(1000).unwrap().height(), 95);
 }
 
-pub fn the_partitions_of_a_parquet_file_hold_every_row_once_in_order(lake: &Lake) {
+pub(crate) fn the_partitions_of_a_parquet_file_hold_every_row_once_in_order(lake: &Lake) {
     put(lake, "table.parquet", parquet_bytes(90, None));
     let frame = lake.parquet("table.parquet").unwrap();
     for n in [1, 2, 3, 8, 9, 10, 40, 90] {
@@ -60,7 +60,7 @@ pub fn the_partitions_of_a_parquet_file_hold_every_row_once_in_order(lake: &Lake
     }
 }
 
-pub fn a_parquet_file_that_is_damaged_is_refused(lake: &Lake) {
+pub(crate) fn a_parquet_file_that_is_damaged_is_refused(lake: &Lake) {
     let whole = parquet_bytes(95, None);
     for (bytes, what) in [
         (whole.slice(..whole.len() - 1), "cut by a byte"),
@@ -91,7 +91,7 @@ pub fn a_parquet_file_that_is_damaged_is_refused(lake: &Lake) {
     }
 }
 
-pub fn a_missing_value_of_a_parquet_file_is_named(lake: &Lake) {
+pub(crate) fn a_missing_value_of_a_parquet_file_is_named(lake: &Lake) {
     put(lake, "missing.parquet", parquet_bytes(95, Some(42)));
     let frame = lake.parquet("missing.parquet").unwrap();
     let named = |error: Error| {

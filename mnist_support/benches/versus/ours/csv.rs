@@ -12,7 +12,7 @@ use super::{lake, pixels, serve, speed};
 use crate::Result;
 
 /// Reads the columns with the types that are given, or with inferred ones.
-pub fn run(types: &str) -> Result<()> {
+pub(super) fn run(types: &str) -> Result<()> {
     let lake = lake()?;
     let read = || -> Result<_> {
         let start = Instant::now();

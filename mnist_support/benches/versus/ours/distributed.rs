@@ -8,7 +8,7 @@ use mnist_support::prelude::*;
 use super::{lake, pixels, serve};
 use crate::{Result, messages::Answer};
 
-pub fn run() -> Result<()> {
+pub(super) fn run() -> Result<()> {
     serve(|_| {
         let start = Instant::now();
         let accuracy = accuracy()?;

@@ -14,7 +14,7 @@ use crate::{Result, paths};
 
 const WORLD_SIZE: usize = 2;
 
-pub fn run() -> Result<()> {
+pub(super) fn run() -> Result<()> {
     let train = lake()?.parquet("train.parquet")?;
     let folder = paths::logs().join("gloo");
     fs::create_dir_all(&folder)?;

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Runs one of the programs.
-pub fn run(program: &[&str]) -> Result<()> {
+pub(crate) fn run(program: &[&str]) -> Result<()> {
     match program {
         ["training", world_size] => training::run(world_size.parse()?),
         ["gloo"] => gloo::run(),

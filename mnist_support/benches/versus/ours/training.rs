@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Trains in `world_size` ranks.
-pub fn run(world_size: usize) -> Result<()> {
+pub(super) fn run(world_size: usize) -> Result<()> {
     let lake = lake()?;
     let train = lake.parquet("train.parquet")?.collect()?;
     let test = lake.parquet("test.parquet")?.collect()?;

@@ -17,7 +17,7 @@ const EPOCHS: usize = 7;
 
 /// The seconds of the same training to completion on both sides. It counts if both reach the
 /// accuracy.
-pub fn time_to_accuracy() -> Result<Entry> {
+pub(super) fn time_to_accuracy() -> Result<Entry> {
     let mut request = Request::images(15_000);
     request.batch = 600;
     let mut peer = Program::peer("train.py", &[]).start()?;

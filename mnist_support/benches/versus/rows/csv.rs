@@ -7,14 +7,14 @@ const PANDAS: &str = "pandas and scikit-learn";
 
 /// Against the best of pandas, with its own parser, and scikit-learn. Both are given the columns'
 /// types.
-pub fn csv() -> Result<Entry> {
+pub(super) fn csv() -> Result<Entry> {
     Ok(comparison("csv", PANDAS, "told", &[], |_| true)?
         .measure()?
         .target(4.0))
 }
 
 /// As it is usually written: both infer the types.
-pub fn csv_default() -> Result<Entry> {
+pub(super) fn csv_default() -> Result<Entry> {
     comparison("csv-default", PANDAS, "found", &[], |variant| {
         variant == "default"
     })?
@@ -22,7 +22,7 @@ pub fn csv_default() -> Result<Entry> {
 }
 
 /// Against pandas with pyarrow's parser.
-pub fn csv_pyarrow() -> Result<Entry> {
+pub(super) fn csv_pyarrow() -> Result<Entry> {
     comparison(
         "csv-pyarrow",
         "pandas on pyarrow and scikit-learn",

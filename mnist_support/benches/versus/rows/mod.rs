@@ -31,7 +31,7 @@ const TRIES: usize = 3;
 const REST: Duration = Duration::from_secs(3);
 
 /// The rows, in table order.
-pub const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 12] = [
     "train",
     "train-bf16",
     "train-gloo",
@@ -47,7 +47,7 @@ pub const NAMES: [&str; 12] = [
 ];
 
 /// Measures a row.
-pub fn measure(name: &str) -> Result<Vec<Entry>> {
+pub(crate) fn measure(name: &str) -> Result<Vec<Entry>> {
     match name {
         "train" => one(training::train()),
         "train-bf16" => one(training::train_bf16()),

@@ -15,7 +15,7 @@ use crate::{
 const AGAINST: &str = "SparkTorch 0.2.0 on local[2]";
 
 /// Ours several times, each in a process of its own. The original once, because it takes minutes.
-pub fn sparktorch() -> Result<Vec<Entry>> {
+pub(super) fn sparktorch() -> Result<Vec<Entry>> {
     let request = Request::images(90_000);
     println!("    SparkTorch, once (3 to 7 minutes)");
     let theirs = Program::peer("spark_torch.py", &[])

@@ -1,4 +1,5 @@
-//! The slow look at lines that the fast parser refused: which row and column is it, or which type is needed?
+//! The slow pass over lines that the fast parsers rejected: finds the row and column at fault, or
+//! the types that are needed.
 
 use super::columns::Columns;
 use super::lines;
@@ -6,12 +7,12 @@ use super::numbers::{self, FieldKind};
 use crate::lake::table::NumberType;
 use crate::{Error, error::TableError};
 
-/// What is wrong with some lines.
+/// What is wrong with a block of lines.
 #[derive(Debug, PartialEq)]
 pub(super) enum Problem {
-    /// One row, counted from 0 within the lines.
+    /// The row at fault, counted from 0 within the lines.
     Row { row: u64, kind: RowProblem },
-    /// Something that no row shows.
+    /// A problem that belongs to no row.
     Other(String),
 }
 
@@ -33,9 +34,9 @@ pub(super) enum RowProblem {
 }
 
 impl Problem {
-    /// The error for lines with `rows_above` rows before them.
+    /// Converts the problem to an error. `rows_above` rows come before these lines in the file.
     pub(super) fn into_error(self, file: &str, rows_above: u64, names: &[String]) -> Error {
-        let file = file.to_string();
+        let file = file.to_owned();
         let (row, kind) = match self {
             Problem::Row { row, kind } => (rows_above + row + 1, kind),
             Problem::Other(reason) => {
@@ -76,7 +77,7 @@ impl Problem {
     }
 }
 
-/// Finds the first row whose quotes do not close.
+/// Finds the first row with an unclosed quote.
 pub(super) fn check_quotes(bytes: &[u8]) -> Result<(), Problem> {
     match lines::split(bytes).position(|line| !lines::quotes_close(line)) {
         Some(row) => Err(Problem::Row {
@@ -87,7 +88,7 @@ pub(super) fn check_quotes(bytes: &[u8]) -> Result<(), Problem> {
     }
 }
 
-/// Looks at every field: the types that the lines need, or the first row that is wrong.
+/// Checks every field. Returns the types that the lines need, or the first row that is invalid.
 pub(super) fn examine(bytes: &[u8], columns: &Columns) -> Result<Vec<NumberType>, Problem> {
     let mut types = columns.types().to_vec();
     for (row, line) in lines::split(bytes).enumerate() {
@@ -131,7 +132,7 @@ pub(super) fn examine(bytes: &[u8], columns: &Columns) -> Result<Vec<NumberType>
     Ok(types)
 }
 
-/// At most 60 characters of a value.
+/// Truncates a value to 60 characters.
 fn shortened(value: &str) -> String {
     match value.char_indices().nth(60) {
         Some((at, _)) => format!("{}...", &value[..at]),

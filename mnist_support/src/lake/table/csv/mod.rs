@@ -1,4 +1,4 @@
-//! CSV files: a header, samples to learn the types from, and byte ranges cut at line ends.
+//! CSV files: a header, samples to infer the types from, and byte ranges cut at line ends.
 
 mod block;
 mod byte_rows;
@@ -26,29 +26,29 @@ use block::Block;
 use columns::Columns;
 use header::Header;
 
-/// The first read of a file: its header and the first sample.
+/// The size of the first read of a file: its header and the first sample.
 const FIRST_READ: u64 = 256 << 10;
-/// The longest header.
+/// The longest header that is accepted.
 const LONGEST_HEADER: u64 = 64 << 20;
-/// The samples of the middle and the end of a larger file.
+/// The size of the samples from the middle and the end of a larger file.
 const SAMPLE: u64 = 64 << 10;
-/// A part is parsed in blocks of about this size, the next one being fetched meanwhile: large enough for
-/// all cores, small enough that no second copy of the file is in memory.
+/// A part is parsed in blocks of about this size, while the next one is being fetched: large enough
+/// for all cores, small enough to avoid a second copy of the file in memory.
 const BLOCK: u64 = 32 << 20;
-/// Files with less data than this are cut by counting their lines.
+/// Files with less data than this are split by counting their lines.
 const SMALL: u64 = 1 << 20;
 
-/// A CSV file, not read yet.
+/// A CSV file, read lazily.
 pub(crate) struct CsvFile {
     file: LakeFile,
     columns: Arc<Columns>,
     data_start: u64,
-    /// The beginning of the data, as far as the first read has it.
+    /// The beginning of the data, as much of it as the first read fetched.
     first: Bytes,
 }
 
 impl CsvFile {
-    /// Reads the header and the samples of a file.
+    /// Reads the header and the samples.
     pub(crate) fn open(lake: &Lake, path: &str) -> Result<CsvFile> {
         let (file, mut first) = lake.file(path, FIRST_READ)?;
         let header = loop {
@@ -133,12 +133,12 @@ impl CsvFile {
         block::join(parsed, &self.columns, self.url())
     }
 
-    /// The frame of whole lines that stand at byte `start` of the file.
+    /// Parses whole lines at byte `start` of the file into a frame.
     fn frame(&self, start: u64, bytes: Bytes) -> Result<DataFrame> {
         block::join(vec![self.parse(start, bytes)?], &self.columns, self.url())
     }
 
-    /// Parses whole lines that stand at byte `start` of the file.
+    /// Parses whole lines at byte `start` of the file.
     fn parse(&self, start: u64, bytes: Bytes) -> Result<Block> {
         let at_end = start + bytes.len() as u64 == self.file.size();
         let bytes = if at_end {
@@ -198,7 +198,7 @@ impl TableFile for CsvFile {
         self.read_range(self.data_start..self.file.size(), tell)
     }
 
-    /// Byte ranges of about equal size, cut at line ends.
+    /// Splits the file into byte ranges of about equal size, at line ends.
     fn partitions(&self, n: usize) -> Result<Vec<Part>> {
         let data = self.data_start..self.file.size();
         let mut ranges = Vec::new();

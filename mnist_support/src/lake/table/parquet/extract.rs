@@ -1,4 +1,4 @@
-//! From a small Parquet file in memory to a frame, by polars' Parquet reader.
+//! Decodes a small Parquet file in memory with polars' Parquet reader.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use crate::{
     error::{Cause, TableError},
 };
 
-/// The names of a file's columns, all of types that this build of polars reads.
+/// Returns the column names, if this build of polars can read all of their types.
 pub(super) fn columns(footer: &Footer, file: &str) -> Result<Vec<String>> {
     let small = footer.extract(0..0, 0, &[]);
     let schema = guarded(file, || ParquetReader::new(Cursor::new(small)).schema())?;
@@ -28,8 +28,8 @@ pub(super) fn columns(footer: &Footer, file: &str) -> Result<Vec<String>> {
     Ok(schema.iter_names().map(|name| name.to_string()).collect())
 }
 
-/// Polars is built with the types that images, labels and features need; text and truth values are read
-/// too, and refused where they are used as features.
+/// Polars is built with the types that images, labels and features need. Strings and booleans can
+/// be read too, and strings are rejected when they are used as features.
 fn is_supported(dtype: &ArrowDataType) -> bool {
     use ArrowDataType as D;
     matches!(
@@ -51,7 +51,7 @@ fn is_supported(dtype: &ArrowDataType) -> bool {
     )
 }
 
-/// `rows` rows of a small file, after the first `skip`.
+/// Reads `rows` rows of a small file, after skipping `skip`.
 pub(super) fn read(small: Vec<u8>, skip: usize, rows: usize, file: &str) -> Result<DataFrame> {
     guarded(file, || {
         ParquetReader::new(Cursor::new(small))
@@ -60,8 +60,8 @@ pub(super) fn read(small: Vec<u8>, skip: usize, rows: usize, file: &str) -> Resu
     })
 }
 
-/// The decoder is given bytes that may be damaged anywhere, and has places that panic on such, as on types
-/// that this build of polars leaves out. Neither may end the program.
+/// Catches panics of the decoder, which may panic on corrupt bytes and on types that this build of
+/// polars leaves out. Neither may end the program.
 fn guarded<T>(file: &str, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(read) => read.map_err(|error| damaged(file, error)),
@@ -72,13 +72,13 @@ fn guarded<T>(file: &str, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
     }
 }
 
-/// The error for a file that cannot be read.
+/// The error for a file that cannot be decoded.
 pub(super) fn damaged(file: &str, reason: impl Into<Cause>) -> Error {
     TableError::failed(file, reason)
 }
 
-/// Names the first value that is missing or not finite, where the frame begins with row `first_row` of the
-/// file (from 0).
+/// Returns an error for the first value that is missing or not finite. The frame begins with row
+/// `first_row` of the file, counted from 0.
 pub(super) fn check(frame: &DataFrame, file: &str, first_row: usize) -> Result<()> {
     let row = |index: usize| (first_row + index) as u64 + 1;
     let mut missing: Option<(usize, &Column)> = None;

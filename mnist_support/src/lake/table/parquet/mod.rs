@@ -1,4 +1,4 @@
-//! Parquet files: a footer that says where each row group is, and reads of the row groups' bytes alone.
+//! Parquet files: the footer says where each row group is, and only their bytes are read.
 
 mod extract;
 mod footer;
@@ -18,10 +18,11 @@ use crate::lake::store::Lake;
 use crate::{Error, Result, error::TableError};
 use footer::Footer;
 
-/// Row groups are fetched and read in runs of about this size, the next one being fetched meanwhile.
+/// Row groups are fetched and decoded in runs of about this size, while the next run is being
+/// fetched.
 const RUN: u64 = 16 << 20;
 
-/// A Parquet file, not read yet.
+/// A Parquet file, read lazily.
 pub(crate) struct ParquetFile {
     file: LakeFile,
     footer: Footer,
@@ -29,7 +30,7 @@ pub(crate) struct ParquetFile {
 }
 
 impl ParquetFile {
-    /// Reads the footer of a file.
+    /// Reads the footer.
     pub(crate) fn open(lake: &Lake, path: &str) -> Result<ParquetFile> {
         let (file, first) = lake.file(path, footer::MAGIC.len() as u64)?;
         if file.size() == 0 {
@@ -114,7 +115,7 @@ impl TableFile for ParquetFile {
         &self.columns
     }
 
-    /// A Parquet file says its own types.
+    /// A Parquet file has its own schema.
     fn with_dtype(&self, _dtype: NumberType) -> Option<Arc<dyn TableFile>> {
         None
     }
@@ -130,7 +131,7 @@ impl TableFile for ParquetFile {
         self.read_groups(groups, 0, self.footer.rows(), tell)
     }
 
-    /// Runs of row groups, cut within them where there are fewer than `n`.
+    /// Splits the file into runs of row groups, or within row groups if there are fewer than `n`.
     fn partitions(&self, n: usize) -> Result<Vec<Part>> {
         let rows = self.footer.rows();
         if n > rows {
