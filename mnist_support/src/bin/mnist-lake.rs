@@ -10,7 +10,7 @@ use mnist_support::mnist::{self, Origin, Outcome};
 use mnist_support::secrets::SecretScope;
 
 const USAGE: &str = "\
-Lays MNIST, or images of your own in its format, out as a small data lake.
+Lays out MNIST, or your own images in its format, as a small data lake.
 
 usage:
   mnist-lake prepare --idx FOLDER [--lake FOLDER] [--download | --transposed yes|no]
@@ -18,15 +18,15 @@ usage:
   mnist-lake upload --to URL [--from FOLDER] [--create]
 
 prepare  writes the images and labels of the four IDX files in FOLDER (train-images-idx3-ubyte and so on, plain
-         or .gz) as CSV and Parquet to torchtut/ in the lake. Fashion-MNIST, KMNIST, EMNIST and QMNIST are such
-         files. Of several sets in a folder, FOLDER/emnist-letters means the one whose names begin so.
+         or .gz) as CSV and Parquet to torchtut/ in the lake. Fashion-MNIST, KMNIST, EMNIST and QMNIST have this
+         format. If a folder holds several data sets, FOLDER/emnist-letters selects one by the prefix of its names.
          --download     FOLDER was downloaded and must be MNIST: a file with a wrong hash is moved aside as
                         NAME.rejected
-         --transposed   whether the images are stored column by column; those of EMNIST are taken to be
+         --transposed   whether the images are stored column by column; default: yes for EMNIST, no otherwise
 check    compares the lake's files with what was written.
-upload   sends the files to a container, for instance abfss://torchtut@ACCOUNT.dfs.core.windows.net,
+upload   uploads the files to a container, such as abfss://torchtut@ACCOUNT.dfs.core.windows.net,
          with the credentials of the secret scope adls (ADLS_... or ~/.config/mnist_support/secrets/adls.json).
-         --create       makes the container where it is not there
+         --create       creates the container if it does not exist
 
 defaults: --lake data/lake, --from data/lake/torchtut";
 
@@ -188,7 +188,7 @@ fn upload(from: &Path, to: &str, create: bool) -> mnist_support::Result<()> {
     let target = Lake::open(to, &credentials)?;
     let files = Lake::open(&from.to_string_lossy(), &Credentials::local())?.list()?;
     if create && target.create_container()? {
-        println!("mnist-lake: made the container {target}");
+        println!("mnist-lake: created the container {target}");
     }
     for name in files {
         let start = Instant::now();

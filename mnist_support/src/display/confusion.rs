@@ -21,8 +21,8 @@ const BOTTOM: i32 = 30;
 
 /// The full colours of a class that is always predicted correctly, and of the most frequent
 /// mistake.
-const RIGHTLY: RGBColor = RGBColor(33, 102, 172);
-const WRONGLY: RGBColor = RGBColor(203, 72, 20);
+const CORRECT: RGBColor = RGBColor(33, 102, 172);
+const MISTAKE: RGBColor = RGBColor(203, 72, 20);
 
 /// Draws how often each label (row) was predicted as each class (column), with each label's recall
 /// at the right.
@@ -100,7 +100,7 @@ struct HeatMap<'a> {
     names: Vec<String>,
     /// The width of the names at the left.
     name_width: i32,
-    /// The matrix's left edge, its side and a cell's.
+    /// The left edge of the matrix, the side of the matrix, and the side of a cell.
     left: i32,
     side: i32,
     cell: i32,
@@ -116,7 +116,7 @@ impl HeatMap<'_> {
             .indexed_iter()
             .filter(|((label, read), _)| label != read)
             .map(|(_, &count)| count);
-        // Room for the longest name, within reason, and for the axis's title.
+        // Space for the longest name, within reason, and for the axis title.
         let longest = names.iter().map(|name| name.chars().count()).max();
         let name_width = (22 * longest.unwrap_or(1) as i32).clamp(70, 320);
         let classes = names.len() as i32;
@@ -160,11 +160,11 @@ impl HeatMap<'_> {
         count: u64,
     ) -> Result<(), Cause> {
         let (colour, strength) = if label == read {
-            (RIGHTLY, self.recall(label).unwrap_or(0.0))
+            (CORRECT, self.recall(label).unwrap_or(0.0))
         } else {
             // The square root makes single mistakes visible next to frequent ones.
             let part = count as f64 / self.most_mistakes as f64;
-            (WRONGLY, 0.9 * part.sqrt())
+            (MISTAKE, 0.9 * part.sqrt())
         };
         let (left, top) = (self.left + self.edge(read), TOP + self.edge(label));
         let (right, bottom) = (self.left + self.edge(read + 1), TOP + self.edge(label + 1));

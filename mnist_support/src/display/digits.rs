@@ -64,8 +64,8 @@ pub fn sample_digits<'a>(
     draw("a sample of the images", None, &images, &digits, grid)
 }
 
-/// Shows the first misread images in a grid of at most `columns` x `rows`, with captions such as "4
-/// read as 9", below a title that counts all of them. See [`sample_digits`] for the images.
+/// Shows the first misread images in a grid of at most `columns` x `rows`, with captions such as
+/// "4 read as 9", below a title that counts all of them. See [`sample_digits`] for the images.
 ///
 /// # Errors
 /// - [`Error::ShapeMismatch`] unless there is one label and one prediction per image, and images
@@ -156,15 +156,15 @@ fn draw(
     Ok(picture.describe(format!("{title}: {}", captions.join(", "))))
 }
 
-/// Where the images of a grid stand, in units, two to a pixel.
+/// The layout of a grid, in units (two per pixel).
 struct Grid {
     columns: usize,
     /// The height of the title, if there is one.
     top: i32,
-    /// The height of a row, an image with its caption, and the width of a column.
+    /// The height of a row (an image with its caption) and the width of a column.
     row: i32,
     column: i32,
-    /// The side of an image, and what is left at its left and right.
+    /// The side of an image, and the space to its left and right.
     square: i32,
     margin: i32,
 }
@@ -190,13 +190,13 @@ impl Grid {
         }
     }
 
-    /// The height of a picture of so many images, in pixels.
+    /// The height of a picture with this many images, in pixels.
     fn height(&self, images: usize) -> u32 {
         let rows = images.div_ceil(self.columns) as i32;
         ((self.top + self.row * rows) / 2 + MARGIN) as u32
     }
 
-    /// The corner of an image at the upper left.
+    /// The upper left corner of an image.
     fn corner(&self, index: usize) -> (i32, i32) {
         let (row, column) = ((index / self.columns) as i32, (index % self.columns) as i32);
         let top = self.top + row * self.row + 2 * MARGIN;

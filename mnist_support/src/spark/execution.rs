@@ -20,25 +20,25 @@ use super::{connection::Connection, failure, plan};
 use crate::{Error, Result, error::SparkError, interrupt, runtime::wait};
 
 /// How often to reattach to a broken stream, and the first delay, which doubles each time.
-const TRIES: u32 = 6;
-const PAUSE: Duration = Duration::from_millis(250);
+const REATTACH_ATTEMPTS: u32 = 6;
+const FIRST_DELAY: Duration = Duration::from_millis(250);
 
 /// How long the server may take to open a stream.
-const OPENING: Duration = Duration::from_secs(30);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a stream may be silent before it is reattached. The server itself ends it after 2
 /// minutes, so the connection must be broken.
-const SILENCE: Duration = Duration::from_secs(180);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// How often to check the time while nothing arrives.
-const TICK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long to wait for an execution's first stage. If there are too few cores for a barrier stage,
 /// Spark does not start it, and says nothing about it for 10 minutes.
-const BEGINNING: Duration = Duration::from_secs(120);
+const FIRST_STAGE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long to wait for a task: the cluster may be busy, or have lost its executors.
-const IDLENESS: Duration = Duration::from_secs(600);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Executes a plan and returns its rows.
 ///
@@ -146,7 +146,7 @@ impl Run<'_> {
             let request = self.execution.create_reattach_request().await;
             self.client.reattach_execute(request).await
         };
-        match timeout(OPENING, attempt).await {
+        match timeout(OPEN_TIMEOUT, attempt).await {
             Ok(opened) => opened.map(|stream| stream.map_err(ConnectError::from_grpc_status)),
             Err(_) => Err(failure::unavailable("the server does not answer")),
         }
@@ -159,7 +159,7 @@ impl Run<'_> {
         mut stream: impl Stream<Item = Message> + Unpin,
     ) -> Result<Option<ConnectError>> {
         loop {
-            match timeout(TICK, stream.try_next()).await {
+            match timeout(POLL_INTERVAL, stream.try_next()).await {
                 Ok(Ok(Some(response))) => self.take(response).await?,
                 Ok(Ok(None)) => return Ok(None),
                 Ok(Err(error)) => return Ok(Some(error)),
@@ -171,11 +171,11 @@ impl Run<'_> {
 
     /// Waits before the next attempt, if `error` is worth a retry.
     async fn pause(&mut self, error: ConnectError, begin: bool) -> Result<()> {
-        if self.tries >= TRIES || !(begin || failure::is_disconnection(&error)) {
+        if self.tries >= REATTACH_ATTEMPTS || !(begin || failure::is_disconnection(&error)) {
             let (url, tries) = (&self.connection.url, self.tries as usize);
             return Err(failure::explain(self.client, url, self.operation, error, tries).await);
         }
-        sleep(PAUSE * 2_u32.pow(self.tries)).await;
+        sleep(FIRST_DELAY * 2_u32.pow(self.tries)).await;
         self.tries += 1;
         Ok(())
     }
@@ -284,7 +284,7 @@ impl Watch {
     }
 
     fn is_silent(&self) -> bool {
-        self.heard.elapsed() > SILENCE
+        self.heard.elapsed() > SILENCE_TIMEOUT
     }
 
     fn note(&mut self, progress: &ExecutionProgress) {
@@ -298,7 +298,11 @@ impl Watch {
 
     /// Returns the time limit that has passed without a running task, if any.
     fn exceeded(&self) -> Option<Duration> {
-        let limit = if self.begun { IDLENESS } else { BEGINNING };
+        let limit = if self.begun {
+            IDLE_TIMEOUT
+        } else {
+            FIRST_STAGE_TIMEOUT
+        };
         (self.idle_since?.elapsed() > limit).then_some(limit)
     }
 }

@@ -96,7 +96,7 @@ impl TrainingSettings {
     /// [`TrainingError::DeviceUnavailable`](crate::error::TrainingError::DeviceUnavailable) a
     /// device that no machine has.
     pub fn validate(&self) -> Result<()> {
-        at_least_1("mini_batch", self.mini_batch, "None takes all rows")?;
+        at_least_1("mini_batch", self.mini_batch, "None uses all rows")?;
         let fraction = self.validation_fraction;
         if !(0.0..1.0).contains(&fraction) {
             return Err(invalid(
@@ -114,7 +114,7 @@ impl TrainingSettings {
             return Err(invalid(
                 "validation_fraction",
                 0,
-                "leaves nothing to measure early_stop_patience by: keep back some rows, or take the patience away",
+                "leaves no validation loss for early_stop_patience: hold out some rows, or disable early stopping",
             ));
         }
         at_least_1(
@@ -122,11 +122,7 @@ impl TrainingSettings {
             self.checkpoint_every,
             "None writes no checkpoints",
         )?;
-        at_least_1(
-            "partitions",
-            self.partitions,
-            "None takes one for each core",
-        )?;
+        at_least_1("partitions", self.partitions, "None uses one per core")?;
         let rate = self.learning_rate;
         if !(rate > 0.0 && rate.is_finite()) {
             return Err(invalid("learning_rate", rate, "must be above 0 and finite"));

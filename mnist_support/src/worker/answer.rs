@@ -27,7 +27,7 @@ pub(crate) const COLUMNS: [(&str, DataType, &str, &str); 4] = [
 ];
 
 /// The length of a file's chunk, in bytes.
-const PART: usize = 4 << 20;
+const CHUNK_BYTES: usize = 4 << 20;
 
 /// How a rank ended, in the JSON of an `error` row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,9 +68,9 @@ impl<W: Write> AnswerWriter<W> {
 
     /// Writes a file.
     pub(super) fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let parts = bytes.len().div_ceil(PART).max(1);
+        let parts = bytes.len().div_ceil(CHUNK_BYTES).max(1);
         for part in 0..parts {
-            let bytes = &bytes[part * PART..bytes.len().min((part + 1) * PART)];
+            let bytes = &bytes[part * CHUNK_BYTES..bytes.len().min((part + 1) * CHUNK_BYTES)];
             let place = Part {
                 name: name.to_owned(),
                 part,
@@ -124,9 +124,8 @@ impl Answers {
     /// Combines the ranks' answers.
     ///
     /// # Errors
-    /// [`JobError::InRank`](crate::error::JobError::InRank) with the error of the rank that failed
-    /// first; [`JobError::RankFailed`](crate::error::JobError::RankFailed) if a rank ended without
-    /// a result, or a chunk of a file is missing.
+    /// [`JobError::InRank`] with the error of the rank that failed first; [`JobError::RankFailed`]
+    /// if a rank ended without a result, or a chunk of a file is missing.
     pub fn collect(batches: &[RecordBatch], world_size: usize) -> Result<Answers> {
         let mut gathered = Gathered {
             files: BTreeMap::new(),
@@ -266,7 +265,7 @@ mod tests {
         let large: Vec<u8> = (0..(9 << 20) + 17).map(|byte| (byte % 251) as u8).collect();
         let first = answer(0, &[("weights", &large), ("empty", b"")], None);
         let parts = first.iter().flat_map(rows).map(|(.., data)| data.len());
-        assert_eq!(parts.max(), Some(PART));
+        assert_eq!(parts.max(), Some(CHUNK_BYTES));
         let batches = [first, answer(1, &[], None)].concat();
         let answers = Answers::collect(&batches, 2).unwrap();
         assert_eq!(answers.files["weights"], large);
