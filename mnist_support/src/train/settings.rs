@@ -18,7 +18,8 @@ pub struct TrainingSettings {
     /// The fraction of each rank's rows, in `[0, 1)`, that is held out to measure the validation
     /// loss. Default: 0.
     pub validation_fraction: f64,
-    /// The validation loss is measured every this many iterations, and after the last. Default: 10.
+    /// The number of iterations between two validation losses. One is also measured after the last
+    /// iteration. Default: 10.
     pub validation_every: usize,
     /// Stops training after this many validation losses in a row without a new best (early
     /// stopping). `None`: never. Default: `None`.
@@ -40,8 +41,8 @@ pub struct TrainingSettings {
     /// The seed of the initial weights, the validation split, the order of the rows and dropout.
     /// The same seed and partitions give the same losses again. Default: 42.
     pub seed: u64,
-    /// Writes a checkpoint to the run's folder every this many iterations, from which an
-    /// interrupted fit resumes. `None`: never. Default: `None`.
+    /// The number of iterations between two checkpoints in the run's folder, from which an
+    /// interrupted fit resumes. `None`: no checkpoints. Default: `None`.
     pub checkpoint_every: Option<usize>,
     /// How often a fit restarts after a rank has failed, from the last checkpoint if there is one.
     /// Default: 0.
