@@ -28,7 +28,7 @@ const VALIDATION: RGBColor = RGBColor(217, 95, 14);
 /// validation loss, which a ring marks. Points that are not finite leave a gap.
 ///
 /// # Errors
-/// [`Error::Drawing`] if there is no point with finite numbers.
+/// [`Error::Drawing`](crate::Error::Drawing) if there is no point with finite numbers.
 ///
 /// ```
 /// use mnist_support::display::loss_curves;

@@ -64,7 +64,7 @@ impl Pipeline {
     /// [stopped](crate::interrupt) before it trained.
     ///
     /// A fit that is stopped while it trains returns the model as it is: the best weights so far, or the
-    /// last where nothing was validated, and [`FitReport::interrupted`] is true. With
+    /// last where nothing was validated, and [`FitReport::interrupted`](crate::train::FitReport::interrupted) is true. With
     /// [`run_folder`](Self::run_folder) and `checkpoint_every` the same fit goes on there when it is run
     /// again.
     pub fn fit(&self, data: impl Into<Data>) -> Result<PipelineModel> {

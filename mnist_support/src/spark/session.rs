@@ -27,7 +27,7 @@ impl SparkSession {
     /// Connects to `sc://HOST:PORT`, optionally with parameters: `sc://HOST:PORT/;use_ssl=true;token=...`.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for another kind of URL, for one with a `user_id` (files that are sent would go
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for another kind of URL, for one with a `user_id` (files that are sent would go
     /// to another session), and for a token without `use_ssl`; [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) where no server answers.
     pub fn connect(url: &str) -> Result<SparkSession> {
         let session = SparkSession {
