@@ -28,7 +28,7 @@ const VALIDATION: RGBColor = RGBColor(217, 95, 14);
 /// validation loss, which is marked with a ring. Points that are not finite leave a gap.
 ///
 /// # Errors
-/// [`Error::Drawing`] if there is no finite point.
+/// [`Error::Drawing`](crate::Error::Drawing) if there is no finite point.
 ///
 /// ```
 /// use mnist_support::display::loss_curves;

@@ -64,7 +64,8 @@ impl Pipeline {
     /// [stopped](crate::interrupt) before it trained.
     ///
     /// A fit that is stopped while it trains returns the model so far: the best weights, or the
-    /// last ones if nothing was validated. [`FitReport::interrupted`] is then true. With
+    /// last ones if nothing was validated.
+    /// [`FitReport::interrupted`](crate::train::FitReport::interrupted) is then true. With
     /// [`run_folder`](Self::run_folder) and `checkpoint_every`, running the same fit again resumes
     /// it.
     pub fn fit(&self, data: impl Into<Data>) -> Result<PipelineModel> {

@@ -13,7 +13,7 @@ use crate::{
     train::{Device, FitReport},
 };
 
-/// A fitted [`Pipeline`].
+/// A fitted [`Pipeline`](super::Pipeline).
 #[derive(Clone, Debug)]
 pub struct PipelineModel {
     stages: Vec<StageModel>,

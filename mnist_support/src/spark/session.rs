@@ -29,9 +29,10 @@ impl SparkSession {
     /// `sc://HOST:PORT/;use_ssl=true;token=...`.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for any other form of URL, for one with a `user_id` (files would
-    /// be sent to another session), and for a token without `use_ssl`;
-    /// [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) if no server answers.
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for any other form of URL, for one
+    /// with a `user_id` (files would be sent to another session), and for a token without
+    /// `use_ssl`; [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) if no server
+    /// answers.
     pub fn connect(url: &str) -> Result<SparkSession> {
         let session = SparkSession {
             connection: Arc::new(Connection::open(url)?),
