@@ -12,7 +12,7 @@ use crate::{
     interrupt,
     lake::{
         Lake,
-        reading::{tell_nobody, tell_who_looks},
+        reading::{ignore_progress, print_if_watched},
     },
     program::{
         self, FitSpec,
@@ -94,8 +94,8 @@ impl Threads {
                 let models = models.to_vec();
                 move || {
                     let transformed = match rank {
-                        0 => program::transform_with_progress(&shard, &models, &tell_who_looks),
-                        _ => program::transform_with_progress(&shard, &models, &tell_nobody),
+                        0 => program::transform_with_progress(&shard, &models, &print_if_watched),
+                        _ => program::transform_with_progress(&shard, &models, &ignore_progress),
                     };
                     end(rank, transformed?)
                 }

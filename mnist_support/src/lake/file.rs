@@ -12,7 +12,7 @@ use object_store::{
 };
 
 use super::failure::storage_error;
-use super::reading::{Meter, Tell};
+use super::reading::{Meter, OnProgress};
 use super::runtime::{self, Pending};
 use crate::{Error, Result, error::LakeError};
 
@@ -150,11 +150,15 @@ impl LakeFile {
     }
 
     /// A meter for reading `ranges` of this file.
-    pub(crate) fn meter<'a>(&'a self, ranges: &[Range<u64>], tell: Tell<'a>) -> Meter<'a> {
+    pub(crate) fn meter<'a>(
+        &'a self,
+        ranges: &[Range<u64>],
+        on_progress: OnProgress<'a>,
+    ) -> Meter<'a> {
         let total = ranges.iter().map(|range| range.end - range.start).sum();
         // Only the file name: with its folders the line would be long.
         let name = self.url.rsplit('/').next().unwrap_or(&self.url);
-        Meter::start(name, total, tell)
+        Meter::start(name, total, on_progress)
     }
 }
 

@@ -21,6 +21,6 @@ mod upload;
 
 use crate::runtime;
 pub use credentials::{Authentication, Credentials};
-pub use reading::Reading;
+pub use reading::ReadProgress;
 pub use store::Lake;
 pub use table::{FileFormat, FileSource, LakeFrame, NumberType, Partition};

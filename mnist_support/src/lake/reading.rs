@@ -21,7 +21,7 @@ const EVCXR_VARIABLE: &str = "EVCXR_IS_RUNTIME";
 
 /// How much of a file, or of a part of it, has been read. It prints as one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
+pub struct ReadProgress {
     /// The name of what is being read.
     pub name: String,
     /// The number of bytes read so far.
@@ -32,7 +32,7 @@ pub struct Reading {
     pub seconds_left: Option<f64>,
 }
 
-impl fmt::Display for Reading {
+impl fmt::Display for ReadProgress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
@@ -49,13 +49,13 @@ impl fmt::Display for Reading {
 }
 
 /// A callback for the progress of a read.
-pub(crate) type Tell<'a> = &'a dyn Fn(Reading);
+pub(crate) type OnProgress<'a> = &'a dyn Fn(ReadProgress);
 
 /// Ignores the progress.
-pub(crate) fn tell_nobody(_reading: Reading) {}
+pub(crate) fn ignore_progress(_reading: ReadProgress) {}
 
 /// Prints the progress if someone is there to see it: in a notebook cell or on a terminal.
-pub(crate) fn tell_who_looks(reading: Reading) {
+pub(crate) fn print_if_watched(reading: ReadProgress) {
     if env::var_os(EVCXR_VARIABLE).is_some() || stdout().is_terminal() {
         println!("{reading}");
     }
@@ -68,19 +68,19 @@ pub(crate) struct Meter<'a> {
     counter: Arc<AtomicU64>,
     started: Instant,
     next: Cell<Duration>,
-    tell: Tell<'a>,
+    on_progress: OnProgress<'a>,
 }
 
 impl<'a> Meter<'a> {
     /// Starts metering a read of `total` bytes.
-    pub(super) fn start(name: &'a str, total: u64, tell: Tell<'a>) -> Self {
+    pub(super) fn start(name: &'a str, total: u64, on_progress: OnProgress<'a>) -> Self {
         Meter {
             name,
             total,
             counter: Arc::default(),
             started: Instant::now(),
             next: Cell::new(FIRST_REPORT),
-            tell,
+            on_progress,
         }
     }
 
@@ -103,7 +103,7 @@ impl<'a> Meter<'a> {
             self.next.set(self.next.get() * BACKOFF);
         }
         let rate = bytes as f64 / elapsed.as_secs_f64();
-        (self.tell)(Reading {
+        (self.on_progress)(ReadProgress {
             name: self.name.to_owned(),
             bytes,
             total: self.total,
@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn a_long_read_reports_at_growing_intervals_and_a_short_one_never() {
         let lines = RefCell::new(Vec::new());
-        let tell = |reading: Reading| lines.borrow_mut().push(reading.to_string());
-        let meter = Meter::start("train.csv", 100_000_000, &tell);
+        let on_progress = |reading: ReadProgress| lines.borrow_mut().push(reading.to_string());
+        let meter = Meter::start("train.csv", 100_000_000, &on_progress);
         let counter = meter.counter();
         for tenths in 0..=400 {
             let seconds = f64::from(tenths) / 10.0;
@@ -138,7 +138,7 @@ mod tests {
             ]
         );
         lines.borrow_mut().clear();
-        let meter = Meter::start("test.csv", 100, &tell);
+        let meter = Meter::start("test.csv", 100, &on_progress);
         meter.report_if_due_at(Duration::from_millis(2900));
         assert!(lines.borrow().is_empty());
     }
@@ -146,8 +146,9 @@ mod tests {
     #[test]
     fn a_read_without_any_bytes_yet_has_no_estimate() {
         let lines = RefCell::new(Vec::new());
-        let tell = |reading: Reading| lines.borrow_mut().push(reading.to_string());
-        Meter::start("train.csv", 2_500_000_000, &tell).report_if_due_at(Duration::from_secs(4));
+        let on_progress = |reading: ReadProgress| lines.borrow_mut().push(reading.to_string());
+        Meter::start("train.csv", 2_500_000_000, &on_progress)
+            .report_if_due_at(Duration::from_secs(4));
         assert_eq!(*lines.borrow(), ["reading train.csv: 0 bytes of 2.5 GB"]);
     }
 }

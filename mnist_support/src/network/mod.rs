@@ -34,7 +34,7 @@ mod weights;
 pub use cnn::CnnConfig;
 pub use layers::*;
 pub use module::NetworkModule;
-pub(crate) use predict::rows_at_once;
+pub(crate) use predict::prediction_batch_size;
 pub use sequential::Network;
 pub(crate) use state::Role;
 pub use weights::{read_safetensors, write_safetensors};

@@ -8,7 +8,7 @@ use crate::{Error, Result, threads::run_all};
 
 /// The batch size for predictions. A small batch stays in a CPU's caches: with the original CNN, no
 /// batch size was faster than 250. A GPU needs large batches.
-pub(crate) fn rows_at_once(device: Device) -> usize {
+pub(crate) fn prediction_batch_size(device: Device) -> usize {
     match device {
         Device::Cpu => 250,
         _ => 10_000,
@@ -42,7 +42,7 @@ impl Network {
             Some(size) => size.first().copied().unwrap_or_default(),
             None => 0,
         };
-        let batch = rows_at_once(device) as i64;
+        let batch = prediction_batch_size(device) as i64;
         let threads = match device {
             Device::Cpu => i64::from(tch::get_num_threads()),
             _ => 1,

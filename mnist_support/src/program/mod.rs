@@ -10,8 +10,8 @@ use crate::{
     collective::Collective,
     interrupt,
     lake::{
-        Reading,
-        reading::{Tell, tell_nobody},
+        ReadProgress,
+        reading::{OnProgress, ignore_progress},
     },
     shard::Shard,
     stages::{FitContext, StageModel, Table},
@@ -37,12 +37,12 @@ pub fn fit(
     for (_, estimator) in spec.estimators() {
         estimator.settings.device.open()?;
     }
-    let tell = |reading: Reading| {
+    let on_progress = |reading: ReadProgress| {
         if collective.rank() == 0 {
             context.progress.report(&ProgressEvent::Reading(reading));
         }
     };
-    let mut table = Table::read(shard, &tell)?;
+    let mut table = Table::read(shard, &on_progress)?;
     let mut models = Vec::with_capacity(spec.stages.len());
     let (mut context, mut shield) = (context, None);
     for (index, stage) in spec.stages.iter().enumerate() {
@@ -65,20 +65,20 @@ pub fn fit(
 /// Runs one rank of a transformation: reads its shard and adds every stage's column. It needs no
 /// other rank.
 pub fn transform(shard: &Shard, models: &[StageModel]) -> Result<DataFrame> {
-    transform_with_progress(shard, models, &tell_nobody)
+    transform_with_progress(shard, models, &ignore_progress)
 }
 
 /// Like [`transform`], but reports the progress of a long read.
 pub(crate) fn transform_with_progress(
     shard: &Shard,
     models: &[StageModel],
-    tell: Tell<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<DataFrame> {
     let _scope = interrupt::scope();
     for model in models.iter().filter_map(StageModel::torch_model) {
         model.estimator().settings.device.open()?;
     }
-    let mut table = Table::read(shard, tell)?;
+    let mut table = Table::read(shard, on_progress)?;
     for model in models {
         model.apply(&mut table)?;
     }

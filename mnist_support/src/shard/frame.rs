@@ -3,7 +3,7 @@
 use polars::prelude::DataFrame;
 
 use super::{Data, Part, Shard, Source};
-use crate::{Error, Result, lake::Reading};
+use crate::{Error, Result, lake::ReadProgress};
 
 const NAME: &str = "the data frame";
 
@@ -62,7 +62,7 @@ impl Part for Rows {
         self.first_row
     }
 
-    fn read(&self, _tell: &dyn Fn(Reading)) -> Result<DataFrame> {
+    fn read(&self, _on_progress: &dyn Fn(ReadProgress)) -> Result<DataFrame> {
         Ok(self.frame.clone())
     }
 }

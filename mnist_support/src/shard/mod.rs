@@ -14,8 +14,8 @@ use polars::prelude::*;
 use crate::{
     Error, Result,
     lake::{
-        FileSource, Reading,
-        reading::{Tell, tell_nobody},
+        FileSource, ReadProgress,
+        reading::{OnProgress, ignore_progress},
     },
 };
 pub use arrow_rows::frame_from_batches;
@@ -108,11 +108,11 @@ pub trait Part: fmt::Debug + Send + Sync {
         0
     }
 
-    /// Reads the rows. During a long read, `tell` receives progress now and then.
+    /// Reads the rows. During a long read, `on_progress` receives progress now and then.
     ///
     /// # Errors
     /// The errors of the source, with the file, row and column.
-    fn read(&self, tell: &dyn Fn(Reading)) -> Result<DataFrame>;
+    fn read(&self, on_progress: &dyn Fn(ReadProgress)) -> Result<DataFrame>;
 }
 
 /// One rank's share of the rows.
@@ -130,12 +130,12 @@ impl Shard {
     /// # Errors
     /// Same as [`Part::read`].
     pub fn read(&self) -> Result<DataFrame> {
-        self.read_telling(&tell_nobody)
+        self.read_with_progress(&ignore_progress)
     }
 
-    /// Like [`read`](Self::read), but reports the progress of a long read to `tell`.
-    pub(crate) fn read_telling(&self, tell: Tell<'_>) -> Result<DataFrame> {
-        self.0.read(tell)
+    /// Like [`read`](Self::read), but reports the progress of a long read to `on_progress`.
+    pub(crate) fn read_with_progress(&self, on_progress: OnProgress<'_>) -> Result<DataFrame> {
+        self.0.read(on_progress)
     }
 
     /// The name of the rows in errors.

@@ -245,14 +245,14 @@ mod tests {
     use super::*;
     use crate::{
         collective::thread_group,
-        lake::reading::tell_nobody,
+        lake::reading::ignore_progress,
         shard::{Data, Shard},
         stages::VectorAssembler,
     };
 
     /// One rank's rows, with the vector column `features`.
     fn assembled(shard: &Shard) -> Table {
-        let mut table = Table::read(shard, &tell_nobody).unwrap();
+        let mut table = Table::read(shard, &ignore_progress).unwrap();
         let assembler = VectorAssembler::new().input_cols(["a", "b", "c"]);
         assembler.apply(&mut table).unwrap();
         table

@@ -9,7 +9,7 @@ use crate::{
     Error, Result,
     data::{Features, TableRows, check_finite},
     error::TableError,
-    lake::reading::Tell,
+    lake::reading::OnProgress,
     shard::Shard,
 };
 
@@ -36,11 +36,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn read(shard: &Shard, tell: Tell<'_>) -> Result<Self> {
+    pub(crate) fn read(shard: &Shard, on_progress: OnProgress<'_>) -> Result<Self> {
         Ok(Table {
             name: shard.name(),
             first_row: shard.first_row(),
-            frame: shard.read_telling(tell)?,
+            frame: shard.read_with_progress(on_progress)?,
             vectors: BTreeMap::new(),
             added: Vec::new(),
         })

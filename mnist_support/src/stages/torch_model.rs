@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Network, Result, interrupt,
-    network::rows_at_once,
+    network::prediction_batch_size,
     train::{Device, FitReport, Scaling, Trained, TrainingData},
 };
 
@@ -142,7 +142,7 @@ impl Transformer for TorchModel {
             .collect::<Result<Vec<_>, _>>()?;
         let data = TrainingData::new(vector.features.to_tensor()?, no_labels, scaling)?;
         let mut predictions: Vec<i64> = Vec::with_capacity(rows);
-        let batch = rows_at_once(device);
+        let batch = prediction_batch_size(device);
         for start in (0..rows).step_by(batch) {
             interrupt::check("predicting the rows of", table.name())?;
             let features = data.scaled_rows(start, batch.min(rows - start), device)?;

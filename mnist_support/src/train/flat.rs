@@ -100,7 +100,7 @@ impl FlatParameters {
 
     /// Takes the means of the all-reduced [`contribution`](Self::contribution)s over all ranks'
     /// `rows`: updates the running statistics, and returns the gradient.
-    pub(super) fn take_means(&mut self, sums: &Tensor, rows: f64) -> Result<Tensor> {
+    pub(super) fn load_means(&mut self, sums: &Tensor, rows: f64) -> Result<Tensor> {
         let length = self.flat.size()[0];
         if self.roles.contains(&Role::Statistic) {
             let means = sums.f_div_scalar(rows)?;

@@ -125,10 +125,10 @@ impl Progress for Print {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lake::Reading, train::LossPoint};
+    use crate::{lake::ReadProgress, train::LossPoint};
 
     fn reading() -> ProgressEvent {
-        ProgressEvent::Reading(Reading {
+        ProgressEvent::Reading(ReadProgress {
             name: "train.csv".to_owned(),
             bytes: 1_000_000,
             total: 40_000_000,

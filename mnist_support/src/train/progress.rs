@@ -5,14 +5,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::LossPoint;
-use crate::{lake::Reading, text};
+use crate::{lake::ReadProgress, text};
 
 /// A progress event of a fit, reported by rank 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ProgressEvent {
     /// Rank 0 is reading its part of the rows. Reported only if that takes more than 3 seconds.
-    Reading(Reading),
+    Reading(ReadProgress),
     /// The ranks have their rows and start to train.
     Started {
         /// The number of ranks.

@@ -15,7 +15,7 @@ use crate::{
     collective::{Collective, ReduceOp},
     error::{CollectiveError, TrainingError},
     interrupt::Interrupt,
-    network::rows_at_once,
+    network::prediction_batch_size,
 };
 
 /// The result of training.
@@ -164,12 +164,12 @@ impl<'a> Trainer<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.state.is_done(self.settings) && !self.owes_validation()
+        self.state.is_done(self.settings) && !self.validation_is_due()
     }
 
     /// Whether the validation loss of the last iteration is still missing. A fit that was stopped
     /// in between resumes with it.
-    fn owes_validation(&self) -> bool {
+    fn validation_is_due(&self) -> bool {
         let last = self.state.history.last();
         self.validation_rows > 0
             && last.is_some_and(|last| {
@@ -179,10 +179,10 @@ impl<'a> Trainer<'a> {
 
     /// Runs one iteration and the validation that is due after it, or that validation alone.
     fn iterate(&mut self) -> Result<()> {
-        if !self.owes_validation() {
+        if !self.validation_is_due() {
             self.step()?;
         }
-        if self.owes_validation() && !self.interrupted {
+        if self.validation_is_due() && !self.interrupted {
             match tch::no_grad(|| self.validate())? {
                 Some(loss) => self.observe(loss)?,
                 None => self.interrupted = true,
@@ -212,7 +212,7 @@ impl<'a> Trainer<'a> {
         let tail = sums.size()[0] - own.len() as i64;
         let [loss, rows, wishes] = values(&sums, tail)?;
         let training_loss = finite(loss / rows, iteration)?;
-        let gradient = parameters.take_means(&sums, rows)?;
+        let gradient = parameters.load_means(&sums, rows)?;
         let learning_rate = settings.learning_rate_at(iteration);
         let (parameters, optimizer) = (&mut self.state.parameters, &mut self.state.optimizer);
         tch::no_grad(|| optimizer.step(parameters.flat_mut(), &gradient, learning_rate))?;
@@ -230,7 +230,10 @@ impl<'a> Trainer<'a> {
     fn validate(&self) -> Result<Option<f64>> {
         let parameters = &self.state.parameters;
         let mut sum = 0.0;
-        for batch in self.validation.chunks(rows_at_once(parameters.device())) {
+        for batch in self
+            .validation
+            .chunks(prediction_batch_size(parameters.device()))
+        {
             if self.interrupt.is_requested() {
                 break;
             }

@@ -12,7 +12,7 @@ use super::number_type::NumberType;
 use super::partition::Partition;
 use super::table_file::TableFile;
 use crate::lake::credentials::Credentials;
-use crate::lake::reading::{Tell, tell_who_looks};
+use crate::lake::reading::{OnProgress, print_if_watched};
 use crate::lake::store::Lake;
 use crate::{
     Error, Result,
@@ -184,7 +184,7 @@ impl LakeFrame {
     /// - The errors of the store, as in [`Lake::get`].
     pub fn collect(&self) -> Result<DataFrame> {
         let _scope = interrupt::scope();
-        self.file.collect(&tell_who_looks)
+        self.file.collect(&print_if_watched)
     }
 
     /// Splits the file into `n` partitions of about equal size. They are in order and hold every
@@ -216,14 +216,18 @@ impl LakeFrame {
     /// # Errors
     /// Same as [`LakeFrame::collect`], and [`TableError::Failed`] for a partition of another file.
     pub fn read(&self, partition: &Partition) -> Result<DataFrame> {
-        self.read_telling(partition, &tell_who_looks)
+        self.read_with_progress(partition, &print_if_watched)
     }
 
-    /// Like [`read`](Self::read), but reports progress to `tell`.
-    pub(crate) fn read_telling(&self, partition: &Partition, tell: Tell<'_>) -> Result<DataFrame> {
+    /// Like [`read`](Self::read), but reports progress to `on_progress`.
+    pub(crate) fn read_with_progress(
+        &self,
+        partition: &Partition,
+        on_progress: OnProgress<'_>,
+    ) -> Result<DataFrame> {
         let _scope = interrupt::scope();
         let rows = if self.file.size() == partition.file_size {
-            self.file.read(&partition.part, tell)?
+            self.file.read(&partition.part, on_progress)?
         } else {
             None
         };

@@ -7,7 +7,7 @@ use polars::prelude::DataFrame;
 use super::number_type::NumberType;
 use super::partition::Part;
 use crate::Result;
-use crate::lake::reading::Tell;
+use crate::lake::reading::OnProgress;
 
 /// An open table file. It has read no more than it needs to know its columns and rows.
 pub(crate) trait TableFile: Send + Sync {
@@ -27,7 +27,7 @@ pub(crate) trait TableFile: Send + Sync {
     fn head(&self, n: usize) -> Result<DataFrame>;
 
     /// Reads all rows.
-    fn collect(&self, tell: Tell<'_>) -> Result<DataFrame>;
+    fn collect(&self, on_progress: OnProgress<'_>) -> Result<DataFrame>;
 
     /// Splits the file into exactly `n` parts, at least 1. They are in order and hold every row
     /// once.
@@ -37,5 +37,5 @@ pub(crate) trait TableFile: Send + Sync {
     fn partitions(&self, n: usize) -> Result<Vec<Part>>;
 
     /// Reads the rows of one part. Returns `None` for a part that this file cannot have.
-    fn read(&self, part: &Part, tell: Tell<'_>) -> Result<Option<DataFrame>>;
+    fn read(&self, part: &Part, on_progress: OnProgress<'_>) -> Result<Option<DataFrame>>;
 }

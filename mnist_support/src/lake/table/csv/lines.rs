@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::lake::file::LakeFile;
-use crate::lake::reading::tell_nobody;
+use crate::lake::reading::ignore_progress;
 use crate::{Error, Result};
 
 /// The size of the first read that pending for a line end.
@@ -140,7 +140,7 @@ pub(super) fn cut_by_rows(
     let mut starts = vec![data.start];
     let mut content_end = data.start;
     let blocks = blocks(data.clone(), block);
-    let meter = file.meter(&blocks, &tell_nobody);
+    let meter = file.meter(&blocks, &ignore_progress);
     for block in file.read_ahead(&blocks, &meter) {
         let (range, bytes) = block?;
         for (at, byte) in bytes.iter().enumerate() {
@@ -170,7 +170,7 @@ pub(super) fn cut_by_rows(
 pub(super) fn count(file: &LakeFile, range: Range<u64>, block: u64) -> Result<u64> {
     let mut lines = 0;
     let blocks = blocks(range, block);
-    let meter = file.meter(&blocks, &tell_nobody);
+    let meter = file.meter(&blocks, &ignore_progress);
     for block in file.read_ahead(&blocks, &meter) {
         lines += block?.1.iter().filter(|byte| **byte == b'\n').count() as u64;
     }

@@ -19,7 +19,7 @@ use super::number_type::NumberType;
 use super::partition::Part;
 use super::table_file::TableFile;
 use crate::lake::file::LakeFile;
-use crate::lake::reading::Tell;
+use crate::lake::reading::OnProgress;
 use crate::lake::store::Lake;
 use crate::{Error, Result, error::TableError};
 use block::Block;
@@ -121,11 +121,11 @@ impl CsvFile {
         Ok(types)
     }
 
-    fn read_range(&self, range: Range<u64>, tell: Tell<'_>) -> Result<DataFrame> {
+    fn read_range(&self, range: Range<u64>, on_progress: OnProgress<'_>) -> Result<DataFrame> {
         let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
         let ranges = lines::cut(&self.file, range, blocks)?;
         let mut parsed = Vec::with_capacity(ranges.len());
-        let meter = self.file.meter(&ranges, tell);
+        let meter = self.file.meter(&ranges, on_progress);
         for block in self.file.read_ahead(&ranges, &meter) {
             let (range, bytes) = block?;
             parsed.push(self.parse(range.start, bytes)?);
@@ -194,8 +194,8 @@ impl TableFile for CsvFile {
         }
     }
 
-    fn collect(&self, tell: Tell<'_>) -> Result<DataFrame> {
-        self.read_range(self.data_start..self.file.size(), tell)
+    fn collect(&self, on_progress: OnProgress<'_>) -> Result<DataFrame> {
+        self.read_range(self.data_start..self.file.size(), on_progress)
     }
 
     /// Splits the file into byte ranges of about equal size, at line ends.
@@ -211,7 +211,7 @@ impl TableFile for CsvFile {
         Ok(ranges.into_iter().map(Part::Bytes).collect())
     }
 
-    fn read(&self, part: &Part, tell: Tell<'_>) -> Result<Option<DataFrame>> {
+    fn read(&self, part: &Part, on_progress: OnProgress<'_>) -> Result<Option<DataFrame>> {
         let data = self.data_start..=self.file.size();
         match part {
             Part::Bytes(range)
@@ -219,7 +219,7 @@ impl TableFile for CsvFile {
                     && data.contains(&range.end)
                     && range.start <= range.end =>
             {
-                self.read_range(range.clone(), tell).map(Some)
+                self.read_range(range.clone(), on_progress).map(Some)
             }
             Part::Bytes(_) | Part::RowGroups { .. } => Ok(None),
         }

@@ -13,7 +13,7 @@ use super::number_type::NumberType;
 use super::partition::Part;
 use super::table_file::TableFile;
 use crate::lake::file::LakeFile;
-use crate::lake::reading::{Tell, tell_nobody};
+use crate::lake::reading::{OnProgress, ignore_progress};
 use crate::lake::store::Lake;
 use crate::{Error, Result, error::TableError};
 use footer::Footer;
@@ -59,7 +59,7 @@ impl ParquetFile {
         groups: Range<usize>,
         skip: usize,
         rows: usize,
-        tell: Tell<'_>,
+        on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
         let runs = self.footer.runs(groups.clone(), RUN);
         let bytes: Vec<Range<u64>> = runs
@@ -69,7 +69,7 @@ impl ParquetFile {
         let mut first_row: usize = self.footer.group_rows()[..groups.start].iter().sum();
         let (mut skip, mut left) = (skip, rows);
         let mut whole: Option<DataFrame> = None;
-        let meter = self.file.meter(&bytes, tell);
+        let meter = self.file.meter(&bytes, on_progress);
         for (run, fetched) in runs.into_iter().zip(self.file.read_ahead(&bytes, &meter)) {
             let (range, bytes) = fetched?;
             let available: usize = self.footer.group_rows()[run.clone()].iter().sum();
@@ -123,12 +123,12 @@ impl TableFile for ParquetFile {
     fn head(&self, n: usize) -> Result<DataFrame> {
         let (groups, skip, rows) =
             plan::locate(self.footer.group_rows(), 0..n.min(self.footer.rows()));
-        self.read_groups(groups, skip, rows, &tell_nobody)
+        self.read_groups(groups, skip, rows, &ignore_progress)
     }
 
-    fn collect(&self, tell: Tell<'_>) -> Result<DataFrame> {
+    fn collect(&self, on_progress: OnProgress<'_>) -> Result<DataFrame> {
         let groups = 0..self.footer.group_rows().len();
-        self.read_groups(groups, 0, self.footer.rows(), tell)
+        self.read_groups(groups, 0, self.footer.rows(), on_progress)
     }
 
     /// Splits the file into runs of row groups, or within row groups if there are fewer than `n`.
@@ -149,7 +149,7 @@ impl TableFile for ParquetFile {
         Ok(ranges.into_iter().map(part).collect())
     }
 
-    fn read(&self, part: &Part, tell: Tell<'_>) -> Result<Option<DataFrame>> {
+    fn read(&self, part: &Part, on_progress: OnProgress<'_>) -> Result<Option<DataFrame>> {
         let Part::RowGroups { groups, skip, rows } = part else {
             return Ok(None);
         };
@@ -160,7 +160,7 @@ impl TableFile for ParquetFile {
         if skip.checked_add(*rows).is_none_or(|end| end > available) {
             return Ok(None);
         }
-        self.read_groups(groups.clone(), *skip, *rows, tell)
+        self.read_groups(groups.clone(), *skip, *rows, on_progress)
             .map(Some)
     }
 }
