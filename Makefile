@@ -78,13 +78,14 @@ setup: warm $(azurite) ## install and compile everything
 
 data: $(lake) ## download MNIST, check it and lay out data/lake; MNIST_DIR=folder for your own images
 
-lint: $(native) $(clang_format) ## rustfmt, clang-format, and clippy with warnings as errors
+lint: $(native) $(clang_format) ## rustfmt, clang-format, and clippy and rustdoc with warnings as errors
 	cargo fmt --all --check
 	cargo fmt --manifest-path mnist_support/notebook/Cargo.toml --check
 	find mnist_support/native -name '*.h' -o -name '*.cpp' | \
 	    xargs '$(PYTHON_ENV)/bin/clang-format' --dry-run -Werror
 	@echo '==> Clippy (the first time about 6 minutes)'
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 
 test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
 	@if $(scripts)/java.sh >/dev/null; then $(MAKE) --no-print-directory $(spark); \

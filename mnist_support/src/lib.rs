@@ -59,7 +59,7 @@
 //! - **Errors.** Every function returns [`Error`], which names the file, row, column, key or layer.
 
 // The modules in dependency order, from the bottom up: a module may import from the modules above
-// it in this list, never from those below. tests/floors.rs enforces this.
+// it in this list, never from those below. tests/module_order.rs enforces this.
 
 /// Formats numbers for people.
 mod text;

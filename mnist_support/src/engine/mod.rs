@@ -1,7 +1,8 @@
 //! Engines: where the ranks of a program run, and how they communicate.
 //!
-//! An engine knows nothing about what is fitted. It deals out shards, starts [`program::fit`] once
-//! for each, and returns rank 0's result. A [`Session`] owns an engine for as long as it lives.
+//! An engine knows nothing about what is fitted. It deals out shards, starts
+//! [`ml::fit`](crate::ml::fit) once for each, and returns rank 0's result. A [`Session`] owns an
+//! engine for as long as it lives.
 
 mod session;
 mod spark;
