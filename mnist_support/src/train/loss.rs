@@ -32,14 +32,17 @@ impl Default for Loss {
 impl Loss {
     pub(crate) fn validate(&self) -> Result<()> {
         match *self {
-            Loss::CrossEntropy { label_smoothing } if !(0.0..1.0).contains(&label_smoothing) => {
+            Loss::CrossEntropy { label_smoothing } => {
+                if (0.0..1.0).contains(&label_smoothing) {
+                    return Ok(());
+                }
                 Err(Error::InvalidSetting {
                     setting: "label_smoothing",
                     value: label_smoothing.to_string(),
                     reason: "must be in [0, 1)".to_owned(),
                 })
             }
-            _ => Ok(()),
+            Loss::NegativeLogLikelihood => Ok(()),
         }
     }
 
