@@ -257,7 +257,7 @@ mod tests {
         }
         let (parameter, reason) = refusal(&bytes[..bytes.len() - 1]);
         assert_eq!(parameter, "2.weight");
-        assert!(reason.contains("cut"), "{reason}");
+        assert!(reason.contains("truncated"), "{reason}");
         assert_eq!(refusal(&bytes[..4]).0, WHOLE_FILE);
     }
 
