@@ -72,7 +72,7 @@ def shift_tab_documents(notebook, theme):
     tooltip.wait_for()
     text = " ".join(tooltip.inner_text().split())
     assert "pub fn head(&self, n: usize)" in text, text
-    assert "Of a CSV just the beginning is read" in text, text
+    assert "reads only the beginning of a CSV file" in text, text
     notebook.shot("shift-tab", theme)
     print("Shift-Tab shows `head`'s documentation")
     leave(notebook)
