@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs every notebook from its first cell to its last, and fails if a cell fails.
-# Usage: run_notebooks.sh copies     executed copies go to target/notebooks
-#        run_notebooks.sh in-place   the committed notebooks get the new outputs
+# Runs notebooks, all of the repository's if none is named, from the first cell to the last, and
+# fails if a cell fails.
+# Usage: run_notebooks.sh copies [NOTEBOOK...]     executed copies go to target/notebooks
+#        run_notebooks.sh in-place [NOTEBOOK...]   the notebooks themselves get the new outputs
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 case $1 in
@@ -20,10 +21,12 @@ fi
 
 export JUPYTER_PATH=$tools/share/jupyter
 cd "$root/notebooks"
-for notebook in *.ipynb; do
+shift
+(($#)) || set -- *.ipynb
+for notebook; do
     say "Running $notebook (a few minutes)"
     start=$SECONDS
-    "$PYTHON_ENV/bin/python" -m nbconvert --config "$scripts/nbconvert_config.py" --log-level WARN \
+    "$PYTHON_ENV/bin/python" -m nbconvert --config "$kernel/nbconvert_config.py" --log-level WARN \
         --to notebook --execute "${output[@]}" "$notebook" || fail "$notebook failed, see above."
     say "$notebook ran in $((SECONDS - start)) s"
 done

@@ -1,5 +1,5 @@
 //! What set-up checks before it compiles anything, and how it gets the sources of Rust's own library:
-//! `scripts/check_tools.sh` and `scripts/rust_sources.sh`, in a copy of the project's layout, on a
+//! `scripts/check_tools.sh` and `kernel/rust_sources.sh`, in a copy of the project's layout, on a
 //! machine whose programs the test makes.
 
 use std::fs;
@@ -49,18 +49,20 @@ impl Machine {
             root: tempfile::tempdir().unwrap(),
         };
         let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let scripts = machine.folder("mnist_support/scripts");
+        machine.folder("mnist_support/scripts");
+        machine.folder("mnist_support/kernel");
         for name in [
-            "check_tools.sh",
-            "rust_sources.sh",
-            "common.sh",
-            "forget_gone.sh",
-            "java.sh",
-            "node.sh",
-            "python_environment.sh",
-            "versions.env",
+            "kernel/rust_sources.sh",
+            "scripts/check_tools.sh",
+            "scripts/common.sh",
+            "scripts/forget_gone.sh",
+            "scripts/java.sh",
+            "scripts/node.sh",
+            "scripts/python_environment.sh",
+            "scripts/versions.env",
         ] {
-            fs::copy(sources.join("scripts").join(name), scripts.join(name)).unwrap();
+            let copy = machine.path("mnist_support").join(name);
+            fs::copy(sources.join(name), copy).unwrap();
         }
         for name in ["Cargo.toml", "requirements.txt"] {
             fs::copy(sources.join("..").join(name), machine.path(name)).unwrap();
@@ -127,7 +129,7 @@ impl Machine {
     }
 
     fn run(&self, script: &str, arguments: &[&str]) -> Output {
-        Command::new(self.path("mnist_support/scripts").join(script))
+        Command::new(self.path("mnist_support").join(script))
             .args(arguments)
             .env_clear()
             .env("PATH", self.path("bin"))
@@ -138,7 +140,7 @@ impl Machine {
 
     /// What the check says where it fails.
     fn refused(&self) -> String {
-        let output = self.run("check_tools.sh", &["python3"]);
+        let output = self.run("scripts/check_tools.sh", &["python3"]);
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     }
@@ -146,7 +148,7 @@ impl Machine {
 
 #[test]
 fn a_machine_that_has_everything_passes_without_a_word() {
-    let output = Machine::new().run("check_tools.sh", &["python3"]);
+    let output = Machine::new().run("scripts/check_tools.sh", &["python3"]);
     assert!(
         output.status.success() && output.stderr.is_empty(),
         "{output:?}"
@@ -192,7 +194,7 @@ fn a_compiler_without_its_headers_and_a_silent_registry_are_named_with_what_they
 fn rustup_brings_the_sources_once() {
     let machine = Machine::new();
     for _ in 0..2 {
-        let output = machine.run("rust_sources.sh", &[]);
+        let output = machine.run("kernel/rust_sources.sh", &[]);
         assert!(output.status.success(), "{output:?}");
     }
     assert_eq!(
@@ -224,7 +226,7 @@ fn an_installation_that_fails_says_why_and_how_to_do_it_by_hand() {
             home.display()
         ),
     );
-    let output = machine.run("rust_sources.sh", &[]);
+    let output = machine.run("kernel/rust_sources.sh", &[]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(
@@ -245,7 +247,7 @@ fn an_environment_that_was_begun_or_has_lost_its_python_is_made_anew() {
     let machine = Machine::new();
     let python = format!("MACHINE='{}'{PYTHON}", machine.root.path().display());
     machine.program("python3", &python);
-    let make = || machine.run("python_environment.sh", &["python3"]);
+    let make = || machine.run("scripts/python_environment.sh", &["python3"]);
     // Ended while the environment was being made: its Python is there, the rest may not be.
     let ended = python.replace("bin/python\" ;;", "bin/python\" && kill $PPID ;;");
     assert_ne!(ended, python);
@@ -264,7 +266,7 @@ fn an_environment_that_was_begun_or_has_lost_its_python_is_made_anew() {
     assert!(make().status.success() && kept.exists());
     machine.without("python3");
     machine.program("python4", &python.replace("/python3", "/python4"));
-    let output = machine.run("python_environment.sh", &["python4"]);
+    let output = machine.run("scripts/python_environment.sh", &["python4"]);
     assert!(output.status.success() && !kept.exists(), "{output:?}");
 }
 
@@ -290,7 +292,7 @@ fn what_is_gone_since_is_looked_for_again_and_the_rest_is_not() {
         fs::write(machine.path(stamp), "").unwrap();
     }
     let left = || {
-        let output = machine.run("forget_gone.sh", &[]);
+        let output = machine.run("scripts/forget_gone.sh", &[]);
         assert!(output.status.success(), "{output:?}");
         stamps.map(|stamp| machine.path(stamp).exists())
     };
@@ -305,7 +307,7 @@ fn what_is_gone_since_is_looked_for_again_and_the_rest_is_not() {
 fn a_java_and_a_node_that_do_not_run_are_named() {
     let machine = Machine::new();
     machine.program("java", "exit 1");
-    let output = machine.run("java.sh", &[]);
+    let output = machine.run("scripts/java.sh", &[]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("java is no Java that runs"), "{said}");
 
@@ -315,7 +317,7 @@ fn a_java_and_a_node_that_do_not_run_are_named() {
         machine.folder(".venv/bin").join("python"),
     )
     .unwrap();
-    let output = machine.run("node.sh", &[]);
+    let output = machine.run("scripts/node.sh", &[]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
         !output.status.success() && said.contains("does not run: no version is set"),
@@ -328,7 +330,7 @@ fn a_full_disk_is_named_by_the_step_that_fails_of_it() {
     let machine = Machine::new();
     machine.program("df", "echo 'Avail Mounted on'; echo '3 /full'");
     machine.program("java", "exit 1");
-    let output = machine.run("java.sh", &[]);
+    let output = machine.run("scripts/java.sh", &[]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
         said.matches("only 3 MB are free on the disk that holds")
@@ -378,7 +380,7 @@ fn a_package_that_pip_had_begun_is_installed_again() {
     );
     fs::write(&program, body).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let output = machine.run("python_environment.sh", &["python3"]);
+    let output = machine.run("scripts/python_environment.sh", &["python3"]);
     assert!(output.status.success(), "{output:?}");
     let left = |name: &str| packages.join(name).exists();
     assert!(!left("begun-1.dist-info") && !begun.exists());
