@@ -72,20 +72,21 @@ help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
-	@echo 'Variables: TORCH=cuda (PyTorch with CUDA), PYTHON=python3.12, CXX=g++, MNIST_DIR=a folder with four IDX files (empty: MNIST again), SPARK_REMOTE=sc://HOST:PORT (a Spark cluster to run on), KERNEL_PLAIN=1 (the Rust kernel as evcxr comes)'
+	@echo 'Variables: TORCH=cuda (PyTorch with CUDA), PYTHON=python3.12, CXX=g++, MNIST_DIR=a folder with four IDX files (empty: MNIST again), SPARK_REMOTE=sc://HOST:PORT (a Spark cluster to run on), KERNEL_PLAIN=1 (stock evcxr as the Rust kernel)'
 
 setup: warm $(azurite) ## install and compile everything
 	@echo '==> Set up: Python environment $(PYTHON_ENV), libtorch for $(TORCH)'
 
 data: $(lake) ## download MNIST, check it and lay out data/lake; MNIST_DIR=folder for your own images
 
-lint: $(native) $(clang_format) ## rustfmt, clang-format, and clippy with warnings as errors
+lint: $(native) $(clang_format) ## rustfmt, clang-format, and clippy and rustdoc with warnings as errors
 	cargo fmt --all --check
 	cargo fmt --manifest-path mnist_support/notebook/Cargo.toml --check
 	find mnist_support/native -name '*.h' -o -name '*.cpp' | \
 	    xargs '$(PYTHON_ENV)/bin/clang-format' --dry-run -Werror
 	@echo '==> Clippy (the first time about 6 minutes)'
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 
 test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
 	@if $(scripts)/java.sh >/dev/null; then $(MAKE) --no-print-directory $(spark); \
@@ -199,7 +200,7 @@ crate: $(native)
 # The kernel is compiled while libtorch comes and while the crate is compiled: each alone leaves a
 # core idle at times.
 side-by-side: | $(tools_checked)
-	@$(MAKE) --no-print-directory --jobs=2 SIDE_BY_SIDE=1 $(kernelspec) crate
+	@$(MAKE) --no-print-directory --jobs=2 SIDE_BY_SIDE=1 $(evcxr) $(kernelspec) crate
 
 warm: $(if $(wildcard $(evcxr)),,side-by-side) rust-sources $(kernelspec) crate
 

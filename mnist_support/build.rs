@@ -1,4 +1,4 @@
-//! Compiles the bridges to C++ (`native/`) against the headers of the libtorch that torch-sys is linked to.
+//! Compiles the C++ bridges (`native/`) against the headers of torch-sys's libtorch.
 
 use std::{
     env,
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The folder of headers beside the folder of libraries, which is a link to where libtorch is installed.
+/// The folder of headers. It lies beside the folder of libraries, once links are resolved.
 fn headers_of_libtorch() -> Result<PathBuf, Box<dyn Error>> {
     let libraries = env::var("DEP_TCH_LIBTORCH_LIB").map_err(|_| {
         "torch-sys does not say where libtorch is: `make setup` writes that to .cargo/libtorch.toml"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts the Rust kernel. Jupyter runs it as: start.sh CONNECTION_FILE PYTHON
-# With KERNEL_PLAIN=1 in the environment it goes without the shortcuts, as evcxr comes (README.md).
+# With KERNEL_PLAIN=1 in the environment it is stock evcxr, without the shortcuts (README.md).
 #
 # Each running kernel compiles its cells in a folder of its own, a slot, which it holds by a lock
 # until it ends; so two open notebooks don't disturb one another. Slot 1 is the warm one.
@@ -32,7 +32,7 @@ library=$sysroot/lib/rustlib/src/rust/library
 [[ -e ${RUST_SRC_PATH:-$library}/core ]] ||
     explain "The Rust kernel can't start, the sources of Rust's own library (rust-src) are missing from $sysroot: run 'make setup' in $root, then restart the kernel."
 [[ -z $plain || $root != *[[:space:]]* ]] ||
-    explain "The Rust kernel can't start with KERNEL_PLAIN=1: evcxr as it comes loads no cell from a path with a space, $root. Start Jupyter without KERNEL_PLAIN, or move the folder."
+    explain "The Rust kernel can't start with KERNEL_PLAIN=1: stock evcxr cannot load cells from a path with a space, $root. Start Jupyter without KERNEL_PLAIN, or move the folder."
 
 slot=1
 # A kernel that is being restarted may need a moment to let go of the warm slot. Without shortcuts

@@ -13,7 +13,7 @@ namespace mnist {
 char* copy(const char* text) {
     char* copied = strdup(text);
     if (copied == nullptr) {
-        std::abort(); // not enough memory for a message: Rust's allocator does the same
+        std::abort(); // not enough memory for a message; Rust's allocator also aborts
     }
     return copied;
 }

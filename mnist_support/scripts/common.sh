@@ -57,7 +57,9 @@ one_at_a_time() {
     [[ -z ${SETUP_LOCK:-} ]] || return 0
     mkdir -p "$tools"
     export SETUP_LOCK=$tools/lock${lock:+-$lock}
-    flock --nonblock "$SETUP_LOCK" "$BASH" -c : || say "Waiting for a step of set-up that another make is doing"
+    # Where make itself runs two steps side by side, one waits for the other now and then.
+    flock --nonblock "$SETUP_LOCK" "$BASH" -c : || [[ -n ${SIDE_BY_SIDE:-} ]] ||
+        say "Waiting for a step of set-up that another make is doing"
     exec flock --close "$SETUP_LOCK" "$BASH" "$0" "$@"
 }
 

@@ -1,4 +1,4 @@
-//! What the bridges to C++ (`native/`) share: how they report errors.
+//! What the C++ bridges (`native/`) share: how they report errors.
 
 use std::ffi::{CStr, c_char};
 
@@ -6,7 +6,7 @@ unsafe extern "C" {
     fn mnist_free(text: *mut c_char);
 }
 
-/// Turns what a function of a bridge returned into a result.
+/// Converts the message that a bridge function returned, null for success, into a `Result`.
 pub(crate) fn check(message: *mut c_char) -> Result<(), String> {
     match take_text(message) {
         None => Ok(()),
@@ -14,13 +14,13 @@ pub(crate) fn check(message: *mut c_char) -> Result<(), String> {
     }
 }
 
-/// Copies a string of a bridge's and frees it.
+/// Copies a string that a bridge allocated, and frees it.
 pub(crate) fn take_text(text: *mut c_char) -> Option<String> {
     if text.is_null() {
         return None;
     }
-    // SAFETY: a pointer that is not null is a string of a bridge's, which ends with a zero and is ours
-    // to free, once.
+    // SAFETY: a pointer that is not null is a NUL-terminated string that a bridge allocated, and
+    // ours to free, once.
     unsafe {
         let copy = CStr::from_ptr(text).to_string_lossy().into_owned();
         mnist_free(text);
@@ -28,7 +28,8 @@ pub(crate) fn take_text(text: *mut c_char) -> Option<String> {
     }
 }
 
-/// Gloo puts `[source file:line] ` before its messages, and c10d a trace of C++ calls after some.
+/// Strips `[source file:line] `, which Gloo puts before its messages, and the C++ stack trace that
+/// c10d appends to some.
 fn readable(message: &str) -> String {
     let message = message
         .split("\nException raised from")
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_loses_its_place_in_the_source_and_keeps_its_addresses() {
+    fn a_message_loses_its_source_location_and_keeps_its_addresses() {
         assert_eq!(
             readable("[../third_party/gloo/pair.cc:12] Connection closed by peer [10.0.0.1]:5000"),
             "Connection closed by peer [10.0.0.1]:5000"

@@ -1,6 +1,7 @@
 //! The names that a notebook needs: `use mnist_support::prelude::*;`.
 //!
-//! [`traditional::prelude`](crate::traditional::prelude) is its counterpart for the classic way.
+//! [`traditional::prelude`](crate::traditional::prelude) is the counterpart for a hand-written
+//! training loop.
 
 pub use std::time::Instant;
 

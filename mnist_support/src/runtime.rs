@@ -1,4 +1,4 @@
-//! The one asynchronous runtime of the crate, behind a blocking call.
+//! The crate's async runtime, behind blocking calls.
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -9,12 +9,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::AbortHandle;
 
 use crate::interrupt::{self, Interrupt};
-use crate::{Error, Result};
+use crate::{Error, Result, error::LakeError};
 
-/// Two threads are enough: they wait for the network, and hand file reads to tokio's blocking pool.
+/// Two threads are enough: they wait for the network, and file reads run on tokio's blocking pool.
 const THREADS: usize = 2;
-/// How often who waits for a request looks whether it was asked to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a thread that waits for a request checks whether it was asked to stop.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
@@ -31,14 +31,14 @@ fn runtime() -> Result<&'static Runtime> {
 }
 
 fn stopped(reason: String) -> Error {
-    Error::Storage {
+    Error::Lake(LakeError::Storage {
         operation: "waiting for",
         url: "the runtime".into(),
-        reason,
-    }
+        reason: reason.into(),
+    })
 }
 
-/// A request that is under way. Dropped or interrupted, it is given up.
+/// A request in flight. It is cancelled when it is dropped or interrupted.
 pub(crate) struct Pending<T> {
     operation: &'static str,
     url: String,
@@ -48,23 +48,23 @@ pub(crate) struct Pending<T> {
 }
 
 impl<T> Pending<T> {
-    /// Blocks until the request is done.
+    /// Blocks until the request completes.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] where a stop is requested meanwhile.
+    /// [`Error::Interrupted`] if a stop is requested meanwhile.
     pub(crate) fn wait(self) -> Result<T> {
-        self.wait_telling(&mut || {})
+        self.wait_with(&mut || {})
     }
 
-    /// As [`wait`](Self::wait), and calls `look` from time to time meanwhile.
-    pub(crate) fn wait_telling(self, look: &mut dyn FnMut()) -> Result<T> {
+    /// Like [`wait`](Self::wait), but calls `on_poll` now and then while waiting.
+    pub(crate) fn wait_with(self, on_poll: &mut dyn FnMut()) -> Result<T> {
         loop {
             if self.interrupt.is_requested() {
                 return Err(interrupt::interrupted(self.operation, &self.url));
             }
-            match self.answer.recv_timeout(LOOK_EVERY) {
+            match self.answer.recv_timeout(POLL_INTERVAL) {
                 Ok(answer) => return Ok(answer),
-                Err(RecvTimeoutError::Timeout) => look(),
+                Err(RecvTimeoutError::Timeout) => on_poll(),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(stopped("the request ended without an answer".into()));
                 }
@@ -79,10 +79,10 @@ impl<T> Drop for Pending<T> {
     }
 }
 
-/// Starts `request` on the runtime; errors call it `operation` and `url`.
+/// Starts `request` on the runtime. Errors name it by `operation` and `url`.
 ///
-/// The answer comes through a channel rather than `Runtime::block_on`, which panics where the caller is
-/// itself inside a runtime, as an asynchronous cell of a notebook is.
+/// The answer comes through a channel rather than from `Runtime::block_on`, which panics if the
+/// caller is itself inside a runtime, as an async notebook cell is.
 pub(crate) fn start<F>(operation: &'static str, url: &str, request: F) -> Result<Pending<F::Output>>
 where
     F: Future + Send + 'static,
@@ -90,7 +90,7 @@ where
 {
     let (sender, answer) = mpsc::sync_channel(1);
     let task = runtime()?.spawn(async move {
-        // A caller that no longer waits is no error.
+        // It is no error if the caller has stopped waiting.
         let _ = sender.send(request.await);
     });
     Ok(Pending {
@@ -102,7 +102,7 @@ where
     })
 }
 
-/// Runs `request` and blocks until it is done.
+/// Runs `request` and blocks until it completes.
 pub(crate) fn wait<F>(operation: &'static str, url: &str, request: F) -> Result<F::Output>
 where
     F: Future + Send + 'static,
@@ -138,11 +138,14 @@ mod tests {
             }
         })
         .unwrap_err();
-        assert!(matches!(error, Error::Storage { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Lake(LakeError::Storage { .. })),
+            "{error}"
+        );
     }
 
     #[test]
-    fn a_request_that_never_ends_ends_when_a_stop_is_requested() {
+    fn a_request_that_never_completes_ends_when_a_stop_is_requested() {
         struct Given(mpsc::Sender<()>);
         impl Drop for Given {
             fn drop(&mut self) {
@@ -172,7 +175,7 @@ mod tests {
             "{error}"
         );
         assert!(took < Duration::from_secs(1), "{took:?}");
-        // The request itself is given up, not only the wait for it.
+        // The request itself is cancelled, not only the wait for it.
         given_up.recv_timeout(Duration::from_secs(5)).unwrap();
     }
 }

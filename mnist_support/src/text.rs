@@ -1,6 +1,6 @@
-//! How numbers are written for people.
+//! Formatting numbers for people.
 
-/// A count with its thousands apart: 60,000.
+/// Formats a count with thousands separators: 60,000.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -13,7 +13,8 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
-/// A number of bytes in the unit in which it is from 1 to 999: 110 MB, and 1.2 GB with one more digit.
+/// Formats a number of bytes in the largest unit that fits: 110 MB. Below 10 MB, GB or TB it has
+/// one decimal: 1.2 GB.
 pub(crate) fn bytes(count: u64) -> String {
     let (mut value, mut unit) = (count as f64, "bytes");
     for larger in ["kB", "MB", "GB", "TB"] {
@@ -29,7 +30,8 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.0} {unit}")
 }
 
-/// How long something will still take, as exact as an estimate can be: 7 s left, 45 s left, 12 min left.
+/// Formats the time left, no more precisely than an estimate can be: 7 s left, 45 s left, 12 min
+/// left.
 pub(crate) fn time_left(seconds: f64) -> String {
     let minutes = seconds / 60.0;
     if seconds < 1.0 {
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_have_a_unit_in_which_they_are_easily_read() {
+    fn byte_counts_have_a_readable_unit() {
         let written = [
             0,
             999,
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_left_is_no_more_exact_than_an_estimate_can_be() {
+    fn the_time_left_is_no_more_precise_than_an_estimate_can_be() {
         let written = [0.2, 6.8, 42.0, 59.9, 83.0, 119.0, 700.0, 5950.0, 9000.0].map(time_left);
         let expected = [
             "1 s left",
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated() {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(60_000), "60,000");

@@ -1,4 +1,4 @@
-//! What `make bench` computes from what it measures.
+//! The statistics that `make bench` computes from its measurements.
 #![allow(dead_code)] // the benchmark itself uses the rest
 
 use std::process::{self, Command};
@@ -49,7 +49,7 @@ fn a_ratio_is_above_one_where_ours_is_better() {
 
 #[test]
 fn the_ratio_of_a_row_is_the_median_of_the_pairs_ratios() {
-    // The medians of the two sides alone would say 2.
+    // The medians of the two sides alone would give 2.
     let tries = [(1.0, 1.0), (4.0, 1.0), (6.0, 3.0), (4.0, 4.0), (20.0, 20.0)];
     let pairs = run_pairs(5, Better::Higher, |number| {
         Ok((measured(tries[number].0, tries[number].1), 0.0))

@@ -1,4 +1,4 @@
-//! Both notebooks in a real browser: pictures, completion, documentation, mistakes, Stop.
+//! Both notebooks in a real browser: pictures, completion, documentation, errors, Stop.
 
 #[path = "common/kernel.rs"]
 mod kernel;
@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-/// The machine's Chromium, or what is missing to run one.
+/// Returns the machine's Chromium, or what is missing to run one.
 fn chromium() -> Result<PathBuf, String> {
     let script = kernel::root().join("mnist_support/scripts/chromium.sh");
     let Output {

@@ -1,4 +1,4 @@
-//! Fits and predictions on a GPU where there is one, and what is said where there is none.
+//! Fits and predictions on a GPU if there is one, and the errors if there is none.
 
 mod common;
 
@@ -6,6 +6,7 @@ use common::{digits, estimator, lake, pipeline, pixel_columns};
 use mnist_support::{
     CnnConfig, Error,
     data::{Features, labels_from_frame},
+    error::TrainingError,
     lake::{Credentials, Lake},
     ml::{PipelineModel, TorchEstimator},
     shard::Data,
@@ -35,7 +36,7 @@ fn fit(data: impl Into<Data>, estimator: TorchEstimator) -> mnist_support::Resul
 }
 
 fn is_unavailable(error: &Error, name: &str) -> bool {
-    matches!(error, Error::DeviceUnavailable { device, .. } if device == name)
+    matches!(error, Error::Training(TrainingError::DeviceUnavailable { device, .. }) if device == name)
 }
 
 #[test]
@@ -58,7 +59,7 @@ fn a_missing_gpu_is_said_before_rows_are_read() {
 }
 
 #[test]
-fn a_device_that_nobody_knows_is_an_error_of_the_fit() {
+fn an_unknown_device_is_an_error_of_the_fit() {
     let error = fit(digits(100), estimator().device("gpu")).unwrap_err();
     assert!(is_unavailable(&error, "gpu"), "{error}");
     assert!(error.to_string().contains("cuda:1"), "{error}");
@@ -79,7 +80,7 @@ fn a_model_that_was_trained_on_a_gpu_predicts_where_there_is_none() {
     assert_eq!(loaded.device("cpu").transform(&frame).unwrap(), here);
 }
 
-/// The share of rows in which two frames predict the same.
+/// The fraction of rows for which two frames have the same prediction.
 fn agreement(one: &DataFrame, other: &DataFrame) -> f64 {
     let digits = |frame: &DataFrame| -> Vec<i64> {
         let column = frame.column("prediction").unwrap().i64().unwrap().clone();
@@ -106,7 +107,7 @@ fn two_ranks_on_a_gpu_learn_and_predict_what_two_on_the_processor_do() {
     };
     let gpu = fit(&train, settings().device("cuda")).unwrap();
     let processor = fit(&train, settings()).unwrap();
-    // The same rows, weights and masks, but for the rounding, which grows from step to step.
+    // The same rows, weights and masks, except for rounding, which accumulates from step to step.
     let (ours, theirs) = (gpu.report().unwrap(), processor.report().unwrap());
     for (one, other) in ours.history.iter().zip(&theirs.history).take(5) {
         let (one, other) = (one.training_loss, other.training_loss);

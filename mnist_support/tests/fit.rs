@@ -62,7 +62,7 @@ fn a_short_fit_learns_to_read_digits_it_has_not_seen() {
 #[test]
 fn all_ranks_end_with_the_same_bits() {
     let frame = digits(601);
-    // 601 rows on 3 ranks: shards of different sizes, with validation and dropout.
+    // 601 rows in 3 ranks: shards of different sizes, with validation and dropout.
     let estimator = estimator()
         .partitions(3)
         .validation_fraction(0.2)
@@ -135,7 +135,7 @@ fn a_file_in_the_lake_and_the_same_rows_in_memory_give_the_same_fit() {
     );
 }
 
-/// A network without dropout on all rows at once: the ranks together compute what one computes alone.
+/// A network without dropout on all rows at once: several ranks compute what one computes alone.
 fn whole_batch(partitions: usize) -> Vec<LossPoint> {
     let frame = digits(101);
     let network = Network::new(
@@ -220,7 +220,7 @@ fn early_stopping_ends_a_fit_that_no_longer_improves() {
 }
 
 #[test]
-fn progress_tells_of_every_iteration_from_rank_zero_alone() {
+fn rank_zero_alone_reports_the_progress_of_every_iteration() {
     struct Record(Mutex<Vec<ProgressEvent>>);
     impl Progress for Record {
         fn report(&self, event: &ProgressEvent) {
@@ -298,7 +298,7 @@ fn transform_keeps_the_rows_order_and_adds_a_column_for_each_stage() {
         .get_inner();
     let scaled = scaled.f32().unwrap();
     assert!(scaled.min().unwrap() >= 0.0 && scaled.max().unwrap() <= 1.0);
-    // A frame without rows has no predictions, but their column.
+    // A frame without rows has no predictions, but does have their column.
     let empty = model.transform(frame.slice(0, 0)).unwrap();
     assert_eq!(
         (empty.height(), empty.column("prediction").unwrap().len()),

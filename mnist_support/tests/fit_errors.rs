@@ -1,9 +1,14 @@
-//! Fits that cannot be: each says what is wrong, and where.
+//! Fits that fail: each error says what is wrong, and where.
 
 mod common;
 
 use common::{digits, estimator, pipeline, pixel_columns};
-use mnist_support::{Error, ml, train::Optimizer};
+use mnist_support::{
+    Error,
+    error::{PipelineError, TableError, TrainingError},
+    ml,
+    train::Optimizer,
+};
 use polars::prelude::*;
 
 fn fails(frame: &DataFrame, estimator: ml::TorchEstimator) -> Error {
@@ -58,7 +63,9 @@ fn a_label_outside_the_classes_is_named_with_its_row_in_the_whole_frame() {
         .with_column(Column::new("label".into(), labels))
         .unwrap();
     match fails(&frame, estimator().mini_batch(5)) {
-        Error::LabelOutOfRange { row, label, .. } => assert_eq!((row, label), (32, 12.0)),
+        Error::Table(TableError::LabelOutOfRange { row, label, .. }) => {
+            assert_eq!((row, label), (32, 12.0))
+        }
         other => panic!("{other}"),
     }
 }
@@ -68,7 +75,7 @@ fn missing_columns_and_values_are_named() {
     let frame = digits(40);
     let error = fails(&frame.drop("label").unwrap(), estimator().mini_batch(5));
     assert!(
-        matches!(&error, Error::ColumnNotFound { column, .. } if column == "label"),
+        matches!(&error, Error::Table(TableError::ColumnNotFound { column, .. }) if column == "label"),
         "{error}"
     );
 
@@ -76,7 +83,7 @@ fn missing_columns_and_values_are_named() {
         .fit(&frame)
         .unwrap_err();
     assert!(
-        matches!(&error, Error::ColumnNotFound { column, .. } if column == "pixel9999"),
+        matches!(&error, Error::Table(TableError::ColumnNotFound { column, .. }) if column == "pixel9999"),
         "{error}"
     );
 
@@ -87,7 +94,7 @@ fn missing_columns_and_values_are_named() {
         .with_column(Column::new("pixel5".into(), values))
         .unwrap();
     match fails(&holed, estimator().mini_batch(5)) {
-        Error::MissingValue { row, column, .. } => {
+        Error::Table(TableError::MissingValue { row, column, .. }) => {
             assert_eq!((row, column.as_str()), (40, "pixel5"))
         }
         other => panic!("{other}"),
@@ -121,22 +128,22 @@ fn a_pipeline_without_stages_or_with_a_column_twice_is_an_error() {
     let frame = digits(40);
     assert!(matches!(
         ml::Pipeline::new().fit(&frame),
-        Err(Error::InvalidPipeline { .. })
+        Err(Error::Pipeline(PipelineError::InvalidStage { .. }))
     ));
     let twice = pipeline(pixel_columns(&frame), estimator())
         .stage(ml::MinMaxScaler::new().input_col("features"));
     assert!(matches!(
         twice.fit(&frame),
-        Err(Error::InvalidPipeline {
+        Err(Error::Pipeline(PipelineError::InvalidStage {
             stage: 3,
             kind: "MinMaxScaler",
             ..
-        })
+        }))
     ));
 }
 
 #[test]
-fn a_loss_that_is_no_number_ends_the_fit_with_its_iteration() {
+fn a_loss_that_is_not_finite_ends_the_fit_with_its_iteration() {
     let frame = digits(40);
     let error = fails(
         &frame,
@@ -145,5 +152,8 @@ fn a_loss_that_is_no_number_ends_the_fit_with_its_iteration() {
             .optimizer(Optimizer::sgd(0.0))
             .learning_rate(1e30),
     );
-    assert!(matches!(error, Error::Diverged { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Training(TrainingError::Diverged { .. })),
+        "{error}"
+    );
 }

@@ -1,4 +1,4 @@
-//! A fit on Gloo is the fit on threads, to the bit.
+//! A fit on Gloo has the same bits as a fit on threads.
 
 mod common;
 
@@ -14,19 +14,19 @@ use mnist_support::{
 };
 use tch::Tensor;
 
-const COPIES: usize = 3;
+const WORLD_SIZE: usize = 3;
 
-/// The losses and the weights of every rank, as bits.
+/// Returns the losses and weights of every rank, as bits.
 fn fit<C: Collective>(starts: Vec<impl FnOnce() -> C + Send>) -> Vec<(Vec<u64>, Vec<u32>)> {
     let frame = digits(601);
     let estimator = estimator()
-        .partitions(COPIES)
+        .partitions(WORLD_SIZE)
         .validation_fraction(0.2)
         .validation_every(5);
     let spec = FitSpec {
         stages: pipeline(pixel_columns(&frame), estimator).stages().to_vec(),
     };
-    let shards = Data::from(&frame).shards(COPIES).unwrap();
+    let shards = Data::from(&frame).shards(WORLD_SIZE).unwrap();
     std::thread::scope(|scope| {
         let ranks: Vec<_> = starts
             .into_iter()
@@ -65,7 +65,7 @@ fn fit<C: Collective>(starts: Vec<impl FnOnce() -> C + Send>) -> Vec<(Vec<u64>, 
 
 #[test]
 fn losses_and_weights_are_those_of_threads() {
-    let threads = fit(thread_group(COPIES)
+    let threads = fit(thread_group(WORLD_SIZE)
         .into_iter()
         .map(|collective| move || collective)
         .collect());
@@ -73,9 +73,9 @@ fn losses_and_weights_are_those_of_threads() {
         .and_then(|listener| listener.local_addr())
         .unwrap()
         .port();
-    let gloo = fit((0..COPIES)
+    let gloo = fit((0..WORLD_SIZE)
         .map(|rank| {
-            let config = GlooConfig::new(rank, COPIES, "127.0.0.1", port);
+            let config = GlooConfig::new(rank, WORLD_SIZE, "127.0.0.1", port);
             move || GlooCollective::connect(&config).unwrap()
         })
         .collect());

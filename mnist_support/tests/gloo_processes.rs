@@ -1,4 +1,4 @@
-//! Ranks that are real processes: they compute together, and none waits for ever for one that is gone.
+//! Ranks that are real processes: they compute together, and none waits for ever for a lost one.
 
 use std::{
     collections::HashSet,
@@ -12,17 +12,19 @@ use std::{
 use mnist_support::{
     Error,
     collective::{Collective, GlooCollective, GlooConfig, ReduceOp, thread_group},
+    error::CollectiveError,
     tch::{self, Tensor},
 };
 
-/// What the processes that fail may take on top of their timeout on a machine that is busy.
+/// How much longer than their timeout failing processes may take on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// Tells a process that a test has started which program to run.
 const PROGRAM: &str = "GLOO_TEST_PROGRAM";
 const TIMEOUT: &str = "GLOO_TEST_TIMEOUT_MS";
 
-/// The other half of each test below: what one rank does. Without the variable it is none.
+/// The child side of each test below: the program of one rank. Without the variable it does
+/// nothing.
 #[test]
 fn the_program_of_a_rank() {
     let Ok(program) = env::var(PROGRAM) else {
@@ -55,7 +57,13 @@ fn the_program_of_a_rank() {
                     Err(error) => break error,
                 }
             };
-            assert!(matches!(error, Error::ExchangeAborted { .. }), "{error}");
+            assert!(
+                matches!(
+                    error,
+                    Error::Collective(CollectiveError::ExchangeAborted { .. })
+                ),
+                "{error}"
+            );
             eprintln!("says: {error}");
         }
         "measure" => measure(&process),
@@ -114,18 +122,18 @@ fn a_process_that_hangs_ends_the_others_after_the_timeout() {
 }
 
 #[test]
-fn a_process_that_never_comes_is_named() {
+fn a_process_that_never_joins_is_named() {
     let (port, timeout) = (free_port(), Duration::from_secs(3));
     let start = Instant::now();
     let mut processes: Vec<_> = [0, 2]
         .map(|rank| Rank::start("sum", rank, 4, port, timeout))
         .into();
     let said = processes[0].says().unwrap();
-    assert!(said.contains("rank 1, 3 did not come within 3s"), "{said}");
+    assert!(said.contains("rank 1, 3 did not join within 3s"), "{said}");
     let said = processes[1].says().unwrap();
     // Rank 0 may give up, and take the store with it, a moment earlier.
     assert!(
-        said.contains("not all 4 ranks came") || said.contains("rank 0 gave up"),
+        said.contains("not all 4 ranks did") || said.contains("rank 0 gave up"),
         "{said}"
     );
     assert!(start.elapsed() < timeout + SLACK, "{:?}", start.elapsed());
@@ -140,7 +148,7 @@ fn processes_listen_at_the_address_of_the_group_only() {
     let mut all = HashSet::new();
     for process in &mut processes {
         while let Some(address) = process.says() {
-            // 127.0.0.1, as /proc/net writes it on a little-endian machine.
+            // 127.0.0.1 in the format of /proc/net on a little-endian machine.
             assert!(address.starts_with("0100007F:"), "{address}");
             all.insert(address);
         }
@@ -165,12 +173,12 @@ fn measure_exchanges_of_a_networks_gradient() {
     }
 }
 
-/// The mean time of an all-reduce of as many floats as the default network has parameters.
+/// Measures the mean time of an all-reduce of as many floats as the default network has parameters.
 fn measure(process: &GlooCollective) {
     tch::set_num_threads(1);
     let mut tensor = Tensor::zeros([41_000], tch::kind::FLOAT_CPU);
     let mut means = Vec::new();
-    // The best of many short rounds is what a machine does that does nothing else.
+    // The best of many short rounds is what an idle machine can do.
     for _ in 0..100 {
         process.barrier().unwrap();
         let start = Instant::now();
@@ -227,7 +235,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// The addresses at which this process listens, as the kernel writes them.
+/// Returns the addresses on which this process listens, in the format of `/proc/net`.
 fn listening() -> Vec<String> {
     let sockets: HashSet<String> = fs::read_dir("/proc/self/fd")
         .unwrap()
@@ -255,7 +263,7 @@ fn listening() -> Vec<String> {
     addresses
 }
 
-/// Three ranks that exchange until one fails.
+/// Starts three ranks that exchange until one fails.
 fn start_forever(timeout: Duration) -> Vec<Rank> {
     let port = free_port();
     let mut processes: Vec<_> = (0..3)
@@ -264,12 +272,12 @@ fn start_forever(timeout: Duration) -> Vec<Rank> {
     for process in &mut processes {
         assert_eq!(process.says().as_deref(), Some("ready"));
     }
-    // Long enough that they are amid exchanges.
+    // Long enough for them to be in the middle of exchanges.
     std::thread::sleep(Duration::from_millis(300));
     processes
 }
 
-/// A process that runs a rank; it is killed when the test is over.
+/// A process that runs a rank. It is killed when the test ends.
 struct Rank {
     process: Child,
     output: BufReader<ChildStderr>,
@@ -295,7 +303,7 @@ impl Rank {
         Rank { process, output }
     }
 
-    /// The next thing that the program says, or nothing when it has ended.
+    /// Returns the next line of the program's output, or `None` when it has exited.
     fn says(&mut self) -> Option<String> {
         let mut line = String::new();
         while self.output.read_line(&mut line).unwrap() > 0 {
@@ -323,7 +331,7 @@ impl Rank {
 
 impl Drop for Rank {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! The notebook's kernel with its shortcuts and, by `KERNEL_PLAIN=1`, without: as evcxr comes.
+//! The notebook kernel with its shortcuts and, with `KERNEL_PLAIN=1`, without: stock evcxr.
 
 #[path = "common/kernel.rs"]
 mod kernel;
@@ -14,13 +14,13 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Without shortcuts a kernel is quick in the warm slot alone, which one kernel has at a time.
+/// Without shortcuts, only the kernel in the warm slot finds the crate compiled.
 static WARM_SLOT: Mutex<()> = Mutex::new(());
 
-/// Variables that a shell sets by itself.
+/// Variables that a shell sets itself.
 const SHELLS: [&str; 4] = ["OLDPWD", "PWD", "SHLVL", "_"];
 
-/// A copy of the project on a machine that has lld, whose evcxr only notes its environment.
+/// A copy of the project on a machine with lld, whose evcxr only records its environment.
 struct Project {
     folder: TempDir,
     root: PathBuf,
@@ -78,7 +78,7 @@ impl Project {
         format!("{}:{machines}", self.root.join("bin").display())
     }
 
-    /// What the kernel says in place of starting, and with which variables it starts.
+    /// Returns what the kernel says instead of starting, and the variables that it starts with.
     fn start(&self, plain: &str) -> (String, BTreeMap<String, String>) {
         let connection = self.folder.path().join("connection");
         let output = Command::new(self.root.join("mnist_support/kernel/start.sh"))
@@ -128,14 +128,14 @@ fn kernel_plain_leaves_evcxr_the_machines_own_cargo_rustc_linker_and_sources() {
     ];
     assert_eq!(names, set);
     assert_eq!(plain["PATH"], project.path_variable());
-    // Where cells are compiled and what they find when they are loaded does not differ.
+    // Where cells are compiled, and which libraries they find, is the same.
     for name in ["EVCXR_TMPDIR", "LD_LIBRARY_PATH"] {
         assert_eq!(plain[name], quick[name]);
     }
 }
 
 #[test]
-fn kernel_plain_says_in_the_notebook_that_evcxr_loads_no_cell_from_a_path_with_a_space() {
+fn kernel_plain_says_in_the_notebook_that_evcxr_cannot_load_cells_from_a_path_with_a_space() {
     let project = Project::new("my project");
     let (said, variables) = project.start("1");
     assert!(
@@ -148,7 +148,7 @@ fn kernel_plain_says_in_the_notebook_that_evcxr_loads_no_cell_from_a_path_with_a
     assert!(variables["KERNEL_LOADED"].starts_with("/proc/self/fd/"));
 }
 
-/// Runs a notebook as `make run-notebooks` does, unless something is missing for it.
+/// Runs a notebook as `make run-notebooks` does, unless something that it needs is missing.
 fn run_notebook(how: &str, notebook: &Path, plain: &str, needed: &Path) {
     let missing = Some(needed.to_owned()).filter(|path| !path.exists());
     if let Some(path) = kernel::missing().or(missing) {
@@ -173,12 +173,12 @@ fn the_traditional_notebook_runs_with_kernel_plain() {
     run_notebook("copies", Path::new("traditional.ipynb"), "1", &lake);
 }
 
-/// Where evcxr calls cargo in another way than the shortcuts expect, cells are compiled slowly.
+/// If evcxr called cargo in another way than the shortcuts expect, cells would only be slower.
 #[test]
 fn evcxr_takes_the_shortcuts() {
     let _alone = WARM_SLOT.lock();
     let cells = [
-        // Its type is known from the sources of Rust's own library.
+        // Its type is inferred from the sources of Rust's standard library.
         r#"let kept = Some(String::from("kept"));"#,
         r#"{
             assert_eq!(kept.as_deref(), Some("kept"));

@@ -1,4 +1,4 @@
-"""Presses Stop in a notebook's kernel, as Jupyter does; tests/kernel_stop.rs runs it.
+"""Presses Stop in a notebook kernel, as Jupyter does. Run by tests/kernel_stop.rs.
 
     kernel_stop.py NOTEBOOK_CRATE
 """
@@ -8,7 +8,7 @@ import time
 
 from jupyter_client.manager import KernelManager
 
-# What compiling may take; nothing that is asserted depends on it.
+# The time limit for compilation. No assertion depends on it.
 LONG = 900
 SOON = 2
 
@@ -30,7 +30,7 @@ class Kernel:
         self.cell, self.said = self.client.execute(code), ""
 
     def listen(self, until, limit):
-        """What the cell says until it says `until`, or until it has ended where that is None; and how long."""
+        """Collects the output up to `until`, or to the end if that is None, and returns how long it took."""
         start, begin = time.monotonic(), len(self.said)
         while until is None or until not in self.said[begin:]:
             left = start + limit - time.monotonic()
@@ -63,7 +63,7 @@ def code_that_does_not_listen(kernel):
     kernel.listen("running", LONG)
     kernel.press()
     kernel.listen("press Stop again within 3 seconds", SOON)
-    # After that time a press is a first one again.
+    # After this time, a press counts as a first one again.
     time.sleep(3.5)
     kernel.press()
     kernel.listen("press Stop again within 3 seconds", SOON)
@@ -89,7 +89,7 @@ def a_fit(kernel):
     time.sleep(1)
     start = time.monotonic()
     kernel.press()
-    # Impatience does no harm.
+    # Further presses do no harm.
     kernel.press()
     kernel.listen(None, SOON)
     took = time.monotonic() - start
@@ -133,6 +133,6 @@ let network: Network = Network::new(&[2], vec![Layer::linear(2, 64), Layer::ReLU
     assert said == "", said
     print("a fit ended %.2f s after the press" % a_fit(kernel))
     print("a loop ended %.2f s after the press" % a_loop(kernel))
-    # Within 3 seconds of the stop before a press would be taken for one too many.
+    # A press within 3 seconds of the previous one would count as the second.
     time.sleep(3)
     print("other code ended %.2f s after the second press" % code_that_does_not_listen(kernel))

@@ -1,4 +1,4 @@
-//! Stop in a notebook's kernel: a fit keeps the variables, other code ends at the second press.
+//! Stop in a notebook kernel: a fit keeps the variables, other code ends at the second press.
 
 #[path = "common/kernel.rs"]
 mod kernel;

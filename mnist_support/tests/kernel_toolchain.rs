@@ -1,5 +1,5 @@
-//! The cargo and rustc of the notebook kernel (`kernel/toolchain/`), called as evcxr calls them, in a
-//! repository whose crate is a single function. The real cargo and rustc do the work.
+//! The cargo and rustc of the notebook kernel (`kernel/toolchain/`), called as evcxr calls them,
+//! in a repository whose crate is a single function. The real cargo and rustc do the work.
 
 use serde_json::Value;
 use std::{
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const NOTEBOOK_CRATE: &str = r#"mnist_support = { package = "mnist_support_notebook", path = "../../../../mnist_support/notebook" }"#;
 
-/// A kernel's folder in a repository of its own.
+/// A kernel's folder, in a repository of its own.
 struct Kernel {
     repository: TempDir,
     variables: Vec<(&'static str, &'static str)>,
@@ -49,7 +49,7 @@ impl Kernel {
             "mnist_support/notebook/src/lib.rs",
             "pub fn answer() -> i32 { 42 }",
         );
-        // Cargo itself, and a note of each call.
+        // Runs the real cargo, and records each call.
         let real = sysroot();
         kernel.write(
             "sysroot/bin/cargo",
@@ -134,12 +134,12 @@ impl Kernel {
         self.cargo(&[command, "--target", TARGET, "--message-format=json"])
     }
 
-    /// How often the real cargo ran.
+    /// The number of times that the real cargo ran.
     fn calls(&self) -> usize {
         fs::read_to_string(self.path("calls")).map_or(0, |calls| calls.lines().count())
     }
 
-    /// Compiles a cell that only this call has seen, and says how often cargo ran for it.
+    /// Compiles a cell that only this call has seen, and returns how often cargo ran for it.
     fn calls_for_a_cell(&self) -> usize {
         let before = self.calls();
         let output = self.compile(&format!("pub fn cell() -> usize {{ {before} }}"));
@@ -174,7 +174,7 @@ fn messages(output: &Output) -> Vec<Value> {
         .collect()
 }
 
-/// The library of a cell, where evcxr looks for it.
+/// Returns the library of a cell, where evcxr looks for it.
 fn library(output: &Output) -> Option<PathBuf> {
     messages(output)
         .iter()
@@ -186,8 +186,8 @@ fn library(output: &Output) -> Option<PathBuf> {
         .find(|file| file.file_name().unwrap() == "libctx.so")
 }
 
-/// What evcxr reads of a cell's errors: all but the text as a terminal would show it, which cargo strips
-/// of colours.
+/// Returns what evcxr reads of a cell's errors: everything but the text as rendered for a terminal,
+/// from which cargo strips the colours.
 fn errors(output: &Output) -> BTreeSet<String> {
     messages(output)
         .into_iter()

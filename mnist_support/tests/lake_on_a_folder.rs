@@ -1,4 +1,4 @@
-//! The lake's suite on folders of this machine, and what only they have.
+//! Runs the lake's suite on local folders, and tests what only they have.
 
 #[macro_use]
 mod lake_suite;
@@ -6,9 +6,12 @@ mod lake_suite;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use mnist_support::Error;
 use mnist_support::lake::{Credentials, Lake, LakeFrame};
 use mnist_support::secrets::SecretScope;
+use mnist_support::{
+    Error,
+    error::{LakeError, SecretError, TableError},
+};
 
 struct Folder {
     lake: Lake,
@@ -24,11 +27,14 @@ fn empty_folder(_name: &str) -> Folder {
 whole_suite!(empty_folder);
 
 #[test]
-fn a_folder_that_is_not_there_cannot_be_listed_but_can_be_written_to() {
+fn a_missing_folder_cannot_be_listed_but_can_be_written_to() {
     let Folder { folder, .. } = empty_folder("");
     let url = format!("file://{}/new", folder.path().display());
     let lake = Lake::open(&url, &Credentials::local()).unwrap();
-    assert!(matches!(lake.list(), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        lake.list(),
+        Err(Error::Lake(LakeError::NotFound { .. }))
+    ));
     lake.put("inner/file.txt", "text".into()).unwrap();
     assert_eq!(lake.list().unwrap(), ["inner/file.txt"]);
     assert_eq!(lake.to_string(), url);
@@ -47,7 +53,7 @@ fn a_put_leaves_no_other_file_behind() {
 fn a_put_that_cannot_be_finished_leaves_the_old_file() {
     let Folder { lake, folder } = empty_folder("");
     lake.put("file.txt", "old".into()).unwrap();
-    // A folder stands where the file should go.
+    // A folder is in the place where the file should go.
     fs::create_dir(folder.path().join("taken")).unwrap();
     fs::write(folder.path().join("taken/inner"), "x").unwrap();
     assert!(lake.put("taken", "new".into()).is_err());
@@ -80,7 +86,7 @@ fn a_parquet_column_of_a_type_that_is_not_read_is_named() {
     .unwrap();
     let error = lake.parquet("int16.parquet").unwrap_err();
     assert!(
-        matches!(&error, Error::ColumnType { column, found, .. } if column == "pixel1" && found == "Int16"),
+        matches!(&error, Error::Table(TableError::ColumnType { column, found, .. }) if column == "pixel1" && found == "Int16"),
         "{error}"
     );
 }
@@ -95,7 +101,10 @@ fn a_malformed_url_is_refused() {
         "file://host/x",
     ] {
         let error = Lake::open(url, &Credentials::local()).unwrap_err();
-        assert!(matches!(error, Error::InvalidUrl { .. }), "{url}: {error}");
+        assert!(
+            matches!(error, Error::Lake(LakeError::InvalidUrl { .. })),
+            "{url}: {error}"
+        );
     }
 }
 
@@ -107,7 +116,10 @@ fn a_scope_that_names_an_account_connects_to_it_and_says_what_it_lacks() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let scope = SecretScope::open_in("connect-test", folder.path()).unwrap();
     let error = Lake::connect("torchtut", &scope).unwrap_err();
-    assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Lake(LakeError::AccessDenied { .. })),
+        "{error}"
+    );
     assert!(
         error
             .to_string()
@@ -133,7 +145,7 @@ fn a_scope_with_a_key_and_no_account_does_not_fall_back_to_the_local_lake() {
     let scope = SecretScope::open_in("connect-key", folder.path()).unwrap();
     let error = Lake::connect("torchtut", &scope).unwrap_err();
     assert!(
-        matches!(&error, Error::SecretNotFound { key, .. } if key == "account"),
+        matches!(&error, Error::Secret(SecretError::NotFound { key, .. }) if key == "account"),
         "{error}"
     );
 }
@@ -143,6 +155,9 @@ fn without_an_account_an_unknown_container_of_the_local_lake_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let scope = SecretScope::open_in("connect-nowhere", folder.path()).unwrap();
     let error = Lake::connect("no-such-container", &scope).unwrap_err();
-    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Lake(LakeError::NotFound { .. })),
+        "{error}"
+    );
     assert!(error.to_string().contains("make data"), "{error}");
 }

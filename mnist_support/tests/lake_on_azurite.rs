@@ -1,5 +1,5 @@
-//! The lake's suite on a real Azurite, and what only a service has: containers, keys, signatures, an address
-//! that may not answer.
+//! Runs the lake's suite on a real Azurite, and tests what only a service has: containers, keys,
+//! signatures, an address that may not answer.
 
 #[macro_use]
 mod lake_suite;
@@ -14,16 +14,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use azurite::Azurite;
-use mnist_support::Error;
 use mnist_support::lake::{Credentials, FileSource, Lake, LakeFrame, Partition};
 use mnist_support::secrets::Secret;
+use mnist_support::{Error, error::LakeError};
 
 struct Container {
     lake: Lake,
     azurite: Arc<Azurite>,
 }
 
-/// A new container of the name, with `-` for `_`, on the Azurite that the tests share.
+/// Creates a container with this name, with `-` for `_`, on the Azurite that the tests share.
 fn empty_container(name: &str) -> Container {
     let azurite = Azurite::shared();
     let name: String = name.replace('_', "-").chars().take(63).collect();
@@ -68,7 +68,10 @@ fn an_unknown_container_is_told_from_an_unknown_blob() {
         unknown.put("train.csv", "x".into()).unwrap_err(),
         unknown.list().unwrap_err(),
     ] {
-        assert!(matches!(error, Error::NotFound { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Lake(LakeError::NotFound { .. })),
+            "{error}"
+        );
         assert!(
             error
                 .to_string()
@@ -93,13 +96,16 @@ fn a_wrong_key_is_refused_with_a_hint_and_without_the_key() {
         lake.csv("file.txt").unwrap_err(),
         lake.list().unwrap_err(),
     ] {
-        assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Lake(LakeError::AccessDenied { .. })),
+            "{error}"
+        );
         assert!(error.to_string().contains("secret scope"), "{error}");
         assert!(!format!("{error:?}").contains(key), "{error:?}");
     }
     assert!(matches!(
         lake.create_container(),
-        Err(Error::AccessDenied { .. })
+        Err(Error::Lake(LakeError::AccessDenied { .. }))
     ));
 }
 
@@ -141,7 +147,10 @@ fn a_shared_access_signature_opens_what_it_is_for_and_never_shows() {
             .get("file.csv")
             .unwrap_err(),
     ] {
-        assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Lake(LakeError::AccessDenied { .. })),
+            "{error}"
+        );
         assert!(!format!("{error} {error:?}").contains(secret), "{error:?}");
         assert!(!format!("{error:?}").contains("sig="), "{error:?}");
     }
@@ -152,7 +161,10 @@ fn a_shared_access_signature_opens_what_it_is_for_and_never_shows() {
         .unwrap()
         .get("file.csv")
         .unwrap_err();
-    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Lake(LakeError::Unreachable { .. })),
+        "{error}"
+    );
     assert!(!format!("{error:?}").contains("sig="), "{error:?}");
 }
 
@@ -163,7 +175,10 @@ fn an_account_that_cannot_be_reached_is_given_up_after_three_retries() {
     let start = Instant::now();
     let error = lake.csv("train.csv").unwrap_err();
     assert!(
-        matches!(error, Error::Unreachable { retries: 3, .. }),
+        matches!(
+            error,
+            Error::Lake(LakeError::Unreachable { retries: 3, .. })
+        ),
         "{error}"
     );
     assert!(
@@ -177,15 +192,15 @@ fn an_account_that_cannot_be_reached_is_given_up_after_three_retries() {
     );
     assert!(matches!(
         lake.put("x", "y".into()),
-        Err(Error::Unreachable { .. })
+        Err(Error::Lake(LakeError::Unreachable { .. }))
     ));
     assert!(matches!(
         lake.create_container(),
-        Err(Error::Unreachable { .. })
+        Err(Error::Lake(LakeError::Unreachable { .. }))
     ));
 }
 
-/// A server that answers every request with the same status and body, and counts them.
+/// Starts a server that answers every request with the same status and body, and counts them.
 fn answering(status: &str, body: &str) -> (u16, Arc<AtomicUsize>) {
     let answer = format!(
         "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
@@ -222,7 +237,10 @@ fn a_service_that_only_fails_is_asked_four_times_and_no_more() {
     let lake = Lake::open("az://torchtut", &Credentials::azurite(port)).unwrap();
     let error = lake.csv("train.csv").unwrap_err();
     assert!(
-        matches!(error, Error::Unreachable { retries: 3, .. }),
+        matches!(
+            error,
+            Error::Lake(LakeError::Unreachable { retries: 3, .. })
+        ),
         "{error}"
     );
     assert!(error.to_string().contains("503"), "{error}");
@@ -241,7 +259,10 @@ fn a_wrong_client_secret_is_told_by_the_directorys_words_and_not_shown() {
         .with_authority(&format!("http://127.0.0.1:{port}"));
     let lake = Lake::open("az://torchtut", &credentials).unwrap();
     let error = lake.get("train.csv").unwrap_err();
-    assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Lake(LakeError::AccessDenied { .. })),
+        "{error}"
+    );
     assert!(error.to_string().contains("AADSTS7000215"), "{error}");
     assert!(error.to_string().contains("client-secret"), "{error}");
     assert!(
@@ -263,7 +284,7 @@ fn another_process_reads_its_partition_with_its_own_credentials() {
     assert_eq!(there.read(&part).unwrap().height(), 2);
 }
 
-/// `mnist-lake upload` with the secrets of the scope `adls` in variables.
+/// Runs `mnist-lake upload` with the secrets of the scope `adls` in variables.
 fn upload(azurite: &Azurite, from: &Path, key: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mnist-lake"));
     command

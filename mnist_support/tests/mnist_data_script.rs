@@ -1,12 +1,12 @@
-//! What `make data` does with the lake that is there: `scripts/mnist_data.sh`, in a copy of the
-//! project's layout, with the program that cargo would run.
+//! What `make data` does with an existing lake: `scripts/mnist_data.sh`, in a copy of the project's
+//! layout, with the program that cargo would run.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A folder with the script, and with a `cargo` and an `npm` that note that they were called.
+/// A folder with the script, and with a `cargo` and an `npm` that record their calls.
 struct Project {
     root: tempfile::TempDir,
 }
@@ -28,7 +28,7 @@ impl Project {
             fs::copy(sources.join(name), scripts.join(name)).unwrap();
         }
         let project = Project { root };
-        // What cargo would build in the kernel's workspace is there already.
+        // What cargo would build in the kernel's workspace already exists.
         fs::create_dir_all(project.path("target/kernel/1")).unwrap();
         let built = project.path("target/x86_64-unknown-linux-gnu/debug");
         fs::create_dir_all(&built).unwrap();
@@ -52,7 +52,7 @@ impl Project {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// The programs that were called since the last time.
+    /// Returns the programs that were called since the last time.
     fn calls(&self) -> String {
         let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
         let _ = fs::remove_file(self.path("calls"));
@@ -141,7 +141,7 @@ fn a_lake_of_the_users_own_stays_until_mnist_is_asked_for() {
         "{said}"
     );
     assert_eq!(project.calls(), "");
-    // The folder may be gone, or be another by now.
+    // By now the folder may be gone or have different contents.
     fs::remove_dir_all(project.path("own")).unwrap();
     assert!(project.says(Dir::Unset).contains("which stay"));
 

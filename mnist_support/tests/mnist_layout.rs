@@ -1,4 +1,4 @@
-//! Laying the lake out from IDX files, through the library and the command line.
+//! Laying out the lake from IDX files, through the library and the command line.
 
 use std::fs;
 use std::io::Write;
@@ -7,9 +7,12 @@ use std::process::{Command, Output};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mnist_support::Error;
 use mnist_support::lake::{Credentials, Lake};
 use mnist_support::mnist::{CONTAINER, IdxError, Origin, Outcome, check, prepare};
+use mnist_support::{
+    Error,
+    error::{LakeError, MnistError},
+};
 
 const OWN: Origin = Origin::Own { transposed: None };
 
@@ -19,21 +22,21 @@ fn header(value_type: u8, sizes: &[u32]) -> Vec<u8> {
     bytes
 }
 
-/// `count` images of 2 x 3 pixels.
+/// Returns `count` images of 2 x 3 pixels.
 fn images(count: u32) -> Vec<u8> {
     let mut bytes = header(8, &[count, 2, 3]);
     bytes.extend((0..count * 6).map(|index| (index * 7) as u8));
     bytes
 }
 
-/// `count` labels from `first` to `last`, in turn.
+/// Returns `count` labels that cycle from `first` to `last`.
 fn labels(count: u32, first: u32, last: u32) -> Vec<u8> {
     let mut bytes = header(8, &[count]);
     bytes.extend((0..count).map(|index| (first + index % (last + 1 - first)) as u8));
     bytes
 }
 
-/// The same as 32-bit integers in 8 columns, as QMNIST has them.
+/// Returns the same labels as 32-bit integers in 8 columns, like QMNIST's.
 fn labels_of_8_columns(count: u32) -> Vec<u8> {
     let mut bytes = header(0x0C, &[count, 8]);
     for index in 0..count {
@@ -57,7 +60,7 @@ fn folder_of(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
     folder
 }
 
-/// A folder of four IDX files with MNIST's names and other content.
+/// Creates a folder of four IDX files with MNIST's names and other contents.
 fn idx_folder() -> tempfile::TempDir {
     folder_of(&[
         ("train-images-idx3-ubyte", images(40)),
@@ -67,7 +70,7 @@ fn idx_folder() -> tempfile::TempDir {
     ])
 }
 
-/// Lays `idx` out; returns the outcome, and what was said.
+/// Lays out `idx`, and returns the outcome and the messages.
 fn lay_out(idx: &Path, lake: &Path, origin: Origin) -> (mnist_support::Result<Outcome>, String) {
     let mut said = String::new();
     let outcome = prepare(idx, lake, origin, &mut |step| {
@@ -123,7 +126,7 @@ fn the_lake_holds_the_images_as_csv_and_the_same_as_parquet() {
         let parquet = container.parquet(&format!("{table}.parquet")).unwrap();
         assert_eq!(csv.shape(), (rows, 7));
         assert_eq!(csv, parquet.collect().unwrap());
-        // Ten row groups: ten partitions of whole groups.
+        // Ten row groups give ten partitions of whole row groups.
         let parts = parquet.partitions(10).unwrap();
         assert!(
             parts
@@ -222,7 +225,10 @@ fn of_qmnists_labels_the_first_column_is_taken() {
 fn a_complete_lake_is_not_written_again_and_a_damaged_one_is() {
     let (idx, lake) = (idx_folder(), tempfile::tempdir().unwrap());
     let again = || lay_out(idx.path(), lake.path(), OWN).0.unwrap();
-    assert!(matches!(check(lake.path()), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        check(lake.path()),
+        Err(Error::Lake(LakeError::NotFound { .. }))
+    ));
     assert!(matches!(again(), Outcome::Written { .. }));
     assert!(matches!(again(), Outcome::AlreadyComplete { .. }));
     assert_eq!(check(lake.path()).unwrap().len(), 4);
@@ -245,7 +251,7 @@ fn files_that_changed_or_lie_elsewhere_replace_what_the_lake_held_and_it_is_said
     let (first, second) = (idx_folder(), idx_folder());
     let lake = tempfile::tempdir().unwrap();
     lay_out(first.path(), lake.path(), OWN).0.unwrap();
-    // The same files in another folder are no other files.
+    // The same files in another folder count as the same files.
     let (outcome, _) = lay_out(second.path(), lake.path(), OWN);
     let Outcome::AlreadyComplete { holds } = outcome.unwrap() else {
         panic!("it was written again")
@@ -275,7 +281,7 @@ fn a_lake_stays_as_it_was_where_the_new_files_cannot_be_used() {
     fs::write(idx.path().join("t10k-labels.idx1-ubyte"), page).unwrap();
     let error = lay_out(idx.path(), lake.path(), OWN).0.unwrap_err();
     assert!(
-        matches!(&error, Error::InvalidIdx { path, source: IdxError::WebPage } if path.ends_with("t10k-labels.idx1-ubyte")),
+        matches!(&error, Error::Mnist(MnistError::InvalidIdx { path, source: IdxError::WebPage }) if path.ends_with("t10k-labels.idx1-ubyte")),
         "{error}"
     );
     assert_eq!(table(lake.path(), "train.csv"), before);
@@ -288,7 +294,7 @@ fn a_download_that_is_not_mnist_is_kept_aside_and_nothing_is_written() {
     let error = lay_out(idx.path(), lake.path(), Origin::Download)
         .0
         .unwrap_err();
-    let Error::HashMismatch { path, kept_as, .. } = &error else {
+    let Error::Mnist(MnistError::HashMismatch { path, kept_as, .. }) = &error else {
         panic!("{error}")
     };
     assert!(
@@ -300,15 +306,21 @@ fn a_download_that_is_not_mnist_is_kept_aside_and_nothing_is_written() {
     let again = lay_out(idx.path(), lake.path(), Origin::Download)
         .0
         .unwrap_err();
-    assert!(matches!(again, Error::IdxFolder { .. }), "{again}");
+    assert!(
+        matches!(again, Error::Mnist(MnistError::IdxFolder { .. })),
+        "{again}"
+    );
 }
 
-/// What is said where one file of a folder is another.
+/// Returns the message when one file of a folder is replaced.
 fn refused(name: &str, bytes: Vec<u8>) -> String {
     let (idx, lake) = (idx_folder(), tempfile::tempdir().unwrap());
     fs::write(idx.path().join(name), bytes).unwrap();
     let error = lay_out(idx.path(), lake.path(), OWN).0.unwrap_err();
-    assert!(matches!(error, Error::InvalidIdx { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Mnist(MnistError::InvalidIdx { .. })),
+        "{error}"
+    );
     assert!(!lake.path().join(CONTAINER).join("train.csv").exists());
     let message = error.to_string();
     assert!(message.contains(name), "{message}");

@@ -1,4 +1,4 @@
-//! The whole way through a real Azurite: rows from a container, a model into it and out again.
+//! End to end on a real Azurite: rows from a container, a model into it and out again.
 
 mod azurite;
 mod common;
@@ -7,6 +7,7 @@ use azurite::Azurite;
 use common::{digits, estimator, pipeline, pixel_columns};
 use mnist_support::{
     Error,
+    error::LakeError,
     lake::{Credentials, Lake},
     ml::PipelineModel,
 };
@@ -35,7 +36,7 @@ fn a_pipeline_is_fitted_to_a_container_s_file_and_saved_beside_it() {
     let models = lake.folder("models/digits");
     assert!(matches!(
         PipelineModel::load(&models),
-        Err(Error::NotFound { .. })
+        Err(Error::Lake(LakeError::NotFound { .. }))
     ));
     model.save(&models).unwrap();
     model.save(&models).unwrap();

@@ -1,5 +1,6 @@
-//! Weights written by PyTorch give the same outputs here, and ours are what PyTorch writes.
-//! The fixtures were made by `fixtures/make_pytorch_fixture.py`, which says how to run it.
+//! Weights written by PyTorch give the same outputs here, and the weights that we write are what
+//! PyTorch writes. The fixtures were made by `fixtures/make_pytorch_fixture.py`, which says how to
+//! run it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -159,7 +160,7 @@ fn parameters_start_from_the_distribution_of_pytorch() {
         let deviation = measure(drawn.std(true));
         let mean = measure(drawn.mean(None));
         let pytorch = &expected[name];
-        // The bound is PyTorch's largest value plus at most 1%; the smallest parameter has 800
+        // The bound is PyTorch's largest value plus at most 1%. The smallest parameter has 800
         // values here.
         assert!(
             (largest / pytorch["largest"] - 1.0).abs() < 0.01,
@@ -173,7 +174,7 @@ fn parameters_start_from_the_distribution_of_pytorch() {
     }
 }
 
-/// It stands here because no other test of this process draws from libtorch's generator.
+/// In this file because no other test of this process draws from libtorch's generator.
 #[test]
 fn parameters_and_masks_leave_the_generator_of_libtorch_alone() {
     let network = CnnConfig::default().network().unwrap();

@@ -1,4 +1,4 @@
-//! Fits that fail in the middle and go on from their last checkpoint.
+//! Fits that fail in the middle and resume from their last checkpoint.
 
 mod common;
 
@@ -8,12 +8,13 @@ use common::{bits, digits, estimator, pipeline, pixel_columns};
 use mnist_support::{
     Error,
     engine::Threads,
+    error::{JobError, TrainingError},
     lake::{Credentials, Lake},
     ml::{PipelineModel, TorchEstimator},
     train::{Progress, ProgressEvent, Silent},
 };
 
-/// Ends rank 0 with a panic after each of some iterations, once each.
+/// Makes rank 0 panic once after each of some iterations.
 struct PanicAfter {
     iterations: Vec<usize>,
     panics: AtomicUsize,
@@ -49,7 +50,7 @@ impl Progress for PanicAfter {
 }
 
 fn long_fit() -> TorchEstimator {
-    // Everything that a state has: momentum, validation, the best weights, dropout.
+    // Everything that a state can have: momentum, validation, the best weights, dropout.
     estimator()
         .iterations(40)
         .validation_fraction(0.2)
@@ -63,33 +64,33 @@ fn fit(estimator: TorchEstimator, progress: &dyn Progress) -> mnist_support::Res
 }
 
 #[test]
-fn a_fit_killed_at_any_moment_ends_with_the_bits_of_an_undisturbed_one() {
-    let undisturbed = fit(long_fit(), &Silent).unwrap();
+fn a_fit_killed_at_any_moment_ends_with_the_bits_of_an_uninterrupted_one() {
+    let uninterrupted = fit(long_fit(), &Silent).unwrap();
     // Before the first checkpoint, right after one, between two, twice in a row, at the end.
     for kills in [&[1][..], &[10], &[13], &[17, 18], &[25, 25, 39], &[40]] {
         let progress = PanicAfter::new(kills);
         let estimator = long_fit().checkpoint_every(5).max_restarts(kills.len());
         let model = fit(estimator, &progress).unwrap();
         assert_eq!(progress.restarts.load(Ordering::SeqCst), kills.len());
-        assert_eq!(bits(&model), bits(&undisturbed), "{kills:?}");
-        let (report, expected) = (model.report().unwrap(), undisturbed.report().unwrap());
+        assert_eq!(bits(&model), bits(&uninterrupted), "{kills:?}");
+        let (report, expected) = (model.report().unwrap(), uninterrupted.report().unwrap());
         assert_eq!(report.history, expected.history);
         assert_eq!(report.best_iteration, expected.best_iteration);
     }
 }
 
 #[test]
-fn a_fit_without_checkpoints_starts_again_from_the_beginning() {
-    let undisturbed = fit(long_fit(), &Silent).unwrap();
+fn a_fit_without_checkpoints_restarts_from_the_beginning() {
+    let uninterrupted = fit(long_fit(), &Silent).unwrap();
     let model = fit(long_fit().max_restarts(1), &PanicAfter::new(&[20])).unwrap();
-    assert_eq!(bits(&model), bits(&undisturbed));
+    assert_eq!(bits(&model), bits(&uninterrupted));
 }
 
 #[test]
 fn after_max_restarts_the_failure_is_returned_with_its_reason() {
     let estimator = long_fit().checkpoint_every(5).max_restarts(2);
     match fit(estimator, &PanicAfter::new(&[3, 4, 7])).unwrap_err() {
-        Error::RankFailed { rank, reason, .. } => {
+        Error::Job(JobError::RankFailed { rank, reason, .. }) => {
             assert_eq!((rank, reason.as_str()), (0, "killed after iteration 7"));
         }
         other => panic!("{other}"),
@@ -112,7 +113,7 @@ fn open(folder: &tempfile::TempDir) -> Lake {
 }
 
 #[test]
-fn a_later_program_goes_on_from_the_checkpoint_in_the_runs_folder() {
+fn a_later_program_resumes_from_the_checkpoint_in_the_runs_folder() {
     let folder = tempfile::tempdir().unwrap();
     let frame = digits(400);
     let fit = |progress: &dyn Progress| {
@@ -126,11 +127,11 @@ fn a_later_program_goes_on_from_the_checkpoint_in_the_runs_folder() {
         ["prediction/checkpoint.safetensors"]
     );
 
-    // Goes on after iteration 20, so that nothing tells of iteration 1 again.
+    // It resumes after iteration 20, so iteration 1 is not reported again.
     let model = fit(&PanicAfter::new(&[1])).unwrap();
     assert_eq!(model.report().unwrap().iterations(), 40);
-    let undisturbed = self::fit(long_fit(), &Silent).unwrap();
-    assert_eq!(bits(&model), bits(&undisturbed));
+    let uninterrupted = self::fit(long_fit(), &Silent).unwrap();
+    assert_eq!(bits(&model), bits(&uninterrupted));
     assert!(
         open(&folder).list().unwrap().is_empty(),
         "a finished fit leaves no checkpoint"
@@ -160,6 +161,12 @@ fn a_checkpoint_of_another_fit_or_a_damaged_one_is_refused() {
     for damaged in [&bytes[..bytes.len() / 2], &bytes[..4], b"", &[0xff; 64]] {
         std::fs::write(&path, damaged).unwrap();
         let error = fit(long_fit(), &Silent).unwrap_err();
-        assert!(matches!(error, Error::InvalidCheckpoint { .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::Training(TrainingError::InvalidCheckpoint { .. })
+            ),
+            "{error}"
+        );
     }
 }

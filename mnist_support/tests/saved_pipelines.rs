@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 use common::{digits, estimator, pipeline, pixel_columns};
 use mnist_support::{
     CnnConfig, Error, Result,
+    error::{LakeError, NetworkError, PipelineError},
     lake::{Credentials, Lake},
     ml::PipelineModel,
 };
@@ -33,7 +34,7 @@ fn predictions(model: &PipelineModel) -> Vec<i64> {
         .collect()
 }
 
-/// The one file of the folder whose name begins with `stem`.
+/// Returns the only file of the folder whose name begins with `stem`.
 fn file(folder: &Path, stem: &str) -> std::path::PathBuf {
     let mut found = fs::read_dir(folder)
         .unwrap()
@@ -73,7 +74,7 @@ fn a_loaded_pipeline_predicts_as_the_saved_one() {
 }
 
 #[test]
-fn saving_again_replaces_the_former_model_and_leaves_nothing_of_it() {
+fn saving_again_replaces_the_previous_model_and_leaves_nothing_of_it() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("notes.txt"), "mine").unwrap();
     fitted(5).save(&open(folder.path())).unwrap();
@@ -83,7 +84,7 @@ fn saving_again_replaces_the_former_model_and_leaves_nothing_of_it() {
         predictions(&load(folder.path()).unwrap()),
         predictions(&model)
     );
-    // model.json, pipeline, weights, and the user's own file.
+    // model.json, the pipeline, the weights, and the user's own file.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
     assert_eq!(
         fs::read_to_string(folder.path().join("notes.txt")).unwrap(),
@@ -92,11 +93,11 @@ fn saving_again_replaces_the_former_model_and_leaves_nothing_of_it() {
 }
 
 #[test]
-fn a_save_that_is_cut_short_leaves_the_former_model_whole() {
+fn a_save_that_is_cut_short_leaves_the_previous_model_whole() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let former = fitted(5);
-    former.save(&open(folder.path())).unwrap();
-    // All that a save writes before its last file, model.json.
+    let previous = fitted(5);
+    previous.save(&open(folder.path())).unwrap();
+    // Everything that a save writes before its last file, model.json.
     fitted(20).save(&open(other.path())).unwrap();
     for stem in ["weights-", "pipeline-"] {
         let path = file(other.path(), stem);
@@ -104,17 +105,20 @@ fn a_save_that_is_cut_short_leaves_the_former_model_whole() {
     }
     assert_eq!(
         predictions(&load(folder.path()).unwrap()),
-        predictions(&former)
+        predictions(&previous)
     );
 }
 
 #[test]
 fn a_folder_without_a_model_is_not_found() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(load(folder.path()), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        load(folder.path()),
+        Err(Error::Lake(LakeError::NotFound { .. }))
+    ));
 }
 
-/// What the error says, and what was done to the file.
+/// The expected error, and the damage to the file.
 type Damage = (&'static str, fn(&Path));
 
 #[test]
@@ -138,9 +142,9 @@ fn files_that_are_missing_cut_or_altered_are_named() {
             fitted(1).save(&open(folder.path())).unwrap();
             damage(&file(folder.path(), stem));
             match load(folder.path()).unwrap_err() {
-                Error::InvalidModel { file, reason, .. } => {
+                Error::Pipeline(PipelineError::InvalidModel { file, reason, .. }) => {
                     assert!(file.starts_with(stem), "{file}");
-                    assert!(reason.contains(expected), "{reason}");
+                    assert!(reason.to_string().contains(expected), "{reason}");
                 }
                 other => panic!("{other}"),
             }
@@ -162,7 +166,7 @@ fn a_manifest_that_is_cut_or_of_another_version_is_named() {
         fs::write(&manifest, changed).unwrap();
         let error = load(folder.path()).unwrap_err();
         assert!(
-            matches!(&error, Error::InvalidModel { file, .. } if file == "model.json"),
+            matches!(&error, Error::Pipeline(PipelineError::InvalidModel { file, .. }) if file == "model.json"),
             "{error}"
         );
     }
@@ -179,7 +183,10 @@ fn weights_of_another_network_are_an_error_that_names_the_parameter() {
     .unwrap();
     let bytes = write_safetensors(&small, &small.initialize(1)).unwrap();
     let error = read_safetensors(&CnnConfig::default().network().unwrap(), &bytes).unwrap_err();
-    assert!(matches!(error, Error::InvalidWeights { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Network(NetworkError::InvalidWeights { .. })),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,13 +1,13 @@
-//! What set-up checks before it compiles anything, and how it gets the sources of Rust's own library:
-//! `scripts/check_tools.sh` and `kernel/rust_sources.sh`, in a copy of the project's layout, on a
-//! machine whose programs the test makes.
+//! What set-up checks before it compiles anything, and how it gets the sources of Rust's standard
+//! library: `scripts/check_tools.sh` and `kernel/rust_sources.sh`, in a copy of the project's
+//! layout, on a machine whose programs the test makes.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// What every Linux has, beside the programs that set-up looks for.
+/// What every Linux has, besides the programs that set-up looks for.
 const BASICS: [&str; 27] = [
     "as",
     "basename",
@@ -43,7 +43,8 @@ struct Machine {
 }
 
 impl Machine {
-    /// A machine with all that set-up needs, but for the sources of Rust's own library.
+    /// A machine with everything that set-up needs, except for the sources of Rust's standard
+    /// library.
     fn new() -> Machine {
         let machine = Machine {
             root: tempfile::tempdir().unwrap(),
@@ -138,7 +139,7 @@ impl Machine {
             .unwrap()
     }
 
-    /// What the check says where it fails.
+    /// Returns what the check says when it fails.
     fn refused(&self) -> String {
         let output = self.run("scripts/check_tools.sh", &["python3"]);
         assert!(!output.status.success());
@@ -235,7 +236,8 @@ fn an_installation_that_fails_says_why_and_how_to_do_it_by_hand() {
     );
 }
 
-/// A Python that makes environments which run as long as it is there, and notes what is installed.
+/// A Python whose virtual environments work as long as it exists, and that records what is
+/// installed.
 const PYTHON: &str = r#"
 case "$*" in
 "-m venv "*) mkdir -p "$3/bin" && ln -sfn "$MACHINE/bin/python3" "$3/bin/python" ;;
@@ -248,7 +250,7 @@ fn an_environment_that_was_begun_or_has_lost_its_python_is_made_anew() {
     let python = format!("MACHINE='{}'{PYTHON}", machine.root.path().display());
     machine.program("python3", &python);
     let make = || machine.run("scripts/python_environment.sh", &["python3"]);
-    // Ended while the environment was being made: its Python is there, the rest may not be.
+    // Killed while the environment was being created: its Python exists, the rest may not.
     let ended = python.replace("bin/python\" ;;", "bin/python\" && kill $PPID ;;");
     assert_ne!(ended, python);
     machine.program("python3", &ended);
@@ -260,7 +262,7 @@ fn an_environment_that_was_begun_or_has_lost_its_python_is_made_anew() {
     assert!(output.status.success(), "{output:?}");
     assert!(!begun.exists());
 
-    // What is there stays, until the link leads nowhere.
+    // What exists is kept until the link is broken.
     let kept = machine.folder(".venv").join("kept");
     fs::write(&kept, "").unwrap();
     assert!(make().status.success() && kept.exists());
@@ -340,7 +342,7 @@ fn a_full_disk_is_named_by_the_step_that_fails_of_it() {
     );
 }
 
-/// What pip leaves behind where it is interrupted: it takes such a package for installed.
+/// What pip leaves behind when it is interrupted: it then takes the package for installed.
 #[test]
 fn a_package_that_pip_had_begun_is_installed_again() {
     let machine = Machine::new();

@@ -20,6 +20,7 @@ use common::{bits, digits, estimator, lake, pipeline, pixel_columns};
 use mnist_support::{
     Error,
     engine::{Engine, Session, Spark, Threads},
+    error::{JobError, SparkError},
     evaluate::{Metric, MulticlassClassificationEvaluator},
     interrupt::Interrupt,
     lake::{Credentials, Lake, LakeFrame},
@@ -37,7 +38,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// The cluster and a file of 400 digits; `None` without Java.
+    /// Returns the cluster and a file of 400 digits; `None` without Java.
     fn new() -> Option<Bench> {
         let cluster = cluster::shared("spark-engine", &[])?;
         let folder = tempfile::tempdir().unwrap();
@@ -113,7 +114,7 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
     assert!(error.to_string().contains("not empty"), "{error}");
 }
 
-/// The sessions that the cluster's server has seen.
+/// Returns the sessions that the cluster's server has seen.
 fn sessions(cluster: &Cluster) -> BTreeSet<String> {
     let log = std::fs::read_to_string(cluster.folder.join("logs/server.log")).unwrap();
     let named = log.split("sessionId: ").skip(1);
@@ -134,7 +135,7 @@ fn all_calls_of_a_program_run_in_one_session_of_the_server() {
     session.stop();
     assert_eq!(sessions(bench.cluster()).difference(&before).count(), 1);
 
-    // Without it the next call makes another, on threads here.
+    // Without it the next call creates another session, on threads here.
     assert!(Session::get_or_create().unwrap().spark().is_none());
     assert_eq!(model.transform(&bench.file).unwrap(), there);
 }
@@ -214,7 +215,7 @@ fn a_real_fit_is_as_good_on_spark() {
 }
 
 #[test]
-fn a_fit_on_spark_tells_of_itself_while_it_runs() {
+fn a_fit_on_spark_reports_progress_while_it_runs() {
     struct Times(Mutex<Vec<(Instant, ProgressEvent)>>);
     impl Progress for Times {
         fn report(&self, event: &ProgressEvent) {
@@ -238,7 +239,7 @@ fn a_fit_on_spark_tells_of_itself_while_it_runs() {
     );
 }
 
-/// The worker processes below a cluster's executors.
+/// Returns the worker processes of a cluster's executors.
 fn workers(cluster: &Cluster) -> Vec<u32> {
     let executors = cluster.folder.join("work");
     std::fs::read_dir("/proc")
@@ -266,14 +267,14 @@ fn kill(process: u32) {
 fn a_worker_killed_at_ten_moments_of_a_fit_does_not_change_its_result() {
     let Some(bench) = Bench::new() else { return };
     let long = || fifty_steps().iterations(800);
-    let undisturbed = fit(&bench.file, long(), &Threads, &Silent).unwrap();
+    let uninterrupted = fit(&bench.file, long(), &Threads, &Silent).unwrap();
     let restartable = || long().checkpoint_every(20).max_restarts(3);
     let started = || {
         until(Duration::from_secs(60), "started", || {
             workers(bench.cluster()).len() == 2
         })
     };
-    // The kills are spread over the time that the workers run, however fast the machine is.
+    // The kills are spread over the workers' run time, however fast the machine is.
     let engine = bench.engine();
     let run = thread::scope(|scope| {
         let fit = scope.spawn(|| fit(&bench.file, restartable(), &engine, &Silent));
@@ -298,7 +299,7 @@ fn a_worker_killed_at_ten_moments_of_a_fit_does_not_change_its_result() {
         let model = thread::scope(|scope| {
             let fit = scope.spawn(|| fit(&bench.file, restartable(), &engine, &restarts));
             started();
-            // From the very beginning, when it reads, to the end, when it answers.
+            // From the very beginning, when the workers read, to the end, when they answer.
             thread::sleep(run * tenth / 10);
             if let Some(victim) = workers(bench.cluster()).get(tenth as usize % 2) {
                 kill(*victim);
@@ -306,11 +307,11 @@ fn a_worker_killed_at_ten_moments_of_a_fit_does_not_change_its_result() {
             fit.join().unwrap()
         })
         .unwrap_or_else(|error| panic!("killed after {tenth} tenths of {run:?}: {error}"));
-        assert_eq!(bits(&model), bits(&undisturbed));
+        assert_eq!(bits(&model), bits(&uninterrupted));
         recovered += 1;
         restarted += restarts.0.load(Ordering::SeqCst);
     }
-    // Past the test harness, which would keep it to itself.
+    // On a channel that the test harness does not capture.
     let told = format!(
         "{recovered} of 10 fits killed within {run:?} recovered, with {restarted} restarts\n"
     );
@@ -321,7 +322,7 @@ fn a_worker_killed_at_ten_moments_of_a_fit_does_not_change_its_result() {
 #[test]
 fn workers_end_when_the_program_that_waits_for_them_is_gone() {
     let Some(bench) = Bench::new() else { return };
-    // A program of its own, so that it can be killed: this test's, told to fit without end.
+    // A process of its own, so that it can be killed: this test binary, asked for an endless fit.
     let mut program = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["fit_without_end", "--exact", "--ignored"])
         .env("SPARK_ENGINE_URL", &bench.cluster().url)
@@ -339,7 +340,7 @@ fn workers_end_when_the_program_that_waits_for_them_is_gone() {
         workers(bench.cluster()).is_empty()
     });
     println!("the workers were gone after {took:?}");
-    // The server may still be told of the failure; the next test needs its cores.
+    // The server may still be learning of the failure, and the next test needs its cores.
     thread::sleep(Duration::from_secs(2));
 }
 
@@ -361,7 +362,8 @@ fn fit_without_end() {
     .unwrap();
 }
 
-/// Runs something that is asked to stop when `now` says so; what it came to, and how long after that.
+/// Runs something that is asked to stop once `now` is true. Returns its result, and how long after
+/// the request it came.
 fn stopped<T: Send>(now: impl Fn() -> bool + Sync, run: impl FnOnce() -> T) -> (T, Duration) {
     let interrupt = Interrupt::new();
     let _scope = interrupt.scope();
@@ -377,7 +379,7 @@ fn stopped<T: Send>(now: impl Fn() -> bool + Sync, run: impl FnOnce() -> T) -> (
     (result, pressed.elapsed())
 }
 
-/// Past the test harness, which would keep it to itself.
+/// Prints on a channel that the test harness does not capture.
 fn tell(what: &str, took: Duration) {
     let told = format!("{what} ended {:.2} s after the stop\n", took.as_secs_f64());
     std::io::stderr().write_all(told.as_bytes()).unwrap();
@@ -415,18 +417,18 @@ fn a_fit_on_spark_that_is_stopped_gives_the_model_so_far_within_two_seconds() {
     let left = folder.list().unwrap();
     assert_eq!(left, ["prediction/checkpoint.safetensors"]);
 
-    // Run again it goes on there, and ends as if nothing had been.
+    // When run again, it resumes and ends as if it had never been stopped.
     let model = fit_in_folder(&Silent).unwrap();
-    let undisturbed = fit(&bench.file, long(), &Threads, &Silent).unwrap();
-    assert_eq!(history(&model), history(&undisturbed));
-    assert_eq!(bits(&model), bits(&undisturbed));
+    let uninterrupted = fit(&bench.file, long(), &Threads, &Silent).unwrap();
+    assert_eq!(history(&model), history(&uninterrupted));
+    assert_eq!(bits(&model), bits(&uninterrupted));
 }
 
 #[test]
 fn a_stop_before_a_fit_on_spark_trains_and_one_of_a_transformation_are_errors_within_two_seconds() {
     let Some(bench) = Bench::new() else { return };
     let engine = bench.engine();
-    // So that the workers' files are on the cluster already.
+    // So that the workers' files are already on the cluster.
     let model = fit(&bench.file, fifty_steps(), &engine, &Silent).unwrap();
     let gone = || {
         until(Duration::from_secs(10), "ended", || {
@@ -444,7 +446,7 @@ fn a_stop_before_a_fit_on_spark_trains_and_one_of_a_transformation_are_errors_wi
     tell("a fit on Spark that had not begun", took);
     gone();
 
-    // A table that takes long to come, so that the transformation is stopped in the middle.
+    // A table that takes long to produce, so that the transformation is stopped in the middle.
     let path = bench.folder.path().join("digits.parquet");
     let query = format!(
         "SELECT d.* FROM parquet.`{}` d CROSS JOIN range(3000)",
@@ -463,7 +465,7 @@ fn a_stop_before_a_fit_on_spark_trains_and_one_of_a_transformation_are_errors_wi
     tell("a transformation on Spark", took);
     gone();
     assert!(output.list().unwrap().is_empty());
-    // The session goes on.
+    // The session is still usable.
     let data = Data::from(&bench.file);
     assert_eq!(
         engine.transform(&data, model.stages()).unwrap().height(),
@@ -482,7 +484,7 @@ fn errors_in_the_workers_come_back_as_they_were() {
     )
     .unwrap_err()
     {
-        Error::InRank { message, .. } => {
+        Error::Job(JobError::InRank { message, .. }) => {
             assert!(message.contains("mini_batch = 1000"), "{message}")
         }
         other => panic!("{other}"),
@@ -494,7 +496,10 @@ fn errors_in_the_workers_come_back_as_they_were() {
         &Silent,
     )
     .unwrap_err();
-    assert!(matches!(error, Error::TooFewSlots { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Spark(SparkError::TooFewSlots { .. })),
+        "{error}"
+    );
     let error = fit(
         &bench.file,
         fifty_steps().partitions(401),

@@ -1,4 +1,5 @@
-//! Stop: a fit that is asked to end returns what it has, and everything else ends without half a result.
+//! Stop: a fit that is asked to stop returns what it has, and everything else ends without a
+//! partial result.
 
 mod common;
 
@@ -25,7 +26,7 @@ use mnist_support::{
 use polars::prelude::DataFrame;
 use tch::Tensor;
 
-/// Asks for a stop once an iteration has ended.
+/// Requests a stop once an iteration has ended.
 struct AskAfter {
     iteration: usize,
     interrupt: Interrupt,
@@ -157,7 +158,7 @@ fn open(folder: &tempfile::TempDir) -> Lake {
 }
 
 #[test]
-fn a_stopped_fit_goes_on_from_its_run_folder_and_ends_with_the_bits_of_an_undisturbed_one() {
+fn a_stopped_fit_resumes_from_its_run_folder_and_ends_with_the_bits_of_an_uninterrupted_one() {
     let frame = digits(400);
     let settings = || {
         estimator()
@@ -166,7 +167,7 @@ fn a_stopped_fit_goes_on_from_its_run_folder_and_ends_with_the_bits_of_an_undist
             .validation_every(4)
             .learning_rate(0.005)
     };
-    let undisturbed = fit(&frame, settings(), &Silent).unwrap();
+    let uninterrupted = fit(&frame, settings(), &Silent).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let fit_in_folder = |progress: &dyn Progress| {
         pipeline(pixel_columns(&frame), settings().checkpoint_every(1000))
@@ -174,7 +175,7 @@ fn a_stopped_fit_goes_on_from_its_run_folder_and_ends_with_the_bits_of_an_undist
             .fit_with(&frame, &Threads, progress)
             .unwrap()
     };
-    // Between two validations, where a validation is due, and three times in a row, near the end.
+    // Between two validations, when a validation is due, three times in a row, and near the end.
     for stops in [&[5][..], &[7], &[1, 3, 5], &[22]] {
         for stop in stops {
             let stopped = stopped_after(*stop, fit_in_folder);
@@ -184,8 +185,8 @@ fn a_stopped_fit_goes_on_from_its_run_folder_and_ends_with_the_bits_of_an_undist
             assert_eq!(left, ["prediction/checkpoint.safetensors"]);
         }
         let model = fit_in_folder(&Silent);
-        assert_eq!(bits(&model), bits(&undisturbed), "{stops:?}");
-        let (report, expected) = (model.report().unwrap(), undisturbed.report().unwrap());
+        assert_eq!(bits(&model), bits(&uninterrupted), "{stops:?}");
+        let (report, expected) = (model.report().unwrap(), uninterrupted.report().unwrap());
         assert!(!report.interrupted);
         assert_eq!(report.history, expected.history);
         assert_eq!(report.best_iteration, expected.best_iteration);
@@ -193,7 +194,7 @@ fn a_stopped_fit_goes_on_from_its_run_folder_and_ends_with_the_bits_of_an_undist
     }
 }
 
-/// An end of a group whose rank is asked to stop while it takes part in an exchange of some number.
+/// A collective whose rank is asked to stop during a given exchange.
 struct AskAtExchange {
     end: ThreadCollective,
     exchanges: AtomicUsize,
@@ -222,7 +223,7 @@ impl Collective for AskAtExchange {
     }
 }
 
-/// Trains three ranks on points of their own; rank 1 is asked to stop at an exchange.
+/// Trains three ranks on points of their own. Rank 1 is asked to stop at `exchange`.
 fn three_ranks(exchange: Option<usize>, folder: &Lake) -> Vec<Trained> {
     let network = Network::new(&[2], vec![Layer::linear(2, 3)]).unwrap();
     let settings = TrainingSettings {
@@ -279,9 +280,9 @@ fn weights(trained: &Trained) -> Vec<u32> {
 
 #[test]
 fn one_rank_that_is_asked_to_stop_at_any_exchange_stops_all_after_the_same_iteration() {
-    let undisturbed = three_ranks(None, &open(&tempfile::tempdir().unwrap()));
-    // The first exchange counts the rows; then come six steps, with a validation after each second, and
-    // two exchanges that compare the weights.
+    let uninterrupted = three_ranks(None, &open(&tempfile::tempdir().unwrap()));
+    // The first exchange sums the row counts. Six steps follow, with a validation after every
+    // second one, and then two exchanges that compare the weights.
     for (exchange, iterations) in [(1, 2), (2, 2), (3, 3), (4, 4), (5, 4), (7, 6), (8, 6)] {
         let folder = tempfile::tempdir().unwrap();
         let stopped = three_ranks(Some(exchange), &open(&folder));
@@ -294,8 +295,8 @@ fn one_rank_that_is_asked_to_stop_at_any_exchange_stops_all_after_the_same_itera
         let whole = three_ranks(None, &open(&folder));
         for rank in &whole {
             assert!(!rank.report.interrupted);
-            assert_eq!(rank.report.history, undisturbed[0].report.history);
-            assert_eq!(weights(rank), weights(&undisturbed[0]));
+            assert_eq!(rank.report.history, uninterrupted[0].report.history);
+            assert_eq!(weights(rank), weights(&uninterrupted[0]));
         }
     }
 }
@@ -326,7 +327,7 @@ fn reading_transforming_and_saving_end_in_an_error_and_leave_nothing_half_writte
         assert!(is_interrupted(fitted));
     }
     assert!(open(&folder).list().unwrap().is_empty());
-    // All is as it was: the same calls work.
+    // Everything is as before: the same calls work.
     assert_eq!(file.collect().unwrap().height(), 10_000);
     model.transform_to(&file, &output).unwrap();
     model.save(&open(&folder).folder("model")).unwrap();
@@ -337,7 +338,8 @@ fn a_transformation_that_is_stopped_while_it_writes_removes_the_parts_that_it_wr
     let model = fit(&digits(400), estimator(), &Silent).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let rows = Data::from(&lake().csv("train.csv").unwrap());
-    // When the first part is there the second is mostly not yet; where it is, there is nothing to stop.
+    // When the first part exists, the second mostly does not yet. If it does, there is nothing to
+    // stop.
     for attempt in 0.. {
         assert!(attempt < 20, "no stop came between the two parts");
         let output = open(&folder).folder(&format!("rows-{attempt}"));

@@ -1,4 +1,4 @@
-//! Ranks that are processes: `mnist-worker` started as `torchrun` starts it.
+//! Ranks that are processes: `mnist-worker`, started as `torchrun` starts it.
 
 mod common;
 
@@ -16,6 +16,7 @@ use common::{bits, digits, estimator, pipeline, pixel_columns};
 use mnist_support::{
     Error,
     engine::Threads,
+    error::JobError,
     lake::{Credentials, Lake, LakeFrame},
     ml::{PipelineModel, TorchEstimator},
     run::LeaseHolder,
@@ -30,7 +31,7 @@ struct Setting {
     frame: LakeFrame,
 }
 
-/// A folder with 400 digits in a file.
+/// Creates a folder with a file of 400 digits.
 fn setting() -> Setting {
     let folder = tempfile::tempdir().unwrap();
     let file = std::fs::File::create(folder.path().join("digits.parquet")).unwrap();
@@ -95,7 +96,7 @@ impl Setting {
     }
 }
 
-/// What the ranks answer when all have ended.
+/// Returns the ranks' answers once all have exited.
 fn answers(processes: Vec<Child>) -> mnist_support::Result<Answers> {
     let count = processes.len();
     let mut batches = Vec::new();
@@ -109,7 +110,7 @@ fn answers(processes: Vec<Child>) -> mnist_support::Result<Answers> {
     Answers::collect(&batches, count)
 }
 
-/// The model in the answers.
+/// Returns the model in the answers.
 fn model(answers: &Answers) -> PipelineModel {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in &answers.files {
@@ -251,16 +252,16 @@ fn a_killed_process_ends_the_other_and_the_next_start_ends_as_if_nothing_had_hap
         let batches: Vec<_> = stream.map(|batch| batch.unwrap()).collect();
         assert!(matches!(
             Answers::collect(&batches, 2),
-            Err(Error::InRank { .. })
+            Err(Error::Job(JobError::InRank { .. }))
         ));
 
         let resumed = model(&answers(setting.start(&setting.job(checkpointed()), 2, &[])).unwrap());
-        let undisturbed = setting.threads(long());
+        let uninterrupted = setting.threads(long());
         assert_eq!(
             resumed.report().unwrap().history,
-            undisturbed.report().unwrap().history
+            uninterrupted.report().unwrap().history
         );
-        assert_eq!(bits(&resumed), bits(&undisturbed));
+        assert_eq!(bits(&resumed), bits(&uninterrupted));
     }
 }
 
@@ -269,7 +270,7 @@ fn an_error_of_one_rank_is_the_answer_of_the_job() {
     let setting = setting();
     let job = setting.job(fifty_steps().mini_batch(1000));
     match answers(setting.start(&job, 2, &[])).unwrap_err() {
-        Error::InRank { message, .. } => {
+        Error::Job(JobError::InRank { message, .. }) => {
             assert!(message.contains("mini_batch = 1000"), "{message}")
         }
         other => panic!("{other}"),
@@ -283,7 +284,7 @@ fn a_rank_whose_lease_is_not_renewed_ends() {
     if let Job::Fit { lease, .. } = &mut job {
         *lease = true;
     }
-    // Held once, and given up.
+    // Acquired once, and then dropped.
     let run = open(setting.folder.path()).folder("run");
     drop(LeaseHolder::start(&run).unwrap());
     let start = Instant::now();
@@ -300,7 +301,7 @@ fn a_rank_whose_lease_is_not_renewed_ends() {
         said.push(text);
     }
     assert!(start.elapsed() < Duration::from_secs(30), "{said:?}");
-    // The other may have noticed only that this one was gone.
+    // The other rank may have noticed only that this one was gone.
     assert!(
         said.iter()
             .any(|text| text.contains("has not renewed its lease")),
@@ -309,7 +310,7 @@ fn a_rank_whose_lease_is_not_renewed_ends() {
 }
 
 #[test]
-fn a_file_that_is_no_job_and_variables_that_are_missing_are_named() {
+fn an_invalid_job_file_and_missing_variables_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("job.json");
     std::fs::write(&file, "{\"Fit\": {}}").unwrap();

@@ -1,7 +1,7 @@
-"""How a peer talks with the benchmark: lines of JSON.
+"""The protocol between a peer and the benchmark: lines of JSON.
 
-It says once that it is ready, and which variants it has; then it measures once for each line that it gets on
-its standard input, and answers with a line. At the end of the input it ends.
+The peer reports once that it is ready and which variants it supports. Then it measures once for each line on
+its standard input, and answers with a line. It exits at the end of the input.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 
-# Libraries print what they like: only answers go to the real standard output.
+# Libraries may print. Only answers go to the real standard output.
 _answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
@@ -19,7 +19,7 @@ def say(**message):
 
 
 def serve(variants, measure):
-    """Answers each request with what `measure(request)` returns, or with its error."""
+    """Answers each request with the result of `measure(request)` or with its error."""
     say(variants=list(variants))
     for line in sys.stdin:
         try:

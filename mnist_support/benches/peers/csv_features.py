@@ -1,4 +1,4 @@
-"""From a CSV file to scaled features, as float32: seconds.
+"""From a CSV file to scaled features as float32, in seconds.
 
 Usage: csv_features.py LAKE [pyarrow]
 """
@@ -29,7 +29,7 @@ def measure(request):
     if request["variant"] == "default":
         features = MinMaxScaler().fit_transform(frame).astype("float32")
     else:
-        # The numbers are this process's own: the scaler may write over them.
+        # The array belongs to this process, so the scaler may overwrite it.
         features = MinMaxScaler(copy=False).fit_transform(frame.to_numpy("float32", copy=True))
     seconds = time.perf_counter() - start
     assert features.shape == (60_000, 784) and features.dtype == numpy.float32 and len(labels) == 60_000

@@ -1,4 +1,4 @@
-"""The originals' network, and its training as fast as PyTorch has it on a CPU."""
+"""The originals' network, and its training as fast as PyTorch can do it on a CPU."""
 
 import contextlib
 import math
@@ -10,7 +10,7 @@ from torch import nn
 class Cnn(nn.Module):
     """Four convolutions, each with ReLU and pooling, and three linear layers.
 
-    With `pool_first` the pooling goes before the ReLU: the same numbers, a quarter of the ReLU's work.
+    With `pool_first` the pooling comes before the ReLU: the same values, with a quarter of the ReLU's work.
     """
 
     def __init__(self, pool_first=False):
@@ -38,14 +38,14 @@ class Cnn(nn.Module):
 
 
 def cnn(layout):
-    """The network in a layout: `plain`, `channels_last`, or `channels_last, pool first`."""
+    """Returns the network in a variant: `plain`, `channels_last`, or `channels_last, pool first`."""
     network = Cnn(pool_first="pool first" in layout)
     assert sum(parameter.numel() for parameter in network.parameters()) == 40_994
     return network.to(memory_format=torch.channels_last) if "channels_last" in layout else network
 
 
 def one_cycle(step, steps, warm_up=0.2):
-    """The factor of the learning rate at `step`, which counts from 0: a rise, then half a cosine to 0."""
+    """Returns the learning-rate factor at `step`, from 0: a linear warm-up, then cosine annealing to 0."""
     done = step / steps
     if done < warm_up:
         return min((step + 1) / (warm_up * steps), 1.0)
@@ -53,10 +53,10 @@ def one_cycle(step, steps, warm_up=0.2):
 
 
 class Trainer:
-    """Trains `network` on rows in memory; every epoch goes through them in another order.
+    """Trains `network` on rows in memory, reshuffled every epoch.
 
-    Images that are bytes are scaled on their way into the network. With `bf16` PyTorch computes with bfloat16
-    wherever its autocast thinks that this is good enough.
+    Images of bytes are scaled on their way into the network. With `bf16`, PyTorch's autocast computes in bfloat16
+    where it considers that accurate enough.
     """
 
     def __init__(self, network, images, labels, batch, learning_rate=0.001, bf16=False):

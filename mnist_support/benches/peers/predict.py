@@ -1,4 +1,4 @@
-"""Classes of the test images, 1,000 at a time: images a second.
+"""Predicts the classes of the test images, 1,000 at a time, in images per second.
 
 Usage: predict.py LAKE
 """

@@ -1,4 +1,4 @@
-"""The original notebook on SparkTorch: from CSV to accuracy in seconds.
+"""The original notebook on SparkTorch: the seconds from CSV to accuracy.
 
 Usage: spark_torch.py LAKE
 """
@@ -18,10 +18,10 @@ from sparktorch import SparkTorch, serialize_torch_obj
 import answers
 import network
 
-# SparkTorch serialises the optimiser's class by the name of its module, which torch hides behind a class.
+# SparkTorch serialises the optimiser's class by its module's name, which torch shadows with a class.
 torch.optim.adam = sys.modules["torch.optim.adam"]
 
-# Else the workers take whichever python3 comes first.
+# Otherwise the workers use the first python3 on the PATH.
 os.environ["PYSPARK_PYTHON"] = sys.executable
 
 spark = (

@@ -1,4 +1,4 @@
-"""Trains in one process, with one thread or several: images a second, or the seconds of a whole training.
+"""Trains in one process with one or more threads, in images per second or the seconds of a whole training.
 
 Usage: train.py LAKE
 """
@@ -40,7 +40,7 @@ def measure(request):
     if variant not in trainers:
         torch.manual_seed(1)
         trainers[variant] = trainer(variant, request["batch"], 0.001)
-        trainers[variant].train(20)  # what is done once: memory, threads, compilation
+        trainers[variant].train(20)  # warm-up: memory, threads, compilation
     steps = request["images"] // request["batch"]
     start = time.perf_counter()
     trainers[variant].train(steps)
@@ -48,7 +48,7 @@ def measure(request):
 
 
 def one_cycle(request, variant):
-    """Seconds of a training of one cycle, and the accuracy on the test images at its end."""
+    """Returns the seconds of a training of one cycle, and its final accuracy on the test images."""
     torch.manual_seed(request["seed"])
     started = trainer(variant, request["batch"], request["learning_rate"])
     steps = request["images"] // request["batch"]

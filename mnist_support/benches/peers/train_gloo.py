@@ -1,4 +1,4 @@
-"""Trains with DistributedDataParallel on Gloo, a thread in each process: images a second of all of them.
+"""Trains with DistributedDataParallel on Gloo, with one thread per process, in images per second over all processes.
 
 Usage: torchrun --standalone --nproc-per-node 2 train_gloo.py LAKE
 """
@@ -26,7 +26,7 @@ VARIANTS = {
 }
 
 torch.set_num_threads(1)
-# All processes are on this machine: the loopback is the fastest way between them.
+# All processes are on this machine, so the loopback interface is the fastest connection.
 os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
 dist.init_process_group("gloo")
 rank, world_size = dist.get_rank(), dist.get_world_size()
@@ -36,7 +36,7 @@ trainers = {}
 
 
 def measure(request):
-    """Every process calls it with the same request."""
+    """Must be called by every process with the same request."""
     variant, batch = request["variant"], request["batch"]
     if variant not in trainers:
         torch.manual_seed(rank)
@@ -52,7 +52,7 @@ def measure(request):
 
 
 def hand_on(request):
-    """The other processes measure what rank 0 was asked."""
+    """Measures on the other processes what rank 0 was asked to measure."""
     dist.broadcast_object_list([request])
     return measure(request)
 

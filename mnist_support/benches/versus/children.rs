@@ -1,5 +1,5 @@
-//! The processes that are measured, ours and the peers'. Each prepares what it needs and says that it is
-//! ready; then it measures once for each line on its standard input.
+//! The processes that are measured, ours and the peers'. Each prepares what it needs, reports that
+//! it is ready, and then measures once for each line on its standard input.
 
 use std::{
     ffi::OsString,
@@ -20,12 +20,12 @@ use crate::{
     paths, processes,
 };
 
-/// How long a process may take to end by itself once its input has ended.
+/// How long a process may take to exit once its input has ended.
 const PARTING: Duration = Duration::from_secs(20);
 
 /// A program that can be started.
 #[derive(Clone, Debug)]
-pub struct Program {
+pub(crate) struct Program {
     name: String,
     program: PathBuf,
     arguments: Vec<OsString>,
@@ -34,8 +34,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// This program as one of its own children.
-    pub fn ours(arguments: &[&str]) -> Result<Program> {
+    /// Runs this program as one of its own children.
+    pub(crate) fn ours(arguments: &[&str]) -> Result<Program> {
         Ok(Program {
             name: format!("ours-{}", arguments.join("-")),
             program: std::env::current_exe()?,
@@ -49,15 +49,15 @@ impl Program {
         })
     }
 
-    /// A script of the peers', which gets the lake's folder as its first argument.
-    pub fn peer(script: &str, arguments: &[&str]) -> Program {
+    /// Runs a peer's script, with the lake's folder as its first argument.
+    pub(crate) fn peer(script: &str, arguments: &[&str]) -> Program {
         let mut all = vec![paths::peer(script).into(), paths::lake().into()];
         all.extend(arguments.iter().map(OsString::from));
         Program::of_peers("python", &[script, &arguments.concat()].concat(), all)
     }
 
-    /// A script of the peers' in two processes.
-    pub fn torchrun(script: &str) -> Program {
+    /// Runs a peer's script in two processes.
+    pub(crate) fn torchrun(script: &str) -> Program {
         let mut all: Vec<OsString> = paths::TORCHRUN.iter().map(OsString::from).collect();
         all.extend([paths::peer(script).into(), paths::lake().into()]);
         Program::of_peers("torchrun", script, all)
@@ -73,20 +73,20 @@ impl Program {
         }
     }
 
-    /// The same with another limit for one measurement.
-    pub fn limit(self, limit: Duration) -> Program {
+    /// Sets the time limit of one measurement.
+    pub(crate) fn limit(self, limit: Duration) -> Program {
         Program { limit, ..self }
     }
 
     /// Starts it and waits until it is ready.
-    pub fn start(&self) -> Result<Child> {
+    pub(crate) fn start(&self) -> Result<Child> {
         let mut child = self.spawn()?;
         child.wait_until_ready()?;
         Ok(child)
     }
 
     /// Starts it, measures once and ends it.
-    pub fn measure_once(&self, request: &Request) -> Result<Once> {
+    pub(crate) fn measure_once(&self, request: &Request) -> Result<Once> {
         let start = Moment::now()?;
         let mut child = self.spawn()?;
         let memory = PeakMemory::watch(child.process.id());
@@ -97,7 +97,8 @@ impl Program {
         Ok(Once {
             answer: answer?,
             memory: memory?,
-            // As long as they all run: not every process waits for its own, and then their time is lost.
+            // Measured while they are all running: not every process waits for its children, whose
+            // time is then lost.
             other_load: start.other_load()?,
         })
     }
@@ -112,7 +113,7 @@ impl Program {
             .stdout(Stdio::piped())
             .stderr(File::create(&log)?);
         if self.peer {
-            // Cargo's names our libtorch; the peers have their own.
+            // Cargo's value names our libtorch. The peers have their own.
             command.env_remove("LD_LIBRARY_PATH");
             command.env("TORCHINDUCTOR_CACHE_DIR", paths::logs().join("inductor"));
         }
@@ -142,17 +143,17 @@ impl Program {
     }
 }
 
-/// What a program did that was started for one measurement.
-pub struct Once {
+/// The result of a program that was started for a single measurement.
+pub(crate) struct Once {
     pub answer: Answer,
-    /// The most memory in GB that it had at once, with all that it started.
+    /// The peak memory in GB, including that of all processes that it started.
     pub memory: f64,
-    /// How many cores other processes took.
+    /// How many cores other processes used.
     pub other_load: f64,
 }
 
-/// A program that runs and waits for requests.
-pub struct Child {
+/// A running program that waits for requests.
+pub(crate) struct Child {
     program: Program,
     process: Process,
     input: Option<ChildStdin>,
@@ -173,16 +174,16 @@ impl Child {
         }
     }
 
-    /// The variants that it has.
-    pub fn variants(&self) -> &[String] {
+    /// The variants that it supports.
+    pub(crate) fn variants(&self) -> &[String] {
         &self.variants
     }
 
-    /// Has it measure once.
-    pub fn measure(&mut self, request: &Request) -> Result<Answer> {
+    /// Asks it to measure once.
+    pub(crate) fn measure(&mut self, request: &Request) -> Result<Answer> {
         let line = serde_json::to_string(request)?;
         if let Some(input) = &mut self.input {
-            // If it has ended, its log says why, and the reply is missing.
+            // If it has exited, its log says why, and the reply is missing.
             let _ = writeln!(input, "{line}").and_then(|()| input.flush());
         }
         match self.reply()? {
@@ -209,7 +210,7 @@ impl Child {
             .map_err(|error| self.failure(&format!("{error} in its answer {line:?}")))
     }
 
-    /// An error with the end of the process's log.
+    /// Returns an error with the end of the process's log.
     fn failure(&self, reason: &str) -> Box<dyn std::error::Error> {
         format!(
             "{}: {reason}\n{}\n(all of it is in {})",
@@ -222,7 +223,7 @@ impl Child {
 }
 
 impl Drop for Child {
-    /// Lets it end, with what it has started; kills what is left.
+    /// Lets it exit, with the processes that it has started. Kills those that are left.
     fn drop(&mut self) {
         drop(self.input.take());
         let started = Instant::now();

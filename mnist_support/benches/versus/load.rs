@@ -1,4 +1,4 @@
-//! How much of the machine other processes take.
+//! How much of the machine other processes use.
 
 use std::{fs, process, time::Instant};
 
@@ -7,20 +7,20 @@ use crate::{
     processes::{self, Process, TICKS_PER_SECOND},
 };
 
-/// A moment, with the processor time that had been used by then, in ticks.
-pub struct Moment {
+/// A point in time, with the processor time used until then, in ticks.
+pub(crate) struct Moment {
     at: Instant,
-    /// By anything, as the kernel samples it.
+    /// By everything, as the operating system samples it.
     busy: u64,
-    /// By all processes, to the last tick.
+    /// By all processes, exact to a tick.
     all: u64,
     /// By this process and those that it started.
     own: u64,
 }
 
 impl Moment {
-    /// Now.
-    pub fn now() -> Result<Moment> {
+    /// Returns the current point in time.
+    pub(crate) fn now() -> Result<Moment> {
         let sum = |processes: &[Process]| processes.iter().map(|one| one.ticks).sum();
         let all = processes::all()?;
         Ok(Moment {
@@ -32,8 +32,9 @@ impl Moment {
         })
     }
 
-    /// How many cores were busy since then with anything but this process and those that it started.
-    pub fn other_load(&self) -> Result<f64> {
+    /// Returns how many cores were busy since then with anything but this process and its
+    /// descendants.
+    pub(crate) fn other_load(&self) -> Result<f64> {
         let now = Moment::now()?;
         let wall = (now.at - self.at).as_secs_f64();
         let ticks = others(
@@ -45,15 +46,16 @@ impl Moment {
     }
 }
 
-/// The ticks of other processes. The kernel's samples miss work of less than a tick; the processes' own
-/// accounts miss what the host took, and processes that nobody waited for. The larger one counts.
-pub fn others(busy: u64, all: u64, own: u64) -> u64 {
+/// Returns the ticks of other processes. The operating system's samples miss work of less than a
+/// tick. The processes' own accounts miss what the host took, and processes that nobody waited for.
+/// The larger figure counts.
+pub(crate) fn others(busy: u64, all: u64, own: u64) -> u64 {
     busy.max(all).saturating_sub(own)
 }
 
-/// The time that all processors were not idle, in ticks, from `/proc/stat`. What the host of a virtual
-/// machine took from it (steal) counts: it is time that others had.
-pub fn busy_ticks(stat: &str) -> Option<u64> {
+/// Returns the time that all processors were not idle, in ticks, from `/proc/stat`. Time that the
+/// host of a virtual machine took from it (steal) counts, because others used it.
+pub(crate) fn busy_ticks(stat: &str) -> Option<u64> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let fields: Vec<u64> = line
         .split_whitespace()

@@ -1,8 +1,9 @@
-//! How fast the crate is beside what one would use instead, measured side by side: `make bench`.
+//! Compares the crate's speed with what one would use instead, side by side: `make bench`.
 //!
-//! For each row of the table, ours and the peer's run as processes that prepare themselves once and then
-//! measure in turn, A B A B. What comes out are the medians of at least 5 pairs, and of the pairs' ratios.
-//! The peers are scripts in `benches/peers`; where one has variants, all are tried, and the best one counts.
+//! For each row of the table, our program and the peer's run as processes that prepare once and
+//! then measure in turn, A B A B. The results are the medians of at least 5 pairs, and of the
+//! pairs' ratios. The peers are scripts in `benches/peers`. Where one has variants, all are tried,
+//! and the best one counts.
 
 mod children;
 mod load;
@@ -21,7 +22,7 @@ use std::{env, process::ExitCode, time::Instant};
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 fn main() -> ExitCode {
-    // Cargo adds --bench.
+    // Cargo adds `--bench`.
     let arguments: Vec<String> = env::args().skip(1).filter(|one| one != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if let ["child", program @ ..] = &arguments[..] {
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    // Figures of other images would be taken for MNIST's.
+    // Results for other images would be mistaken for MNIST's.
     if std::fs::read_to_string(paths::lake_record()).is_ok_and(|text| text.contains("\"folder\"")) {
         eprintln!("error: data/lake holds files of your own: run `make data MNIST_DIR=` for MNIST");
         return ExitCode::FAILURE;
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
     compare(&arguments)
 }
 
-/// Measures the rows of these names, or all.
+/// Measures the rows with these names, or all rows.
 fn compare(names: &[&str]) -> ExitCode {
     let wanted = |name: &&&str| names.is_empty() || names.contains(*name);
     let start = Instant::now();

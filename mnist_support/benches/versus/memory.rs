@@ -1,4 +1,4 @@
-//! The most memory that a process and those that it started had at once.
+//! The peak memory of a process and its descendants.
 
 use std::{
     sync::{
@@ -11,21 +11,21 @@ use std::{
 
 use crate::{Result, processes};
 
-/// How often the memory is looked at.
+/// How often the memory is sampled.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Looking takes time, the more the larger the processes are: at most one part in so many.
+/// Sampling takes time, more so for large processes. At most one part in this many is spent on it.
 const PART: u32 = 50;
 
-/// Looks at the memory of a process's tree until it is asked for the peak.
-pub struct PeakMemory {
+/// Samples the memory of a process tree until it is asked for the peak.
+pub(crate) struct PeakMemory {
     ended: Arc<AtomicBool>,
     watcher: JoinHandle<u64>,
 }
 
 impl PeakMemory {
-    /// Begins with the process `root`.
-    pub fn watch(root: u32) -> PeakMemory {
+    /// Starts with the process `root`.
+    pub(crate) fn watch(root: u32) -> PeakMemory {
         let ended = Arc::new(AtomicBool::new(false));
         let watcher = thread::spawn({
             let ended = Arc::clone(&ended);
@@ -33,7 +33,8 @@ impl PeakMemory {
                 let mut peak = 0;
                 while !ended.load(Ordering::Relaxed) {
                     let start = Instant::now();
-                    // A tree that can't be read now can be the next time; without any, the peak is 0.
+                    // A tree that cannot be read now may be readable the next time. Without any
+                    // sample, the peak is 0.
                     let all = processes::all().unwrap_or_default();
                     let tree = processes::descendants(root, &all);
                     peak = peak.max(tree.iter().map(|one| processes::memory(one.id)).sum());
@@ -45,8 +46,8 @@ impl PeakMemory {
         PeakMemory { ended, watcher }
     }
 
-    /// Ends, and gives the peak in GB (10^9 bytes).
-    pub fn gigabytes(self) -> Result<f64> {
+    /// Stops, and returns the peak in GB (10^9 bytes).
+    pub(crate) fn gigabytes(self) -> Result<f64> {
         self.ended.store(true, Ordering::Relaxed);
         match self.watcher.join() {
             Ok(peak) if peak > 0 => Ok(peak as f64 / 1e9),

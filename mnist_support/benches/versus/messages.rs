@@ -1,36 +1,36 @@
-//! What the benchmark and the processes that it measures say to each other: lines of JSON.
+//! The messages between the benchmark and the processes that it measures: lines of JSON.
 
 use serde::{Deserialize, Serialize};
 
-/// What a process is to measure once. Each takes what it needs of it.
+/// What a process should measure once. Each process uses the fields that it needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Request {
-    /// What is measured, for a process that can measure several things.
+pub(crate) struct Request {
+    /// The quantity to measure, for a process that supports several.
     pub measure: Measure,
-    /// Which of the variants that the process has.
+    /// The variant to measure.
     pub variant: String,
-    /// How many images go through the network.
+    /// The number of images that go through the network.
     pub images: usize,
-    /// How many of them at once, over all ranks.
+    /// The number of images in a batch, over all ranks.
     pub batch: usize,
-    /// The highest learning rate of a training to its end.
+    /// The maximum learning rate of a training to completion.
     pub learning_rate: f64,
-    /// Decides the initial weights and the order of the rows.
+    /// The seed of the initial weights and the order of the rows.
     pub seed: u64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// How fast steady work goes, or how long one piece of work takes.
+pub(crate) enum Measure {
+    /// The throughput of steady work, or the duration of one piece of work.
     Speed,
-    /// How long a training from the beginning to its end takes, and how good it gets.
+    /// The duration of a whole training, and the accuracy that it reaches.
     OneCycle,
 }
 
 impl Request {
-    /// So many images in batches of the originals' size.
-    pub fn images(images: usize) -> Request {
+    /// A request for this many images, in batches of the originals' size.
+    pub(crate) fn images(images: usize) -> Request {
         Request {
             measure: Measure::Speed,
             variant: String::new(),
@@ -41,8 +41,8 @@ impl Request {
         }
     }
 
-    /// The same of another variant.
-    pub fn of(&self, variant: &str) -> Request {
+    /// The same request for another variant.
+    pub(crate) fn of(&self, variant: &str) -> Request {
         Request {
             variant: variant.to_owned(),
             ..self.clone()
@@ -50,23 +50,23 @@ impl Request {
     }
 }
 
-/// What a process says.
+/// A message from a process.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Reply {
-    /// It is ready, and has these variants.
+pub(crate) enum Reply {
+    /// It is ready, and supports these variants.
     Ready { variants: Vec<String> },
     /// It has measured.
     Measured(Answer),
-    /// It could not.
+    /// It could not measure.
     Failed { error: String },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
-    /// A speed or a time.
+pub(crate) struct Answer {
+    /// A throughput or a duration.
     pub value: f64,
-    /// How much of the test images were read right, where something was trained to its end.
+    /// The accuracy on the test images, if a training was completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
 }

@@ -1,33 +1,33 @@
-//! Pairs of measurements, one of ours and one of the peer's, and what follows from several.
+//! Pairs of measurements, one of ours and one of the peer's, and the statistics of several.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// Above this many cores taken by other processes a pair is run again.
-pub const TOO_MUCH_LOAD: f64 = 0.15;
+/// A pair is run again if other processes used more cores than this.
+pub(crate) const TOO_MUCH_LOAD: f64 = 0.15;
 
-/// Which way a measured value is better.
+/// Whether larger or smaller values are better.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Better {
+pub(crate) enum Better {
     Higher,
     Lower,
 }
 
-/// One measurement of ours and one of the peer's, right after each other.
+/// One measurement of ours and one of the peer's, taken right after each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pair {
+pub(crate) struct Pair {
     pub ours: f64,
     pub peer: f64,
-    /// Above 1 where ours is better.
+    /// Above 1 if ours is better.
     pub ratio: f64,
-    /// How many cores other processes took meanwhile.
+    /// How many cores other processes used meanwhile.
     pub other_load: f64,
 }
 
 impl Pair {
-    /// The pair of two values.
-    pub fn new(better: Better, ours: f64, peer: f64, other_load: f64) -> Pair {
+    /// Creates a pair of two values.
+    pub(crate) fn new(better: Better, ours: f64, peer: f64, other_load: f64) -> Pair {
         let ratio = match better {
             Better::Higher => ours / peer,
             Better::Lower => peer / ours,
@@ -41,26 +41,27 @@ impl Pair {
     }
 }
 
-/// What became of one try of a pair.
-pub enum Try {
+/// The outcome of one attempt at a pair.
+pub(crate) enum Try {
     /// Both values.
     Measured { ours: f64, peer: f64 },
-    /// They can't be compared, and why.
+    /// The values cannot be compared, for this reason.
     Rejected(String),
 }
 
-/// The pairs that count, and what is to be said of the others.
+/// The pairs that count, and notes about the others.
 #[derive(Debug)]
-pub struct Pairs {
+pub(crate) struct Pairs {
     pub pairs: Vec<Pair>,
     pub notes: Vec<String>,
 }
 
-/// Runs `runs` pairs. A pair that was rejected or disturbed is run again, at most `runs` times in all;
-/// after that disturbed pairs count, too, the least disturbed first.
+/// Runs `runs` pairs. A pair that was rejected or disturbed is run again, at most `runs` times in
+/// total. After that, disturbed pairs count too, the least disturbed first.
 ///
-/// `measure` gets the number of the try, from 0, and returns also how many cores other processes took.
-pub fn run_pairs(
+/// `measure` takes the number of the attempt, from 0, and also returns how many cores other
+/// processes used.
+pub(crate) fn run_pairs(
     runs: usize,
     better: Better,
     mut measure: impl FnMut(usize) -> Result<(Try, f64)>,
@@ -109,8 +110,9 @@ pub fn run_pairs(
     Ok(Pairs { pairs: kept, notes })
 }
 
-/// The middle value; of an even number, the mean of the two in the middle. There must be one.
-pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+/// Returns the median: the middle value, or the mean of the two in the middle. There must be at
+/// least one.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -121,8 +123,8 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// The lowest and the highest value.
-pub fn range(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
+/// Returns the lowest and the highest value.
+pub(crate) fn range(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
     values
         .into_iter()
         .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| {

@@ -1,9 +1,9 @@
-//! Where things are in the project's folder.
+//! The locations of files in the repository.
 
 use std::path::{Path, PathBuf};
 
-/// How both programs of two processes are started.
-pub const TORCHRUN: [&str; 3] = ["--standalone", "--nproc-per-node", "2"];
+/// The arguments that start both programs that run in two processes.
+pub(crate) const TORCHRUN: [&str; 3] = ["--standalone", "--nproc-per-node", "2"];
 
 fn root() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -11,31 +11,31 @@ fn root() -> PathBuf {
 }
 
 /// The local lake that `make data` lays out.
-pub fn lake() -> PathBuf {
+pub(crate) fn lake() -> PathBuf {
     root().join("data/lake/torchtut")
 }
 
 /// The record of what the lake was made from.
-pub fn lake_record() -> PathBuf {
+pub(crate) fn lake_record() -> PathBuf {
     lake().with_extension("json")
 }
 
 /// A peer's script.
-pub fn peer(script: &str) -> PathBuf {
+pub(crate) fn peer(script: &str) -> PathBuf {
     root().join("mnist_support/benches/peers").join(script)
 }
 
 /// A program of the peers' virtual environment.
-pub fn peers_program(name: &str) -> PathBuf {
+pub(crate) fn peers_program(name: &str) -> PathBuf {
     root().join(".tools/peers/bin").join(name)
 }
 
-/// What the processes write besides their answers.
-pub fn logs() -> PathBuf {
+/// The folder for what the processes write besides their answers.
+pub(crate) fn logs() -> PathBuf {
     root().join("target/bench")
 }
 
-/// What comes out.
-pub fn results() -> PathBuf {
+/// The file for the results.
+pub(crate) fn results() -> PathBuf {
     root().join("target/bench.json")
 }

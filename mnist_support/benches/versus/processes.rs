@@ -1,30 +1,30 @@
-//! The processes of the machine, as `/proc` shows them.
+//! The machine's processes, as listed in `/proc`.
 
 use std::{collections::HashMap, fs};
 
 use crate::Result;
 
-/// What Linux counts processor time in, on every machine.
-pub const TICKS_PER_SECOND: f64 = 100.0;
+/// The unit in which Linux counts processor time, on every machine.
+pub(crate) const TICKS_PER_SECOND: f64 = 100.0;
 
-/// A process that runs.
+/// A running process.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Process {
+pub(crate) struct Process {
     pub id: u32,
     pub parent: u32,
-    /// Its processor time, and that of the children that it has outlived.
+    /// Its processor time, including that of its children that have exited.
     pub ticks: u64,
 }
 
-/// All processes.
-pub fn all() -> Result<Vec<Process>> {
+/// Returns all processes.
+pub(crate) fn all() -> Result<Vec<Process>> {
     let mut all = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         if name.to_string_lossy().parse::<u32>().is_err() {
             continue;
         }
-        // A process that has ended meanwhile is in its parent's account.
+        // A process that has exited meanwhile is in its parent's account.
         let path = format!("/proc/{}/stat", name.to_string_lossy());
         if let Ok(stat) = fs::read_to_string(path) {
             all.push(parse(&stat).ok_or_else(|| format!("/proc has an odd process: {stat}"))?);
@@ -33,15 +33,16 @@ pub fn all() -> Result<Vec<Process>> {
     Ok(all)
 }
 
-/// The memory of a process in bytes, with its part of what it shares with others; 0 if it has ended.
-pub fn memory(id: u32) -> u64 {
+/// Returns the memory of a process in bytes, including its part of shared memory; 0 if it has
+/// exited.
+pub(crate) fn memory(id: u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).unwrap_or_default();
     proportional_bytes(&rollup).unwrap_or(0)
 }
 
-/// A line of `/proc/PID/stat`.
-pub fn parse(stat: &str) -> Option<Process> {
-    // The name stands in parentheses and may hold anything, parentheses and spaces included.
+/// Parses a line of `/proc/PID/stat`.
+pub(crate) fn parse(stat: &str) -> Option<Process> {
+    // The name is in parentheses and may contain anything, including parentheses and spaces.
     let (id, rest) = (stat.split_whitespace().next()?, stat.rsplit_once(')')?.1);
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
@@ -52,8 +53,8 @@ pub fn parse(stat: &str) -> Option<Process> {
     })
 }
 
-/// The process `root` among `all`, and those that it started, and those that they started, and so on.
-pub fn descendants(root: u32, all: &[Process]) -> Vec<Process> {
+/// Returns the process `root` among `all`, with all of its descendants.
+pub(crate) fn descendants(root: u32, all: &[Process]) -> Vec<Process> {
     let mut children: HashMap<u32, Vec<Process>> = HashMap::new();
     for process in all {
         children.entry(process.parent).or_default().push(*process);
@@ -67,8 +68,8 @@ pub fn descendants(root: u32, all: &[Process]) -> Vec<Process> {
     found
 }
 
-/// The `Pss` of `/proc/PID/smaps_rollup`, in bytes.
-pub fn proportional_bytes(rollup: &str) -> Option<u64> {
+/// Returns the `Pss` of `/proc/PID/smaps_rollup`, in bytes.
+pub(crate) fn proportional_bytes(rollup: &str) -> Option<u64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)

@@ -1,4 +1,4 @@
-//! What is found out, and the file that keeps it.
+//! The results, and the file that stores them.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -12,36 +12,36 @@ use crate::{
 
 /// One row of the table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     pub name: String,
-    /// The median of ours.
+    /// Our median.
     pub ours: f64,
-    /// The median of the peer's.
+    /// The peer's median.
     pub peer: f64,
     pub unit: String,
-    /// The median of the pairs' ratios, above 1 where ours is better.
+    /// The median of the pairs' ratios, above 1 if ours is better.
     pub ratio: f64,
-    /// How many pairs there were.
+    /// The number of pairs.
     pub runs: usize,
-    /// The most cores that other processes took in one of them.
+    /// The most cores that other processes used in any of them.
     pub other_load: f64,
-    /// The ratio that is to be reached.
+    /// The ratio to reach.
     pub target: Option<f64>,
-    /// Whether it is.
+    /// Whether it was reached.
     pub reached: Option<bool>,
-    /// What was compared with.
+    /// What ours was compared with.
     pub against: String,
     pub ours_range: [f64; 2],
     pub peer_range: [f64; 2],
     pub ratio_range: [f64; 2],
     pub pairs: Vec<Pair>,
-    /// What else is to be said.
+    /// Further notes.
     pub notes: Vec<String>,
 }
 
 impl Entry {
-    /// A row of pairs, of which there must be one.
-    pub fn new(name: &str, unit: &str, against: impl Into<String>, pairs: Pairs) -> Entry {
+    /// Creates a row from pairs, of which there must be at least one.
+    pub(crate) fn new(name: &str, unit: &str, against: impl Into<String>, pairs: Pairs) -> Entry {
         let Pairs { pairs, notes } = pairs;
         let all = |value: fn(&Pair) -> f64| pairs.iter().map(value);
         Entry {
@@ -63,8 +63,8 @@ impl Entry {
         }
     }
 
-    /// The same with the ratio that is to be reached.
-    pub fn target(self, target: f64) -> Entry {
+    /// Sets the ratio to reach.
+    pub(crate) fn target(self, target: f64) -> Entry {
         Entry {
             target: Some(target),
             reached: Some(self.ratio >= target),
@@ -72,15 +72,15 @@ impl Entry {
         }
     }
 
-    /// The same with one more note.
-    pub fn note(mut self, note: impl Into<String>) -> Entry {
+    /// Adds a note.
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Entry {
         self.notes.push(note.into());
         self
     }
 }
 
-/// Puts `rows` into the list of a file: each replaces the row of its name, the others stay.
-pub fn merge(file: Vec<Value>, rows: &[Entry]) -> Result<Vec<Value>> {
+/// Merges `rows` into the list of a file. Each replaces the row with its name; the others stay.
+pub(crate) fn merge(file: Vec<Value>, rows: &[Entry]) -> Result<Vec<Value>> {
     let mut merged = file;
     for row in rows {
         let value = serde_json::to_value(row)?;
@@ -92,8 +92,8 @@ pub fn merge(file: Vec<Value>, rows: &[Entry]) -> Result<Vec<Value>> {
     Ok(merged)
 }
 
-/// Writes `rows` to a file that may have others.
-pub fn save(path: &Path, rows: &[Entry]) -> Result<()> {
+/// Writes `rows` to a file that may contain others.
+pub(crate) fn save(path: &Path, rows: &[Entry]) -> Result<()> {
     let there = match fs::read(path) {
         Ok(text) => serde_json::from_slice(&text)
             .map_err(|error| format!("{} is no list of rows: {error}", path.display()))?,

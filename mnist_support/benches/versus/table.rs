@@ -1,9 +1,9 @@
-//! The rows as a table to read.
+//! Formats the rows as a table.
 
 use crate::results::Entry;
 
-/// The rows side by side, with what is to be said of each below.
-pub fn table(rows: &[Entry]) -> String {
+/// Returns the rows as a table, with their notes below.
+pub(crate) fn table(rows: &[Entry]) -> String {
     let mut lines = vec![["row", "ours", "theirs", "ratio", "must be", ""].map(str::to_owned)];
     lines.extend(rows.iter().map(|row| {
         [
@@ -58,8 +58,8 @@ pub fn table(rows: &[Entry]) -> String {
     text
 }
 
-/// A value with its unit: `27,300 images/s`, `3.42 s`.
-pub fn amount(value: f64, unit: &str) -> String {
+/// Formats a value with its unit: `27,300 images/s`, `3.42 s`.
+pub(crate) fn amount(value: f64, unit: &str) -> String {
     if value < 100.0 {
         return format!("{value:.2} {unit}");
     }

@@ -1,14 +1,14 @@
-"""Measures how long notebook cells keep one waiting: the kernel of this repository against evcxr as it
-comes (KERNEL_PLAIN=1), which links the crate statically. Called by `make bench-cells`.
+"""Measures the waiting time of notebook cells: this repository's kernel against stock evcxr
+(KERNEL_PLAIN=1), which links the crate statically. Called by `make bench-cells`.
 
 Usage: bench.py ROOT [ROUNDS]
 
-Each round runs both notebooks on both kernels, in turn; a run of ours and the run of the peer's that
-follows make a pair. Two rows go into target/bench.json, where each replaces the row of its name:
+Each round runs both notebooks on both kernels, in turn. A run of ours and the peer's run after it form a
+pair. Two rows are written to target/bench.json, where each replaces the row with its name:
   cell    the median cell, less the time of its own code
-  start   from the kernel's start to the result of the first cell with a `let`, nothing to be compiled
-          but the cells
-and every cell's times into target/bench-cells.json.
+  start   from the kernel's start to the result of the first cell with a `let`, with nothing to compile
+          except the cells
+Every cell's times are written to target/bench-cells.json.
 """
 
 import json
@@ -19,10 +19,10 @@ import sys
 from pathlib import Path
 
 NOTEBOOKS = ["distributed", "traditional"]
-# A pair in which other processes took more cores is run again, twice at most.
+# A pair in which other processes used more cores than this is run again, at most twice.
 TOO_MUCH_LOAD = 0.15
 TRIES = 3
-# Of the peer's time; and the seconds that ours may take.
+# As a fraction of the peer's time, and the most seconds that ours may take.
 CELL_RATIO, CELL_SECONDS = 1 / 0.55, 1.2
 START_SECONDS = 12
 AGAINST = "evcxr as it comes, the crate linked statically"
@@ -70,7 +70,7 @@ def pair_of(root, notebook):
 
 
 def failures(pairs):
-    """A note for each notebook some of whose cells fail with static linking."""
+    """Returns a note for each notebook with cells that fail under static linking."""
     failed = {}
     for pair in pairs:
         cells = failed.setdefault(pair["notebook"], set())
@@ -128,7 +128,7 @@ def write(path, value):
 
 
 def save(path, rows):
-    """Keeps the rows of other names, in their places."""
+    """Replaces rows by name. The others keep their places."""
     there = json.loads(path.read_text()) if path.exists() else []
     new = {row["name"]: row for row in rows}
     merged = [new.pop(row["name"], row) for row in there]

@@ -1,13 +1,13 @@
 """Runs one notebook on one kernel and prints, as JSON, how long each cell took less its own code.
 
 Usage: run.py NOTEBOOK KERNEL [DEPENDENCY]
-KERNEL is the program that starts a kernel; DEPENDENCY replaces what the first cell's `:dep
-mnist_support = ` says.
+KERNEL is the program that starts a kernel. DEPENDENCY replaces the value of `:dep mnist_support = `
+in the first cell.
 
-A cell's own code is what stands in it: from its first statement until its variables are dropped or
-stored. A statement before it, one macro call, measures that. What remains is what the user waits for
-without gain: the analysis of types, compiling, linking, loading. Training runs are shortened to a few
-steps: their code stays the same, and their time is not what is measured.
+A cell's own code runs from its first statement until its variables are dropped or stored. A macro call in
+front of it measures that. The rest of the time is overhead for the user: type analysis, compiling,
+linking, loading. Training runs are shortened to a few steps: their code is the same, and their time is
+not what is measured.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-# Goes into the first cell. Not a `let` of the cell's own, which the kernel would store.
+# Added to the first cell. Not a `let` in the cell itself, which the kernel would store.
 CLOCK = """
 struct CellClock(std::time::Instant);
 impl Drop for CellClock {
@@ -40,12 +40,12 @@ LATE_OUTPUT_SECONDS = 10
 
 
 class Load:
-    """How many cores other processes take while this one and its children run."""
+    """Measures how many cores other processes use while this one and its children run."""
 
     PR_SET_CHILD_SUBREAPER = 36
 
     def __init__(self):
-        # A cell's process outlives its kernel for a moment: it is to be this process's child then.
+        # A cell's process outlives its kernel for a moment, and must then become this process's child.
         ctypes.CDLL(None, use_errno=True).prctl(self.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.begin = time.monotonic()
         self.busy = self.all_processors()
@@ -65,7 +65,7 @@ class Load:
         )
 
     def others(self):
-        """Once all children have ended."""
+        """Returns the load, once all children have exited."""
         while True:
             try:
                 os.wait()
@@ -93,7 +93,7 @@ class Run:
         )
 
     def prepare(self, dependency):
-        """Puts the clock into the cells, and returns their indices."""
+        """Adds the clock to the cells, and returns their indices."""
         indices = [i for i, cell in enumerate(self.notebook.cells) if cell.cell_type == "code"]
         first, *others = (self.notebook.cells[i] for i in indices)
         if dependency:
@@ -122,8 +122,8 @@ class Run:
                     result.setdefault("start", time.perf_counter() - begin)
                     own = await self.own_code(index)
                 except (CellExecutionError, RuntimeError) as error:
-                    # Linked statically, every cell has statics of its own, polars' hash seeds among
-                    # them: a frame that one cell made may not find its columns in another.
+                    # With static linking, every cell has its own statics, including polars' hash seeds:
+                    # a frame made by one cell may not find its columns in another.
                     if not dependency:
                         raise
                     result["failed"].append({"cell": index, "reason": str(error)})
@@ -141,7 +141,7 @@ class Run:
         return time.perf_counter() - begin
 
     async def own_code(self, index):
-        """evcxr says that a cell is done before it has sent the last lines that the cell printed."""
+        """Waits for the last lines of a cell: evcxr reports its end before it has sent them all."""
         cell = self.notebook.cells[index]
         deadline = time.monotonic() + LATE_OUTPUT_SECONDS
         while True:

@@ -1,4 +1,4 @@
-// The passes for every processor of the architecture: on x86-64, SSE2.
+// The passes for every processor of the architecture: SSE2 on x86-64.
 #include "block.h"
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// All passes in a namespace of this generation's, MNIST_PROCESSOR, and their table.
+// All passes, in a namespace for this processor generation (MNIST_PROCESSOR), and their table.
 namespace mnist {
 namespace MNIST_PROCESSOR {
 

@@ -1,8 +1,7 @@
-// The fused passes as an operation with a gradient, to libtorch's autograd.
+// The fused passes as a differentiable operation for libtorch's autograd.
 //
-// It runs on the thread that calls it. The ranks of a fit are threads already; libtorch's own pool
-// for parts of an operation cannot be used from outside, and a second one would fight for the
-// cores.
+// It runs on the calling thread. The ranks of a fit already are threads. libtorch's intra-op thread
+// pool cannot be used from outside, and a second pool would compete for the cores.
 #include "fused.h"
 
 #include <ATen/ops/conv2d.h>
@@ -46,7 +45,7 @@ Block block_of(const Tensor& input, const Tensor& weight, std::int64_t padding, 
         size(input.size(2)),  size(input.size(3)), size(input.size(1)), size(weight.size(0)),
         size(weight.size(2)), size(padding),       size(pool)
     };
-    // The passes count the floats of an image, or of some small ones, in 32 bits.
+    // The passes index the floats of an image, or of a few small ones, with 32 bits.
     TORCH_CHECK(block.padded_image() < std::size_t{1} << 31, "the images are too large");
     return block;
 }
@@ -59,7 +58,7 @@ Tensor channels_last(const Tensor& images) {
     return images.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-// A new tensor of as many images, [images, channels, height, width].
+// A new tensor of the same number of images, [images, channels, height, width].
 Tensor empty_images(
     const Tensor& like, std::size_t channels, std::size_t height, std::size_t width
 ) {
@@ -72,7 +71,7 @@ Tensor empty_images(
     );
 }
 
-// The block's output. The argmax, if there is such a tensor, is written.
+// Computes the block's output. Also writes the argmax, if that tensor is defined.
 Tensor forward_pass(
     const Block& block,
     const Tensor& input,
@@ -99,7 +98,7 @@ Tensor forward_pass(
     return output;
 }
 
-// The gradients of input, weight and bias.
+// Computes the gradients of input, weight and bias.
 variable_list backward_pass(
     const Block& block,
     const Tensor& input,
@@ -168,7 +167,7 @@ struct Conv2dReluMaxPool2d : torch::autograd::Function<Conv2dReluMaxPool2d> {
         variable_list own = backward_pass(
             block, input, weight, channels_last(gradients[0]), argmax, context->needs_input_grad(0)
         );
-        own.resize(5); // none for padding and pool
+        own.resize(5); // padding and pool have no gradient
         return own;
     }
 };
@@ -193,7 +192,7 @@ char* mnist_conv2d_relu_max_pool2d(
         TORCH_CHECK(
             bias->dim() == 1 && bias->size(0) == weight->size(0), "the bias does not fit the kernel"
         );
-        // With one channel both layouts are the same memory, but their strides may say otherwise.
+        // With one channel, both layouts are the same in memory, but the strides may differ.
         const Tensor images = input->size(1) == 1 ? input->contiguous() : channels_last(*input);
         const Tensor kernel = weight->contiguous(), biases = bias->contiguous();
         const bool recorded =

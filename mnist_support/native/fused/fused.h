@@ -1,4 +1,4 @@
-// The fused block for Rust. Errors are as in message.h.
+// The fused block's interface to Rust. Errors are reported as described in message.h.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@ class Tensor;
 
 extern "C" {
 
-// max_pool2d(relu(conv2d(input, weight, bias, padding=padding)), pool), as one operation in
-// autograd's graph. All tensors are float32 on the CPU; output becomes a new tensor.
+// max_pool2d(relu(conv2d(input, weight, bias, padding=padding)), pool) as one operation in the
+// autograd graph. All tensors are float32 on the CPU. output is set to a new tensor.
 char* mnist_conv2d_relu_max_pool2d(
     const at::Tensor* input,
     const at::Tensor* weight,

@@ -1,24 +1,24 @@
-// Images of several channels. The channels of a pixel lie side by side (NHWC), so what one row of
-// the kernel reads, at any place, is one run of kernel * in_channels floats:
+// Images with several channels. The channels of a pixel are contiguous (NHWC), so one row of the
+// kernel reads a single run of kernel * in_channels floats at any position:
 //
 //     padded row, 2 channels     0 0  a A  b B  c C  d D  0 0
 //     a kernel row of 3 reads         [-----------]             at output column 1
 //
-// The forward pass multiplies each of these floats by a vector of output channels; the backward
-// pass takes the run itself by the vector. No im2col: nothing is copied but the images, once, with
+// The forward pass multiplies each of these floats by a vector of output channels. The backward
+// pass loads the run itself as vectors. There is no im2col: only the images are copied, once, with
 // their padding.
 
 namespace many_channels {
 
-// How a few images lie in memory with their padding:
+// The memory layout of a few images with their padding:
 //
 //     pixels   [slot][padded row][padded column][channel]
 struct PaddedImages {
     const Block& block;
     std::size_t row, image; // strides
-    std::size_t length;     // a vector may reach beyond the last pixel
-    // For each argmax, how far what its position reads lies from the window's first pixel; 0 for
-    // no_argmax, so that it can be looked up without a branch.
+    std::size_t length;     // a vector may extend beyond the last pixel
+    // For each argmax, the offset of its position from the window's first pixel. The entry of
+    // no_argmax is 0, so that it can be looked up without a branch.
     Buffer<std::uint32_t> offsets;
 
     PaddedImages(const Block& block, std::size_t slots) :
@@ -33,7 +33,7 @@ struct PaddedImages {
         }
     }
 
-    // Copies an image into its padding, which stays what it is, or out of it.
+    // Copies an image into its padding, which stays unchanged, or out of it.
     MNIST_INLINE void pad(const float* from, std::size_t slot, float* pixels) const {
         const std::size_t length_of_row = block.width * block.in_channels;
         for (std::size_t y = 0; y < block.height; ++y) {
@@ -54,14 +54,14 @@ struct PaddedImages {
     MNIST_INLINE std::size_t inner(std::size_t slot, std::size_t y) const {
         return slot * image + (y + block.padding) * row + block.padding * block.in_channels;
     }
-    // The first pixel, the upper left one, of a window's receptive field.
+    // The first (top left) pixel of a window's receptive field.
     MNIST_INLINE std::size_t window(std::size_t slot, std::size_t y, std::size_t x) const {
         return slot * image + y * block.pool * row + x * block.pool * block.in_channels;
     }
 };
 
-// Calls body(out_channel, kernel_row, place, at) for every weight: `place` is where its factor lies
-// in the run that the kernel's row reads, `at` where libtorch has the weight.
+// Calls body(out_channel, kernel_row, place, at) for every weight: `place` is the index of its
+// factor in the run that the kernel row reads, `at` the index of the weight in libtorch's layout.
 template <typename Body>
 MNIST_INLINE void for_each_weight(const Block& block, Body body) {
     std::size_t at = 0;
@@ -76,7 +76,7 @@ MNIST_INLINE void for_each_weight(const Block& block, Body body) {
     }
 }
 
-// As many images as stay in the processor's nearest cache, but 1 to `most`.
+// As many images as fit into the L1 cache, from 1 to `most`.
 inline std::size_t images_at_once(const Block& block, std::size_t most) {
     constexpr std::size_t cache = 48 * 1024 / sizeof(float);
     return larger(1, smaller(cache / block.padded_image(), most));

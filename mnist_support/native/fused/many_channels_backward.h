@@ -1,11 +1,11 @@
-// Two ways, both sparse: only the argmax of a window, and only above 0, has a gradient.
+// Two variants, both sparse: only the argmax of a window has a gradient, and only if it is above 0.
 
 namespace many_channels {
 
-// First way, window by window. Each of the `rows` rows of a window's receptive field fits into
+// First variant, window by window. Each of the `rows` rows of a window's receptive field fits into
 // `vectors` vectors, so the field and its gradient stay in registers while the output channels add
 // to it. Each channel's kernel is laid out once for each position, as the field sees it, so that
-// nothing has to be shifted. With a kernel of 3, a pooling of 2 and one channel:
+// nothing needs to be shifted. With a kernel of 3, a pooling of 2 and one channel:
 //
 //     position 0      position 1      position 2      position 3
 //      K K K 0         0 K K K         0 0 0 0         0 0 0 0
@@ -23,11 +23,11 @@ struct PlacedKernels {
     explicit PlacedKernels(const Block& block) :
         block(block), placed(block.positions() * block.out_channels * kernel) {}
 
-    // Where the kernel of a channel at a position begins.
+    // The index of a channel's kernel at a position.
     MNIST_INLINE std::size_t at(std::size_t position, std::size_t channel) const {
         return (position * block.out_channels + channel) * kernel;
     }
-    // Calls body(placed, at) for each place that a weight is laid out to, and libtorch's own.
+    // Calls body(placed, at) for each copy of each weight: its index here and in libtorch's layout.
     template <typename Body>
     MNIST_INLINE void for_each(Body body) const {
         for_each_weight(block, [&](auto channel, auto y, auto place, auto in_weight) MNIST_INLINED {
@@ -40,8 +40,9 @@ struct PlacedKernels {
     }
 };
 
-// Lists the channels of a window that have a gradient, in an array with room for one more. Without
-// a branch, which no processor could predict: a window's active channels are as good as random.
+// Lists the channels of a window that have a gradient, in an array with room for one more. This has
+// no branch, because none could be predicted: which channels of a window are active is as good as
+// random.
 MNIST_INLINE std::size_t find_active(
     const Argmax* argmax, std::size_t channels, std::size_t* active
 ) {
@@ -110,9 +111,9 @@ MNIST_NOINLINE void backward_by_window(const Block& block, const Backward& pass)
     });
 }
 
-// Second way, output channel by output channel. First the gradients are routed: each channel gets a
-// list of the places that its kernel was the maximum at. Then the list goes by while a part of the
-// kernel and of its gradient stays in registers.
+// Second variant, output channel by output channel. First the gradients are routed: each channel
+// gets a list of the places where its kernel was the maximum. Then a part of the kernel and of its
+// gradient stays in registers during a pass over the list.
 struct RoutedGradients {
     struct Routed {
         std::uint32_t corner; // the first float that the kernel read there
@@ -127,7 +128,7 @@ struct RoutedGradients {
 
     MNIST_INLINE const Routed* of(std::size_t channel) const { return &lists[channel * most]; }
 
-    // Routes the gradients of a window, and adds them to the bias's. Without a branch, as above.
+    // Routes the gradients of a window, and adds them to the bias gradient. Branch-free, as above.
     MNIST_INLINE void route(
         const PaddedImages& images,
         std::size_t window,
@@ -146,8 +147,8 @@ struct RoutedGradients {
     }
 };
 
-// For a part of one output channel's kernel: `rows` rows, of each `vectors` vectors. `stride` leads
-// from one row of pixels to the next, `run` from one row of the kernel to the next.
+// Handles a part of one output channel's kernel: `rows` rows of `vectors` vectors each. `stride` is
+// the distance between rows of pixels, `run` the distance between rows of the kernel.
 template <std::size_t rows, std::size_t vectors>
 MNIST_NOINLINE void backward_part(
     std::size_t stride,
@@ -179,7 +180,7 @@ MNIST_NOINLINE void backward_part(
     });
 }
 
-// Where the input's channels fill whole vectors.
+// For input channels that fill whole vectors.
 MNIST_NOINLINE inline void backward_by_channel(const Block& block, const Backward& pass) {
     const std::size_t channels = block.out_channels;
     const std::size_t image_size = block.height * block.width * block.in_channels;
@@ -206,8 +207,8 @@ MNIST_NOINLINE inline void backward_by_channel(const Block& block, const Backwar
         for (std::size_t slot = 0; slot < here; ++slot) {
             images.pad(pass.input + (first + slot) * image_size, slot, pixels.values());
         }
-        // Images innermost: neighbours in a list then add to pixels of different images. Windows
-        // that overlap would have to wait for each other's sums.
+        // Images in the innermost loop: neighbours in a list then add to pixels of different
+        // images. Overlapping windows of one image would have to wait for each other's sums.
         for (std::size_t window = 0; window < windows; ++window) {
             for (std::size_t slot = 0; slot < here; ++slot) {
                 const std::size_t at = ((first + slot) * windows + window) * channels;

@@ -1,8 +1,8 @@
 namespace many_channels {
 
-// Convolves `positions` positions, from `first` on, of `windows` windows, for `vectors` vectors of
-// output channels. The register tile is one sum for each of them: a vector of weights that was read
-// serves all positions of all windows.
+// Convolves `positions` positions, starting at `first`, of `windows` windows, for `vectors` vectors
+// of output channels. The register tile is one sum for each of them: each vector of weights that is
+// loaded is used for all positions of all windows.
 template <std::size_t windows, std::size_t positions, std::size_t vectors>
 MNIST_INLINE void convolve(
     const PaddedImages& images,
@@ -41,7 +41,7 @@ MNIST_INLINE void convolve(
     });
 }
 
-// The output of `windows` windows that follow each other.
+// Computes the output of `windows` consecutive windows.
 template <std::size_t windows>
 MNIST_NOINLINE void forward_windows(
     const PaddedImages& images,
@@ -73,17 +73,17 @@ MNIST_NOINLINE void forward_windows(
 }
 
 inline void forward(const Block& block, const Forward& pass) {
-    // With a pooling of 2 the tile of sums, 4 windows of 4 positions of 2 vectors, fills AVX-512's
-    // registers; one window fills those of the others.
+    // With a pooling of 2, the tile of sums (4 windows, 4 positions, 2 vectors) fills the registers
+    // of AVX-512. One window fills those of the others.
     constexpr std::size_t windows_at_once = lanes == max_lanes ? 4 : 1;
     const std::size_t channels = block.out_channels, run = block.kernel * block.in_channels;
     const std::size_t image_size = block.height * block.width * block.in_channels;
-    // Output channels last, for loads by the vector: [kernel row][place][output channel].
+    // Output channels last, so that they load as vectors: [kernel row][place][output channel].
     Buffer<float> weights(block.kernel * run * channels);
     for_each_weight(block, [&](auto channel, auto y, auto place, auto at) MNIST_INLINED {
         weights[(y * run + place) * channels + channel] = pass.weight[at];
     });
-    // Of as many images as windows at once, no window is left over, however few an image has.
+    // With as many images as windows at once, no window is left over, however few an image has.
     const std::size_t slots = images_at_once(block, windows_at_once);
     const PaddedImages images(block, slots);
     Buffer<float> pixels(images.length);

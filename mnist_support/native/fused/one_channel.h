@@ -1,16 +1,16 @@
-// Images of one channel. The lanes of a vector are neighbouring windows of the pooling.
+// One-channel images. The lanes of a vector are neighbouring pooling windows.
 //
-// Neighbouring windows begin `pool` pixels apart, so what a vector of them reads for one tap is
-// every pool-th pixel of a row. To have those side by side, each padded row is split into `pool`
+// Neighbouring windows begin `pool` pixels apart, so a vector of windows reads every pool-th pixel
+// of a row for each tap. To make these pixels contiguous, each padded row is split into `pool`
 // phases (a polyphase decomposition): phase p holds the columns p, p + pool, p + 2 pool, ...
 //
 //     padded row, pool = 2     0 a b c d e f g h 0
 //     phase 0                  0 b d f h
 //     phase 1                  a c e g 0
 //
-// Let a tap be in kernel column c, and a position in column p of its window. What the tap reads for
+// Take a tap in kernel column c and a position in column p of its window. What the tap reads for
 // the windows x, x + 1, x + 2, ... begins at index x + (p + c) / pool of phase (p + c) % pool, and
-// is one load. In the first window, with c = 1 and p = 1, that is b d f h.
+// is one load. For the first window, with c = 1 and p = 1, that is b d f h.
 //
 //     pixels   [padded row][phase][index in the phase, with room for whole vectors]
 
@@ -23,10 +23,10 @@ inline std::size_t whole_vectors(std::size_t length) {
 struct Polyphase {
     std::size_t pool, length; // of one phase of one row
     Buffer<float> pixels;
-    // [position][tap]: how far from a window's first pixel the tap reads.
+    // [position][tap]: the offset of what the tap reads from the window's first pixel.
     Buffer<std::size_t> offsets;
 
-    // Pixels are written and windows read by whole vectors, beyond the last that counts.
+    // Pixels are written and windows read in whole vectors, beyond the last one that counts.
     explicit Polyphase(const Block& block) :
         pool(block.pool),
         length(
@@ -45,7 +45,7 @@ struct Polyphase {
         }
     }
 
-    // `readable` floats may be read after the image.
+    // `readable` floats after the image may be read.
     MNIST_INLINE void fill(const Block& block, const float* image, std::size_t readable) {
         const std::size_t needed = 2 * whole_vectors((block.width + 1) / 2);
         for (std::size_t y = 0; y < block.height; ++y, image += block.width) {
@@ -65,7 +65,7 @@ struct Polyphase {
         }
     }
 
-    // A row of an image by the vector; zeros follow its last pixel.
+    // Splits one row of an image, a vector at a time. Zeros follow its last pixel.
     MNIST_INLINE void fill_two_phases(const Block& block, const float* image, float* row) const {
         float* even = at_column(row, block.padding % 2, block.padding);
         float* odd = at_column(row, (block.padding + 1) % 2, block.padding + 1);
@@ -78,12 +78,12 @@ struct Polyphase {
         }
     }
 
-    // Where a phase of a row has a column of the padded image.
+    // The address of a column of the padded image in a phase of a row.
     MNIST_INLINE float* at_column(float* row, std::size_t phase, std::size_t column) const {
         return row + phase * length + column / pool;
     }
 
-    // The first pixel of the window in row y and column x of the output.
+    // The first pixel of the window at row y and column x of the output.
     MNIST_INLINE const float* at_window(std::size_t y, std::size_t x) const {
         return &pixels[y * pool * pool * length + x];
     }

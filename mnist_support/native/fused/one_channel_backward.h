@@ -1,6 +1,6 @@
 namespace one_channel {
 
-// The gradients of a vector of windows and their argmax, taken apart by channel.
+// The gradients and argmax of a vector of windows, split by channel.
 template <std::size_t channels>
 struct ByChannel {
     Floats gradient[channels];
@@ -24,7 +24,7 @@ MNIST_INLINE void take_apart(
     std::memcpy(&apart.argmax[0], positions, sizeof positions);
 }
 
-// Four channels at once: the transposition of `write` in the forward pass, backwards.
+// Four channels at once: the inverse of the transposition in `write` of the forward pass.
 MNIST_INLINE void take_apart(
     const Block& block,
     std::size_t windows,
@@ -33,7 +33,7 @@ MNIST_INLINE void take_apart(
     ByChannel<4>& apart
 ) {
     float values[4 * lanes] = {};
-    std::int32_t bytes[lanes] = {}; // of a window's four channels, the first lowest
+    std::int32_t bytes[lanes] = {}; // of a window's four channels, the first one lowest
     for (std::size_t window = 0; window < windows; ++window) {
         std::memcpy(values + 4 * window, gradient + window * block.out_channels, 4 * sizeof(float));
         std::memcpy(bytes + window, argmax + window * block.out_channels, 4);
@@ -44,8 +44,8 @@ MNIST_INLINE void take_apart(
     constexpr auto whole = static_cast<std::int32_t>(lanes);
     const Integers lane = lane_numbers(), in_lower_half = lane < half;
     for (std::int32_t channel = 0; channel < 4; channel += 2) {
-        // Half a vector of one channel and half a vector of the next, of the first half of the
-        // windows and of the second.
+        // Half a vector of one channel and half a vector of the next, for the first half of the
+        // windows and for the second.
         const Integers from = in_lower_half ? lane * 4 + channel : (lane - half) * 4 + channel + 1;
         const Floats first = shuffle(load(values), load(values + lanes), from);
         const Floats second = shuffle(load(values + 2 * lanes), load(values + 3 * lanes), from);
@@ -58,9 +58,9 @@ MNIST_INLINE void take_apart(
     }
 }
 
-// The gradient of the convolution's output, as max_unpool2d makes it from the block's: 0 but where
-// a position is its window's argmax. Dense after all: the lanes of a vector are windows, and their
-// argmaxes differ.
+// The gradient of the convolution's output, as max_unpool2d makes it from the block's gradient: 0
+// except where a position is its window's argmax. It is dense after all, because the lanes of a
+// vector are windows with different argmaxes.
 //
 //     gradient   [output channel][output row][position][output column, to whole vectors]
 struct Unpooled {
@@ -75,7 +75,7 @@ struct Unpooled {
 
     MNIST_INLINE const float* of(std::size_t channel) const { return &gradient[channel * plane]; }
 
-    // Fills in the vector of windows from row y and column x on, for some channels.
+    // Fills in the vector of windows that starts at row y and column x, for `channels` channels.
     template <std::size_t channels>
     MNIST_INLINE void fill(
         const Block& block,
@@ -101,8 +101,8 @@ struct Unpooled {
     }
 };
 
-// Adds to the gradients of `taps` taps, from `first` on, of `channels` output channels. They are
-// the register tile, one sum for each lane, while the whole image goes by.
+// Accumulates the gradients of `taps` taps, starting at `first`, of `channels` output channels.
+// They are the register tile, with one sum for each lane, during a pass over the whole image.
 template <std::size_t channels, std::size_t taps>
 MNIST_INLINE void add_weight_gradient(
     const Block& block,
@@ -136,14 +136,13 @@ MNIST_INLINE void add_weight_gradient(
 }
 
 inline void backward(const Block& block, const Backward& pass) {
-    // The gradients of a kernel of 3 by 3 fill the registers: AVX-512 has 32 of them, the
-    // others 16.
+    // The gradients of a 3 by 3 kernel fill the registers: 32 with AVX-512, otherwise 16.
     constexpr std::size_t channels_at_once = lanes == max_lanes ? 2 : 1, taps_at_once = 9;
     Polyphase phases(block);
     Unpooled unpooled(block);
     const std::size_t channels = block.out_channels, taps = block.taps();
     const std::size_t image_size = block.height * block.width;
-    // Each lane sums for itself; the lanes are added up at the end.
+    // Each lane has its own sums. The lanes are added up at the end.
     Buffer<float> sums(channels * taps * lanes), bias_sums(channels * lanes);
     for (std::size_t image = 0; image < pass.images; ++image) {
         phases.fill(block, pass.input + image * image_size, (pass.images - 1 - image) * image_size);

@@ -1,8 +1,8 @@
 namespace one_channel {
 
-// Convolves `positions` positions of a vector of windows, from `first` on, for `channels` output
-// channels. The register tile is one sum for each position and channel: a weight that was read
-// serves all positions, a vector of pixels all channels.
+// Convolves `positions` positions of a vector of windows, starting at `first`, for `channels`
+// output channels. The register tile is one sum for each position and channel: each weight that is
+// loaded is used for all positions, each vector of pixels for all channels.
 template <std::size_t positions, std::size_t channels>
 MNIST_INLINE void convolve(
     const Block& block,
@@ -36,7 +36,7 @@ MNIST_INLINE void convolve(
     });
 }
 
-// Writes `windows` lanes of one output channel; the channels of a window lie side by side.
+// Writes `windows` lanes of one output channel. The channels of a window are contiguous.
 MNIST_INLINE void write(
     const Block& block,
     const RunningMax (&max)[1],
@@ -55,7 +55,7 @@ MNIST_INLINE void write(
 }
 
 // The same for four output channels, which are transposed first: from a vector of windows for each
-// channel to the four channels of each window.
+// channel to four channels for each window.
 //
 //     a0 a1 a2 a3     singly, a with b     a0 b0 a1 b1 | a2 b2 a3 b3
 //     b0 b1 b2 b3             c with d     c0 d0 c1 d1 | c2 d2 c3 d3
@@ -68,8 +68,8 @@ MNIST_INLINE void write(
     float* output,
     Argmax* argmax
 ) {
-    // Lanes of two vectors in turn, one by one or by twos; `half` further on begins in their
-    // middle.
+    // Interleaves the lanes of two vectors, one by one or in pairs. Adding `half` starts in the
+    // middle of the vectors.
     const Integers lane = lane_numbers(), half = broadcast(static_cast<std::int32_t>(lanes / 2));
     const auto second = static_cast<std::int32_t>(lanes);
     const Integers singly = lane / 2 + lane % 2 * second;
@@ -86,8 +86,8 @@ MNIST_INLINE void write(
         std::memcpy(output + window * block.out_channels, values + 4 * window, 4 * sizeof(float));
     }
     if (argmax != nullptr) {
-        // A lane becomes the four bytes of a window, the first channel's lowest: that is the order
-        // of memory on the processors that this is compiled for.
+        // A lane becomes the four bytes of a window, with the first channel's in the lowest byte.
+        // This is the memory order of the (little-endian) processors that this is compiled for.
         const Integers bytes =
             max[0].argmax() | max[1].argmax() << 8 | max[2].argmax() << 16 | max[3].argmax() << 24;
         for (std::size_t window = 0; window < windows; ++window) {
@@ -98,7 +98,7 @@ MNIST_INLINE void write(
 }
 
 inline void forward(const Block& block, const Forward& pass) {
-    // The tile of sums fills the registers: AVX-512 has 32 of them, the others 16.
+    // The tile of sums fills the registers: 32 with AVX-512, otherwise 16.
     constexpr std::size_t positions_at_once = lanes == max_lanes ? 4 : 2;
     Polyphase phases(block);
     const std::size_t channels = block.out_channels, width = block.out_width();

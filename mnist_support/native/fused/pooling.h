@@ -1,9 +1,9 @@
-// The ReLU and the pooling alone, for blocks whose convolution is libtorch's. The lanes of a vector
+// ReLU and pooling alone, for blocks whose convolution is left to libtorch. The lanes of a vector
 // are channels of one pixel.
 
 namespace pooling {
 
-// One window of one channel, for the channels that fill no vector.
+// One window of one channel, for channels that do not fill a vector.
 MNIST_INLINE float max_of_one(
     const Block& block, const float* corner, std::size_t row, Argmax& argmax
 ) {
@@ -88,7 +88,7 @@ inline void backward(
                 }
                 gradient += channels, argmax += channels;
             }
-            // Zeros in the columns that no window covers, and further down in the rows.
+            // Zeros the columns that no window covers. The rows are zeroed below.
             for (std::size_t y_in_window = 0; y_in_window < block.pool; ++y_in_window) {
                 std::memset(rows + y_in_window * row + covered, 0, (row - covered) * sizeof(float));
             }

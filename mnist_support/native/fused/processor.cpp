@@ -1,4 +1,4 @@
-// Which generation of the passes runs on this processor.
+// Chooses the processor generation of the passes.
 #include "block.h"
 
 #include <cstdlib>
@@ -14,7 +14,7 @@ bool many_channels_can_backward(const Block& block) {
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 static const Passes& chosen() {
-    // libtorch's own switch between its generations.
+    // The variable by which libtorch chooses its own generation.
     const char* capability = std::getenv("ATEN_CPU_CAPABILITY");
     const auto asked_for = [&](const char* name) {
         return capability != nullptr && std::strcmp(capability, name) == 0;

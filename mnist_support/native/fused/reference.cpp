@@ -1,5 +1,5 @@
-// What the fused block computes, in plain loops and sums of double precision. Only tests are linked
-// with this file: they compare the fast passes with it.
+// What the fused block computes, in plain loops with double precision sums. Only tests link this
+// file. They compare the fast passes with it.
 #include "reference.h"
 
 #include <cmath>
@@ -9,7 +9,7 @@ namespace {
 
 using namespace mnist;
 
-// The places in memory of what block.h draws.
+// Indices into the layouts drawn in block.h.
 struct Places {
     const Block& block;
 
@@ -21,9 +21,9 @@ struct Places {
     }
 };
 
-// Calls body(input, weight) for every pixel and weight that the convolution multiplies for output
-// channel k at a row and column of its output: their places. Pixels of the padding are 0, and left
-// out.
+// Calls body(input, weight) with the indices of every pixel and weight that the convolution
+// multiplies for output channel k at a row and column of its output. Padding pixels are 0 and
+// skipped.
 template <typename Body>
 void for_each_product(
     const Block& block,
@@ -37,7 +37,7 @@ void for_each_product(
     for (std::size_t c = 0; c < block.in_channels; ++c) {
         for (std::size_t kernel_row = 0; kernel_row < block.kernel; ++kernel_row) {
             for (std::size_t kernel_column = 0; kernel_column < block.kernel; ++kernel_column) {
-                // Below 0 these wrap around, and are too large as well.
+                // Negative values wrap around and are then too large as well.
                 const std::size_t y = row + kernel_row - block.padding;
                 const std::size_t x = column + kernel_column - block.padding;
                 if (y < block.height && x < block.width) {
@@ -50,7 +50,7 @@ void for_each_product(
     }
 }
 
-// Calls body(image, row, column, k, at) for every number of the output, `at` being its place.
+// Calls body(image, row, column, k, at) for every element of the output, where `at` is its index.
 template <typename Body>
 void for_each_output(const Block& block, std::size_t images, Body body) {
     std::size_t at = 0;
@@ -81,7 +81,7 @@ void mnist_reference_forward(const Block* block, const Forward* pass) {
                         sum += double{pass->input[pixel]} * pass->weight[tap];
                     }
                 );
-                // The first of equals wins, and NaN beats every number.
+                // The first of equal values wins, and NaN beats every number.
                 if (position == 0 || sum > max || std::isnan(sum)) {
                     max = sum;
                     pass->argmax[at] = static_cast<Argmax>(position);

@@ -1,14 +1,14 @@
-// The reference of the fused block, as Rust's tests see it.
+// The reference implementation of the fused block, for the tests in Rust.
 #pragma once
 
 #include "block.h"
 
 extern "C" {
 
-// Layouts are block.h's; the argmax is always written.
+// The layouts are those of block.h. The argmax is always written.
 void mnist_reference_forward(const mnist::Block* block, const mnist::Forward* pass);
 
-// All gradients are written, none is added to.
+// Gradients are overwritten, not accumulated.
 void mnist_reference_backward(const mnist::Block* block, const mnist::Backward* pass);
 
 } // extern "C"

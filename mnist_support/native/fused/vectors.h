@@ -1,28 +1,28 @@
-// SIMD in the compiler's own vector types: a vector holds `lanes` floats and is added, multiplied
-// and compared as if it were one.
+// SIMD with the compiler's vector types: a vector holds `lanes` floats and is added, multiplied and
+// compared like a single one.
 //
-// for_processor.h includes this file once for each generation of processors, in a namespace of its
-// own. No function template of the standard library may be used in there: the linker keeps one
-// instance of it for all, perhaps the one with instructions that this processor lacks.
+// for_processor.h includes this file once for each processor generation, in a namespace of its own.
+// No function template of the standard library may be used here: the linker keeps a single instance
+// of it for all generations, which may contain instructions that this processor lacks.
 
 #define MNIST_INLINE __attribute__((always_inline)) inline
 // The same for a lambda, after its parameters.
 #define MNIST_INLINED __attribute__((always_inline))
-// For a loop that runs long and needs every register: within a large function GCC gives it fewer.
+// For a long-running loop that needs every register: inside a large function, GCC gives it fewer.
 #define MNIST_NOINLINE __attribute__((noinline))
 
-// As many floats as a register holds.
+// The number of floats in a register.
 constexpr std::size_t lanes = MNIST_LANES;
 
 typedef float Floats __attribute__((vector_size(4 * lanes)));
 typedef std::int32_t Integers __attribute__((vector_size(4 * lanes)));
 typedef Argmax Bytes __attribute__((vector_size(lanes)));
 
-// Calls body(i) for every i below a constant, or body(i, j, ...) for several constants, the last
-// index fastest, as if every call were written out.
+// Calls body(i) for every i below a constant, or body(i, j, ...) for several constants, with the
+// last index varying fastest, as if every call were written out.
 //
-// An array of vectors, a "register tile", stays in registers only if each of its indices is a
-// constant to the compiler. So whatever touches a tile is unrolled.
+// An array of vectors, a "register tile", stays in registers only if the compiler knows every index
+// into it as a constant. So all loops over a tile are unrolled.
 template <std::size_t count, std::size_t... inner, typename Body>
 MNIST_INLINE void unrolled(Body body) {
 #if defined(__clang__)
@@ -46,8 +46,8 @@ struct Count {
     static constexpr std::size_t value = number;
 };
 
-// Cuts 0..length into tiles of `most`, and what is left over into tiles of 1. Calls
-// body(Count<size>{}, first) for each, so that the size of a tile is a constant, too.
+// Splits 0..length into tiles of `most`, and the remainder into tiles of 1. Calls
+// body(Count<size>{}, first) for each, so that the size of a tile is a constant too.
 template <std::size_t most, typename Body>
 MNIST_INLINE void for_each_tile(std::size_t length, Body body) {
     std::size_t first = 0;
@@ -66,7 +66,7 @@ MNIST_INLINE std::size_t larger(std::size_t one, std::size_t other) {
     return one > other ? one : other;
 }
 
-// memcpy, because floats are not aligned as vectors must be; it becomes one instruction.
+// memcpy, because floats are not aligned like vectors. It compiles to one instruction.
 MNIST_INLINE Floats load(const float* from) {
     Floats values;
     std::memcpy(&values, from, sizeof values);
@@ -103,19 +103,19 @@ MNIST_INLINE Floats shuffle(Floats first, Floats second, Integers from) {
 #endif
 }
 
-// The maximum of each lane so far, and the position in its pooling window that it came from.
+// The maximum of each lane so far, and its position in the pooling window.
 struct RunningMax {
     Floats value{};
     Integers position{};
 
-    // Positions come in order, from 0 on.
+    // Positions come in order, starting at 0.
     MNIST_INLINE void take(std::size_t at, Floats values) {
         if (at == 0) {
             value = values;
             position = Integers{};
             return;
         }
-        // As in libtorch: the first of equals wins, and NaN beats every number.
+        // As in libtorch, the first of equal values wins, and NaN beats every number.
         const Integers wins = (values > value) | (values != values);
         value = wins ? values : value;
         position = wins ? broadcast(static_cast<std::int32_t>(at)) : position;
@@ -138,13 +138,12 @@ MNIST_INLINE Integers load_argmax(const Argmax* from) {
     return __builtin_convertvector(bytes, Integers);
 }
 
-// An argmax is only written where a backward pass will follow: elsewhere the pointer is null.
+// The argmax is only written if a backward pass will follow. Otherwise the pointer is null.
 MNIST_INLINE Argmax* advanced(Argmax* argmax, std::size_t by) {
     return argmax == nullptr ? nullptr : argmax + by;
 }
 
-// An array that begins as zeros, at the start of a cache line: a vector that lies across two lines
-// costs twice.
+// A zeroed array that starts at a cache line: a vector that straddles two lines costs twice.
 template <typename Number>
 struct Buffer {
     static constexpr std::align_val_t cache_line{64};
@@ -165,10 +164,9 @@ struct Buffer {
     void clear() { std::memset(values, 0, length * sizeof(Number)); }
 };
 
-// Values and, of the same length, their gradients, half a page apart. A loop reads the one and adds
-// to the other at the same index; were they a whole number of pages apart, each load would wait for
-// the store before it, because the processor compares the low 12 bits of addresses first ("4K
-// aliasing").
+// Values and their gradients, half a page apart. A loop reads from one and adds to the other at the
+// same index. If they were a whole number of pages apart, each load would wait for the preceding
+// store, because the processor first compares only the low 12 bits of addresses ("4K aliasing").
 struct WithGradient {
     static constexpr std::size_t page = 4096 / sizeof(float);
     std::size_t length;

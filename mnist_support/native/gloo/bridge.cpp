@@ -34,7 +34,7 @@ char* mnist_gloo_store_open(
         c10d::TCPStoreOptions options;
         options.port = port;
         options.timeout = milliseconds(timeout_ms);
-        options.waitWorkers = false; // the caller counts them, and can say who is missing
+        options.waitWorkers = false; // the caller counts the ranks, and can say which are missing
         if (listen_fd != -1) {
             options.isServer = true;
             options.masterListenFd = listen_fd;
@@ -72,7 +72,7 @@ char* mnist_gloo_group_open(
         const milliseconds timeout(timeout_ms);
         store->store->setTimeout(timeout);
         auto options = ProcessGroupGloo::Options::create(timeout);
-        options->threads = 1; // they run c10d's own algorithms, which are not used here
+        options->threads = 1; // for c10d's own algorithms, which are not used here
         options->devices.push_back(
             bind_to_interface ? ProcessGroupGloo::createDeviceForInterface(bind_to, false)
                               : ProcessGroupGloo::createDeviceForHostname(bind_to, false)
@@ -113,7 +113,7 @@ char* mnist_gloo_exchange(
                 );
             }
         };
-        // A sender waits until its receiver is ready: so receive first.
+        // A sender waits until its receiver is ready, so start the receives first.
         for (std::size_t index = 0; index < length; ++index) {
             start(transfers[index], transfers[index].receive, &c10d::ProcessGroupGloo::recv);
         }

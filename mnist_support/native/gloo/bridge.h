@@ -1,6 +1,6 @@
 // c10d's TCPStore and ProcessGroupGloo for Rust.
 //
-// Errors are as in message.h. Strings are UTF-8, null-terminated.
+// Errors are reported as described in message.h. Strings are UTF-8 and NUL-terminated.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ extern "C" {
 struct MnistGlooStore;
 struct MnistGlooGroup;
 
-// What to send to one peer and where to receive from it; either may be null. The tensors are
+// What to send to a peer and where to receive from it. Either may be null. The tensors are
 // contiguous and on the CPU.
 struct MnistGlooTransfer {
     std::int32_t peer;
@@ -22,8 +22,8 @@ struct MnistGlooTransfer {
     at::Tensor* receive;
 };
 
-// Connects to the store at host and port. With a listen_fd other than -1, a socket that listens at
-// that address, this process serves the store too, and the store owns the socket.
+// Connects to the store at host and port. If listen_fd is not -1, it is a socket that listens at
+// that address. This process then also serves the store, which owns the socket.
 char* mnist_gloo_store_open(
     const char* host,
     std::uint16_t port,
@@ -32,11 +32,11 @@ char* mnist_gloo_store_open(
     MnistGlooStore** store
 );
 char* mnist_gloo_store_set(MnistGlooStore* store, const char* key, const char* value);
-// value becomes null if the store has no such key, else a string to be freed with mnist_free.
+// value is set to null if the store has no such key, otherwise to a string to free with mnist_free.
 char* mnist_gloo_store_get(MnistGlooStore* store, const char* key, char** value);
 void mnist_gloo_store_close(MnistGlooStore* store);
 
-// Connects with every other rank. bind_to is an address of this machine, or the name of one of its
+// Connects to all other ranks. bind_to is an address of this machine or the name of one of its
 // interfaces. The group keeps the store open for as long as it lives.
 char* mnist_gloo_group_open(
     MnistGlooStore* store,
@@ -48,8 +48,8 @@ char* mnist_gloo_group_open(
     std::int64_t timeout_ms,
     MnistGlooGroup** group
 );
-// Sends and receives all transfers concurrently; returns when all have arrived. After an error, peer
-// is the rank that caused it, or -1, and the group can only be closed.
+// Runs all transfers concurrently and returns when all have completed. After an error, peer is the
+// rank that caused it, or -1, and the group can only be closed.
 char* mnist_gloo_exchange(
     MnistGlooGroup* group,
     const MnistGlooTransfer* transfers,

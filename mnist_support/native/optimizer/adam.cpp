@@ -19,7 +19,7 @@ char* mnist_adam_step(
     bool decoupled_weight_decay
 ) {
     return mnist::caught([&] {
-        // Each list is of one tensor, but for max_exp_avg_sqs, which only amsgrad needs.
+        // Each list has one tensor, except max_exp_avg_sqs, which only amsgrad needs.
         const at::TensorList highest;
         const bool amsgrad = false, maximize = false;
         if (decoupled_weight_decay) {

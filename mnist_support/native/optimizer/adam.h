@@ -1,4 +1,5 @@
-// libtorch's fused Adam for Rust: tch does not expose it. Errors are as in message.h.
+// libtorch's fused Adam for Rust, which tch does not expose. Errors are reported as described in
+// message.h.
 #pragma once
 
 namespace at {
@@ -8,8 +9,8 @@ class Tensor;
 extern "C" {
 
 // One step of torch.optim.Adam(fused=True), or of AdamW with decoupled_weight_decay. parameters,
-// mean (PyTorch's exp_avg) and mean_square (exp_avg_sq) are updated in place. steps is one float
-// and already counts this step.
+// mean (PyTorch's exp_avg) and mean_square (exp_avg_sq) are updated in place. steps is a single
+// float that already includes this step.
 char* mnist_adam_step(
     at::Tensor* parameters,
     const at::Tensor* gradient,

@@ -1,8 +1,8 @@
 pub use mnist_support::*;
 
-/// Runs when the process of the cells loads this library: Stop then stops a fit and keeps the variables.
+/// Runs when the cells' process loads this library, so that Stop ends a fit and keeps variables.
 extern "C" fn on_load() {
-    // Only a kernel starts its process so that it ignores the signal; any other keeps what it does with it.
+    // Only a kernel starts its process with the signal ignored. Others keep their own handling.
     if let Err(error) = mnist_support::interrupt::install_if_ignored() {
         eprintln!("Stop will end the cell's process: {error}");
     }

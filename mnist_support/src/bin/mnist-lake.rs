@@ -1,5 +1,6 @@
-//! Lays the local lake out, checks it, and sends it to a container.
+//! Lays out the local lake, checks it, and uploads it to a container.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use mnist_support::mnist::{self, Origin, Outcome};
 use mnist_support::secrets::SecretScope;
 
 const USAGE: &str = "\
-Lays MNIST, or images of your own in its format, out as a small data lake.
+Lays out MNIST, or your own images in its format, as a small data lake.
 
 usage:
   mnist-lake prepare --idx FOLDER [--lake FOLDER] [--download | --transposed yes|no]
@@ -17,19 +18,19 @@ usage:
   mnist-lake upload --to URL [--from FOLDER] [--create]
 
 prepare  writes the images and labels of the four IDX files in FOLDER (train-images-idx3-ubyte and so on, plain
-         or .gz) as CSV and Parquet to torchtut/ in the lake. Fashion-MNIST, KMNIST, EMNIST and QMNIST are such
-         files. Of several sets in a folder, FOLDER/emnist-letters means the one whose names begin so.
+         or .gz) as CSV and Parquet to torchtut/ in the lake. Fashion-MNIST, KMNIST, EMNIST and QMNIST have this
+         format. If a folder holds several data sets, FOLDER/emnist-letters selects one by the prefix of its names.
          --download     FOLDER was downloaded and must be MNIST: a file with a wrong hash is moved aside as
                         NAME.rejected
-         --transposed   whether the images are stored column by column; those of EMNIST are taken to be
+         --transposed   whether the images are stored column by column; default: yes for EMNIST, no otherwise
 check    compares the lake's files with what was written.
-upload   sends the files to a container, for instance abfss://torchtut@ACCOUNT.dfs.core.windows.net,
+upload   uploads the files to a container, such as abfss://torchtut@ACCOUNT.dfs.core.windows.net,
          with the credentials of the secret scope adls (ADLS_... or ~/.config/mnist_support/secrets/adls.json).
-         --create       makes the container where it is not there
+         --create       creates the container if it does not exist
 
 defaults: --lake data/lake, --from data/lake/torchtut";
 
-/// What the command line asks for.
+/// The command given on the command line.
 #[derive(Debug, PartialEq)]
 enum Command {
     Help,
@@ -79,54 +80,52 @@ fn parse(arguments: &[String]) -> Result<Command, String> {
         "upload" => &["--from", "--to", "--create"],
         unknown => return Err(format!("there is no command {unknown:?}")),
     };
-    let (mut idx, mut lake, mut from, mut to) = (None, None, None, None);
-    let (mut create, mut download, mut transposed) = (false, false, None);
+    let options = read_options(command, allowed, arguments)?;
+    let given = |option| options.get(option).copied();
+    let lake = given("--lake").unwrap_or("data/lake").into();
+    Ok(match command {
+        "prepare" => Command::Prepare {
+            origin: origin(given("--download").is_some(), given("--transposed"))?,
+            idx: given("--idx").ok_or("prepare needs --idx FOLDER")?.into(),
+            lake,
+        },
+        "check" => Command::Check { lake },
+        _ => Command::Upload {
+            from: given("--from").unwrap_or("data/lake/torchtut").into(),
+            to: given("--to").ok_or("upload needs --to URL")?.into(),
+            create: given("--create").is_some(),
+        },
+    })
+}
+
+/// Returns the options and their values. Options without a value map to themselves.
+fn read_options<'a>(
+    command: &str,
+    allowed: &[&str],
+    mut arguments: impl Iterator<Item = &'a str>,
+) -> Result<BTreeMap<&'a str, &'a str>, String> {
+    let mut options = BTreeMap::new();
     while let Some(option) = arguments.next() {
         if !allowed.contains(&option) {
             return Err(format!("{command} has no option {option:?}"));
         }
         let value = match option {
-            "--download" => {
-                download = true;
-                continue;
-            }
-            "--create" => {
-                create = true;
-                continue;
-            }
+            "--download" | "--create" => Some(option),
             _ => arguments.next().filter(|value| !value.is_empty()),
         };
-        let value = value
-            .ok_or_else(|| format!("{option} needs a value"))?
-            .to_string();
-        match option {
-            "--idx" => idx = Some(value),
-            "--lake" => lake = Some(value),
-            "--transposed" => transposed = Some(yes_or_no(&value)?),
-            "--from" => from = Some(value),
-            _ => to = Some(value),
-        }
+        let value = value.ok_or_else(|| format!("{option} needs a value"))?;
+        options.insert(option, value);
     }
-    if download && transposed.is_some() {
-        return Err("MNIST is not transposed: give --download or --transposed".into());
+    Ok(options)
+}
+
+fn origin(download: bool, transposed: Option<&str>) -> Result<Origin, String> {
+    let transposed = transposed.map(yes_or_no).transpose()?;
+    match (download, transposed) {
+        (true, None) => Ok(Origin::Download),
+        (true, Some(_)) => Err("MNIST is not transposed: give --download or --transposed".into()),
+        (false, transposed) => Ok(Origin::Own { transposed }),
     }
-    let lake = PathBuf::from(lake.unwrap_or_else(|| "data/lake".into()));
-    Ok(match command {
-        "prepare" => Command::Prepare {
-            idx: idx.ok_or("prepare needs --idx FOLDER")?.into(),
-            lake,
-            origin: match download {
-                true => Origin::Download,
-                false => Origin::Own { transposed },
-            },
-        },
-        "check" => Command::Check { lake },
-        _ => Command::Upload {
-            from: from.unwrap_or_else(|| "data/lake/torchtut".into()).into(),
-            to: to.ok_or("upload needs --to URL")?,
-            create,
-        },
-    })
 }
 
 fn yes_or_no(value: &str) -> Result<bool, String> {
@@ -189,7 +188,7 @@ fn upload(from: &Path, to: &str, create: bool) -> mnist_support::Result<()> {
     let target = Lake::open(to, &credentials)?;
     let files = Lake::open(&from.to_string_lossy(), &Credentials::local())?.list()?;
     if create && target.create_container()? {
-        println!("mnist-lake: made the container {target}");
+        println!("mnist-lake: created the container {target}");
     }
     for name in files {
         let start = Instant::now();
@@ -219,31 +218,22 @@ mod tests {
     #[test]
     fn the_commands_and_their_defaults() {
         assert_eq!(parsed(""), Ok(Command::Help));
-        assert_eq!(
-            parsed("prepare --idx raw"),
+        let prepare = |lake: &str, origin| {
             Ok(Command::Prepare {
                 idx: "raw".into(),
-                lake: "data/lake".into(),
-                origin: Origin::Own { transposed: None }
+                lake: lake.into(),
+                origin,
             })
-        );
+        };
+        let own = |transposed| Origin::Own { transposed };
+        assert_eq!(parsed("prepare --idx raw"), prepare("data/lake", own(None)));
         assert_eq!(
             parsed("prepare --idx raw --lake x --download"),
-            Ok(Command::Prepare {
-                idx: "raw".into(),
-                lake: "x".into(),
-                origin: Origin::Download
-            })
+            prepare("x", Origin::Download)
         );
         assert_eq!(
             parsed("prepare --idx raw --transposed no"),
-            Ok(Command::Prepare {
-                idx: "raw".into(),
-                lake: "data/lake".into(),
-                origin: Origin::Own {
-                    transposed: Some(false)
-                }
-            })
+            prepare("data/lake", own(Some(false)))
         );
         assert_eq!(
             parsed("check --lake x"),

@@ -1,17 +1,17 @@
-//! One rank of a fit or a transformation; Spark's tasks and torchrun start it.
+//! Runs one rank of a fit or a transformation. Spark's tasks and torchrun start it.
 
 use std::{path::Path, process::ExitCode};
 
 use mnist_support::worker::{Job, Output, run};
 
 const USAGE: &str = "\
-Runs one rank of a job; RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT say which, as for torch.distributed.
+Runs one rank of a job. RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT identify it, as in torch.distributed.
 
 usage:
-  mnist-worker --job FILE              answers on the standard output as an Arrow IPC stream
-  mnist-worker --job FILE --save URL   a fit: saves the model in a folder, local or in the lake
+  mnist-worker --job FILE              writes the answer to standard output as an Arrow IPC stream
+  mnist-worker --job FILE --save URL   saves the model of a fit to a folder, local or in the lake
 
-for instance
+example:
   torchrun --nproc-per-node 2 --no-python mnist-worker --job job.json --save models/digits";
 
 fn main() -> ExitCode {

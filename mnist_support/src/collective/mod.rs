@@ -1,6 +1,6 @@
-//! What joins the ranks of a program: exchanges in which all of them take part.
+//! Collective communication between the ranks of a program.
 //!
-//! The names are those of `torch.distributed`. A program that is written against [`Collective`] runs
+//! The names are those of `torch.distributed`. A program written against [`Collective`] runs
 //! unchanged on threads, on processes, or alone.
 
 mod gloo;
@@ -26,24 +26,26 @@ pub enum ReduceOp {
     Max,
 }
 
-/// One rank's end of a group of ranks.
+/// One rank's handle to a group of ranks.
 ///
-/// Every rank must call the same methods in the same order with tensors of the same shape and kind.
-/// When a rank fails or leaves, or does not answer in the time that the collective allows, the others' calls end in [`Error::ExchangeAborted`](crate::Error::ExchangeAborted)
-/// instead of waiting for it.
+/// Every rank must call the same methods in the same order, with tensors of the same shape and
+/// kind. When a rank fails, leaves, or does not answer within the collective's timeout, the others'
+/// calls return
+/// [`CollectiveError::ExchangeAborted`](crate::error::CollectiveError::ExchangeAborted) instead of
+/// waiting for it.
 pub trait Collective {
     /// The rank of this process or thread, from 0.
     fn rank(&self) -> usize;
 
-    /// How many ranks there are.
+    /// The number of ranks.
     fn world_size(&self) -> usize;
 
-    /// Replaces `tensor` by the combination of all ranks' tensors, the same bits in every rank.
+    /// Replaces `tensor` with the reduction of all ranks' tensors, the same bits in every rank.
     fn all_reduce(&self, tensor: &mut Tensor, operation: ReduceOp) -> Result<()>;
 
-    /// Replaces `tensor` by that of rank `root`.
+    /// Replaces `tensor` with that of rank `root`.
     fn broadcast(&self, tensor: &mut Tensor, root: usize) -> Result<()>;
 
-    /// Returns when every rank has called it.
+    /// Returns once every rank has called it.
     fn barrier(&self) -> Result<()>;
 }

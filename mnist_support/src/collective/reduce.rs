@@ -1,14 +1,14 @@
-//! The one way in which all collectives combine the ranks' tensors.
+//! The reduction that all collectives share.
 
 use tch::Tensor;
 
 use super::ReduceOp;
 use crate::Result;
 
-/// Combines the tensors of all ranks, which have one shape and kind, in the order of the ranks.
+/// Reduces the tensors of all ranks, which have the same shape and kind, in rank order.
 ///
-/// Sums of floats depend on the order of their terms. Since every collective adds in this one, a program
-/// computes the same bits on threads as on processes.
+/// Floating-point sums depend on the order of their terms. Since every collective adds in this
+/// order, a program computes the same bits on threads and on processes.
 pub(super) fn reduce_in_order(
     world_size: usize,
     tensor_of: impl Fn(usize) -> Result<Tensor>,

@@ -1,11 +1,11 @@
-//! One suite for every collective: what [`Collective`] promises, whatever joins the ranks.
+//! One test suite for every collective: what [`Collective`] promises, whatever connects the ranks.
 
 use tch::{Kind, Tensor};
 
 use super::{Collective, ReduceOp};
-use crate::{Error, Result};
+use crate::{Error, Result, error::CollectiveError};
 
-/// Numbers whose sum depends on the order of its terms.
+/// Values whose sum depends on the order of its terms.
 pub(super) fn awkward(rank: usize, length: usize) -> Tensor {
     let values: Vec<f32> = (0..length)
         .map(|index| {
@@ -20,13 +20,12 @@ pub(super) fn bits(tensor: &Tensor) -> Vec<i32> {
     Vec::try_from(tensor.view_dtype(Kind::Int)).unwrap()
 }
 
-/// Makes one rank's end of a group; it is called on the rank's own thread.
+/// Creates one rank's handle. It is called on the rank's own thread.
 ///
-/// The suite is run on a function that returns as many of these as it is asked for, in the order of the
-/// ranks.
+/// The suite takes a function that returns one of these for each rank, in rank order.
 pub(super) type Start<C> = Box<dyn FnOnce() -> C + Send>;
 
-/// Runs `program` in `world_size` ranks, each on a thread of its own, and returns the results by rank.
+/// Runs `program` in `world_size` ranks, each on its own thread, and returns the results by rank.
 pub(super) fn run<C: Collective, T: Send>(
     group: &impl Fn(usize) -> Vec<Start<C>>,
     world_size: usize,
@@ -75,7 +74,7 @@ pub(super) fn sums_are_added_in_the_order_of_the_ranks<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
     for world_size in [2, 3, 4] {
-        // Lengths below the number of ranks, odd ones, that of a small network's gradient, and more.
+        // Fewer values than ranks, odd numbers, the size of a small network's gradient, and more.
         for length in [0, 1, 3, 1001, 41_000, 300_001] {
             let mut expected = awkward(0, length);
             for rank in 1..world_size {
@@ -95,7 +94,7 @@ pub(super) fn sums_are_added_in_the_order_of_the_ranks<C: Collective>(
     }
 }
 
-pub(super) fn a_number_that_is_none_is_the_minimum_and_maximum<C: Collective>(
+pub(super) fn nan_is_the_minimum_and_maximum<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
     for result in run(&group, 3, |collective| {
@@ -146,7 +145,7 @@ pub(super) fn many_exchanges_in_a_row_do_not_mix<C: Collective>(
     }
 }
 
-pub(super) fn broadcast_hands_out_the_roots_tensor<C: Collective>(
+pub(super) fn broadcast_sends_the_roots_tensor<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
     for result in run(&group, 3, |collective| {
@@ -160,7 +159,7 @@ pub(super) fn broadcast_hands_out_the_roots_tensor<C: Collective>(
     }
 }
 
-pub(super) fn a_root_that_is_no_rank_is_an_error<C: Collective>(
+pub(super) fn a_root_outside_the_group_is_an_error<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
     for result in run(&group, 2, |collective| {
@@ -176,7 +175,7 @@ pub(super) fn a_root_that_is_no_rank_is_an_error<C: Collective>(
     }
 }
 
-pub(super) fn no_rank_passes_a_barrier_before_all_have_come<C: Collective>(
+pub(super) fn no_rank_passes_a_barrier_before_all_have_arrived<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -205,12 +204,18 @@ pub(super) fn a_rank_that_leaves_ends_the_others_exchange_with_an_error<C: Colle
     assert!(results[1].is_ok());
     for rank in [0, 2] {
         let error = results[rank].as_ref().unwrap_err();
-        assert!(matches!(error, Error::ExchangeAborted { .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::Collective(CollectiveError::ExchangeAborted { .. })
+            ),
+            "{error}"
+        );
         assert!(error.to_string().contains("is gone"), "{error}");
     }
 }
 
-pub(super) fn an_end_that_failed_keeps_failing<C: Collective>(
+pub(super) fn a_rank_that_failed_keeps_failing<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
     let results = run(&group, 2, |collective| {
@@ -218,7 +223,10 @@ pub(super) fn an_end_that_failed_keeps_failing<C: Collective>(
     });
     assert!(results[1].is_some());
     for result in results.into_iter().flatten().flatten() {
-        assert!(matches!(result, Err(Error::ExchangeAborted { .. })));
+        assert!(matches!(
+            result,
+            Err(Error::Collective(CollectiveError::ExchangeAborted { .. }))
+        ));
     }
 }
 
@@ -238,17 +246,19 @@ pub(super) fn a_rank_that_panics_does_not_leave_the_others_waiting<C: Collective
     });
     assert!(matches!(
         results[0],
-        Some(Err(Error::ExchangeAborted { .. }))
+        Some(Err(Error::Collective(
+            CollectiveError::ExchangeAborted { .. }
+        )))
     ));
 }
 
-pub(super) fn tensors_of_other_shapes_are_an_error_in_every_rank<C: Collective>(
+pub(super) fn mismatched_shapes_are_an_error_in_every_rank<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
     for result in run(&group, 3, |collective| {
         let mut tensor = Tensor::zeros([collective.rank() as i64 + 1], tch::kind::FLOAT_CPU);
         let failed = collective.all_reduce(&mut tensor, ReduceOp::Sum);
-        // Nothing was exchanged: the ranks are still in step.
+        // Nothing was exchanged: the ranks are still in sync.
         collective.barrier().unwrap();
         failed
     }) {
@@ -256,22 +266,22 @@ pub(super) fn tensors_of_other_shapes_are_an_error_in_every_rank<C: Collective>(
     }
 }
 
-/// Makes a test of each function of the suite, in the module that calls it.
+/// Generates a test from each function of the suite, in the calling module.
 macro_rules! suite {
     ($group:expr) => {
         $crate::collective::suite::suite!($group;
             all_reduce_gives_every_rank_the_same_sum_minimum_and_maximum,
             sums_are_added_in_the_order_of_the_ranks,
-            a_number_that_is_none_is_the_minimum_and_maximum,
+            nan_is_the_minimum_and_maximum,
             a_part_of_a_transposed_tensor_is_reduced_in_place,
             many_exchanges_in_a_row_do_not_mix,
-            broadcast_hands_out_the_roots_tensor,
-            a_root_that_is_no_rank_is_an_error,
-            no_rank_passes_a_barrier_before_all_have_come,
+            broadcast_sends_the_roots_tensor,
+            a_root_outside_the_group_is_an_error,
+            no_rank_passes_a_barrier_before_all_have_arrived,
             a_rank_that_leaves_ends_the_others_exchange_with_an_error,
-            an_end_that_failed_keeps_failing,
+            a_rank_that_failed_keeps_failing,
             a_rank_that_panics_does_not_leave_the_others_waiting,
-            tensors_of_other_shapes_are_an_error_in_every_rank,
+            mismatched_shapes_are_an_error_in_every_rank,
         );
     };
     ($group:expr; $($name:ident,)+) => {

@@ -1,4 +1,4 @@
-//! Ranks that are threads of one process and exchange through shared memory.
+//! A collective of threads in one process, which exchange through shared memory.
 
 use std::{
     cell::Cell,
@@ -8,12 +8,12 @@ use std::{
 use tch::Tensor;
 
 use super::{Collective, ReduceOp, reduce::reduce_in_order};
-use crate::{Error, Result};
+use crate::{Error, Result, error::CollectiveError};
 
-/// Makes the ends of a group of `world_size` threads, in the order of their ranks.
+/// Creates the handles of a group of `world_size` threads, in rank order.
 ///
-/// Each end moves into its thread. An end that is dropped has left the group: a thread that fails or
-/// panics therefore ends the others' exchanges with an error, whatever it was doing.
+/// Move each handle into its thread. Dropping it leaves the group, so a thread that fails or panics
+/// ends the other threads' exchanges with an error, whatever it was doing.
 ///
 /// ```
 /// use mnist_support::collective::{Collective, ReduceOp, thread_group};
@@ -37,7 +37,7 @@ use crate::{Error, Result};
 pub fn thread_group(world_size: usize) -> Vec<ThreadCollective> {
     let group = Arc::new(Group {
         slots: (0..world_size).map(|_| Default::default()).collect(),
-        meeting: Mutex::new(Meeting::default()),
+        barrier: Mutex::new(Barrier::default()),
         changed: Condvar::new(),
     });
     (0..world_size)
@@ -49,85 +49,88 @@ pub fn thread_group(world_size: usize) -> Vec<ThreadCollective> {
         .collect()
 }
 
-/// A thread's end of a group; see [`thread_group`].
+/// One thread's handle to a group; see [`thread_group`].
 #[derive(Debug)]
 pub struct ThreadCollective {
     rank: usize,
-    /// How many exchanges this end took part in.
+    /// The number of exchanges that this rank has taken part in.
     exchanges: Cell<usize>,
     group: Arc<Group>,
 }
 
 #[derive(Debug)]
 struct Group {
-    /// What each rank brings to an exchange: to the even ones in one place, to the odd ones in the other. Whoever
-    /// has met the others for the next exchange has read what was brought to this one, so that nobody needs to
-    /// wait for that before going on.
+    /// Each rank's contributions: to even exchanges in one slot, to odd ones in the other. A rank
+    /// that has arrived at the next exchange has read the contributions to this one, so nobody
+    /// needs to wait for that before going on.
     slots: Vec<[Mutex<Option<Tensor>>; 2]>,
-    meeting: Mutex<Meeting>,
+    barrier: Mutex<Barrier>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Meeting {
+struct Barrier {
     arrived: usize,
-    /// How many meetings have been held; tells a waiting rank that its own is over.
-    held: u64,
+    /// The number of completed barriers; tells a waiting rank that its own is over.
+    completed: u64,
     left: Option<usize>,
 }
 
-/// The state behind a lock is valid at every moment, so a panic elsewhere does not spoil it.
+/// The state behind a lock is valid at every moment, so a poisoned lock can still be used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ThreadCollective {
-    /// Waits until all ranks are here.
-    fn meet(&self) -> Result<()> {
+    /// Waits until all ranks have arrived.
+    fn wait_for_all(&self) -> Result<()> {
         let group = &*self.group;
-        let mut meeting = lock(&group.meeting);
-        if let Some(left) = meeting.left {
+        let mut barrier = lock(&group.barrier);
+        if let Some(left) = barrier.left {
             return Err(self.abandoned(left));
         }
-        meeting.arrived += 1;
-        if meeting.arrived == group.slots.len() {
-            meeting.arrived = 0;
-            meeting.held += 1;
+        barrier.arrived += 1;
+        if barrier.arrived == group.slots.len() {
+            barrier.arrived = 0;
+            barrier.completed += 1;
             group.changed.notify_all();
             return Ok(());
         }
-        let ours = meeting.held;
-        while meeting.held == ours {
-            if let Some(left) = meeting.left {
+        let ours = barrier.completed;
+        while barrier.completed == ours {
+            if let Some(left) = barrier.left {
                 return Err(self.abandoned(left));
             }
-            meeting = group
+            barrier = group
                 .changed
-                .wait(meeting)
+                .wait(barrier)
                 .unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
     }
 
     fn abandoned(&self, left: usize) -> Error {
-        Error::ExchangeAborted {
+        Error::Collective(CollectiveError::ExchangeAborted {
             world_size: self.world_size(),
             reason: format!("rank {left} is gone"),
-        }
+        })
     }
 
-    /// A shallow clone of what `rank` brought to this exchange.
-    fn brought_by(&self, rank: usize) -> Result<Tensor> {
+    /// Returns a shallow clone of `rank`'s contribution to this exchange.
+    fn contribution_of(&self, rank: usize) -> Result<Tensor> {
         lock(&self.group.slots[rank][self.exchanges.get() % 2])
             .as_ref()
             .map(Tensor::shallow_clone)
-            .ok_or_else(|| Error::ExchangeAborted {
-                world_size: self.world_size(),
-                reason: format!("rank {rank} brought nothing"),
+            .ok_or_else(|| {
+                Error::Collective(CollectiveError::ExchangeAborted {
+                    world_size: self.world_size(),
+                    reason: format!("rank {rank} contributed nothing"),
+                })
             })
     }
 
-    /// Puts a copy of `tensor` before the others and writes what `combine` makes of all ranks' back.
+    /// Publishes a copy of `tensor`, then overwrites `tensor` with what `combine` makes of all
+    /// ranks' copies.
     fn exchange(
         &self,
         tensor: &mut Tensor,
@@ -136,7 +139,7 @@ impl ThreadCollective {
         let own = tensor.f_detach_copy()?;
         self.exchanges.set(self.exchanges.get() + 1);
         *lock(&self.group.slots[self.rank][self.exchanges.get() % 2]) = Some(own);
-        self.meet()?;
+        self.wait_for_all()?;
         let combined = combine(self)?;
         tch::no_grad(|| tensor.f_copy_(&combined))?;
         Ok(())
@@ -154,12 +157,12 @@ impl Collective for ThreadCollective {
 
     fn all_reduce(&self, tensor: &mut Tensor, operation: ReduceOp) -> Result<()> {
         self.exchange(tensor, |collective| {
-            let first = collective.brought_by(0)?;
+            let first = collective.contribution_of(0)?;
             let tensor_of = |rank| {
-                let other = collective.brought_by(rank)?;
+                let other = collective.contribution_of(rank)?;
                 if other.size() != first.size() || other.kind() != first.kind() {
                     return Err(Error::ShapeMismatch {
-                        what: format!("the tensor that rank {rank} brought to all_reduce"),
+                        what: format!("the tensor that rank {rank} passed to all_reduce"),
                         found: other.size(),
                         expected: format!("{:?}, as rank 0's,", first.size()),
                     });
@@ -178,18 +181,18 @@ impl Collective for ThreadCollective {
                 reason: format!("is not a rank of {} ranks", self.world_size()),
             });
         }
-        self.exchange(tensor, |collective| collective.brought_by(root))
+        self.exchange(tensor, |collective| collective.contribution_of(root))
     }
 
     fn barrier(&self) -> Result<()> {
-        self.meet()
+        self.wait_for_all()
     }
 }
 
 impl Drop for ThreadCollective {
     fn drop(&mut self) {
-        let mut meeting = lock(&self.group.meeting);
-        meeting.left.get_or_insert(self.rank);
+        let mut barrier = lock(&self.group.barrier);
+        barrier.left.get_or_insert(self.rank);
         self.group.changed.notify_all();
     }
 }

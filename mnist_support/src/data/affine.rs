@@ -1,4 +1,4 @@
-//! A scale and an offset for every column.
+//! Scaling columns: one scale and one offset for each.
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
@@ -6,11 +6,12 @@ use rayon::prelude::*;
 use super::{Features, FeaturesView};
 use crate::{Error, Result};
 
-/// Rows that one core scales at a time.
+/// The number of rows that one core scales at a time.
 const PART_ROWS: usize = 1024;
 
 impl FeaturesView<'_> {
-    /// `value * scale[column] + offset[column]` for every value, as a new matrix `[rows, columns]`.
+    /// Returns `value * scale[column] + offset[column]` for every value, as a new matrix
+    /// `[rows, columns]`.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] unless `scale` and `offset` have one entry for each column.
@@ -30,7 +31,8 @@ impl FeaturesView<'_> {
 }
 
 impl Features {
-    /// `value * scale[column] + offset[column]` for every value, as a new matrix `[rows, columns]`.
+    /// Returns `value * scale[column] + offset[column]` for every value, as a new matrix
+    /// `[rows, columns]`.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] unless `scale` and `offset` have one entry for each column.
@@ -65,7 +67,7 @@ fn scale_rows<T>(
     for (mut output, values) in output.rows_mut().into_iter().zip(values.rows()) {
         let factors = scale.iter().zip(offset);
         match (output.as_slice_mut(), values.as_slice()) {
-            // Slices let the compiler work on several columns at once.
+            // Slices let the compiler vectorise across columns.
             (Some(output), Some(values)) => {
                 for ((output, &value), (&scale, &offset)) in
                     output.iter_mut().zip(values).zip(factors)
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn another_number_of_columns_is_refused() {
+    fn the_wrong_number_of_columns_is_refused() {
         let features = Features::U8(arr2(&[[0, 10, 20]]));
         let error = features.affine(&[1.0, 1.0], &[0.0, 0.0]).unwrap_err();
         assert!(

@@ -1,17 +1,17 @@
-//! How many classes a table's labels are of.
+//! The number of classes in a table's labels.
 
 use polars::prelude::DataFrame;
 
-use super::labels::labels_from_frame;
+use super::{columns::TableRows, labels::labels_from_frame};
 use crate::lake::LakeFrame;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
-/// More classes than this are not labels but numbers of some other kind.
+/// With more classes than this, the column does not hold labels.
 const MOST_CLASSES: i64 = 1 << 14;
-/// A file of a lake is read in parts of about this many bytes.
+/// A file is read in partitions of about this many bytes.
 const PART_BYTES: u64 = 32 << 20;
 
-/// A table whose labels can be counted.
+/// A table whose classes can be counted.
 ///
 /// ```
 /// use mnist_support::data::NumClasses;
@@ -24,20 +24,23 @@ const PART_BYTES: u64 = 32 << 20;
 /// # }
 /// ```
 pub trait NumClasses {
-    /// The number of classes, which count from 0: one more than the largest label in `column`.
+    /// Returns the number of classes: the largest label in `column` plus one, since classes count
+    /// from 0.
     ///
-    /// All rows are looked at. A file of a lake is read once for it, a part after the other; what
-    /// of it is in memory at one time does not grow with the file.
+    /// This looks at all rows. A file in a lake is read once, one partition after the other, in
+    /// constant memory.
     ///
     /// # Errors
-    /// As [`labels_from_frame`], with the table's row; labels are whole numbers from 0 to 16383.
-    /// [`Error::EmptyFile`] for a table without rows; what reading the file says.
+    /// - The errors of [`labels_from_frame`], with the row in the table. Labels are integers from 0
+    ///   to 16383.
+    /// - [`TableError::EmptyFile`] for a table without rows.
+    /// - The errors of reading the file.
     fn num_classes(&self, column: &str) -> Result<i64>;
 }
 
 impl NumClasses for DataFrame {
     fn num_classes(&self, column: &str) -> Result<i64> {
-        of_parts(column, "the frame", std::iter::once(Ok(self)))
+        classes_in_parts(column, "the frame", std::iter::once(Ok(self)))
     }
 }
 
@@ -49,7 +52,7 @@ impl NumClasses for LakeFrame {
             0 => whole,
             more => self.partitions(more as usize + 1)?,
         };
-        of_parts(
+        classes_in_parts(
             column,
             self.name(),
             parts.iter().map(|part| self.read(part)),
@@ -57,8 +60,8 @@ impl NumClasses for LakeFrame {
     }
 }
 
-/// One more than the largest label in the frames, which are consecutive parts of a table.
-fn of_parts(
+/// The largest label in the frames plus one. The frames are consecutive parts of a table.
+fn classes_in_parts(
     column: &str,
     table: &str,
     parts: impl Iterator<Item = Result<impl std::borrow::Borrow<DataFrame>>>,
@@ -67,24 +70,25 @@ fn of_parts(
     for part in parts {
         let part = part?;
         let frame: &DataFrame = part.borrow();
-        let labels = labels_from_frame(frame, column, MOST_CLASSES, table)
-            .map_err(|error| from_row(rows, error))?;
+        let labels = labels_from_frame(
+            frame,
+            column,
+            MOST_CLASSES,
+            TableRows {
+                table,
+                first_row: rows,
+            },
+        )?;
         last = last.max(labels.iter().copied().max());
         rows += frame.height() as u64;
     }
-    let last = last.ok_or_else(|| Error::EmptyFile {
-        file: table.into(),
-        reason: "there is no label in it".into(),
+    let last = last.ok_or_else(|| {
+        Error::Table(TableError::EmptyFile {
+            file: table.into(),
+            reason: "it has no labels".into(),
+        })
     })?;
     Ok(last + 1)
-}
-
-/// Counts the row of an error from the table's first one.
-fn from_row(first: u64, mut error: Error) -> Error {
-    if let Error::MissingValue { row, .. } | Error::LabelOutOfRange { row, .. } = &mut error {
-        *row += first;
-    }
-    error
 }
 
 #[cfg(test)]
@@ -109,17 +113,17 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_one_table_and_a_row_in_an_error_is_the_tables() {
+    fn parts_are_one_table_and_an_error_names_the_row_in_it() {
         let part = |labels: &[f64]| df!("label" => labels).map_err(|_| unreachable!());
         let parts = [part(&[1.0, 25.0]), part(&[2.0])];
         assert_eq!(
-            of_parts("label", "train.csv", parts.into_iter()).unwrap(),
+            classes_in_parts("label", "train.csv", parts.into_iter()).unwrap(),
             26
         );
         let parts = [part(&[1.0, 2.0]), part(&[0.0, 0.5])];
-        let error = of_parts("label", "train.csv", parts.into_iter()).unwrap_err();
+        let error = classes_in_parts("label", "train.csv", parts.into_iter()).unwrap_err();
         assert!(
-            matches!(&error, Error::LabelOutOfRange { row: 4, label, .. } if *label == 0.5),
+            matches!(&error, Error::Table(TableError::LabelOutOfRange { row: 4, label, .. }) if *label == 0.5),
             "{error}"
         );
     }
@@ -128,6 +132,9 @@ mod tests {
     fn a_table_without_rows_has_no_classes() {
         let frame = df!("label" => Vec::<u8>::new()).unwrap();
         let error = frame.num_classes("label").unwrap_err();
-        assert!(matches!(error, Error::EmptyFile { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Table(TableError::EmptyFile { .. })),
+            "{error}"
+        );
     }
 }

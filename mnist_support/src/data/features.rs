@@ -1,4 +1,4 @@
-//! A matrix of features, row-major, in the smallest type that holds it.
+//! The feature matrix, row-major, in the smallest type that holds it.
 
 use std::borrow::Cow;
 
@@ -7,19 +7,19 @@ use polars::prelude::*;
 use rayon::prelude::*;
 
 use super::FeaturesView;
-use super::columns::{numeric_column, table_error};
+use super::columns::{TableRows, numeric_column};
 use super::transpose::columns_into_rows;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
-/// Columns that are made contiguous and transposed together.
+/// The number of columns that are made contiguous and transposed together.
 const BLOCK_COLUMNS: usize = 64;
-/// Rows that one core writes at a time.
+/// The number of rows that one core writes at a time.
 const PART_ROWS: usize = 4096;
 
-/// The features of a table: `rows` x `columns`, row-major.
+/// The features of a table: a row-major matrix `[rows, columns]`.
 ///
-/// `U8` when every column is `UInt8`, as MNIST's pixels are, which takes a quarter of the memory of
-/// `F32`.
+/// It is `U8` if every column is `UInt8`, as MNIST's pixels are. That takes a quarter of the memory
+/// of `F32`.
 ///
 /// ```
 /// use mnist_support::data::Features;
@@ -35,27 +35,33 @@ const PART_ROWS: usize = 4096;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Features {
-    /// Whole numbers from 0 to 255, such as grey values.
+    /// Integers from 0 to 255, such as grey values.
     U8(Array2<u8>),
     /// Anything else.
     F32(Array2<f32>),
 }
 
 impl Features {
-    /// The named columns of `frame`, in the order of `columns`, as a matrix. `table` is the frame's name
-    /// in errors.
+    /// Makes a matrix of the named columns of `frame`, in the order of `columns`. `table` names the
+    /// frame in errors. Pass a name, or a [`TableRows`] if the frame is a part of a table.
     ///
-    /// Integers and floats of any width are taken, and booleans as 0 and 1. Unless all are `UInt8`, they
-    /// become `f32`, so whole numbers beyond 2^24 and the last digits of a `Float64` are rounded. Every
-    /// value of the result is finite.
+    /// Columns can be integers or floats of any width, or booleans, which become 0 and 1. Unless
+    /// all columns are `UInt8`, values become `f32`, which rounds integers beyond 2^24 and the last
+    /// digits of a `Float64`. Every value of the result is finite.
     ///
     /// # Errors
-    /// - [`Error::ColumnNotFound`] for a name that the frame does not have.
-    /// - [`Error::ColumnType`] for a column that holds neither numbers nor booleans.
-    /// - [`Error::MissingValue`] for the first null of a column.
-    /// - [`Error::InvalidValue`] for a value that is NaN, or infinite as an `f32`.
+    /// - [`TableError::ColumnNotFound`] for a name that the frame does not have.
+    /// - [`TableError::ColumnType`] for a column that is neither numeric nor boolean.
+    /// - [`TableError::MissingValue`] for the first null of a column.
+    /// - [`TableError::InvalidValue`] for a value that is NaN, or infinite as an `f32`.
     /// - [`Error::InvalidSetting`] if `columns` is empty.
-    pub fn from_frame(frame: &DataFrame, columns: &[String], table: &str) -> Result<Features> {
+    pub fn from_frame<'a>(
+        frame: &DataFrame,
+        columns: &[String],
+        table: impl Into<TableRows<'a>>,
+    ) -> Result<Features> {
+        let place = table.into();
+        let table = place.table;
         if columns.is_empty() {
             return Err(Error::InvalidSetting {
                 setting: "columns",
@@ -65,7 +71,7 @@ impl Features {
         }
         let series = columns
             .iter()
-            .map(|name| numeric_column(frame, name, table))
+            .map(|name| numeric_column(frame, name, place))
             .collect::<Result<Vec<_>>>()?;
         let rows = frame.height();
         if series
@@ -73,7 +79,7 @@ impl Features {
             .all(|series| matches!(series.dtype(), DataType::UInt8))
         {
             let values = rows_of::<UInt8Type>(&series, rows, table, |series| {
-                let column = series.u8().map_err(|source| table_error(table, source))?;
+                let column = series.u8().map_err(TableError::about(table))?;
                 Ok(column.rechunk())
             })?;
             Ok(Features::U8(matrix(values, rows, columns.len(), table)?))
@@ -81,7 +87,7 @@ impl Features {
             let values = rows_of::<Float32Type>(&series, rows, table, |series| {
                 let column = float_column(series, table)?;
                 if series.dtype().is_float() {
-                    check_finite(series, &column, table)?;
+                    check_finite(series, &column, place)?;
                 }
                 Ok(column)
             })?;
@@ -99,7 +105,7 @@ impl Features {
         FeaturesView::from(self).width()
     }
 
-    /// The same numbers as `f32`, not scaled.
+    /// Converts the values to `f32`, without scaling them.
     pub fn to_f32(&self) -> Array2<f32> {
         match self {
             Self::U8(array) => array.mapv(f32::from),
@@ -107,17 +113,17 @@ impl Features {
         }
     }
 
-    /// These rows, in this order; a row may come more than once.
+    /// Selects rows by index, in this order. A row may be selected more than once.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] if an index is not below [`rows`](Features::rows).
+    /// [`Error::ShapeMismatch`] unless every index is below [`rows`](Features::rows).
     pub fn select(&self, indices: &[usize]) -> Result<Features> {
         FeaturesView::from(self).select(indices)
     }
 }
 
-/// The columns as one row-major buffer. Only a block of columns is converted at a time, so that chunked
-/// or converted columns never exist twice as a whole.
+/// Copies the columns into one row-major buffer. Columns are converted one block at a time, so that
+/// there is never a second copy of all of them.
 fn rows_of<'a, T>(
     series: &[&'a Series],
     rows: usize,
@@ -141,7 +147,7 @@ where
             .iter()
             .map(|column| column.cont_slice())
             .collect::<PolarsResult<Vec<_>>>()
-            .map_err(|source| table_error(table, source))?;
+            .map_err(TableError::about(table))?;
         output
             .par_chunks_mut(PART_ROWS * width)
             .enumerate()
@@ -156,7 +162,7 @@ where
 }
 
 fn float_column<'a>(series: &'a Series, table: &str) -> Result<Cow<'a, Float32Chunked>> {
-    let polars = |source| table_error(table, source);
+    let polars = |source| TableError::failed(table, source);
     if let DataType::Float32 = series.dtype() {
         return Ok(series.f32().map_err(polars)?.rechunk());
     }
@@ -165,31 +171,25 @@ fn float_column<'a>(series: &'a Series, table: &str) -> Result<Cow<'a, Float32Ch
     Ok(Cow::Owned(column))
 }
 
-/// NaN and the infinities would turn a whole scaled column, and then the loss, into NaN.
-fn check_finite(series: &Series, column: &Float32Chunked, table: &str) -> Result<()> {
-    let values = column
-        .cont_slice()
-        .map_err(|source| table_error(table, source))?;
+/// NaN and infinities would turn a whole scaled column, and then the loss, into NaN.
+fn check_finite(series: &Series, column: &Float32Chunked, place: TableRows<'_>) -> Result<()> {
+    let table = place.table;
+    let values = column.cont_slice().map_err(TableError::about(table))?;
     let Some(row) = values.iter().position(|value| !value.is_finite()) else {
         return Ok(());
     };
-    let value = series
-        .get(row)
-        .map_err(|source| table_error(table, source))?;
-    Err(Error::InvalidValue {
+    let value = series.get(row).map_err(TableError::about(table))?;
+    Err(Error::Table(TableError::InvalidValue {
         file: table.to_owned(),
-        row: row as u64 + 1,
+        row: place.number(row),
         column: series.name().to_string(),
         value: value.to_string(),
         expected: "a finite number that fits into 32 bits".to_owned(),
-    })
+    }))
 }
 
 fn matrix<T>(values: Vec<T>, rows: usize, width: usize, table: &str) -> Result<Array2<T>> {
-    Array2::from_shape_vec((rows, width), values).map_err(|source| Error::Table {
-        table: table.to_owned(),
-        reason: source.to_string(),
-    })
+    Array2::from_shape_vec((rows, width), values).map_err(TableError::about(table))
 }
 
 #[cfg(test)]
@@ -277,7 +277,7 @@ mod tests {
         let frame = df!("a" => [Some(1u8), Some(2), None], "b" => [1u8, 2, 3]).unwrap();
         let error = Features::from_frame(&frame, &names(&["b", "a"]), "train.csv").unwrap_err();
         assert!(
-            matches!(&error, Error::MissingValue { file, row: 3, column } if file == "train.csv" && column == "a"),
+            matches!(&error, Error::Table(TableError::MissingValue { file, row: 3, column }) if file == "train.csv" && column == "a"),
             "{error}"
         );
     }
@@ -297,7 +297,7 @@ mod tests {
         let frame = df!("a" => ["1", "x"]).unwrap();
         let error = Features::from_frame(&frame, &names(&["a"]), "t").unwrap_err();
         assert!(
-            matches!(&error, Error::ColumnType { column, found, .. } if column == "a" && found == "str"),
+            matches!(&error, Error::Table(TableError::ColumnType { column, found, .. }) if column == "a" && found == "str"),
             "{error}"
         );
     }
@@ -312,7 +312,7 @@ mod tests {
             let frame = df!("a" => [0.0, value]).unwrap();
             let error = Features::from_frame(&frame, &names(&["a"]), "t").unwrap_err();
             assert!(
-                matches!(&error, Error::InvalidValue { row: 2, column, value, .. }
+                matches!(&error, Error::Table(TableError::InvalidValue { row: 2, column, value, .. })
                     if column == "a" && value.eq_ignore_ascii_case(shown)),
                 "{error}"
             );

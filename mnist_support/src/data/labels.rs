@@ -1,21 +1,23 @@
-//! The classes of a table's rows.
+//! The labels of a table.
 
 use ndarray::Array1;
 use polars::prelude::*;
 
-use super::columns::{numeric_column, table_error};
-use crate::{Error, Result};
+use super::columns::{TableRows, numeric_column};
+use crate::{Error, Result, error::TableError};
 
-/// The labels in `column`, one for each row: whole numbers from 0 to `classes - 1`. `table` is the
-/// frame's name in errors.
+/// Returns the labels in `column`, one for each row: integers from 0 to `classes - 1`. `table`
+/// names the frame in errors. Pass a name, or a [`TableRows`] if the frame is a part of a table.
 ///
-/// The column may be of any numeric type, as a CSV reader guesses it, as long as its values are whole.
+/// The column may have any numeric type, as a CSV reader infers it, as long as its values are
+/// integers.
 ///
 /// # Errors
-/// - [`Error::ColumnNotFound`] if the frame does not have the column.
-/// - [`Error::ColumnType`] if it holds neither numbers nor booleans.
-/// - [`Error::MissingValue`] for its first null.
-/// - [`Error::LabelOutOfRange`] for its first value that is no class, fractions and NaN included.
+/// - [`TableError::ColumnNotFound`] if the frame does not have the column.
+/// - [`TableError::ColumnType`] if it is neither numeric nor boolean.
+/// - [`TableError::MissingValue`] for the first null.
+/// - [`TableError::LabelOutOfRange`] for the first value that is not a class, including fractions
+///   and NaN.
 /// - [`Error::InvalidSetting`] if `classes` is below 1.
 ///
 /// ```
@@ -29,12 +31,14 @@ use crate::{Error, Result};
 /// # Ok(())
 /// # }
 /// ```
-pub fn labels_from_frame(
+pub fn labels_from_frame<'a>(
     frame: &DataFrame,
     column: &str,
     classes: i64,
-    table: &str,
+    table: impl Into<TableRows<'a>>,
 ) -> Result<Array1<i64>> {
+    let rows = table.into();
+    let table = rows.table;
     if classes < 1 {
         return Err(Error::InvalidSetting {
             setting: "classes",
@@ -42,21 +46,21 @@ pub fn labels_from_frame(
             reason: "must be at least 1".to_owned(),
         });
     }
-    // f64 holds every class that a network can have exactly, and every other value well enough to refuse.
-    let values = numeric_column(frame, column, table)?
+    // f64 holds every possible class exactly, and every other value precisely enough to reject it.
+    let values = numeric_column(frame, column, rows)?
         .cast(&DataType::Float64)
-        .map_err(|source| table_error(table, source))?;
-    let values = values.f64().map_err(|source| table_error(table, source))?;
+        .map_err(TableError::about(table))?;
+    let values = values.f64().map_err(TableError::about(table))?;
     let mut labels = Vec::with_capacity(values.len());
     for label in values.into_no_null_iter() {
         if !(label >= 0.0 && label < classes as f64 && label.fract() == 0.0) {
-            return Err(Error::LabelOutOfRange {
+            return Err(Error::Table(TableError::LabelOutOfRange {
                 table: table.to_owned(),
-                row: labels.len() as u64 + 1,
+                row: rows.number(labels.len()),
                 column: column.to_owned(),
                 label,
                 last_class: classes - 1,
-            });
+            }));
         }
         labels.push(label as i64);
     }
@@ -112,17 +116,20 @@ mod tests {
         );
         let error = labels_of([-1i64, 9]).unwrap_err();
         assert!(
-            matches!(error, Error::LabelOutOfRange { row: 1, label, .. } if label == -1.0),
+            matches!(error, Error::Table(TableError::LabelOutOfRange { row: 1, label, .. }) if label == -1.0),
             "{error}"
         );
     }
 
     #[test]
-    fn a_fraction_or_nan_is_no_class() {
+    fn a_fraction_or_nan_is_not_a_class() {
         for value in [2.5, f64::NAN, f64::INFINITY] {
             let error = labels_of([1.0, value]).unwrap_err();
             assert!(
-                matches!(error, Error::LabelOutOfRange { row: 2, .. }),
+                matches!(
+                    error,
+                    Error::Table(TableError::LabelOutOfRange { row: 2, .. })
+                ),
                 "{error}"
             );
         }
@@ -133,7 +140,7 @@ mod tests {
         let frame = df!("pixel1" => [1u8]).unwrap();
         let error = labels_from_frame(&frame, "label", 10, "test.csv").unwrap_err();
         assert!(
-            matches!(&error, Error::ColumnNotFound { table, column, .. } if table == "test.csv" && column == "label"),
+            matches!(&error, Error::Table(TableError::ColumnNotFound { table, column, .. }) if table == "test.csv" && column == "label"),
             "{error}"
         );
     }
@@ -142,7 +149,7 @@ mod tests {
     fn a_missing_label_is_named_with_its_row() {
         let error = labels_of([Some(1i64), None, Some(2)]).unwrap_err();
         assert!(
-            matches!(error, Error::MissingValue { row: 2, .. }),
+            matches!(error, Error::Table(TableError::MissingValue { row: 2, .. })),
             "{error}"
         );
     }
@@ -150,7 +157,10 @@ mod tests {
     #[test]
     fn labels_of_text_are_refused() {
         let error = labels_of(["1", "seven"]).unwrap_err();
-        assert!(matches!(error, Error::ColumnType { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Table(TableError::ColumnType { .. })),
+            "{error}"
+        );
     }
 
     #[test]

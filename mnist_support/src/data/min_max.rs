@@ -1,16 +1,16 @@
-//! The smallest and the largest value of every column.
+//! The minimum and maximum of every column.
 
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use super::FeaturesView;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
-/// The smallest and the largest value of every column.
+/// The minimum and maximum of every column.
 ///
-/// Statistics of parts of a table [`merge`](MinMaxStatistics::merge) into those of the whole, so that a
-/// scaler can be fitted where the data lies. Those of a part without rows are infinite, `minimum` above
-/// `maximum`, and change nothing when merged.
+/// The statistics of parts of a table [`merge`](MinMaxStatistics::merge) into those of the whole
+/// table, so a scaler can be fitted where the data is. A part without rows has infinite statistics,
+/// with `minimum` above `maximum`, which change nothing when merged.
 ///
 /// ```
 /// use mnist_support::data::MinMaxStatistics;
@@ -29,14 +29,14 @@ use crate::{Error, Result};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MinMaxStatistics {
-    /// The smallest value of each column.
+    /// The minimum of each column.
     pub minimum: Vec<f32>,
-    /// The largest value of each column.
+    /// The maximum of each column.
     pub maximum: Vec<f32>,
 }
 
 impl MinMaxStatistics {
-    /// The statistics of no rows at all, which change nothing when merged.
+    /// The statistics of no rows, which change nothing when merged.
     pub fn empty(width: usize) -> MinMaxStatistics {
         MinMaxStatistics {
             minimum: vec![f32::INFINITY; width],
@@ -44,11 +44,12 @@ impl MinMaxStatistics {
         }
     }
 
-    /// The statistics of these rows.
+    /// Computes the statistics of these rows.
     ///
     /// # Errors
-    /// [`Error::InvalidValue`] for the first value that is NaN or infinite.
-    /// [`Features::from_frame`](super::Features::from_frame) lets none through, an array of one's own may.
+    /// [`TableError::InvalidValue`] for the first value that is NaN or infinite.
+    /// [`Features::from_frame`](super::Features::from_frame) lets none through, but an array of
+    /// your own may contain one.
     pub fn of<'a>(features: impl Into<FeaturesView<'a>>) -> Result<MinMaxStatistics> {
         match features.into() {
             FeaturesView::U8(array) if array.nrows() == 0 => Ok(Self::empty(array.ncols())),
@@ -72,10 +73,10 @@ impl MinMaxStatistics {
         self.minimum.len()
     }
 
-    /// Makes these the statistics of both sets of rows.
+    /// Merges other statistics into these.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] if the other statistics are of another number of columns.
+    /// [`Error::ShapeMismatch`] if the other statistics have a different number of columns.
     pub fn merge(&mut self, other: &MinMaxStatistics) -> Result<()> {
         if self.width() != other.width() {
             return Err(Error::ShapeMismatch {
@@ -93,15 +94,15 @@ impl MinMaxStatistics {
         Ok(())
     }
 
-    /// What maps each column's minimum to `range_minimum` and its maximum to `range_maximum`:
-    /// `value * scale + offset`, by SparkML's rule that a column of one value maps to the middle of the
-    /// range (scale 0).
+    /// Returns the scale and offset with which `value * scale + offset` maps each column's minimum
+    /// to `range_minimum` and its maximum to `range_maximum`. As in SparkML, a constant column maps
+    /// to the middle of the range, with scale 0.
     ///
-    /// The result is as exact as `f32` allows: for a column whose values are large against their spread,
-    /// it is off by about as much as the values themselves are rounded.
-    ///
+    /// The result is as exact as `f32` allows. For a column whose values are large compared with
+    /// their spread, the error is about the rounding error of the values themselves.
     /// # Errors
-    /// - [`Error::InvalidSetting`] unless `range_minimum` is below `range_maximum` and both are finite.
+    /// - [`Error::InvalidSetting`] unless `range_minimum` is below `range_maximum` and both are
+    ///   finite.
     /// - [`Error::ShapeMismatch`] if these are the statistics of no rows.
     pub fn scale_and_offset(
         &self,
@@ -112,8 +113,8 @@ impl MinMaxStatistics {
         self.factors(range_minimum, range_maximum, |_| (0.0, middle))
     }
 
-    /// The scale and the offset of each column; `constant` gives those of a column whose only value it
-    /// is called with.
+    /// The scale and offset of each column. `constant` gives those of a constant column, from its
+    /// value.
     pub(crate) fn factors(
         &self,
         range_minimum: f32,
@@ -131,7 +132,7 @@ impl MinMaxStatistics {
         let columns = self.minimum.iter().zip(&self.maximum);
         if columns.clone().any(|(minimum, maximum)| minimum > maximum) {
             return Err(Error::ShapeMismatch {
-                what: "the matrix that the minimum and the maximum come from".to_owned(),
+                what: "the matrix of features to scale".to_owned(),
                 found: vec![0, self.width() as i64],
                 expected: "at least one row".to_owned(),
             });
@@ -142,7 +143,7 @@ impl MinMaxStatistics {
             .map(|(&minimum, &maximum)| {
                 let (minimum, maximum) = (f64::from(minimum), f64::from(maximum));
                 let scale = range / (maximum - minimum);
-                // A spread too small for f32 to divide by is none.
+                // A spread too small to divide by in f32 counts as none.
                 let (scale, offset) = if (scale as f32).is_finite() {
                     (scale, f64::from(range_minimum) - minimum * scale)
                 } else {
@@ -154,7 +155,8 @@ impl MinMaxStatistics {
     }
 }
 
-/// The extremes of every column, row by row, so that the compiler compares several columns at once.
+/// The minimum and maximum of every column, computed row by row so that the compiler vectorises
+/// across columns.
 fn extremes<T: Copy + PartialOrd>(
     array: &ArrayView2<T>,
     highest: T,
@@ -178,10 +180,10 @@ fn widen<T: Copy + PartialOrd>(minimum: &mut [T], maximum: &mut [T], row: &[T]) 
     }
 }
 
-/// Makes sure that every value is finite.
+/// Checks that every value is finite.
 ///
 /// # Errors
-/// [`Error::InvalidValue`] for the first value that is NaN or infinite.
+/// [`TableError::InvalidValue`] for the first value that is NaN or infinite.
 pub(crate) fn check_finite<'a>(features: impl Into<FeaturesView<'a>>) -> Result<()> {
     let FeaturesView::F32(array) = features.into() else {
         return Ok(());
@@ -191,13 +193,13 @@ pub(crate) fn check_finite<'a>(features: impl Into<FeaturesView<'a>>) -> Result<
     }
     match array.indexed_iter().find(|(_, value)| !value.is_finite()) {
         None => Ok(()),
-        Some(((row, column), value)) => Err(Error::InvalidValue {
+        Some(((row, column), value)) => Err(Error::Table(TableError::InvalidValue {
             file: "the matrix of features".to_owned(),
             row: row as u64 + 1,
             column: (column + 1).to_string(),
             value: value.to_string(),
             expected: "a finite number".to_owned(),
-        }),
+        })),
     }
 }
 
@@ -315,13 +317,13 @@ mod tests {
     fn nan_is_named_with_its_row_and_column() {
         let error = MinMaxStatistics::of(&arr2(&[[0.0, 1.0], [2.0, f32::NAN]])).unwrap_err();
         assert!(
-            matches!(&error, Error::InvalidValue { row: 2, column, .. } if column == "2"),
+            matches!(&error, Error::Table(TableError::InvalidValue { row: 2, column, .. }) if column == "2"),
             "{error}"
         );
     }
 
     #[test]
-    fn they_survive_json() {
+    fn statistics_survive_json() {
         let statistics = MinMaxStatistics::of(&arr2(&[[0.1f32, 2.0], [3.0, -7.25]])).unwrap();
         let json = serde_json::to_string(&statistics).unwrap();
         assert_eq!(

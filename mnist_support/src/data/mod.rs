@@ -1,8 +1,8 @@
-//! From a frame's columns to the matrix and the labels that a network is trained on.
+//! From the columns of a DataFrame to the matrix and labels that a network is trained on.
 //!
-//! A frame stores its values column by column, a network reads them row by row. [`Features`] is the
-//! row-major matrix between the two, [`labels_from_frame`] the classes, [`NumClasses`] their
-//! number, and [`MinMaxStatistics`] what a scaler has to know of every column.
+//! A DataFrame stores its values by column, and a network reads them by row. [`Features`] is the
+//! row-major matrix in between, [`labels_from_frame`] extracts the labels, [`NumClasses`] counts
+//! the classes, and [`MinMaxStatistics`] holds what a scaler needs to know about every column.
 
 mod affine;
 mod classes;
@@ -15,6 +15,8 @@ mod transpose;
 mod view;
 
 pub use classes::NumClasses;
+pub use columns::TableRows;
+pub(crate) use columns::numeric_column;
 pub use features::Features;
 pub use labels::labels_from_frame;
 pub use min_max::MinMaxStatistics;

@@ -1,4 +1,4 @@
-//! Between ndarray's arrays and libtorch's tensors, with one copy.
+//! Conversion between ndarray arrays and libtorch tensors, with one copy.
 
 use ndarray::{Array2, ArrayBase, Data, Dimension};
 use tch::{Kind, Tensor, kind::Element};
@@ -6,9 +6,9 @@ use tch::{Kind, Tensor, kind::Element};
 use super::{Features, FeaturesView};
 use crate::{Error, Result};
 
-/// A tensor of the array's shape and type, on the CPU.
+/// Copies an array to a tensor of the same shape and type, on the CPU.
 ///
-/// The values are copied once; an array that is not in row-major order is copied twice.
+/// The values are copied once, or twice if the array is not in row-major order.
 ///
 /// # Errors
 /// [`Error::Torch`] if libtorch cannot allocate it.
@@ -21,8 +21,7 @@ where
     Ok(Tensor::try_from(&array.as_standard_layout())?)
 }
 
-/// A matrix of the tensor's values as `f32`, from a tensor `[rows, columns]` of any numeric kind and on
-/// any device.
+/// Copies a tensor `[rows, columns]` of any numeric kind and on any device to a matrix of `f32`.
 ///
 /// # Errors
 /// [`Error::ShapeMismatch`] if the tensor does not have two dimensions.
@@ -47,7 +46,7 @@ pub fn array_from_tensor(tensor: &Tensor) -> Result<Array2<f32>> {
 }
 
 impl FeaturesView<'_> {
-    /// The same numbers as a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`.
+    /// Copies the values to a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch cannot allocate it.
@@ -60,7 +59,7 @@ impl FeaturesView<'_> {
 }
 
 impl Features {
-    /// The same numbers as a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`.
+    /// Copies the values to a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch cannot allocate it.
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_survives_the_way_there_and_back() {
+    fn a_matrix_survives_the_round_trip() {
         let array = arr2(&[[0.5f32, -1.0], [2.0, 3.25], [0.0, 9.0]]);
         let tensor = tensor_from_array(&array).unwrap();
         assert_eq!(array_from_tensor(&tensor).unwrap(), array);
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_of_one_dimension_is_no_matrix() {
+    fn a_one_dimensional_tensor_is_not_a_matrix() {
         let tensor = tensor_from_array(&arr1(&[1i64, 2])).unwrap();
         let error = array_from_tensor(&tensor).unwrap_err();
         assert!(

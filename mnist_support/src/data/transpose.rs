@@ -1,15 +1,16 @@
-//! Columns into rows, a tile at a time.
+//! Transposes columns into rows, one tile at a time.
 
-/// Rows of a tile: 64 bytes of a column are one cache line.
+/// The number of rows in a tile: 64 bytes of a column are one cache line.
 const TILE_ROWS: usize = 64;
 
-/// Writes `columns` side by side into `output`, a row-major matrix of `width` columns, starting at its
-/// column `first_column`.
+/// Writes `columns` side by side into `output`, a row-major matrix of `width` columns, starting at
+/// its column `first_column`. Every column has `output.len() / width` values. The caller passes
+/// about 64 columns at once.
 ///
-/// Walking a whole column would touch one cache line of the output per value; in a tile, the lines of
-/// its columns and of its rows all stay in the first-level cache. The tile's columns are copied side by
-/// side first, so that the steps from one to the next are short and known. The caller passes about 64
-/// columns at once. Every column holds `output.len() / width` values.
+/// Walking down a whole column would touch one cache line of the output for each value. Within a
+/// tile, the cache lines of its columns and its rows all stay in the L1 cache. The columns of a
+/// tile are first copied next to each other, so that the strides between them are short and
+/// constant.
 pub(super) fn columns_into_rows<T: Copy + Default>(
     columns: &[&[T]],
     output: &mut [T],

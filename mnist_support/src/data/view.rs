@@ -1,18 +1,18 @@
-//! A borrowed matrix of features, whichever type owns it.
+//! A borrowed feature matrix, whichever type owns it.
 
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::Features;
 use crate::{Error, Result};
 
-/// Borrowed features, `[rows, columns]`: what functions take that work on [`Features`] and on plain
-/// arrays alike.
+/// Borrowed features, `[rows, columns]`: the parameter type of functions that work on [`Features`]
+/// and on plain arrays.
 ///
-/// They take `impl Into<FeaturesView>`, so `&Features`, `&Array2<u8>`, `&Array2<f32>` and views of both
-/// can be passed as they are.
+/// Such functions take `impl Into<FeaturesView>`, so you can pass `&Features`, `&Array2<u8>`,
+/// `&Array2<f32>` and views of both.
 #[derive(Clone, Copy, Debug)]
 pub enum FeaturesView<'a> {
-    /// Whole numbers from 0 to 255, such as grey values.
+    /// Integers from 0 to 255, such as grey values.
     U8(ArrayView2<'a, u8>),
     /// Anything else.
     F32(ArrayView2<'a, f32>),
@@ -35,10 +35,10 @@ impl FeaturesView<'_> {
         }
     }
 
-    /// These rows, in this order; a row may come more than once.
+    /// Selects rows by index, in this order. A row may be selected more than once.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] if an index is not below the number of rows.
+    /// [`Error::ShapeMismatch`] unless every index is below the number of rows.
     pub fn select(&self, indices: &[usize]) -> Result<Features> {
         if let Some(&index) = indices.iter().find(|&&index| index >= self.rows()) {
             return Err(Error::ShapeMismatch {

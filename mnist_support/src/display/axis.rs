@@ -1,4 +1,4 @@
-//! An axis with round numbers, plain or logarithmic.
+//! An axis with round ticks, linear or logarithmic.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 
 use super::ticks;
 
-/// Losses that span this factor stand on a logarithmic axis.
+/// Losses that span at least this factor get a logarithmic axis.
 const LOGARITHMIC_FROM: f64 = 10.0;
 
-/// An axis of numbers. Plotters' own put ticks at one multiple of a power of ten, which on a logarithmic
-/// axis of less than two decades is hardly any.
+/// A numeric axis. Plotters' own has ticks at a single multiple of each power of ten, which leaves
+/// hardly any on a logarithmic axis of less than two decades.
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
     low: f64,
@@ -20,9 +20,9 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// An axis for steps of a training, from the first to the last.
+    /// Creates an axis for training steps, from the first to the last.
     pub(super) fn of_steps(first: f64, last: f64) -> Axis {
-        // One step alone still needs an axis of some length.
+        // A single step still needs an axis of some length.
         let room = if first < last {
             (last - first) * 0.015
         } else {
@@ -37,7 +37,7 @@ impl Axis {
         }
     }
 
-    /// An axis for losses, logarithmic where they span a factor of ten.
+    /// Creates an axis for losses, logarithmic if they span a factor of ten.
     pub(super) fn of_losses(lowest: f64, highest: f64) -> Axis {
         if lowest > 0.0 && highest >= LOGARITHMIC_FROM * lowest {
             let room = (highest / lowest).powf(0.06);
@@ -56,7 +56,7 @@ impl Axis {
             0.5
         };
         let high = highest + room;
-        // An axis that comes near 0 starts there.
+        // An axis that comes close to 0 starts there.
         let near_zero = lowest >= 0.0 && lowest < 0.35 * highest;
         let low = if near_zero { 0.0 } else { lowest - room };
         Axis {
@@ -87,7 +87,7 @@ impl Ranged for Axis {
     }
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        // No finer lines between the ticks.
+        // No minor grid lines between the ticks.
         if hint.weight().allow_light_points() {
             Vec::new()
         } else {

@@ -2,36 +2,38 @@
 
 use ndarray::Array2;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 
-use super::picture::{FAINT, FONT, INK, Picture, fitting};
+use super::picture::{Area, FAINT, INK, Picture, failed, fitting, text_style};
 use crate::text::grouped;
-use crate::{Error, Result};
+use crate::{Error, Result, error::Cause};
 
 const NAME: &str = "the confusion matrix";
-/// Units (two to a pixel) of the whole matrix's side, which is longer for many classes, so that a
-/// cell is not smaller than `CELL` until the side is `LONGEST`.
+/// The side of the whole matrix, in units (two per pixel). It grows with the number of classes so
+/// that a cell is not smaller than `CELL`, until the side is `LONGEST`.
 const SIDE: i32 = 1040;
 const CELL: i32 = 36;
 const LONGEST: i32 = 2400;
-/// Units above the matrix, at the right of and below it.
+/// The space above, to the right of and below the matrix, in units.
 const TOP: i32 = 110;
 const RIGHT: i32 = 150;
 const BOTTOM: i32 = 30;
 
-/// The full colour of a class that is always read right, and of the most frequent mistake.
-const RIGHTLY: RGBColor = RGBColor(33, 102, 172);
-const WRONGLY: RGBColor = RGBColor(203, 72, 20);
+/// The full colours of a class that is always predicted correctly, and of the most frequent
+/// mistake.
+const CORRECT: RGBColor = RGBColor(33, 102, 172);
+const MISTAKE: RGBColor = RGBColor(203, 72, 20);
 
-/// How often a label (row) was predicted as a class (column), with each label's recall at its
-/// right.
+/// Draws how often each label (row) was predicted as each class (column), with each label's recall
+/// at the right.
 ///
-/// What was read right is blue, by its part of the row; what was not is orange, by its part of the
-/// most frequent mistake, so that rare mistakes can be seen beside thousands of right answers.
-/// Without `class_names` (an empty slice), classes are named 0, 1, 2 and so on.
+/// Correct predictions are blue, in proportion to their share of the row. Mistakes are orange, in
+/// proportion to the most frequent mistake, so that rare mistakes are visible next to thousands of
+/// correct predictions. Without `class_names` (an empty slice), classes are named 0, 1, 2 and so
+/// on.
 ///
 /// # Errors
-/// - [`Error::ShapeMismatch`] unless the matrix is square and there is a name for each class.
+/// - [`Error::ShapeMismatch`] unless the matrix is square and there is one name per class.
 /// - [`Error::Drawing`] if the matrix has no classes.
 ///
 /// ```
@@ -45,129 +47,172 @@ const WRONGLY: RGBColor = RGBColor(203, 72, 20);
 /// # }
 /// ```
 pub fn confusion_matrix(counts: &Array2<u64>, class_names: &[&str]) -> Result<Picture> {
+    let names = names_of_classes(counts, class_names)?;
+    let map = HeatMap::new(counts, names);
+    let picture = Picture::draw(NAME, map.size(), |area| {
+        for (cell, &count) in counts.indexed_iter() {
+            map.draw_cell(area, cell, count)?;
+        }
+        for class in 0..counts.nrows() {
+            map.draw_class(area, class)?;
+        }
+        map.draw_titles(area)
+    })?;
+    Ok(picture.describe(format!(
+        "confusion matrix of {} classes: {} of {} right",
+        counts.nrows(),
+        grouped(counts.diag().sum()),
+        grouped(counts.sum())
+    )))
+}
+
+/// Returns a name for each class, after checking that the matrix can be drawn.
+fn names_of_classes(counts: &Array2<u64>, class_names: &[&str]) -> Result<Vec<String>> {
     let classes = counts.nrows();
     if counts.ncols() != classes {
         return Err(Error::ShapeMismatch {
-            what: "the confusion matrix".to_owned(),
+            what: NAME.to_owned(),
             found: vec![classes as i64, counts.ncols() as i64],
             expected: "a square matrix".to_owned(),
         });
     }
     if classes == 0 {
-        return Err(Error::Drawing {
-            picture: NAME,
-            reason: "there are no classes".to_owned(),
-        });
+        return Err(failed(NAME, "there are no classes"));
     }
-    if !class_names.is_empty() && class_names.len() != classes {
+    if class_names.is_empty() {
+        return Ok((0..classes).map(|class| class.to_string()).collect());
+    }
+    if class_names.len() != classes {
         return Err(Error::ShapeMismatch {
             what: "the list of class names".to_owned(),
             found: vec![class_names.len() as i64],
             expected: format!("one name for each of the {classes} classes"),
         });
     }
-    let name = |class: usize| match class_names.get(class) {
-        Some(name) => (*name).to_owned(),
-        None => class.to_string(),
-    };
-    let most_mistakes = counts
-        .indexed_iter()
-        .filter(|((label, read), _)| label != read)
-        .map(|(_, &count)| count)
-        .max()
-        .unwrap_or(0);
-    let (right, all) = (counts.diag().sum(), counts.sum());
-    // Room for the longest name, within reason, and for the axis' title.
-    let longest = (0..classes).map(|class| name(class).chars().count());
-    let name_width = (22 * longest.max().unwrap_or(1) as i32).clamp(70, 320);
-    let left_edge = 80 + name_width;
-    let side = (classes as i32).saturating_mul(CELL).clamp(SIDE, LONGEST);
-    let edge = |index: usize| index as i32 * side / classes as i32;
-    // What stands in a cell or beside it must not be higher either.
-    let cell = side / classes as i32;
-    let largest = 36.min(cell.max(1));
-
-    let size = (
-        ((left_edge + side + RIGHT) / 2) as u32,
-        ((TOP + side + BOTTOM) / 2) as u32,
-    );
-    let picture = Picture::draw(NAME, size, |area| {
-        let middle = Pos::new(HPos::Center, VPos::Center);
-        let text = |text: &str, size: i32, colour: &RGBColor, at: (i32, i32)| {
-            let style = (FONT, size).into_font().color(colour).pos(middle);
-            area.draw_text(text, &style, at)
-        };
-        for ((label, read), &count) in counts.indexed_iter() {
-            let row: u64 = counts.row(label).sum();
-            let (colour, strength) = if label == read {
-                (RIGHTLY, part(count, row))
-            } else {
-                // The root makes single mistakes visible beside frequent ones.
-                (WRONGLY, 0.9 * part(count, most_mistakes).sqrt())
-            };
-            let fill = blend(colour, strength);
-            let (left, top) = (left_edge + edge(read), TOP + edge(label));
-            let (next_left, next_top) = (left_edge + edge(read + 1), TOP + edge(label + 1));
-            let corners = [(left, top), (next_left, next_top)];
-            area.draw(&Rectangle::new(corners, fill.filled()))?;
-            area.draw(&Rectangle::new(corners, FAINT.stroke_width(2)))?;
-            if count > 0 {
-                let colour = if strength > 0.7 { WHITE } else { INK };
-                let number = grouped(count);
-                let at = ((left + next_left) / 2, (top + next_top) / 2);
-                text(&number, fitting(&number, cell, largest), &colour, at)?;
-            }
-        }
-        for class in 0..classes {
-            let name = name(class);
-            let centre = (edge(class) + edge(class + 1)) / 2;
-            text(
-                &name,
-                fitting(&name, cell, largest),
-                &INK,
-                (left_edge + centre, TOP - 24),
-            )?;
-            text(
-                &name,
-                fitting(&name, name_width, largest),
-                &INK,
-                (left_edge - 10 - name_width / 2, TOP + centre),
-            )?;
-            let row: u64 = counts.row(class).sum();
-            if row > 0 {
-                let recall = format!("{:.1}%", 100.0 * part(counts[[class, class]], row));
-                let size = fitting(&recall, RIGHT - 20, largest.min(32));
-                text(
-                    &recall,
-                    size,
-                    &INK,
-                    (left_edge + side + RIGHT / 2, TOP + centre),
-                )?;
-            }
-        }
-        text("predicted", 36, &INK, (left_edge + side / 2, TOP - 74))?;
-        text("recall", 32, &INK, (left_edge + side + RIGHT / 2, TOP - 24))?;
-        let turned = (FONT, 36).into_font().transform(FontTransform::Rotate270);
-        let style = turned.color(&INK).pos(middle);
-        area.draw_text("label", &style, (34, TOP + side / 2))?;
-        Ok(())
-    })?;
-    Ok(picture.describe(format!(
-        "confusion matrix of {classes} classes: {} of {} right",
-        grouped(right),
-        grouped(all)
-    )))
+    Ok(class_names.iter().map(|&name| name.to_owned()).collect())
 }
 
-fn part(count: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        count as f64 / whole as f64
+/// A matrix, and its position in the picture in units.
+struct HeatMap<'a> {
+    counts: &'a Array2<u64>,
+    /// The count of the most frequent mistake, at least 1.
+    most_mistakes: u64,
+    names: Vec<String>,
+    /// The width of the names at the left.
+    name_width: i32,
+    /// The left edge of the matrix, the side of the matrix, and the side of a cell.
+    left: i32,
+    side: i32,
+    cell: i32,
+    /// The centre of the column of recalls.
+    recalls: i32,
+    /// The largest font size at which text in and beside a cell is no higher than the cell.
+    largest: i32,
+}
+
+impl HeatMap<'_> {
+    fn new(counts: &Array2<u64>, names: Vec<String>) -> HeatMap<'_> {
+        let mistakes = counts
+            .indexed_iter()
+            .filter(|((label, read), _)| label != read)
+            .map(|(_, &count)| count);
+        // Space for the longest name, within reason, and for the axis title.
+        let longest = names.iter().map(|name| name.chars().count()).max();
+        let name_width = (22 * longest.unwrap_or(1) as i32).clamp(70, 320);
+        let classes = names.len() as i32;
+        let side = classes.saturating_mul(CELL).clamp(SIDE, LONGEST);
+        let cell = side / classes;
+        let left = 80 + name_width;
+        HeatMap {
+            counts,
+            most_mistakes: mistakes.max().unwrap_or(0).max(1),
+            names,
+            name_width,
+            left,
+            side,
+            cell,
+            recalls: left + side + RIGHT / 2,
+            largest: 36.min(cell.max(1)),
+        }
+    }
+
+    /// The size of the picture in pixels.
+    fn size(&self) -> (u32, u32) {
+        let (width, height) = (self.left + self.side + RIGHT, TOP + self.side + BOTTOM);
+        ((width / 2) as u32, (height / 2) as u32)
+    }
+
+    /// The position of a class, relative to the edge of the matrix.
+    fn edge(&self, class: usize) -> i32 {
+        class as i32 * self.side / self.names.len() as i32
+    }
+
+    /// The recall of a class; `None` if it has no samples.
+    fn recall(&self, class: usize) -> Option<f64> {
+        let samples: u64 = self.counts.row(class).sum();
+        (samples > 0).then(|| self.counts[[class, class]] as f64 / samples as f64)
+    }
+
+    fn draw_cell(
+        &self,
+        area: &Area,
+        (label, read): (usize, usize),
+        count: u64,
+    ) -> Result<(), Cause> {
+        let (colour, strength) = if label == read {
+            (CORRECT, self.recall(label).unwrap_or(0.0))
+        } else {
+            // The square root makes single mistakes visible next to frequent ones.
+            let part = count as f64 / self.most_mistakes as f64;
+            (MISTAKE, 0.9 * part.sqrt())
+        };
+        let (left, top) = (self.left + self.edge(read), TOP + self.edge(label));
+        let (right, bottom) = (self.left + self.edge(read + 1), TOP + self.edge(label + 1));
+        let corners = [(left, top), (right, bottom)];
+        area.draw(&Rectangle::new(corners, blend(colour, strength).filled()))?;
+        area.draw(&Rectangle::new(corners, FAINT.stroke_width(2)))?;
+        if count > 0 {
+            let colour = if strength > 0.7 { WHITE } else { INK };
+            let number = grouped(count);
+            let size = fitting(&number, self.cell, self.largest);
+            let style = text_style(size, &colour, HPos::Center);
+            area.draw_text(&number, &style, ((left + right) / 2, (top + bottom) / 2))?;
+        }
+        Ok(())
+    }
+
+    /// Draws a class's name above its column and beside its row, and its recall.
+    fn draw_class(&self, area: &Area, class: usize) -> Result<(), Cause> {
+        let text = |text: &str, size: i32, at: (i32, i32)| {
+            area.draw_text(text, &text_style(size, &INK, HPos::Center), at)
+        };
+        let name = &self.names[class];
+        let centre = (self.edge(class) + self.edge(class + 1)) / 2;
+        let size = fitting(name, self.cell, self.largest);
+        text(name, size, (self.left + centre, TOP - 24))?;
+        let size = fitting(name, self.name_width, self.largest);
+        let middle = self.left - 10 - self.name_width / 2;
+        text(name, size, (middle, TOP + centre))?;
+        if let Some(recall) = self.recall(class) {
+            let recall = format!("{:.1}%", 100.0 * recall);
+            let size = fitting(&recall, RIGHT - 20, self.largest.min(32));
+            text(&recall, size, (self.recalls, TOP + centre))?;
+        }
+        Ok(())
+    }
+
+    fn draw_titles(&self, area: &Area) -> Result<(), Cause> {
+        let title = text_style(36, &INK, HPos::Center);
+        area.draw_text("predicted", &title, (self.left + self.side / 2, TOP - 74))?;
+        let style = text_style(32, &INK, HPos::Center);
+        area.draw_text("recall", &style, (self.recalls, TOP - 24))?;
+        let turned = title.transform(FontTransform::Rotate270);
+        area.draw_text("label", &turned, (34, TOP + self.side / 2))?;
+        Ok(())
     }
 }
 
-/// The colour on white, from none of it (0) to all of it (1).
+/// Blends a colour with white: `strength` 0 is white, 1 the full colour.
 fn blend(colour: RGBColor, strength: f64) -> RGBColor {
     let channel = |value: u8| (255.0 - (255.0 - f64::from(value)) * strength).round() as u8;
     RGBColor(channel(colour.0), channel(colour.1), channel(colour.2))
@@ -208,12 +253,12 @@ mod tests {
             .next()
             .unwrap();
         let sizes = picture.svg().split("<text").skip(1);
-        // A font's size is given for its letters without their ascents.
+        // A font size does not include ascents.
         let higher = sizes.filter(|rest| 1.24 * attribute(rest, "font-size") > cell + 0.5);
         assert_eq!(higher.count(), 3, "the three titles alone");
     }
 
-    /// The number in the first attribute of this name.
+    /// Returns the numeric value of the first attribute with this name.
     fn attribute(svg: &str, name: &str) -> f64 {
         let (_, value) = svg.split_once(&format!(" {name}=\"")).unwrap();
         value.split('"').next().unwrap().parse().unwrap()

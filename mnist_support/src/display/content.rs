@@ -1,19 +1,20 @@
-//! How the kernel is told what a cell shows.
+//! Sends a cell's output to the kernel.
 
 use std::io::{self, Write};
 
-/// Sends the same thing in several forms, each with its MIME type; the front end shows the richest that
-/// it knows.
+/// Sends the same content in several formats, each with its MIME type. The front end shows the
+/// richest one that it supports.
 ///
-/// An error to write to the standard output cannot be shown by writing to it, and is left out.
+/// A failure to write to standard output cannot be shown by writing to it, and is ignored.
 pub(super) fn send(forms: &[(&str, &str)]) {
     let mut output = io::stdout().lock();
-    // In one go, so that nothing that a thread prints comes between.
+    // A single write, so that nothing that a thread prints comes in between.
     let _ = output.write_all(message(forms).as_bytes());
     let _ = output.flush();
 }
 
-/// The lines that evcxr looks for in a cell's output (evcxr 0.22, `EvalContext::run_and_capture_output`).
+/// Returns the lines that evcxr looks for in a cell's output (evcxr 0.22,
+/// `EvalContext::run_and_capture_output`).
 fn message(forms: &[(&str, &str)]) -> String {
     forms
         .iter()

@@ -1,30 +1,34 @@
-//! Losses over the course of a training.
+//! The losses over the course of training.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::Axis;
-use super::picture::{FAINT, FONT, INK, Picture};
+use super::picture::{Area, FAINT, FONT, INK, Picture, failed, fitting, text_style};
 use super::ticks;
-use crate::{Error, Result};
+use crate::{Result, error::Cause};
 
 const NAME: &str = "the loss curves";
-/// Pixels.
+/// In pixels.
 const SIZE: (u32, u32) = (720, 380);
-/// Curves of at most this many points show each of them.
+/// In units, two per pixel: the margin, the height of the legend, the width of the loss labels.
+const MARGIN: i32 = 24;
+const LEGEND_HEIGHT: i32 = 48;
+const LOSS_LABELS: i32 = 130;
+/// Curves with at most this many points mark each of them.
 const MARKED_POINTS: usize = 40;
 
 const TRAINING: RGBColor = RGBColor(66, 133, 190);
 const VALIDATION: RGBColor = RGBColor(217, 95, 14);
 
-/// The training and the validation loss as curves over `x_label`, such as "iteration" or "epoch". Points
-/// are `(x, loss)`, in the order of x; either curve may be empty.
+/// Plots the training and validation losses over `x_label`, such as "iteration" or "epoch". Points
+/// are `(x, loss)`, ordered by x. Either curve may be empty.
 ///
-/// The loss axis is logarithmic where the losses span a factor of ten. The legend names the lowest
-/// validation loss, which a ring marks. Points that are not finite leave a gap.
+/// The loss axis is logarithmic if the losses span a factor of ten. The legend states the lowest
+/// validation loss, which is marked with a ring. Points that are not finite leave a gap.
 ///
 /// # Errors
-/// [`Error::Drawing`] if there is no point with finite numbers.
+/// [`Error::Drawing`](crate::Error::Drawing) if there is no finite point.
 ///
 /// ```
 /// use mnist_support::display::loss_curves;
@@ -42,77 +46,35 @@ pub fn loss_curves(
     training: &[(f64, f64)],
     validation: &[(f64, f64)],
 ) -> Result<Picture> {
-    let finite = || {
-        training
-            .iter()
-            .chain(validation)
-            .filter(|point| drawn(point))
-    };
-    let (x_low, x_high) = span(finite().map(|point| point.0));
-    let (y_low, y_high) = span(finite().map(|point| point.1));
-    if x_low > x_high {
-        return Err(Error::Drawing {
-            picture: NAME,
-            reason: "there is no point to draw".to_owned(),
-        });
-    }
     let lowest = validation
         .iter()
         .filter(|point| drawn(point))
         .min_by(|one, other| one.1.total_cmp(&other.1));
-    let validation_label = match lowest {
-        Some((x, loss)) => {
-            format!(
-                "validation, lowest {loss:.4} at {x_label} {}",
-                ticks::label(*x)
-            )
-        }
-        None => "validation".to_owned(),
+    let mut curves = Vec::new();
+    if training.iter().any(drawn) {
+        curves.push(Curve {
+            points: training,
+            colour: TRAINING,
+            label: "training".to_owned(),
+        });
+    }
+    if let Some((x, loss)) = lowest {
+        let x = ticks::label(*x);
+        curves.push(Curve {
+            points: validation,
+            colour: VALIDATION,
+            label: format!("validation, lowest {loss:.4} at {x_label} {x}"),
+        });
+    }
+    let Some(last) = curves.last() else {
+        return Err(failed(NAME, "there is no point to draw"));
     };
-
     let picture = Picture::draw(NAME, SIZE, |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(24)
-            .x_label_area_size(80)
-            .y_label_area_size(130)
-            .build_cartesian_2d(
-                Axis::of_steps(x_low, x_high),
-                Axis::of_losses(y_low, y_high),
-            )?;
-        let centred = Pos::new(HPos::Center, VPos::Top);
-        chart
-            .configure_mesh()
-            .bold_line_style(FAINT.stroke_width(2))
-            .axis_style(RGBColor(150, 150, 150).stroke_width(2))
-            .label_style((FONT, 32).into_font().color(&INK))
-            .x_label_style((FONT, 32).into_font().color(&INK).pos(centred))
-            .axis_desc_style((FONT, 36).into_font().color(&INK))
-            .x_desc(x_label)
-            .y_desc("loss")
-            .x_label_formatter(&|x| ticks::label(*x))
-            .y_label_formatter(&|loss| ticks::label(*loss))
-            .draw()?;
-        let curves = [
-            (training, TRAINING, "training"),
-            (validation, VALIDATION, validation_label.as_str()),
-        ];
-        for (points, colour, label) in curves {
-            if !points.iter().any(drawn) {
-                continue;
-            }
-            for (index, run) in points.split(|point| !drawn(point)).enumerate() {
-                let line = LineSeries::new(run.iter().copied(), colour.stroke_width(4));
-                let series = chart.draw_series(line)?;
-                if index == 0 {
-                    series.label(label).legend(move |(x, y)| {
-                        PathElement::new([(x, y), (x + 44, y)], colour.stroke_width(6))
-                    });
-                }
-            }
-            if points.len() <= MARKED_POINTS {
-                let marks = points.iter().copied().filter(drawn);
-                chart.draw_series(marks.map(|at| Circle::new(at, 6, colour.filled())))?;
-            }
+        let (legend, plot) = area.split_vertically(LEGEND_HEIGHT);
+        draw_legend(&legend, &curves)?;
+        let mut chart = draw_axes(&plot, x_label, &curves)?;
+        for curve in &curves {
+            curve.draw(&mut chart)?;
         }
         if let Some(&at) = lowest {
             chart.draw_series([
@@ -120,18 +82,81 @@ pub fn loss_curves(
                 Circle::new(at, 12, VALIDATION.stroke_width(5)),
             ])?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .margin(16)
-            .legend_area_size(60)
-            .background_style(WHITE.mix(0.85))
-            .border_style(FAINT.stroke_width(2))
-            .label_font((FONT, 32).into_font().color(&INK))
-            .draw()?;
         Ok(())
     })?;
-    Ok(picture.describe(format!("loss curves; {validation_label}")))
+    Ok(picture.describe(format!("loss curves; {}", last.label)))
+}
+
+/// Draws the legend in one line above the plot, where it does not cover the curves.
+fn draw_legend(area: &Area, curves: &[Curve]) -> Result<(), Cause> {
+    let (width, height) = area.dim_in_pixel();
+    let (mut x, y) = (MARGIN + LOSS_LABELS, height as i32 - 12);
+    for curve in curves {
+        let line = [(x, y), (x + 44, y)];
+        area.draw(&PathElement::new(line, curve.colour.stroke_width(6)))?;
+        x += 60;
+        let size = fitting(&curve.label, width as i32 - MARGIN - x, 32);
+        area.draw_text(&curve.label, &text_style(size, &INK, HPos::Left), (x, y))?;
+        x += 16 * curve.label.chars().count() as i32 + 40;
+    }
+    Ok(())
+}
+
+fn draw_axes<'a, 'b>(
+    area: &Area<'b>,
+    x_label: &str,
+    curves: &[Curve],
+) -> Result<Chart<'a, 'b>, Cause> {
+    let points = || {
+        let points = curves.iter().flat_map(|curve| curve.points);
+        points.filter(|point| drawn(point))
+    };
+    let (x_low, x_high) = span(points().map(|point| point.0));
+    let (y_low, y_high) = span(points().map(|point| point.1));
+    let mut chart = ChartBuilder::on(area)
+        .margin(MARGIN)
+        .x_label_area_size(80)
+        .y_label_area_size(LOSS_LABELS)
+        .build_cartesian_2d(
+            Axis::of_steps(x_low, x_high),
+            Axis::of_losses(y_low, y_high),
+        )?;
+    let numbers = (FONT, 32).into_font().color(&INK);
+    chart
+        .configure_mesh()
+        .bold_line_style(FAINT.stroke_width(2))
+        .axis_style(RGBColor(150, 150, 150).stroke_width(2))
+        .label_style(numbers.clone())
+        .x_label_style(numbers.pos(Pos::new(HPos::Center, VPos::Top)))
+        .axis_desc_style((FONT, 36).into_font().color(&INK))
+        .x_desc(x_label)
+        .y_desc("loss")
+        .x_label_formatter(&|x| ticks::label(*x))
+        .y_label_formatter(&|loss| ticks::label(*loss))
+        .draw()?;
+    Ok(chart)
+}
+
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
+
+struct Curve<'a> {
+    points: &'a [(f64, f64)],
+    colour: RGBColor,
+    label: String,
+}
+
+impl Curve<'_> {
+    fn draw(&self, chart: &mut Chart) -> Result<(), Cause> {
+        for run in self.points.split(|point| !drawn(point)) {
+            let line = LineSeries::new(run.iter().copied(), self.colour.stroke_width(4));
+            chart.draw_series(line)?;
+        }
+        if self.points.len() <= MARKED_POINTS {
+            let marks = self.points.iter().copied().filter(drawn);
+            chart.draw_series(marks.map(|at| Circle::new(at, 6, self.colour.filled())))?;
+        }
+        Ok(())
+    }
 }
 
 fn drawn(point: &(f64, f64)) -> bool {
@@ -147,6 +172,7 @@ fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
 
     #[test]
     fn both_curves_are_drawn_and_the_lowest_validation_loss_is_named() {
@@ -161,13 +187,33 @@ mod tests {
     }
 
     #[test]
+    fn the_legend_stands_above_every_curve() {
+        let (falling, rising) = ([(1.0, 9.0), (2.0, 1.0)], [(1.0, 1.0), (2.0, 9.0)]);
+        let picture = loss_curves("epoch", &falling, &rising).unwrap();
+        // The lines in the legend are thicker than the curves.
+        let heights = |width: u32| {
+            let lines = picture.svg().split("<polyline").skip(1);
+            let lines = lines.filter_map(move |line| {
+                let (_, points) =
+                    line.split_once(&format!("stroke-width=\"{width}\" points=\""))?;
+                points.split('"').next()
+            });
+            let points = lines.flat_map(str::split_whitespace);
+            points.map(|point| point.split_once(',').unwrap().1.parse::<i32>().unwrap())
+        };
+        let (legend, curves) = (heights(6).max().unwrap(), heights(4).min().unwrap());
+        assert!(legend + 32 < curves, "{legend} {curves}");
+    }
+
+    #[test]
     fn one_curve_or_one_point_is_enough() {
-        let svg = loss_curves("epoch", &[(1.0, 0.5)], &[])
-            .unwrap()
-            .svg()
-            .to_owned();
-        assert!(svg.contains("\ntraining\n"), "{svg}");
-        assert!(!svg.contains("validation"), "{svg}");
+        let picture = loss_curves("epoch", &[(1.0, 0.5)], &[]).unwrap();
+        assert!(picture.svg().contains("\ntraining\n"), "{picture:?}");
+        assert!(!picture.svg().contains("validation"), "{picture:?}");
+        assert!(
+            !format!("{picture:?}").contains("validation"),
+            "{picture:?}"
+        );
     }
 
     #[test]

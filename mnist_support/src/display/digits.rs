@@ -2,36 +2,37 @@
 
 use ndarray::{ArrayView1, Axis};
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 
-use super::picture::{FAINT, FONT, INK, Picture, fitting};
+use super::picture::{Area, FAINT, INK, Picture, failed, fitting, text_style};
 use super::png;
 use crate::data::FeaturesView;
 use crate::text::grouped;
-use crate::{Error, Result};
+use crate::{Error, Result, error::Cause};
 
-/// Pixels from the left to the right of a grid.
+/// The width of a grid, in pixels.
 const WIDTH: u32 = 720;
-/// Pixels of the title's line, and of a caption's.
-const TITLE_HEIGHT: u32 = 34;
-const CAPTION_HEIGHT: u32 = 24;
-/// Pixels between an image and the edge of its place in the grid.
-const MARGIN: u32 = 6;
+/// The height of the title and of a caption, in pixels.
+const TITLE_HEIGHT: i32 = 34;
+const CAPTION_HEIGHT: i32 = 24;
+/// The distance between an image and the edge of its cell, in pixels.
+const MARGIN: i32 = 6;
 
 const RIGHT: RGBColor = RGBColor(46, 125, 50);
 const WRONG: RGBColor = RGBColor(198, 40, 40);
 
-/// The first images in a grid of `columns` x `rows`, each with its label below: dark strokes on white.
+/// Shows the first images in a grid of `columns` x `rows`, with dark strokes on white and each
+/// label below its image.
 ///
-/// With `predictions`, a caption is green where the prediction is the label, and red, as "4 read as 9",
-/// where it is not. Images are rows of features, square, with values from 0 to 255 or, as `f32`, from
-/// the smallest to the largest among those shown.
+/// With `predictions`, a caption is green if the prediction equals the label, and otherwise red, as
+/// in "4 read as 9". Images are square and given as rows of features, with values from 0 to 255,
+/// or, as `f32`, from the smallest to the largest value shown.
 ///
 /// # Errors
-/// - [`Error::ShapeMismatch`] unless there is one label, and one prediction, for each image, and images
+/// - [`Error::ShapeMismatch`] unless there is one label and one prediction per image, and images
 ///   are square.
 /// - [`Error::InvalidSetting`] if the grid has no columns or no rows.
-/// - [`Error::Drawing`] if there is no image.
+/// - [`Error::Drawing`] if there are no images.
 ///
 /// ```
 /// use mnist_support::display::sample_digits;
@@ -58,26 +59,19 @@ pub fn sample_digits<'a>(
     }
     let shown = images.rows().min(grid.0.saturating_mul(grid.1));
     let digits = (0..shown)
-        .map(|row| {
-            let label = labels[row];
-            match predictions.map(|predictions| predictions[row]) {
-                None => Digit::new(row, label.to_string(), INK),
-                Some(read) if read == label => Digit::new(row, label.to_string(), RIGHT),
-                Some(read) => Digit::new(row, format!("{label} read as {read}"), WRONG),
-            }
-        })
+        .map(|row| Digit::new(row, labels[row], predictions.map(|read| read[row])))
         .collect::<Vec<_>>();
     draw("a sample of the images", None, &images, &digits, grid)
 }
 
-/// The first images that were misread, in a grid of at most `columns` x `rows`, with captions such as
+/// Shows the first misread images in a grid of at most `columns` x `rows`, with captions such as
 /// "4 read as 9", below a title that counts all of them. See [`sample_digits`] for the images.
 ///
 /// # Errors
-/// - [`Error::ShapeMismatch`] unless there is one label and one prediction for each image, and images
+/// - [`Error::ShapeMismatch`] unless there is one label and one prediction per image, and images
 ///   are square.
 /// - [`Error::InvalidSetting`] if the grid has no columns or no rows.
-/// - [`Error::Drawing`] if there is no image. (That none was misread is no error.)
+/// - [`Error::Drawing`] if there are no images. (It is not an error if none was misread.)
 pub fn misread_digits<'a>(
     images: impl Into<FeaturesView<'a>>,
     labels: impl Into<ArrayView1<'a, i64>>,
@@ -92,7 +86,7 @@ pub fn misread_digits<'a>(
         .zip(&predictions)
         .enumerate()
         .filter(|(_, (label, read))| label != read)
-        .map(|(row, (label, read))| Digit::new(row, format!("{label} read as {read}"), WRONG))
+        .map(|(row, (label, read))| Digit::new(row, *label, Some(*read)))
         .collect();
     let (misread, places) = (digits.len(), grid.0.saturating_mul(grid.1));
     digits.truncate(places);
@@ -107,7 +101,7 @@ pub fn misread_digits<'a>(
     draw("the misread images", Some(title), &images, &digits, grid)
 }
 
-/// An image to draw, and what stands below it.
+/// An image to draw, and its caption.
 struct Digit {
     row: usize,
     caption: String,
@@ -115,7 +109,12 @@ struct Digit {
 }
 
 impl Digit {
-    fn new(row: usize, caption: String, colour: RGBColor) -> Digit {
+    fn new(row: usize, label: i64, read: Option<i64>) -> Digit {
+        let (caption, colour) = match read {
+            None => (label.to_string(), INK),
+            Some(read) if read == label => (label.to_string(), RIGHT),
+            Some(read) => (format!("{label} read as {read}"), WRONG),
+        };
         Digit {
             row,
             caption,
@@ -129,79 +128,105 @@ fn draw(
     title: Option<String>,
     images: &FeaturesView,
     digits: &[Digit],
-    (columns, rows): (usize, usize),
+    size: (usize, usize),
 ) -> Result<Picture> {
-    if columns == 0 || rows == 0 || columns > WIDTH as usize / 16 {
-        return Err(Error::InvalidSetting {
-            setting: "grid",
-            value: format!("{columns} x {rows}"),
-            reason: format!("needs 1 to {} columns and at least 1 row", WIDTH / 16),
-        });
-    }
+    check_size(size)?;
     if images.rows() == 0 {
-        return Err(Error::Drawing {
-            picture: name,
-            reason: "there is no image".to_owned(),
-        });
+        return Err(failed(name, "there is no image"));
     }
     let side = side(images)?;
-    let indices: Vec<usize> = digits.iter().map(|digit| digit.row).collect();
-    let greys = greys(images, &indices)?;
-
-    let place = WIDTH / columns as u32;
-    // A whole number of pixels for each of the image's keeps them all of one size.
-    let (room, pixels) = (place - MARGIN, side as u32);
-    let square = if pixels <= room {
-        room / pixels * pixels
-    } else {
-        room
-    };
-    let margin = (place - square) / 2;
-    let step = square + CAPTION_HEIGHT + MARGIN;
-    let top = if title.is_some() { TITLE_HEIGHT } else { 0 };
-    let height = top + step * digits.len().div_ceil(columns) as u32 + MARGIN;
-    // From here on in units, two to a pixel.
-    let corner = |index: usize| {
-        let (column, row) = ((index % columns) as u32, (index / columns) as u32);
-        let left = 2 * (column * place + margin);
-        (left as i32, (2 * (top + row * step + MARGIN)) as i32)
-    };
-    let (square, place) = (2 * square as i32, 2 * place as i32);
-
-    let mut picture = Picture::draw(name, (WIDTH, height), |area| {
+    let grid = Grid::new(size.0, side, title.is_some());
+    let mut picture = Picture::draw(name, (WIDTH, grid.height(digits.len())), |area| {
         if let Some(title) = &title {
-            let position = (2 * margin as i32, TITLE_HEIGHT as i32 + 4);
-            let style = (FONT, 36).into_font().color(&INK);
-            area.draw_text(
-                title,
-                &style.pos(Pos::new(HPos::Left, VPos::Center)),
-                position,
-            )?;
+            let style = text_style(36, &INK, HPos::Left);
+            area.draw_text(title, &style, (grid.margin, TITLE_HEIGHT + 4))?;
         }
         for (index, digit) in digits.iter().enumerate() {
-            let (left, top) = corner(index);
-            let frame = [(left - 2, top - 2), (left + square + 1, top + square + 1)];
-            area.draw(&Rectangle::new(frame, FAINT.stroke_width(2)))?;
-            let size = fitting(&digit.caption, place - 8, 32);
-            let style = (FONT, size).into_font().color(&digit.colour);
-            area.draw_text(
-                &digit.caption,
-                &style.pos(Pos::new(HPos::Center, VPos::Center)),
-                (left + square / 2, top + square + CAPTION_HEIGHT as i32),
-            )?;
+            grid.draw_frame(area, index, digit)?;
         }
         Ok(())
     })?;
-    for (index, grey) in greys.chunks_exact(side * side).enumerate() {
-        let png = png::encode(grey, side as u32).map_err(|source| Error::Drawing {
-            picture: name,
-            reason: source.to_string(),
-        })?;
-        picture.lay_image(corner(index), (square, square), &png);
+    let rows: Vec<usize> = digits.iter().map(|digit| digit.row).collect();
+    for (index, grey) in greys(images, &rows).chunks_exact(side * side).enumerate() {
+        let png = png::encode(grey, side as u32).map_err(|error| failed(name, error))?;
+        picture.lay_image(grid.corner(index), (grid.square, grid.square), &png);
     }
     let captions: Vec<&str> = digits.iter().map(|digit| digit.caption.as_str()).collect();
     let title = title.unwrap_or_else(|| name.to_owned());
     Ok(picture.describe(format!("{title}: {}", captions.join(", "))))
+}
+
+/// The layout of a grid, in units (two per pixel).
+struct Grid {
+    columns: usize,
+    /// The height of the title, if there is one.
+    top: i32,
+    /// The height of a row (an image with its caption) and the width of a column.
+    row: i32,
+    column: i32,
+    /// The side of an image, and the space to its left and right.
+    square: i32,
+    margin: i32,
+}
+
+impl Grid {
+    /// Creates a grid for images of `side` x `side` pixels.
+    fn new(columns: usize, side: usize, has_title: bool) -> Grid {
+        let (column, side) = (WIDTH as i32 / columns as i32, side as i32);
+        // A whole number of screen pixels per image pixel, so that all are the same size.
+        let room = column - MARGIN;
+        let square = if side <= room {
+            room / side * side
+        } else {
+            room
+        };
+        Grid {
+            columns,
+            top: if has_title { 2 * TITLE_HEIGHT } else { 0 },
+            row: 2 * (square + CAPTION_HEIGHT + MARGIN),
+            column: 2 * column,
+            square: 2 * square,
+            margin: 2 * ((column - square) / 2),
+        }
+    }
+
+    /// The height of a picture with this many images, in pixels.
+    fn height(&self, images: usize) -> u32 {
+        let rows = images.div_ceil(self.columns) as i32;
+        ((self.top + self.row * rows) / 2 + MARGIN) as u32
+    }
+
+    /// The upper left corner of an image.
+    fn corner(&self, index: usize) -> (i32, i32) {
+        let (row, column) = ((index / self.columns) as i32, (index % self.columns) as i32);
+        let top = self.top + row * self.row + 2 * MARGIN;
+        (column * self.column + self.margin, top)
+    }
+
+    /// Draws an image's frame, and the caption below it.
+    fn draw_frame(&self, area: &Area, index: usize, digit: &Digit) -> Result<(), Cause> {
+        let (left, top) = self.corner(index);
+        let (right, bottom) = (left + self.square, top + self.square);
+        let frame = [(left - 2, top - 2), (right + 1, bottom + 1)];
+        area.draw(&Rectangle::new(frame, FAINT.stroke_width(2)))?;
+        let size = fitting(&digit.caption, self.column - 8, 32);
+        let style = text_style(size, &digit.colour, HPos::Center);
+        let below = (left + self.square / 2, bottom + CAPTION_HEIGHT);
+        area.draw_text(&digit.caption, &style, below)?;
+        Ok(())
+    }
+}
+
+fn check_size((columns, rows): (usize, usize)) -> Result<()> {
+    let most = WIDTH as usize / 16;
+    if (1..=most).contains(&columns) && rows > 0 {
+        return Ok(());
+    }
+    Err(Error::InvalidSetting {
+        setting: "grid",
+        value: format!("{columns} x {rows}"),
+        reason: format!("needs 1 to {most} columns and at least 1 row"),
+    })
 }
 
 fn check_count(images: &FeaturesView, labels: &ArrayView1<i64>, what: &str) -> Result<()> {
@@ -215,7 +240,7 @@ fn check_count(images: &FeaturesView, labels: &ArrayView1<i64>, what: &str) -> R
     })
 }
 
-/// The number of pixels on a side of each image.
+/// Returns the number of pixels along each side of an image.
 fn side(images: &FeaturesView) -> Result<usize> {
     let side = images.width().isqrt();
     if side > 0 && side * side == images.width() {
@@ -228,18 +253,18 @@ fn side(images: &FeaturesView) -> Result<usize> {
     })
 }
 
-/// The pixels of these images, image by image, with strokes dark on white.
-fn greys(images: &FeaturesView, indices: &[usize]) -> Result<Vec<u8>> {
-    Ok(match images {
+/// Returns the pixels of these images, image by image, with dark strokes on white.
+fn greys(images: &FeaturesView, rows: &[usize]) -> Vec<u8> {
+    match images {
         FeaturesView::U8(array) => {
-            let chosen = array.select(Axis(0), indices);
+            let chosen = array.select(Axis(0), rows);
             chosen.iter().map(|&value| 255 - value).collect()
         }
         FeaturesView::F32(array) => {
-            let chosen = array.select(Axis(0), indices);
+            let chosen = array.select(Axis(0), rows);
             let low = chosen.iter().copied().fold(f32::INFINITY, f32::min);
             let high = chosen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            // No contrast at all is drawn as white.
+            // An image without contrast is drawn as white.
             let scale = if high > low {
                 255.0 / (high - low)
             } else {
@@ -250,7 +275,7 @@ fn greys(images: &FeaturesView, indices: &[usize]) -> Result<Vec<u8>> {
                 .map(|&value| 255 - ((value - low) * scale).round() as u8)
                 .collect()
         }
-    })
+    }
 }
 
 #[cfg(test)]
@@ -306,11 +331,11 @@ mod tests {
     #[test]
     fn strokes_are_dark_whether_bytes_or_floats() {
         let bytes = arr2(&[[0u8, 255, 51, 0]]);
-        assert_eq!(greys(&(&bytes).into(), &[0]).unwrap(), [255, 0, 204, 255]);
+        assert_eq!(greys(&(&bytes).into(), &[0]), [255, 0, 204, 255]);
         let floats = bytes.mapv(|value| f32::from(value) / 255.0);
-        assert_eq!(greys(&(&floats).into(), &[0]).unwrap(), [255, 0, 204, 255]);
+        assert_eq!(greys(&(&floats).into(), &[0]), [255, 0, 204, 255]);
         let flat = arr2(&[[0.3f32; 4]]);
-        assert_eq!(greys(&(&flat).into(), &[0]).unwrap(), [255; 4]);
+        assert_eq!(greys(&(&flat).into(), &[0]), [255; 4]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Text within HTML and XML.
+//! Escapes text for HTML and XML.
 
-/// The text with everything escaped that HTML or XML, or the kernel's line-wise protocol, would read as
-/// its own.
+/// Escapes everything in the text that HTML, XML or the kernel's line-based protocol would
+/// interpret.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,8 +1,8 @@
-//! What a notebook's cells show: frames as tables, and pictures.
+//! The output of notebook cells: data frames as tables, and pictures.
 //!
 //! The evcxr kernel shows the last expression of a cell by calling its method `evcxr_display`. A
-//! [`Picture`] has that method itself; for polars' `DataFrame` it comes with the trait [`EvcxrDisplay`],
-//! which the notebook has to import.
+//! [`Picture`] has that method itself. For polars' `DataFrame`, the trait [`EvcxrDisplay`] provides
+//! it, and the notebook has to import that.
 
 mod axis;
 mod confusion;

@@ -1,30 +1,33 @@
-//! A picture that a cell shows and a file keeps.
+//! A picture that a cell can show and a file can store.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::content::send;
 use super::html::escape;
-use crate::{Error, Result};
+use crate::{Error, Result, error::Cause};
 
-/// The font of every text in our pictures: what the reader's machine takes for it.
+/// The font of all text in our pictures, as the reader's machine resolves it.
 pub(super) const FONT: &str = "sans-serif";
-/// The colour of texts.
+/// The colour of text.
 pub(super) const INK: RGBColor = RGBColor(45, 45, 45);
 /// The colour of frames and grids.
 pub(super) const FAINT: RGBColor = RGBColor(222, 222, 222);
 
-/// Plotters rounds to whole units; with two of them to a pixel, lines come out smooth.
+/// The drawing area of our pictures.
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Plotters rounds to whole units. With two units per pixel, lines look smooth.
 const UNITS_PER_PIXEL: u32 = 2;
 
 /// A picture drawn with plotters, as SVG.
 ///
-/// A cell that ends in one shows it. Its background is white, on dark pages too.
+/// A cell that ends in a picture shows it. Its background is white, even on dark pages.
 ///
 /// ```
 /// use mnist_support::display::Picture;
@@ -49,27 +52,24 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A picture of this size, in pixels, on a white background. The drawing area counts two units to a
-    /// pixel. `name` says what it shows, in errors and where pictures cannot be shown.
+    /// Draws a picture of this size, in pixels, on a white background. The drawing area has two
+    /// units per pixel. `name` describes the picture in errors, and where pictures cannot be shown.
     ///
     /// # Errors
     /// [`Error::Drawing`] if `draw` fails.
     pub fn draw<F>(name: &'static str, (width, height): (u32, u32), draw: F) -> Result<Picture>
     where
-        F: for<'a> FnOnce(&DrawingArea<SVGBackend<'a>, Shift>) -> Result<(), Box<dyn StdError>>,
+        F: for<'a> FnOnce(&DrawingArea<SVGBackend<'a>, Shift>) -> Result<(), Cause>,
     {
         let units = (width * UNITS_PER_PIXEL, height * UNITS_PER_PIXEL);
         let mut svg = String::new();
         {
             let area = SVGBackend::with_string(&mut svg, units).into_drawing_area();
             area.fill(&WHITE)
-                .map_err(Box::<dyn StdError>::from)
+                .map_err(Cause::from)
                 .and_then(|()| draw(&area))
                 .and_then(|()| Ok(area.present()?))
-                .map_err(|source| Error::Drawing {
-                    picture: name,
-                    reason: source.to_string(),
-                })?;
+                .map_err(|reason| failed(name, reason))?;
         }
         let drawn_size = format!("<svg width=\"{}\" height=\"{}\"", units.0, units.1);
         let shown_size = format!("<svg width=\"{width}\" height=\"{height}\"");
@@ -84,7 +84,7 @@ impl Picture {
         })
     }
 
-    /// Says what there is to see, for those who cannot see it.
+    /// Sets the description for readers who cannot see the picture.
     pub fn describe(self, description: impl Into<String>) -> Picture {
         Picture {
             description: description.into(),
@@ -92,7 +92,7 @@ impl Picture {
         }
     }
 
-    /// Lays a PNG image over the picture, its pixels as sharp squares; in units of the drawing area.
+    /// Overlays a PNG image with sharp square pixels, positioned in units of the drawing area.
     pub(super) fn lay_image(
         &mut self,
         (left, top): (i32, i32),
@@ -126,10 +126,10 @@ impl Picture {
         })
     }
 
-    /// Shows the picture as the result of a notebook's cell.
+    /// Shows the picture as the result of a notebook cell.
     ///
-    /// It is sent as an image within HTML: JupyterLab shows that in a notebook that it does not trust
-    /// too, unlike SVG itself.
+    /// It is sent as an image within HTML, which JupyterLab, unlike SVG itself, shows even in a
+    /// notebook that is not trusted.
     pub fn evcxr_display(&self) {
         send(&[
             ("text/html", &self.html()),
@@ -148,7 +148,7 @@ impl Picture {
     }
 }
 
-/// The description and the size, without the drawing.
+/// Shows the description and the size, without the drawing.
 impl fmt::Debug for Picture {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -159,8 +159,23 @@ impl fmt::Debug for Picture {
     }
 }
 
-/// The font size, at most `largest`, at which the text keeps within `width`. A character is taken to be
-/// half as wide as the size, which is about right for digits and words in common fonts.
+/// Returns the error of a picture that cannot be drawn.
+pub(super) fn failed(picture: &'static str, reason: impl Into<Cause>) -> Error {
+    Error::Drawing {
+        picture,
+        reason: reason.into(),
+    }
+}
+
+/// Returns the style of a text that is centred vertically, and anchored horizontally at `anchor`.
+pub(super) fn text_style(size: i32, colour: &RGBColor, anchor: HPos) -> TextStyle<'_> {
+    let style = (FONT, size).into_font().color(colour);
+    style.pos(Pos::new(anchor, VPos::Center))
+}
+
+/// Returns the largest font size, up to `largest`, at which the text fits into `width`. A character
+/// is assumed to be half as wide as the font size, which is about right for digits and words in
+/// common fonts.
 pub(super) fn fitting(text: &str, width: i32, largest: i32) -> i32 {
     let characters = text.chars().count().max(1) as f64;
     largest.min((f64::from(width) / (0.5 * characters)) as i32)

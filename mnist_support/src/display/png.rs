@@ -1,20 +1,20 @@
-//! Grey images as PNG.
+//! Encodes greyscale images as PNG.
 
 use std::io::{self, Write};
 
 use flate2::{Compression, Crc, write::ZlibEncoder};
 
-/// An image of `width` grey values a row, from 0 (black) to 255 (white), as a PNG file.
+/// Encodes an image with `width` grey values per row, from 0 (black) to 255 (white), as a PNG file.
 ///
-/// The format is the W3C's "Portable Network Graphics (PNG) Specification": a signature, then chunks of
-/// length, name, content and CRC-32. Each row of the image starts with the number of its filter, 0 for
-/// none.
+/// The format is defined in the W3C's "Portable Network Graphics (PNG) Specification": a signature,
+/// then chunks of length, name, content and CRC-32. Each row of the image starts with its filter
+/// type, 0 for none.
 pub(super) fn encode(grey: &[u8], width: u32) -> io::Result<Vec<u8>> {
     let rows = grey.chunks_exact(width.max(1) as usize);
     let mut header = Vec::with_capacity(13);
     header.extend(width.to_be_bytes());
     header.extend((rows.len() as u32).to_be_bytes());
-    // 8 bits of grey a pixel, deflated, with row filters, not interlaced.
+    // 8-bit greyscale, deflate compression, filters per row, not interlaced.
     header.extend([8, 0, 0, 0, 0]);
 
     let mut pixels = ZlibEncoder::new(Vec::new(), Compression::best());

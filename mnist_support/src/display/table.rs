@@ -1,20 +1,20 @@
-//! A frame as an HTML table.
+//! A data frame as an HTML table.
 
 use polars::prelude::*;
 
 use super::content::send;
 use super::html::escape;
 
-/// Columns that are shown from the start and from the end of a frame that has more than both.
+/// The number of columns shown at the start and at the end of a frame that has more.
 const FIRST_COLUMNS: usize = 6;
 const LAST_COLUMNS: usize = 5;
-/// Rows that are shown from the start and from the end of a frame that has more than both.
+/// The number of rows shown at the start and at the end of a frame that has more.
 const FIRST_ROWS: usize = 8;
 const LAST_ROWS: usize = 4;
-/// Characters of a value that are shown.
+/// The number of characters of a value that are shown.
 const CHARACTERS: usize = 60;
 
-/// Shows a value as the result of a notebook's cell.
+/// Shows a value as the result of a notebook cell.
 ///
 /// ```
 /// use mnist_support::display::EvcxrDisplay;
@@ -31,8 +31,8 @@ pub trait EvcxrDisplay {
     fn evcxr_display(&self);
 }
 
-/// As an HTML table: names, types, the first and the last rows and columns, and the shape below. Front
-/// ends without HTML show polars' own text.
+/// Shows an HTML table: names, types, the first and last rows and columns, and the shape below.
+/// Front ends without HTML show polars' own text.
 impl EvcxrDisplay for DataFrame {
     fn evcxr_display(&self) {
         send(&[
@@ -42,7 +42,7 @@ impl EvcxrDisplay for DataFrame {
     }
 }
 
-/// The table. Colours and borders are the page's own, light or dark.
+/// Renders the table. Colours and borders are those of the page, light or dark.
 fn html_table(frame: &DataFrame) -> String {
     let columns = shown(frame.width(), FIRST_COLUMNS, LAST_COLUMNS);
     let rows = shown(frame.height(), FIRST_ROWS, LAST_ROWS);
@@ -83,7 +83,7 @@ fn html_table(frame: &DataFrame) -> String {
     )
 }
 
-/// The indices to show of `count`, with `None` for those left out.
+/// Returns the indices to show out of `count`, with `None` for those left out.
 fn shown(count: usize, first: usize, last: usize) -> Vec<Option<usize>> {
     if count <= first + last + 1 {
         return (0..count).map(Some).collect();

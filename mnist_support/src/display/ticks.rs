@@ -1,9 +1,9 @@
-//! Round numbers for axes.
+//! Round tick positions for axes.
 
 use crate::text::grouped;
 
-/// Round positions in `[low, high]`, about `count` of them, a step of 1, 2 or 5 times a power of ten
-/// apart.
+/// Returns about `count` round positions in `[low, high]`, with a spacing of 1, 2 or 5 times a
+/// power of ten.
 pub(super) fn linear(low: f64, high: f64, count: usize) -> Vec<f64> {
     let span = high - low;
     if !(span > 0.0 && span.is_finite()) {
@@ -21,8 +21,8 @@ pub(super) fn linear(low: f64, high: f64, count: usize) -> Vec<f64> {
     (first..=last).map(|index| index as f64 * step).collect()
 }
 
-/// The numbers 1, 2 and 5 times a power of ten in `[low, high]`, which are positive; the powers alone
-/// where that would be more than `count`.
+/// Returns 1, 2 and 5 times the powers of ten in `[low, high]`, which must be positive, or the
+/// powers alone if that would be more than `count`.
 pub(super) fn logarithmic(low: f64, high: f64, count: usize) -> Vec<f64> {
     let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
     let within = |factors: &[f64]| -> Vec<f64> {
@@ -44,7 +44,7 @@ pub(super) fn logarithmic(low: f64, high: f64, count: usize) -> Vec<f64> {
     }
 }
 
-/// A tick's number, without digits that say nothing.
+/// Formats a tick without insignificant digits.
 pub(super) fn label(tick: f64) -> String {
     if tick == 0.0 {
         return "0".to_owned();

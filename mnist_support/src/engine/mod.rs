@@ -1,7 +1,8 @@
-//! Where the ranks of a program run, and what joins them.
+//! Engines: where the ranks of a program run, and how they communicate.
 //!
-//! An engine knows nothing of what is fitted: it deals out shards, starts [`program::fit`](crate::program::fit)
-//! once for each, and hands back what rank 0 found. A [`Session`] holds one for as long as it lives.
+//! An engine knows nothing about what is fitted. It deals out shards, starts
+//! [`ml::fit`](crate::ml::fit) once for each, and returns rank 0's result. A [`Session`] owns an
+//! engine for as long as it lives.
 
 mod session;
 mod spark;
@@ -13,6 +14,7 @@ use polars::prelude::DataFrame;
 
 use crate::{
     Error, Result,
+    error::JobError,
     lake::Lake,
     program::FitSpec,
     shard::Data,
@@ -23,9 +25,9 @@ pub use session::Session;
 pub use spark::Spark;
 pub use threads::Threads;
 
-/// A place to run ranks of a program.
+/// Runs the ranks of a program.
 pub trait Engine: Any + fmt::Debug + Send + Sync {
-    /// How many ranks a fit has when nobody says.
+    /// The number of ranks of a fit that does not specify it.
     fn default_parallelism(&self) -> usize;
 
     /// Runs a fit in `world_size` ranks, each on its part of `data`, and returns the fitted stages.
@@ -40,20 +42,21 @@ pub trait Engine: Any + fmt::Debug + Send + Sync {
         context: FitContext<'_>,
     ) -> Result<Vec<StageModel>>;
 
-    /// Adds the columns of `models` to `data`; the order of the rows stays.
+    /// Adds the columns of `models` to `data`. The order of the rows is preserved.
     fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame>;
 
-    /// As [`transform`](Self::transform), but each rank writes its rows to `folder`, which all ranks reach,
-    /// as the Parquet file `part-00000.parquet` and so on. The rows don't pass through this process.
+    /// Like [`transform`](Self::transform), but each rank writes its rows to `folder`, which all
+    /// ranks can reach, as the Parquet file `part-00000.parquet` and so on. The rows do not pass
+    /// through this process.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the folder is not empty.
+    /// [`LakeError::Storage`](crate::error::LakeError::Storage) if the folder is not empty.
     fn transform_to(&self, data: &Data, models: &[StageModel], folder: &Lake) -> Result<()>;
 }
 
-/// The engine that the environment asks for: [`Spark`] at the server that `SPARK_REMOTE` names
-/// (`sc://host:port`), else the [`Threads`] of this process. [`Session::get_or_create`] asks once for a
-/// process, and keeps it.
+/// Returns the engine that the environment selects: [`Spark`] on the server that `SPARK_REMOTE`
+/// names (`sc://host:port`), or else the [`Threads`] of this process. [`Session::get_or_create`]
+/// calls it once per process and keeps the engine.
 ///
 /// # Errors
 /// Those of [`Spark::connect`].
@@ -64,8 +67,8 @@ pub fn from_environment() -> Result<Box<dyn Engine>> {
     }
 }
 
-/// Runs `attempt` again, at most as often as `max_restarts` says, while a rank fails of something that may
-/// not happen again: a panic or the end of its process, not a wrong setting or wrong data.
+/// Retries `attempt` up to `max_restarts` times, as long as a rank fails in a way that may not
+/// happen again: a panic or the end of its process, not a wrong setting or wrong data.
 fn with_restarts<T>(
     spec: &FitSpec,
     context: FitContext<'_>,
@@ -75,7 +78,7 @@ fn with_restarts<T>(
     let mut restarts = 0;
     loop {
         match attempt() {
-            Err(error @ Error::RankFailed { .. }) if restarts < most => {
+            Err(error @ Error::Job(JobError::RankFailed { .. })) if restarts < most => {
                 restarts += 1;
                 context.progress.report(&ProgressEvent::Restarted {
                     restarts,

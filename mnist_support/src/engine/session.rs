@@ -1,4 +1,4 @@
-//! The engine that a program works with.
+//! The session that a program works with.
 
 use std::{
     any::Any,
@@ -8,11 +8,12 @@ use std::{
 use super::{Engine, Spark, Threads, from_environment};
 use crate::{Result, spark::SparkSession};
 
-/// Where fits and transformations run, for as long as it lives, as SparkML's `SparkSession`: threads of this
-/// process, or one session of a Spark cluster, to which the workers' program is sent once.
+/// Runs fits and transformations, like SparkML's `SparkSession`: on threads of this process, or in
+/// one session of a Spark cluster, to which the worker program is sent once.
 ///
-/// `pipeline.fit(…)` and `model.transform(…)` run in the process's [own](Self::get_or_create); a session of
-/// your own has `fit` and `transform`, too. Clones are the same session.
+/// `pipeline.fit(…)` and `model.transform(…)` run in the [session of the
+/// process](Self::get_or_create). A session of your own has `fit` and `transform` too. Clones refer
+/// to the same session.
 ///
 /// ```
 /// use mnist_support::{engine::Session, ml::VectorAssembler, ml::Pipeline};
@@ -31,26 +32,26 @@ pub struct Session {
     engine: Arc<dyn Engine>,
 }
 
-/// The process's session, once it is made.
+/// The session of the process, once it has been created.
 fn current() -> MutexGuard<'static, Option<Session>> {
     static CURRENT: Mutex<Option<Session>> = Mutex::new(None);
     CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Session {
-    /// A session with an engine of your choice.
+    /// Creates a session with an engine of your choice.
     pub fn new(engine: impl Engine) -> Self {
         Session {
             engine: Arc::new(engine),
         }
     }
 
-    /// A session on threads of this process.
+    /// Creates a session on threads of this process.
     pub fn threads() -> Self {
         Session::new(Threads)
     }
 
-    /// A session of the Spark Connect server at `sc://host:port`.
+    /// Creates a session on the Spark Connect server at `sc://host:port`.
     ///
     /// # Errors
     /// Those of [`Spark::connect`].
@@ -58,12 +59,12 @@ impl Session {
         Ok(Session::new(Spark::connect(url)?))
     }
 
-    /// The process's session, in which `pipeline.fit(…)` and `model.transform(…)` run. The first call makes
-    /// it, on the Spark cluster that the variable `SPARK_REMOTE` names, or else on threads; later calls do
-    /// not look at the variable again.
+    /// Returns the session of the process, in which `pipeline.fit(…)` and `model.transform(…)` run.
+    /// The first call creates it, on the Spark cluster that the variable `SPARK_REMOTE` names, or
+    /// else on threads. Later calls do not read the variable again.
     ///
     /// # Errors
-    /// Those of [`Spark::connect`]; the next call then tries again.
+    /// Those of [`Spark::connect`]; the next call tries again.
     pub fn get_or_create() -> Result<Self> {
         let mut current = current();
         if let Some(session) = &*current {
@@ -76,23 +77,23 @@ impl Session {
         Ok(session)
     }
 
-    /// Makes this session the process's, in place of the one that there is.
+    /// Makes this the session of the process, replacing the current one.
     pub fn set_default(&self) {
         *current() = Some(self.clone());
     }
 
-    /// Ends this session, as soon as its last clone and what runs in it are gone. Where it is the process's,
-    /// the next `pipeline.fit(…)` makes a new one.
+    /// Ends this session as soon as its last clone and whatever runs in it are gone. If it is the
+    /// session of the process, the next `pipeline.fit(…)` creates a new one.
     pub fn stop(self) {
         let mut current = current();
         let is_current = |session: &Session| Arc::ptr_eq(&session.engine, &self.engine);
         let stopped = current.take_if(|session| is_current(session));
         drop(current);
-        // A server is told, which may take a moment: nobody else is to wait for that.
+        // Telling the server may take a moment, and nobody else should have to wait for that.
         drop(stopped);
     }
 
-    /// What runs the ranks.
+    /// The engine that runs the ranks.
     pub fn engine(&self) -> &dyn Engine {
         &*self.engine
     }
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_process_s_session_is_made_once_and_anew_after_it_was_stopped() {
+    fn the_session_of_the_process_is_created_once_and_again_after_stop() {
         let first = Session::get_or_create().unwrap();
         let again = Session::get_or_create().unwrap();
         assert!(Arc::ptr_eq(&first.engine, &again.engine));
@@ -118,7 +119,7 @@ mod tests {
         other.set_default();
         let current = Session::get_or_create().unwrap();
         assert!(Arc::ptr_eq(&current.engine, &other.engine));
-        // Another than the process's leaves it.
+        // Stopping another session than the process's leaves the process's alone.
         first.stop();
         let current = Session::get_or_create().unwrap();
         assert!(Arc::ptr_eq(&current.engine, &other.engine));

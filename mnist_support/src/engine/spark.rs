@@ -1,4 +1,4 @@
-//! Ranks as processes on the executors of a Spark cluster.
+//! Runs ranks as processes on the executors of a Spark cluster.
 
 use std::{
     collections::BTreeMap,
@@ -19,13 +19,14 @@ use tempfile::TempDir;
 use super::{Engine, with_restarts};
 use crate::{
     Error, Result,
+    error::LakeError,
     interrupt::{self, Interrupt},
     lake::{Credentials, Lake},
     program::{
         FitSpec,
-        parts::{check_empty, from_parquet, no_ranks, remove_parts, stack, to_parquet},
+        parts::{check_empty, from_parquet, remove_parts, stack, to_parquet},
     },
-    run::{LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, remove_traces},
+    run::{LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, remove_leftovers},
     shard::Data,
     spark::{Libtorch, SparkFrame, SparkSession, WorkerCommand},
     stages::{self, FitContext, StageModel},
@@ -34,17 +35,17 @@ use crate::{
 };
 
 const WORKER: &str = "mnist-worker";
-/// Where the worker's program is, if not among this workspace's.
+/// Names the worker program, if it is not this workspace's.
 const WORKER_VARIABLE: &str = "MNIST_WORKER";
-/// Where executors find libtorch, if not in their Python's torch package.
+/// Names the executors' libtorch folder, if libtorch is not in their Python's torch package.
 const LIBTORCH_VARIABLE: &str = "MNIST_LIBTORCH";
-/// How often the run's folder is looked at for progress events.
-const NEWS_EVERY: Duration = Duration::from_millis(300);
-/// How often a watch looks whether the fit was asked to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often the run's folder is polled for progress events.
+const PROGRESS_POLL_INTERVAL: Duration = Duration::from_millis(300);
+/// How often the watch checks whether the fit was asked to stop.
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Runs each rank as a process on an executor: a fit as a barrier stage whose ranks exchange through
-/// Gloo, a transformation as a map.
+/// Runs each rank as a process on an executor: a fit as a barrier stage whose ranks communicate
+/// over Gloo, a transformation as a map.
 #[derive(Clone, Debug)]
 pub struct Spark {
     session: SparkSession,
@@ -55,15 +56,16 @@ impl Spark {
     /// Connects to the Spark Connect server at `sc://host:port`.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] where no server answers; [`Error::NotFound`] without the worker's program.
+    /// [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) if no server answers;
+    /// [`LakeError::NotFound`] without the worker program.
     pub fn connect(url: &str) -> Result<Self> {
         Self::on(SparkSession::connect(url)?)
     }
 
-    /// Runs in a session that is there already, for instance that of a [`SparkFrame`].
+    /// Uses an existing session, such as that of a [`SparkFrame`].
     ///
     /// # Errors
-    /// [`Error::NotFound`] without the worker's program.
+    /// [`LakeError::NotFound`] without the worker program.
     pub fn on(session: SparkSession) -> Result<Self> {
         Ok(Spark {
             session,
@@ -71,12 +73,12 @@ impl Spark {
         })
     }
 
-    /// The session: for its tables and queries.
+    /// The session, for its tables and queries.
     pub fn session(&self) -> &SparkSession {
         &self.session
     }
 
-    /// What the workers get from Spark, and where they find their rows.
+    /// Returns what Spark streams to the workers, and where they read their rows.
     fn rows(&self, data: &Data, world_size: usize, run: &Lake) -> Result<(SparkFrame, Rows)> {
         if let Some(frame) = data.downcast_ref::<SparkFrame>() {
             let name = frame.name().to_owned();
@@ -122,7 +124,7 @@ impl Spark {
 
 impl Engine for Spark {
     fn default_parallelism(&self) -> usize {
-        // A server that does not say how many cores it has says so again when they are needed.
+        // A server that does not report its cores says so again when they are needed.
         self.session.slots().ok().flatten().unwrap_or(2).max(1)
     }
 
@@ -133,17 +135,14 @@ impl Engine for Spark {
         spec: &FitSpec,
         context: FitContext<'_>,
     ) -> Result<Vec<StageModel>> {
-        // More ranks than rows are found out here, not on the executors.
+        // Having more ranks than rows is detected here, not on the executors.
         if !streams(data) {
             data.shards(world_size)?;
         }
-        let own = match context.run_folder {
-            Some(_) => None,
-            None => Some(Run::new()?),
-        };
-        let folder = own.as_ref().map(Run::folder).or(context.run_folder);
-        let run = folder.ok_or_else(no_ranks)?;
-        remove_traces(run)?;
+        let own = context.run_folder.is_none().then(Run::new).transpose()?;
+        let run = own.as_ref().map(Run::folder).or(context.run_folder);
+        let run = run.expect("a run is created if none is given");
+        remove_leftovers(run)?;
         let (frame, rows) = self.rows(data, world_size, run)?;
         let _lease = LeaseHolder::start(run)?;
         let stop = StopFile::new(run);
@@ -169,9 +168,9 @@ impl Engine for Spark {
             attempt += 1;
             watch.during(|| self.run_job(&frame, world_size, &job, &[], Some(&tag)))
         })?;
-        // What a fit that was stopped has come to is brought here all the same.
+        // The result of a stopped fit is still collected.
         let _shield = interrupt::shield();
-        let models = models_of(answers.files)?;
+        let models = load_models(answers.files)?;
         if let Some(own) = own {
             own.finish()?;
         }
@@ -195,7 +194,7 @@ impl Engine for Spark {
 }
 
 impl Spark {
-    /// A map without a barrier: each rank answers its rows, or writes them to `save`.
+    /// Runs a map without a barrier: each rank returns its rows, or writes them to `save`.
     fn transform_parts(
         &self,
         data: &Data,
@@ -228,14 +227,15 @@ impl Spark {
     }
 }
 
-/// What goes on beside a fit on the cluster: progress events come, and a request to stop goes.
+/// Runs beside a fit on the cluster: forwards progress events to the user, and a stop request to
+/// the ranks.
 struct Watch<'a> {
     events: ProgressReader,
     progress: &'a dyn Progress,
     interrupt: &'a Interrupt,
     stop: &'a StopFile,
     session: &'a SparkSession,
-    /// By which the session knows this fit, among others that may run in it.
+    /// Identifies this fit among others that may run in the session.
     tag: &'a str,
 }
 
@@ -246,7 +246,7 @@ impl Watch<'_> {
         thread::scope(|scope| {
             let watching = scope.spawn(move || self.watch(&waiting));
             let result = {
-                // The ranks end by themselves, and answer with what they have.
+                // The ranks stop by themselves and answer with what they have.
                 let _shield = interrupt::shield();
                 job()
             };
@@ -264,10 +264,10 @@ impl Watch<'_> {
         let _shield = interrupt::shield();
         let (mut trains, mut asked, mut looked) = (false, false, Instant::now());
         loop {
-            let ended = done.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout);
+            let ended = done.recv_timeout(STOP_POLL_INTERVAL) != Err(RecvTimeoutError::Timeout);
             let ask = self.interrupt.is_requested() && !asked && !ended;
-            // Whether they train already is asked once more before they are stopped.
-            if ended || ask || looked.elapsed() >= NEWS_EVERY {
+            // Read the events once more before stopping: the ranks may have started to train.
+            if ended || ask || looked.elapsed() >= PROGRESS_POLL_INTERVAL {
                 looked = Instant::now();
                 for event in self.events.take()? {
                     trains |= matches!(event, ProgressEvent::Started { .. });
@@ -281,26 +281,26 @@ impl Watch<'_> {
                 asked = true;
                 self.stop.write()?;
             } else if ask {
-                // Again until it is gone: the server may not have got it yet.
+                // Repeat until the job is gone: it may not have reached the server yet.
                 self.session.interrupt_tag(self.tag)?;
             }
         }
     }
 }
 
-/// A name for one fit of this process.
+/// Returns a tag for one fit of this process.
 fn next_tag() -> String {
     static FITS: AtomicU64 = AtomicU64::new(0);
     format!("fit-{}", FITS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Whether the rows are on the cluster, which streams them into the ranks.
+/// Whether the rows are on the cluster, which then streams them to the ranks.
 fn streams(data: &Data) -> bool {
     data.downcast_ref::<SparkFrame>().is_some()
 }
 
-/// The fitted stages whose files these are.
-fn models_of(files: BTreeMap<String, Vec<u8>>) -> Result<Vec<StageModel>> {
+/// Loads the fitted stages from their files.
+fn load_models(files: BTreeMap<String, Vec<u8>>) -> Result<Vec<StageModel>> {
     let folder = temporary_folder()?;
     for (name, bytes) in files {
         let path = folder.path().join(name);
@@ -316,7 +316,8 @@ fn models_of(files: BTreeMap<String, Vec<u8>>) -> Result<Vec<StageModel>> {
     )?)
 }
 
-/// The worker's program: the one that the environment names, or the one that this workspace has built.
+/// Returns the worker program: the one that the environment names, or the one that this workspace
+/// has built.
 fn worker_program() -> Result<PathBuf> {
     if let Some(program) = env::var_os(WORKER_VARIABLE) {
         return Ok(PathBuf::from(program));
@@ -326,15 +327,18 @@ fn worker_program() -> Result<PathBuf> {
     here.ancestors()
         .map(|folder| folder.join(BUILT).join(WORKER))
         .find(|program| program.is_file())
-        .ok_or_else(|| Error::NotFound {
-            url: format!("{BUILT}/{WORKER}"),
-            hint: format!(
-                "build it with `cargo build --bin {WORKER}`, or name it in {WORKER_VARIABLE}"
-            ),
+        .ok_or_else(|| {
+            Error::Lake(LakeError::NotFound {
+                url: format!("{BUILT}/{WORKER}"),
+                hint: format!(
+                    "build it with `cargo build --bin {WORKER}`, or name it in {WORKER_VARIABLE}"
+                ),
+            })
         })
 }
 
-/// The shared libraries that the worker needs beside libtorch: this process has loaded the same.
+/// Returns the shared libraries that the worker needs besides libtorch. This process has loaded the
+/// same ones.
 fn loaded_libraries() -> Result<Vec<PathBuf>> {
     let path = Path::new("/proc/self/maps");
     let maps = fs::read_to_string(path).map_err(|source| Error::Io {

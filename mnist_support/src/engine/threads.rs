@@ -1,4 +1,4 @@
-//! Ranks as threads of this process.
+//! Runs ranks as threads of this process.
 
 use std::{any::Any, thread};
 
@@ -8,20 +8,22 @@ use super::{Engine, with_restarts};
 use crate::{
     Error, Result,
     collective::thread_group,
+    error::{CollectiveError, JobError},
     interrupt,
     lake::{
         Lake,
-        reading::{tell_nobody, tell_who_looks},
+        reading::{ignore_progress, print_if_watched},
     },
     program::{
         self, FitSpec,
-        parts::{check_empty, no_ranks, part_name, remove_parts, stack, to_parquet},
+        parts::{check_empty, part_name, remove_parts, stack, to_parquet},
     },
     shard::Data,
     stages::{FitContext, StageModel},
+    threads::run_all,
 };
 
-/// Runs each rank on a thread of its own, with one thread of libtorch's inside it.
+/// Runs each rank on its own thread, with a single libtorch thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threads;
 
@@ -43,12 +45,15 @@ impl Engine for Threads {
                 .into_iter()
                 .zip(&shards)
                 .map(|(collective, shard)| {
-                    // The end of the group moves in, so that it is dropped when the rank ends,
-                    // however it ends.
+                    // The collective moves in, so that it is dropped when the rank ends, however it
+                    // ends.
                     move || program::fit(shard, &{ collective }, spec, context)
                 }))
         })?;
-        fitted.into_iter().next().ok_or_else(no_ranks)
+        Ok(fitted
+            .into_iter()
+            .next()
+            .expect("there is at least one rank"))
     }
 
     fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame> {
@@ -73,7 +78,7 @@ impl Engine for Threads {
 }
 
 impl Threads {
-    /// Transforms each shard on a thread of its own, and gives it to `end` there.
+    /// Transforms each shard on its own thread, and passes it to `end` there.
     fn transform_parts<T: Send>(
         &self,
         data: &Data,
@@ -89,8 +94,8 @@ impl Threads {
                 let models = models.to_vec();
                 move || {
                     let transformed = match rank {
-                        0 => program::transform_telling(&shard, &models, &tell_who_looks),
-                        _ => program::transform_telling(&shard, &models, &tell_nobody),
+                        0 => program::transform_with_progress(&shard, &models, &print_if_watched),
+                        _ => program::transform_with_progress(&shard, &models, &ignore_progress),
                     };
                     end(rank, transformed?)
                 }
@@ -98,41 +103,29 @@ impl Threads {
     }
 }
 
-/// Runs every program on a thread of its own and returns their results in order, or the error that
-/// caused the others.
+/// Runs each program on its own thread. Returns the results in order, or the error that caused the
+/// others.
 fn run<T: Send, P: FnOnce() -> Result<T> + Send>(
     programs: impl Iterator<Item = P>,
 ) -> Result<Vec<T>> {
     let programs: Vec<P> = programs.collect();
     let world_size = programs.len();
     let interrupt = &interrupt::current();
-    let results: Vec<Result<T>> = thread::scope(|scope| {
-        let ranks: Vec<_> = programs
-            .into_iter()
-            .map(|program| {
-                scope.spawn(move || {
-                    let _scope = interrupt.scope();
-                    tch::set_num_threads(1);
-                    program()
-                })
-            })
-            .collect();
-        ranks
-            .into_iter()
-            .enumerate()
-            .map(|(rank, thread)| {
-                thread
-                    .join()
-                    .unwrap_or_else(|panic| Err(panicked(rank, world_size, &*panic)))
-            })
-            .collect()
-    });
+    let results = run_all(programs.into_iter().map(|program| {
+        move || {
+            let _scope = interrupt.scope();
+            tch::set_num_threads(1);
+            program()
+        }
+    }));
     let (mut values, mut causes, mut consequences) =
         (Vec::with_capacity(world_size), Vec::new(), Vec::new());
-    for result in results {
-        match result {
+    for (rank, result) in results.into_iter().enumerate() {
+        match result.unwrap_or_else(|panic| Err(panicked(rank, world_size, &*panic))) {
             Ok(value) => values.push(value),
-            Err(error @ Error::ExchangeAborted { .. }) => consequences.push(error),
+            Err(error @ Error::Collective(CollectiveError::ExchangeAborted { .. })) => {
+                consequences.push(error)
+            }
             Err(error) => causes.push(error),
         }
     }
@@ -148,17 +141,18 @@ fn panicked(rank: usize, world_size: usize, panic: &(dyn Any + Send)) -> Error {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("it panicked without a message");
-    Error::RankFailed {
+    Error::Job(JobError::RankFailed {
         rank,
         world_size,
         reason: message.to_owned(),
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::collective::Collective;
+    use crate::error::TrainingError;
 
     #[test]
     fn results_come_back_in_the_order_of_the_ranks() {
@@ -181,11 +175,11 @@ mod tests {
             }
         });
         match run(programs).unwrap_err() {
-            Error::RankFailed {
+            Error::Job(JobError::RankFailed {
                 rank: 1,
                 world_size: 3,
                 reason,
-            } => assert_eq!(reason, "out of memory, say"),
+            }) => assert_eq!(reason, "out of memory, say"),
             other => panic!("{other}"),
         }
     }
@@ -196,17 +190,20 @@ mod tests {
             move || {
                 let collective = collective;
                 if collective.rank() == 1 {
-                    return Err(Error::Diverged {
+                    return Err(Error::Training(TrainingError::Diverged {
                         iteration: 3,
                         loss: f64::NAN,
-                    });
+                    }));
                 }
                 collective.barrier()
             }
         });
         assert!(matches!(
             run(programs),
-            Err(Error::Diverged { iteration: 3, .. })
+            Err(Error::Training(TrainingError::Diverged {
+                iteration: 3,
+                ..
+            }))
         ));
     }
 

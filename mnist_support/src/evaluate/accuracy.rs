@@ -1,9 +1,9 @@
-//! The share of right predictions.
+//! The accuracy of predictions.
 
 use crate::{Error, Result};
 
-/// The share of predictions that are the label, from 0 to 1, as scikit-learn's function of this
-/// name.
+/// Returns the fraction of predictions that equal their label, like scikit-learn's function of the
+/// same name.
 ///
 /// ```
 /// use mnist_support::evaluate::accuracy_score;
@@ -13,7 +13,8 @@ use crate::{Error, Result};
 /// ```
 ///
 /// # Errors
-/// [`Error::ShapeMismatch`] if there are no labels, or as many predictions as labels there are not.
+/// [`Error::ShapeMismatch`] if there are no labels, or the numbers of labels and predictions
+/// differ.
 pub fn accuracy_score(labels: &[i64], predictions: &[i64]) -> Result<f64> {
     check_lengths(labels, predictions)?;
     let right = labels
@@ -23,18 +24,18 @@ pub fn accuracy_score(labels: &[i64], predictions: &[i64]) -> Result<f64> {
     Ok(right.count() as f64 / labels.len() as f64)
 }
 
-/// Labels and predictions must be as many, and not none.
+/// Checks that there is at least one label, and one prediction for each.
 pub(super) fn check_lengths(labels: &[i64], predictions: &[i64]) -> Result<()> {
     if labels.is_empty() {
         return Err(Error::ShapeMismatch {
-            what: "the list of labels".to_string(),
+            what: "the list of labels".to_owned(),
             found: vec![0],
-            expected: "at least one label".to_string(),
+            expected: "at least one label".to_owned(),
         });
     }
     if labels.len() != predictions.len() {
         return Err(Error::ShapeMismatch {
-            what: "the list of predictions".to_string(),
+            what: "the list of predictions".to_owned(),
             found: vec![predictions.len() as i64],
             expected: format!("one prediction for each of the {} labels", labels.len()),
         });

@@ -1,9 +1,9 @@
 //! Precision, recall and F1 from the counts of one class.
 
-/// What the measures of one class need.
+/// The counts from which the metrics of one class are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ClassCounts {
-    /// Rows that have the class and are predicted to.
+    /// Rows that have the class and are predicted to have it.
     pub true_positives: u64,
     /// Rows that have the class.
     pub labels: u64,
@@ -12,25 +12,25 @@ pub(super) struct ClassCounts {
 }
 
 impl ClassCounts {
-    /// The share of its predictions that are right; 0 if it is never predicted.
-    pub fn precision(self) -> f64 {
+    /// The fraction of the class's predictions that are correct; 0 if it is never predicted.
+    pub(super) fn precision(self) -> f64 {
         share(self.true_positives, self.predictions)
     }
 
-    /// The share of its rows that are found; 0 if there are none.
-    pub fn recall(self) -> f64 {
+    /// The fraction of the class's rows that are predicted as it; 0 if there are none.
+    pub(super) fn recall(self) -> f64 {
         share(self.true_positives, self.labels)
     }
 
-    /// 2 precision recall / (precision + recall), which is 2 TP / (labels + predictions); 0 if both
+    /// The harmonic mean of precision and recall, which is 2 TP / (labels + predictions); 0 if both
     /// are 0.
-    pub fn f1(self) -> f64 {
+    pub(super) fn f1(self) -> f64 {
         share(2 * self.true_positives, self.labels + self.predictions)
     }
 }
 
-/// a / b, and 0 for 0 / 0, as SparkML's MulticlassMetrics and scikit-learn (zero_division=0) have
-/// it.
+/// Returns a / b, and 0 for 0 / 0, as SparkML's MulticlassMetrics and scikit-learn
+/// (zero_division=0) do.
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         0.0

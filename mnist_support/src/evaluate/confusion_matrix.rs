@@ -1,4 +1,4 @@
-//! Which classes are taken for which.
+//! The confusion matrix of a classification.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use ndarray::Array2;
 
 use super::accuracy::check_lengths;
 use super::class_counts::ClassCounts;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
-/// How many rows of each class were predicted as each class.
+/// The number of rows of each class that were predicted as each class.
 ///
-/// It prints as a table with a line for each label and a column for each prediction.
+/// It prints as a table with a row for each label and a column for each prediction.
 ///
 /// ```
 /// use mnist_support::evaluate::ConfusionMatrix;
@@ -31,9 +31,9 @@ impl ConfusionMatrix {
     /// Counts labels and predictions from 0 to `classes` - 1.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for less than one class, [`Error::ShapeMismatch`] for no labels or
-    /// lists of unequal length, [`Error::LabelOutOfRange`] for a label or a prediction that is no
-    /// class.
+    /// [`Error::InvalidSetting`] for fewer than one class; [`Error::ShapeMismatch`] for no labels,
+    /// or different numbers of labels and predictions; [`TableError::LabelOutOfRange`] for a label
+    /// or prediction that is not a class.
     pub fn new(labels: &[i64], predictions: &[i64], classes: i64) -> Result<Self> {
         let size = usize::try_from(classes)
             .ok()
@@ -42,7 +42,7 @@ impl ConfusionMatrix {
             return Err(Error::InvalidSetting {
                 setting: "classes",
                 value: classes.to_string(),
-                reason: "must be from 1 to 16384".to_string(),
+                reason: "must be from 1 to 16384".to_owned(),
             });
         };
         check_lengths(labels, predictions)?;
@@ -50,12 +50,14 @@ impl ConfusionMatrix {
             usize::try_from(value)
                 .ok()
                 .filter(|&value| value < size)
-                .ok_or_else(|| Error::LabelOutOfRange {
-                    table: "the confusion matrix".to_string(),
-                    row: index as u64 + 1,
-                    column: values.to_string(),
-                    label: value as f64,
-                    last_class: classes - 1,
+                .ok_or_else(|| {
+                    Error::Table(TableError::LabelOutOfRange {
+                        table: "the confusion matrix".to_owned(),
+                        row: index as u64 + 1,
+                        column: values.to_owned(),
+                        label: value as f64,
+                        last_class: classes - 1,
+                    })
                 })
         };
         let mut counts = Array2::zeros((size, size));
@@ -74,7 +76,7 @@ impl ConfusionMatrix {
         self.counts.nrows()
     }
 
-    /// The share of rows on the diagonal.
+    /// The fraction of rows on the diagonal.
     pub fn accuracy(&self) -> f64 {
         let all = self.counts.sum();
         if all == 0 {
@@ -84,17 +86,19 @@ impl ConfusionMatrix {
         }
     }
 
-    /// For each class the share of its predictions that are right; 0 if it is never predicted.
+    /// The precision of each class: the fraction of its predictions that are correct; 0 if it is
+    /// never predicted.
     pub fn precision(&self) -> Vec<f64> {
         self.classes_with(ClassCounts::precision)
     }
 
-    /// For each class the share of its rows that are found; 0 if there are none.
+    /// The recall of each class: the fraction of its rows that are predicted as it; 0 if there are
+    /// none.
     pub fn recall(&self) -> Vec<f64> {
         self.classes_with(ClassCounts::recall)
     }
 
-    /// For each class the harmonic mean of precision and recall; 0 if both are 0.
+    /// The F1 of each class: the harmonic mean of precision and recall; 0 if both are 0.
     pub fn f1(&self) -> Vec<f64> {
         self.classes_with(ClassCounts::f1)
     }
@@ -183,18 +187,18 @@ accuracy 66.67%";
     }
 
     #[test]
-    fn a_label_or_a_prediction_that_is_no_class_is_named_with_its_row() {
+    fn a_label_or_prediction_out_of_range_is_named_with_its_row() {
         for (labels, predictions, expected) in [
             ([0, 1, 3], [0, 1, 2], "label"),
             ([0, 1, 2], [0, 1, -1], "prediction"),
         ] {
             match ConfusionMatrix::new(&labels, &predictions, 3) {
-                Err(Error::LabelOutOfRange {
+                Err(Error::Table(TableError::LabelOutOfRange {
                     row,
                     column,
                     last_class,
                     ..
-                }) => {
+                })) => {
                     assert_eq!((row, column.as_str(), last_class), (3, expected, 2));
                 }
                 other => panic!("{other:?}"),

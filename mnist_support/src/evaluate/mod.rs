@@ -1,4 +1,4 @@
-//! How good predictions are: accuracy, the confusion matrix, SparkML's evaluator.
+//! Evaluates predictions: accuracy, the confusion matrix, and SparkML's evaluator.
 
 mod accuracy;
 mod class_counts;

@@ -1,4 +1,4 @@
-//! SparkML's evaluator of a classification.
+//! SparkML's evaluator for multiclass classification.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,29 +6,33 @@ use polars::prelude::{DataFrame, DataType};
 use serde::{Deserialize, Serialize};
 
 use super::class_counts::ClassCounts;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    data::{TableRows, numeric_column},
+    error::TableError,
+};
 
-/// What errors call the frame: a frame has no name of its own.
+/// What error messages call the frame, which has no name of its own.
 const TABLE: &str = "the data frame";
 
-/// A measure of a classification, from 0 to 1; more is better. Defined as in SparkML.
+/// A metric of a classification, from 0 to 1, where larger is better. Defined as in SparkML.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Metric {
-    /// The mean of the classes' F1, weighted by how often each is the label. SparkML's default.
+    /// The mean of the classes' F1, weighted by the frequency of their labels. SparkML's default.
     #[default]
     F1,
-    /// The share of right predictions.
+    /// The fraction of correct predictions.
     Accuracy,
-    /// The mean of the classes' precision, weighted by how often each is the label.
+    /// The mean of the classes' precision, weighted by the frequency of their labels.
     WeightedPrecision,
-    /// The mean of the classes' recall, weighted by how often each is the label: the accuracy
-    /// again.
+    /// The mean of the classes' recall, weighted by the frequency of their labels. Equal to the
+    /// accuracy.
     WeightedRecall,
 }
 
 impl fmt::Display for Metric {
-    /// SparkML's name of the metric.
+    /// Writes SparkML's name of the metric.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Metric::F1 => "f1",
@@ -39,9 +43,9 @@ impl fmt::Display for Metric {
     }
 }
 
-/// Compares a frame's predictions with its labels, as SparkML's class of this name.
+/// Compares a frame's predictions with its labels, like SparkML's class of the same name.
 ///
-/// The default metric is SparkML's: F1.
+/// The default metric is F1, as in SparkML.
 ///
 /// ```
 /// use mnist_support::evaluate::{Metric, MulticlassClassificationEvaluator};
@@ -54,65 +58,65 @@ impl fmt::Display for Metric {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MulticlassClassificationEvaluator {
-    /// The column of the labels: "label".
+    /// The column of labels. Default: `label`.
     pub label_col: String,
-    /// The column of the predictions: "prediction".
+    /// The column of predictions. Default: `prediction`.
     pub prediction_col: String,
-    /// What is measured: F1.
+    /// The metric to compute. Default: F1.
     pub metric_name: Metric,
 }
 
 impl Default for MulticlassClassificationEvaluator {
     fn default() -> Self {
         Self {
-            label_col: "label".to_string(),
-            prediction_col: "prediction".to_string(),
+            label_col: "label".to_owned(),
+            prediction_col: "prediction".to_owned(),
             metric_name: Metric::default(),
         }
     }
 }
 
 impl MulticlassClassificationEvaluator {
-    /// An evaluator with SparkML's defaults.
+    /// Creates an evaluator with SparkML's defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads the labels from another column.
+    /// Sets the column of labels.
     pub fn label_col(mut self, column: impl Into<String>) -> Self {
         self.label_col = column.into();
         self
     }
 
-    /// Reads the predictions from another column.
+    /// Sets the column of predictions.
     pub fn prediction_col(mut self, column: impl Into<String>) -> Self {
         self.prediction_col = column.into();
         self
     }
 
-    /// Measures something else.
+    /// Sets the metric.
     pub fn metric_name(mut self, metric: Metric) -> Self {
         self.metric_name = metric;
         self
     }
 
-    /// The metric, from 0 to 1, over all rows of the frame.
+    /// Computes the metric, from 0 to 1, over all rows of the frame.
     ///
-    /// Both columns may be of any type of number. A class is a value that occurs as a label; it
+    /// Both columns may have any numeric type. A class is any value that occurs as a label, and
     /// need not be a whole number.
     ///
     /// # Errors
-    /// [`Error::ColumnNotFound`], [`Error::ColumnType`] for a column that holds no numbers,
-    /// [`Error::MissingValue`] with the row of a null or a NaN, [`Error::ShapeMismatch`] for no
-    /// rows.
+    /// [`TableError::ColumnNotFound`]; [`TableError::ColumnType`] for a column that is not numeric;
+    /// [`TableError::MissingValue`] with the row of a null or NaN; [`Error::ShapeMismatch`] if
+    /// there are no rows.
     pub fn evaluate(&self, frame: &DataFrame) -> Result<f64> {
         let labels = numbers(frame, &self.label_col)?;
         let predictions = numbers(frame, &self.prediction_col)?;
         if labels.is_empty() {
             return Err(Error::ShapeMismatch {
-                what: TABLE.to_string(),
+                what: TABLE.to_owned(),
                 found: vec![0, frame.width() as i64],
-                expected: "at least one row".to_string(),
+                expected: "at least one row".to_owned(),
             });
         }
         let mut classes: BTreeMap<u64, ClassCounts> = BTreeMap::new();
@@ -142,44 +146,25 @@ impl MulticlassClassificationEvaluator {
     }
 }
 
-/// A column as numbers without gaps.
+/// Returns a column as numbers, none of which may be missing.
 fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<f64>> {
-    let Ok(values) = frame.column(column) else {
-        let available: Vec<String> = frame
-            .get_column_names()
-            .iter()
-            .map(|name| format!("{name:?}"))
-            .collect();
-        return Err(Error::ColumnNotFound {
-            table: TABLE.to_string(),
-            column: column.to_string(),
-            available: available.join(", "),
-        });
-    };
-    let table_error = |error: polars::error::PolarsError| Error::Table {
-        table: TABLE.to_string(),
-        reason: error.to_string(),
-    };
-    if !values.dtype().is_primitive_numeric() {
-        return Err(Error::ColumnType {
-            table: TABLE.to_string(),
-            column: column.to_string(),
-            found: values.dtype().to_string(),
-            expected: "a number".to_string(),
-        });
-    }
-    let values = values.cast(&DataType::Float64).map_err(table_error)?;
-    let values = values.f64().map_err(table_error)?;
-    let number = |(index, value): (usize, Option<f64>)| match value {
+    let rows = TableRows::from(TABLE);
+    let values = numeric_column(frame, column, rows)?
+        .cast(&DataType::Float64)
+        .map_err(TableError::about(TABLE))?;
+    let values = values.f64().map_err(TableError::about(TABLE))?;
+    let number = |(index, value): (usize, f64)| {
+        if value.is_nan() {
+            return Err(Error::Table(TableError::MissingValue {
+                file: TABLE.to_owned(),
+                row: rows.number(index),
+                column: column.to_owned(),
+            }));
+        }
         // Adding 0 makes -0 the same class as 0.
-        Some(value) if !value.is_nan() => Ok(value + 0.0),
-        _ => Err(Error::MissingValue {
-            file: TABLE.to_string(),
-            row: index as u64 + 1,
-            column: column.to_string(),
-        }),
+        Ok(value + 0.0)
     };
-    values.iter().enumerate().map(number).collect()
+    values.into_no_null_iter().enumerate().map(number).collect()
 }
 
 #[cfg(test)]
@@ -264,12 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_is_not_there_is_named_with_those_that_are() {
+    fn a_missing_column_is_named_with_the_existing_ones() {
         let evaluator = MulticlassClassificationEvaluator::new().prediction_col("guess");
         match evaluator.evaluate(&frame()) {
-            Err(Error::ColumnNotFound {
+            Err(Error::Table(TableError::ColumnNotFound {
                 column, available, ..
-            }) => {
+            })) => {
                 assert_eq!(column, "guess");
                 assert_eq!(available, "\"label\", \"prediction\"");
             }
@@ -283,7 +268,7 @@ mod tests {
         let nan = df!("label" => [1_i64, 2, 3], "prediction" => [1.0, 2.0, f64::NAN]);
         for (frame, expected) in [(null, "label"), (nan, "prediction")] {
             match MulticlassClassificationEvaluator::new().evaluate(&frame.unwrap()) {
-                Err(Error::MissingValue { row, column, .. }) => {
+                Err(Error::Table(TableError::MissingValue { row, column, .. })) => {
                     assert_eq!((row, column.as_str()), (3, expected));
                 }
                 other => panic!("{other:?}"),
@@ -298,7 +283,7 @@ mod tests {
             .evaluate(&text)
             .unwrap_err();
         assert!(
-            matches!(&error, Error::ColumnType { column, .. } if column == "label"),
+            matches!(&error, Error::Table(TableError::ColumnType { column, .. }) if column == "label"),
             "{error}"
         );
         let error = MulticlassClassificationEvaluator::new().evaluate(&frame().head(Some(0)));

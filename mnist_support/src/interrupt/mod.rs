@@ -1,11 +1,12 @@
-//! Stop: how a long operation is asked to end, by a notebook's Stop button or by Ctrl-C.
+//! Stopping long operations, by a notebook's Stop button or by Ctrl-C.
 //!
-//! An [`Interrupt`] carries the request from whoever makes it to whoever can honour it. A fit ends after
-//! the iteration that runs and returns the model as it is; reading, transforming, saving and uploading end
-//! in [`Error::Interrupted`] and leave nothing half written. In a notebook that works by itself; a program
-//! calls [`install`] once.
+//! An [`Interrupt`] carries the request to the code that can honour it. A fit ends after the
+//! current iteration and returns the model so far. Reading, transforming, saving and uploading
+//! return [`Error::Interrupted`] and leave nothing half written. A notebook needs no set-up. A
+//! program calls [`install`] once.
 //!
-//! A loop of your own asks, too: [`until_interrupted`] ends it after the pass in which Stop was pressed.
+//! Your own loops can be stopped too: [`until_interrupted`] ends a loop after the iteration in
+//! which Stop was pressed.
 //!
 //! ```
 //! use mnist_support::interrupt::until_interrupted;
@@ -34,42 +35,43 @@ pub use signal::{install, install_if_ignored};
 
 /// A request to stop, shared by all clones.
 ///
-/// There is one for the process, which a press of Stop sets, and as many others as you make; what runs
-/// inside a [`scope`](Self::scope) looks at that scope's.
+/// The process has one, which Stop and Ctrl-C set, and you can make others. Code inside a
+/// [`scope`](Self::scope) checks the interrupt of that scope.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
     requested: AtomicBool,
-    /// How many scopes are open.
+    /// The number of open scopes.
     scopes: Mutex<usize>,
 }
 
 impl Interrupt {
-    /// A request that nobody has made yet.
+    /// Creates an interrupt that is not requested.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// That of the process, which a press of Stop or Ctrl-C sets.
+    /// The interrupt of the process, which Stop and Ctrl-C request.
     pub fn of_process() -> &'static Interrupt {
         static PROCESS: OnceLock<Interrupt> = OnceLock::new();
         PROCESS.get_or_init(Interrupt::new)
     }
 
-    /// Asks what runs in a scope of this interrupt to stop.
+    /// Asks the code inside this interrupt's scopes to stop.
     pub fn request(&self) {
         self.0.requested.store(true, Ordering::SeqCst);
     }
 
-    /// Whether that was asked for.
+    /// Whether a stop was requested.
     pub fn is_requested(&self) -> bool {
         self.0.requested.load(Ordering::SeqCst)
     }
 
-    /// Until the scope is dropped, what this thread runs looks at this interrupt. The outermost scope
-    /// forgets a request that was made before it, so that a late press does not stop what comes next.
+    /// Opens a scope: until it is dropped, the code on this thread checks this interrupt. Opening
+    /// the outermost scope clears any earlier request, so that a late press of Stop does not end
+    /// the next operation.
     pub fn scope(&self) -> Scope {
         let mut scopes = self.scopes();
         if *scopes == 0 {
@@ -84,7 +86,7 @@ impl Interrupt {
         }
     }
 
-    /// Requests a stop if a scope is open to honour it; whether one is.
+    /// Requests a stop if a scope is open to honour it. Returns whether one is.
     fn request_in_scope(&self) -> bool {
         let scopes = self.scopes();
         if *scopes > 0 {
@@ -93,7 +95,7 @@ impl Interrupt {
         *scopes > 0
     }
 
-    /// Whether a scope is open in which a stop was requested.
+    /// Whether a stop was requested while a scope is open.
     fn is_stopping(&self) -> bool {
         *self.scopes() > 0 && self.is_requested()
     }
@@ -104,27 +106,27 @@ impl Interrupt {
 }
 
 thread_local! {
-    /// The interrupt of the innermost scope of this thread.
+    /// The interrupt of this thread's innermost scope.
     static CURRENT: RefCell<Option<Interrupt>> = const { RefCell::new(None) };
 }
 
-/// A stretch of code that can be stopped; see [`Interrupt::scope`].
+/// A section of code that can be stopped. See [`Interrupt::scope`].
 #[derive(Debug)]
 #[must_use = "the scope ends where this is dropped"]
 pub struct Scope {
     interrupt: Interrupt,
     outer: Option<Interrupt>,
-    /// What is noted for the thread is restored on the same one.
+    /// Not `Send`: the outer interrupt is restored on the thread that it was taken from.
     of_this_thread: PhantomData<*const ()>,
 }
 
 impl Scope {
-    /// What this scope's code looks at.
+    /// The interrupt that the code in this scope checks.
     pub fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
 
-    /// Whether this scope's code was asked to stop.
+    /// Whether the code in this scope was asked to stop.
     pub fn is_requested(&self) -> bool {
         self.interrupt.is_requested()
     }
@@ -138,7 +140,7 @@ impl Drop for Scope {
     }
 }
 
-/// The interrupt of the innermost scope of this thread, or that of the process.
+/// The interrupt of this thread's innermost scope, or the interrupt of the process.
 pub fn current() -> Interrupt {
     CURRENT
         .try_with(|current| current.borrow().clone())
@@ -147,19 +149,20 @@ pub fn current() -> Interrupt {
         .unwrap_or_else(|| Interrupt::of_process().clone())
 }
 
-/// Begins code that can be stopped: it has to look at [`requested`] from time to time.
+/// Opens a scope of the current interrupt. The code inside checks [`requested`] from time to time.
 pub fn scope() -> Scope {
     current().scope()
 }
 
-/// Whether the code of the scope around this call was asked to stop.
+/// Whether the surrounding code was asked to stop.
 pub fn requested() -> bool {
     current().is_requested()
 }
 
-/// The items of `items` until a stop is requested: the pass of the loop that runs then is the last.
+/// Yields `items` until a stop is requested. The iteration that is running then is the last.
 ///
-/// The loop is a scope, so what it calls is stopped with it; a fit, for instance, returns early.
+/// The loop is a scope, so the operations that it calls stop too: a fit, for example, returns
+/// early.
 pub fn until_interrupted<I: IntoIterator>(items: I) -> UntilInterrupted<I::IntoIter> {
     UntilInterrupted {
         scope: scope(),
@@ -167,7 +170,7 @@ pub fn until_interrupted<I: IntoIterator>(items: I) -> UntilInterrupted<I::IntoI
     }
 }
 
-/// See [`until_interrupted`].
+/// The iterator that [`until_interrupted`] returns.
 #[derive(Debug)]
 pub struct UntilInterrupted<I> {
     scope: Scope,
@@ -185,7 +188,7 @@ impl<I: Iterator> Iterator for UntilInterrupted<I> {
     }
 }
 
-/// An error if the code around this call was asked to stop.
+/// Returns an error if the surrounding code was asked to stop.
 pub(crate) fn check(operation: &'static str, url: &str) -> Result<()> {
     if requested() {
         return Err(interrupted(operation, url));
@@ -193,7 +196,7 @@ pub(crate) fn check(operation: &'static str, url: &str) -> Result<()> {
     Ok(())
 }
 
-/// The error of what was stopped.
+/// The error of an operation that was stopped.
 pub(crate) fn interrupted(operation: &'static str, url: &str) -> Error {
     Error::Interrupted {
         operation,
@@ -201,8 +204,8 @@ pub(crate) fn interrupted(operation: &'static str, url: &str) -> Error {
     }
 }
 
-/// A scope that no press stops: for what has to be finished or cleaned up because of one, and for threads
-/// beside an operation.
+/// Opens a scope that Stop does not reach, for work that has to finish or clean up after a stop,
+/// and for threads that run beside an operation.
 pub(crate) fn shield() -> Scope {
     Interrupt::new().scope()
 }
@@ -217,7 +220,7 @@ mod tests {
         interrupt.request();
         let outer = interrupt.scope();
         assert!(!outer.is_requested());
-        // But what is a part of an operation keeps the operation's request.
+        // But a nested scope keeps the request of its operation.
         interrupt.request();
         assert!(interrupt.scope().is_requested());
         drop(outer);
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_looks_at_the_innermost_scope_of_its_thread() {
+    fn an_operation_checks_the_innermost_scope_of_its_thread() {
         let (outer, inner) = (Interrupt::new(), Interrupt::new());
         let _outer = outer.scope();
         outer.request();
@@ -242,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_ends_after_the_pass_in_which_it_was_asked_to() {
+    fn a_loop_ends_after_the_iteration_in_which_a_stop_was_requested() {
         let interrupt = Interrupt::new();
         let _scope = interrupt.scope();
         let mut passes = Vec::new();

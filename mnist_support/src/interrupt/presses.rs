@@ -1,28 +1,29 @@
-//! What a press of Stop means: by what runs, and by the presses before it.
+//! What pressing Stop means, given what is running and the presses before.
 
 use std::time::{Duration, Instant};
 
 use super::Interrupt;
 
-/// How long an operation may take to stop, and within which a press belongs to the one before.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// How long an operation may take to stop, and how long another press counts as the same request.
+pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(3);
 
-/// What is to be done about a press.
+/// What to do about a press.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// An operation was asked to stop; nothing is to be said.
+    /// An operation was asked to stop. Print nothing.
     Requested,
-    /// The press before is being honoured.
+    /// The operation is already stopping.
     Stopping,
-    /// It has been honoured just now; whoever pressed again may not have seen it yet.
+    /// The operation has just stopped, and the user may have pressed again before seeing it.
     Stopped,
-    /// Nothing runs that can be asked, or it does not react: the next press is to end the process.
+    /// Nothing is running that can be stopped, or it does not react: the next press ends the
+    /// process.
     Warn,
     /// End the process.
     End,
 }
 
-/// The presses so far, as far as they matter.
+/// The earlier presses that still matter.
 #[derive(Debug, Default)]
 pub(super) struct Presses {
     requested: Option<Instant>,
@@ -30,9 +31,9 @@ pub(super) struct Presses {
 }
 
 impl Presses {
-    /// Takes a press, and asks what runs to stop where that is its meaning.
+    /// Handles a press, and asks the running operation to stop if that is what it means.
     pub(super) fn press(&mut self, now: Instant, interrupt: &Interrupt) -> Answer {
-        let recent = |press: Option<Instant>| press.is_some_and(|press| now - press < PATIENCE);
+        let recent = |press: Option<Instant>| press.is_some_and(|press| now - press < GRACE_PERIOD);
         if !interrupt.is_stopping() && interrupt.request_in_scope() {
             (self.requested, self.warned) = (Some(now), None);
             return Answer::Requested;
@@ -55,7 +56,7 @@ impl Presses {
 mod tests {
     use super::*;
 
-    /// The answers to presses at some seconds.
+    /// The answers to presses at these times, in seconds.
     fn answers(interrupt: &Interrupt, seconds: &[f64]) -> Vec<Answer> {
         let (mut presses, start) = (Presses::default(), Instant::now());
         let at = |seconds: &f64| start + Duration::from_secs_f64(*seconds);
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_press_too_many_after_an_operation_has_stopped_ends_nothing() {
+    fn an_extra_press_after_an_operation_has_stopped_ends_nothing() {
         let (interrupt, start) = (Interrupt::new(), Instant::now());
         let mut presses = Presses::default();
         let scope = interrupt.scope();
@@ -115,7 +116,7 @@ mod tests {
         let after = |millis| start + Duration::from_millis(millis);
         assert_eq!(presses.press(after(400), &interrupt), Answer::Stopped);
         assert_eq!(presses.press(after(800), &interrupt), Answer::Stopped);
-        // The next operation begins unasked, and can be asked at once.
+        // The next operation starts without a request, and can be stopped at once.
         let scope = interrupt.scope();
         assert!(!scope.is_requested());
         assert_eq!(presses.press(after(1200), &interrupt), Answer::Requested);

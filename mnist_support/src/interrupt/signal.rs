@@ -1,4 +1,4 @@
-//! The signal that a press sends.
+//! The handler of `SIGINT`.
 
 use std::{
     fs, io,
@@ -16,39 +16,39 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// The exit status of a process that a signal has ended: 128 and the signal's number.
+/// The exit status of a process that was ended by a signal: 128 plus the signal's number.
 const ENDED: i32 = 128 + SIGINT;
 
-/// What is told to whom.
+/// The messages to print.
 #[derive(Clone, Copy)]
-struct Words {
+struct Messages {
     stopping: &'static str,
     stopped: &'static str,
     warning: &'static str,
     ended: &'static str,
 }
 
-const PROGRAM: Words = Words {
-    stopping: "Stopping already.",
-    stopped: "Stopped already. If something still runs, press Ctrl-C again in 3 seconds.",
+const PROGRAM: Messages = Messages {
+    stopping: "Already stopping.",
+    stopped: "Already stopped. If something is still running, press Ctrl-C again in 3 seconds.",
     warning: "This cannot be stopped halfway: press Ctrl-C again within 3 seconds to end the program.",
     ended: "The program was ended on request.",
 };
 
-const NOTEBOOK: Words = Words {
-    stopping: "Stopping already; the variables of the notebook are kept.",
-    stopped: "Stopped already. If something still runs, press Stop again in 3 seconds.",
+const NOTEBOOK: Messages = Messages {
+    stopping: "Already stopping. The variables of the notebook are kept.",
+    stopped: "Already stopped. If something is still running, press Stop again in 3 seconds.",
     warning: "This code cannot be stopped halfway: press Stop again within 3 seconds to end the cell's \
               process; all variables of the notebook are lost then.",
     ended: "The cell's process was ended on request, and all variables of the notebook are lost: run its \
             cells again from the top.",
 };
 
-/// Makes Ctrl-C (`SIGINT`) stop the operation that runs rather than the program. Where no operation of this
-/// crate runs, or it has not stopped within 3 seconds, a message says that the next Ctrl-C within 3 seconds
-/// ends the program, with exit status 130.
+/// Makes Ctrl-C (`SIGINT`) stop the current operation instead of the program. If no operation of
+/// this crate is running, or it has not stopped within 3 seconds, a message says that another
+/// Ctrl-C within 3 seconds ends the program, with exit status 130.
 ///
-/// Further calls do nothing. Handlers that others have installed are called, too.
+/// Calling this again does nothing. Handlers installed by others are still called.
 ///
 /// ```no_run
 /// # fn main() -> mnist_support::Result<()> {
@@ -59,16 +59,16 @@ const NOTEBOOK: Words = Words {
 /// ```
 ///
 /// # Errors
-/// [`Error::Io`] where the operating system refuses a handler or a thread.
+/// [`Error::Io`] if the operating system refuses the handler or the thread.
 pub fn install() -> Result<()> {
     install_with(PROGRAM)
 }
 
-/// As [`install`], but only where `SIGINT` is ignored, as a notebook's kernel starts the process of the
-/// cells; says so in a notebook's words. Returns whether it is.
+/// Like [`install`], but only if `SIGINT` is ignored, as it is in the process in which a notebook
+/// kernel runs the cells, and with messages for a notebook. Returns whether it is ignored.
 ///
 /// # Errors
-/// As [`install`].
+/// Same as [`install`].
 pub fn install_if_ignored() -> Result<bool> {
     let ignored = is_ignored()?;
     if ignored {
@@ -77,14 +77,14 @@ pub fn install_if_ignored() -> Result<bool> {
     Ok(ignored)
 }
 
-fn install_with(words: Words) -> Result<()> {
+fn install_with(messages: Messages) -> Result<()> {
     static INSTALLED: Mutex<bool> = Mutex::new(false);
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
     if *installed {
         return Ok(());
     }
     let failed = |source| Error::Io {
-        operation: "installing a handler of Ctrl-C in",
+        operation: "installing a handler for Ctrl-C in",
         path: "this process".into(),
         source,
     };
@@ -96,7 +96,7 @@ fn install_with(words: Words) -> Result<()> {
             for _ in &mut signals {
                 answer(
                     presses.press(Instant::now(), Interrupt::of_process()),
-                    words,
+                    messages,
                 );
             }
         })
@@ -105,15 +105,15 @@ fn install_with(words: Words) -> Result<()> {
     Ok(())
 }
 
-fn answer(answer: Answer, words: Words) {
+fn answer(answer: Answer, messages: Messages) {
     match answer {
         Answer::Requested => {}
-        Answer::Stopping => eprintln!("{}", words.stopping),
-        Answer::Stopped => eprintln!("{}", words.stopped),
-        Answer::Warn => eprintln!("{}", words.warning),
+        Answer::Stopping => eprintln!("{}", messages.stopping),
+        Answer::Stopped => eprintln!("{}", messages.stopped),
+        Answer::Warn => eprintln!("{}", messages.warning),
         Answer::End => {
-            eprintln!("{}", words.ended);
-            // At once: destructors and handlers of exit may wait for what does not end.
+            eprintln!("{}", messages.ended);
+            // Exit at once: destructors and exit handlers might wait for what never ends.
             exit(ENDED)
         }
     }

@@ -17,16 +17,19 @@ use super::failure::{storage_error, without_query_strings};
 use super::location::is_account_name;
 use super::runtime;
 use crate::secrets::Secret;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    error::{Cause, LakeError},
+};
 
-/// How often a request is tried again, and for how long after the first try.
-pub(crate) const RETRIES: usize = 3;
+/// The number of retries, and for how long after the first try.
+const RETRIES: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 /// A host that drops packets costs this much on each of the four tries.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A container, with what is needed to ask the service for more than object_store does.
+/// A container, with what requests beyond object_store's need.
 #[derive(Clone)]
 pub(crate) struct Container {
     pub(crate) store: Arc<MicrosoftAzure>,
@@ -35,7 +38,7 @@ pub(crate) struct Container {
     account: String,
 }
 
-/// Opens `container`. No request is made yet.
+/// Opens `container`. This makes no request.
 pub(crate) fn open(
     url: &str,
     container: &str,
@@ -43,9 +46,11 @@ pub(crate) fn open(
     endpoint: Option<String>,
     credentials: &Credentials,
 ) -> Result<Container> {
-    let invalid = |reason: String| Error::InvalidUrl {
-        url: url.into(),
-        reason,
+    let invalid = |reason: String| {
+        Error::Lake(LakeError::InvalidUrl {
+            url: url.into(),
+            reason,
+        })
     };
     let account = account.or_else(|| credentials.account.clone()).ok_or_else(|| {
         invalid("it names no storage account; add the key account to the secret scope, or use abfss://".into())
@@ -62,50 +67,40 @@ pub(crate) fn open(
         .unwrap_or_else(|| format!("https://{account}.blob.core.windows.net"));
     let plain_http = check_endpoint(&endpoint, &account).map_err(invalid)?;
     choose_cryptography();
-    let options = client_options(plain_http);
     let builder = MicrosoftAzureBuilder::new()
         .with_account(&account)
         .with_container_name(container)
         .with_endpoint(endpoint.clone())
-        .with_client_options(options)
-        .with_retry(RetryConfig {
-            backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(100),
-                max_backoff: Duration::from_secs(2),
-                base: 2.0,
-            },
-            max_retries: RETRIES,
-            retry_timeout: RETRY_TIMEOUT,
-        });
+        .with_client_options(client_options(plain_http))
+        .with_retry(retry_config());
     let store = with_authentication(builder, url, credentials)?
         .build()
         .map_err(|error| {
-            // A builder's error may repeat a setting, so that its text stays out.
+            // The builder's error may repeat a setting, so leave its text out.
             match &credentials.authentication {
                 Authentication::AccessKey(_) => denied(url, "the access key is not base64"),
                 _ => storage_error("opening", url, error),
             }
         })?;
-    let address = format!("{endpoint}/{container}");
     Ok(Container {
         store: Arc::new(store),
         url: url.into(),
-        address,
+        address: format!("{endpoint}/{container}"),
         account,
     })
 }
 
 fn denied(url: &str, reason: &str) -> Error {
-    Error::AccessDenied {
+    Error::Lake(LakeError::AccessDenied {
         url: url.into(),
         reason: reason.into(),
         hint: "give the credentials in a secret scope: the keys tenant-id, client-id and client-secret, \
                or access-key, or sas, or authentication"
             .into(),
-    }
+    })
 }
 
-/// Checks the service's address, and tells whether it is plain `http`.
+/// Checks the address of the service. Returns whether it is plain `http`.
 fn check_endpoint(endpoint: &str, account: &str) -> std::result::Result<bool, String> {
     let shown = without_query_strings(endpoint);
     let parsed =
@@ -128,9 +123,9 @@ fn check_endpoint(endpoint: &str, account: &str) -> std::result::Result<bool, St
     }
 }
 
-/// What TLS is spoken with, unless the program has chosen already.
+/// Installs a TLS provider, unless the program has chosen one already.
 fn choose_cryptography() {
-    // An error says that another thread has just chosen, which is as good.
+    // An error means that another thread has just chosen one, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -139,6 +134,18 @@ fn client_options(plain_http: bool) -> ClientOptions {
         .with_allow_http(plain_http)
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout(REQUEST_TIMEOUT)
+}
+
+fn retry_config() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+            base: 2.0,
+        },
+        max_retries: RETRIES,
+        retry_timeout: RETRY_TIMEOUT,
+    }
 }
 
 fn with_authentication(
@@ -200,10 +207,10 @@ fn pairs(url: &str, signature: &Secret) -> Result<Vec<(String, String)>> {
 }
 
 impl Container {
-    /// Makes the container. `false` where it is there already.
+    /// Creates the container. Returns `false` if it exists already.
     ///
-    /// object_store works in containers and cannot make one, so that the request is written out here, signed
-    /// by object_store's own authoriser.
+    /// object_store works within containers and cannot create one. So the request is built here,
+    /// and signed by object_store's authoriser.
     pub(crate) fn create(&self) -> Result<bool> {
         let container = self.clone();
         runtime::wait("creating", &self.url, async move {
@@ -212,10 +219,12 @@ impl Container {
     }
 
     async fn send_create(&self) -> Result<bool> {
-        let failed = |reason: String| Error::Storage {
-            operation: "creating",
-            url: self.url.clone(),
-            reason,
+        let failed = |reason: Cause| {
+            Error::Lake(LakeError::Storage {
+                operation: "creating",
+                url: self.url.clone(),
+                reason,
+            })
         };
         let store_error = |error| storage_error("creating", &self.url, error);
         let credential = self
@@ -246,19 +255,19 @@ impl Container {
             .await
             .map_err(|error| match error.kind() {
                 HttpErrorKind::Connect | HttpErrorKind::Timeout | HttpErrorKind::Interrupted => {
-                    Error::Unreachable {
+                    Error::Lake(LakeError::Unreachable {
                         url: self.url.clone(),
                         retries: 0,
                         reason: error.to_string(),
-                    }
+                    })
                 }
-                _ => failed(error.to_string()),
+                _ => failed(error.into()),
             })?;
         match response.status().as_u16() {
             200..300 => Ok(true),
             409 => Ok(false),
             401 | 403 => Err(denied(&self.url, &format!("status {}", response.status()))),
-            _ => Err(failed(format!("status {}", response.status()))),
+            _ => Err(failed(format!("status {}", response.status()).into())),
         }
     }
 }
@@ -275,13 +284,17 @@ mod tests {
     fn a_container_without_an_account_or_credentials_is_refused_with_the_keys_to_set() {
         let error = open_az(&Credentials::local()).err().unwrap();
         assert!(
-            matches!(error, Error::InvalidUrl { .. }) && error.to_string().contains("account"),
+            matches!(error, Error::Lake(LakeError::InvalidUrl { .. }))
+                && error.to_string().contains("account"),
             "{error}"
         );
         let error = open_az(&Credentials::local().with_account("mylake"))
             .err()
             .unwrap();
-        assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Lake(LakeError::AccessDenied { .. })),
+            "{error}"
+        );
         assert!(error.to_string().contains("client-secret"), "{error}");
     }
 
@@ -293,13 +306,16 @@ mod tests {
             Credentials::shared_access_signature(Secret::new("sv=1&se=hunter2")),
         ] {
             let error = open_az(&credentials.with_account("mylake")).err().unwrap();
-            assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+            assert!(
+                matches!(error, Error::Lake(LakeError::AccessDenied { .. })),
+                "{error}"
+            );
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
     }
 
     #[test]
-    fn plain_http_is_for_this_machine_alone() {
+    fn plain_http_is_for_this_machine_only() {
         assert_eq!(
             check_endpoint("http://127.0.0.1:10000/mylake", "mylake"),
             Ok(true)
@@ -316,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_authenticate_opens_a_store() {
+    fn every_authentication_method_opens_a_store() {
         for credentials in [
             Credentials::service_principal("t", "c", Secret::new("s")),
             Credentials::access_key(Secret::new("a2V5")),

@@ -1,4 +1,4 @@
-//! Who asks: the credentials for a lake.
+//! The credentials for a lake.
 
 use std::path::PathBuf;
 
@@ -7,16 +7,16 @@ use crate::{Error, Result};
 
 /// Azurite's account.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
-/// Azurite's key: the same everywhere and in Azurite's documentation, so that it protects nothing.
+/// Azurite's key. It is documented and the same everywhere, so it protects nothing.
 const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// How a store is asked who we are. Its `Debug` shows no secret.
+/// How to authenticate with a store. Its `Debug` output shows no secret.
 #[derive(Clone, Debug)]
 pub enum Authentication {
-    /// Nothing: enough for files on this machine.
+    /// No authentication, which is enough for local files.
     None,
-    /// A service principal, by OAuth with client credentials.
+    /// A service principal, with OAuth client credentials.
     ServicePrincipal {
         /// The directory (tenant) id.
         tenant_id: String,
@@ -25,16 +25,16 @@ pub enum Authentication {
         /// The application's secret.
         client_secret: Secret,
     },
-    /// One of the account's two keys, in base64.
+    /// One of the account's two keys, base64-encoded.
     AccessKey(Secret),
     /// A shared access signature: the query string, with or without its `?`.
     SharedAccessSignature(Secret),
-    /// The identity of the virtual machine or service that the program runs on.
+    /// The managed identity of the virtual machine or service that the program runs on.
     ManagedIdentity {
-        /// The client id of a user-assigned identity; without it, the system's own.
+        /// The client id of a user-assigned identity. `None` is the system-assigned one.
         client_id: Option<String>,
     },
-    /// A Kubernetes workload's identity: a token in a file, exchanged for one of the directory.
+    /// The identity of a Kubernetes workload: a token file, exchanged for a token of the directory.
     WorkloadIdentity {
         /// The directory (tenant) id.
         tenant_id: String,
@@ -43,11 +43,11 @@ pub enum Authentication {
         /// The file with the workload's token.
         token_file: PathBuf,
     },
-    /// Whoever is signed in to the Azure command line (`az login`).
+    /// The account signed in to the Azure CLI (`az login`).
     AzureCli,
 }
 
-/// An account, and how it is asked.
+/// A storage account and how to authenticate with it.
 ///
 /// ```
 /// use mnist_support::lake::Credentials;
@@ -76,7 +76,7 @@ impl From<Authentication> for Credentials {
 }
 
 impl Credentials {
-    /// No credentials, for files on this machine.
+    /// No credentials, for local files.
     pub fn local() -> Credentials {
         Authentication::None.into()
     }
@@ -110,108 +110,116 @@ impl Credentials {
         Authentication::ManagedIdentity { client_id: None }.into()
     }
 
-    /// Whoever is signed in to the Azure command line.
+    /// The account signed in to the Azure CLI.
     pub fn azure_cli() -> Credentials {
         Authentication::AzureCli.into()
     }
 
-    /// An Azurite (the storage emulator) on this machine that listens on `port`, with its own account and key.
+    /// Azurite (the storage emulator) on this machine, listening on `port`, with its well-known
+    /// account and key.
     pub fn azurite(port: u16) -> Credentials {
         Credentials::access_key(Secret::new(EMULATOR_KEY))
             .with_account(EMULATOR_ACCOUNT)
             .with_endpoint(&format!("http://127.0.0.1:{port}/{EMULATOR_ACCOUNT}"))
     }
 
-    /// The storage account, for `az://` URLs, which don't name it.
+    /// Sets the storage account, for `az://` URLs, which don't name it.
     pub fn with_account(mut self, account: &str) -> Credentials {
         self.account = Some(account.into());
         self
     }
 
-    /// The blob service's address, where it is not `https://ACCOUNT.blob.core.windows.net`. Plain `http` is
-    /// accepted for this machine and for Azurite's account alone.
+    /// Sets the address of the blob service, if it is not `https://ACCOUNT.blob.core.windows.net`.
+    /// Plain `http` is accepted only for this machine and for Azurite's account.
     pub fn with_endpoint(mut self, endpoint: &str) -> Credentials {
         self.endpoint = Some(endpoint.trim_end_matches('/').into());
         self
     }
 
-    /// The host that a service principal signs in at, where it is not `https://login.microsoftonline.com`.
+    /// Sets the host where a service principal signs in, if it is not
+    /// `https://login.microsoftonline.com`.
     pub fn with_authority(mut self, authority: &str) -> Credentials {
         self.authority = Some(authority.trim_end_matches('/').into());
         self
     }
 
-    /// The account that these credentials are for, where they name one.
+    /// The account that these credentials are for, if they name one.
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()
     }
 
-    /// How the store is asked.
+    /// How to authenticate with the store.
     pub fn authentication(&self) -> &Authentication {
         &self.authentication
     }
 
-    /// The credentials that a secret scope holds.
+    /// Reads the credentials from a secret scope.
     ///
     /// | keys | meaning |
     /// | --- | --- |
     /// | `account` (or `lake-name`) | the storage account |
     /// | `endpoint` | the blob service's address, for Azurite |
-    /// | `authentication` | `service-principal`, `access-key`, `sas`, `managed-identity`, `workload-identity`, `azure-cli` |
+    /// | `authentication` | the method, see below |
     /// | `tenant-id`, `client-id`, `client-secret` | a service principal |
     /// | `access-key` | the account's key |
     /// | `sas` | a shared access signature |
     /// | `tenant-id`, `client-id`, `token-file` | a workload identity |
-    /// | `client-id` | with `managed-identity`: a user-assigned one |
-    /// | `authority` | the host to sign in at, where it is not Azure's public one |
+    /// | `client-id` | a user-assigned identity, with `managed-identity` |
+    /// | `authority` | the host to sign in at, if it is not Azure's public one |
     ///
-    /// Without `authentication`, the first of `client-secret`, `access-key`, `sas` and `token-file` that is
-    /// there decides; with none of them there are no credentials.
+    /// `authentication` is one of `service-principal`, `access-key`, `sas`, `managed-identity`,
+    /// `workload-identity` and `azure-cli`. Without it, the first of `client-secret`, `access-key`,
+    /// `sas` and `token-file` that is set decides. If none is set, there are no credentials.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`] for a key that the chosen way needs; [`Error::InvalidSetting`] for an
-    /// unknown `authentication`.
+    /// - [`SecretError::NotFound`](crate::error::SecretError::NotFound) for a missing key that the
+    ///   chosen method needs.
+    /// - [`Error::InvalidSetting`] for an unknown `authentication`.
     pub fn from_scope(scope: &SecretScope) -> Result<Credentials> {
-        let text = |key: &str| Ok::<_, Error>(scope.get(key)?.expose().to_string());
-        let optional =
-            |key: &str| Ok::<_, Error>(scope.find(key)?.map(|found| found.expose().to_string()));
-        let chosen = match optional("authentication")? {
-            Some(chosen) => Some(chosen),
-            None => {
-                let signs = [
-                    ("client-secret", "service-principal"),
-                    ("access-key", "access-key"),
-                    ("sas", "sas"),
-                    ("token-file", "workload-identity"),
-                ];
-                let mut found = None;
-                for (key, way) in signs {
-                    if found.is_none() && scope.find(key)?.is_some() {
-                        found = Some(way.to_string());
-                    }
-                }
-                found
-            }
+        let mut credentials = Credentials::from(Authentication::from_scope(scope)?);
+        credentials.account = match find(scope, "account")? {
+            Some(account) => Some(account),
+            None => find(scope, "lake-name")?,
         };
-        let authentication = match chosen.as_deref() {
-            None => Authentication::None,
-            Some("service-principal") => Authentication::ServicePrincipal {
+        if let Some(endpoint) = find(scope, "endpoint")? {
+            credentials = credentials.with_endpoint(&endpoint);
+        }
+        if let Some(authority) = find(scope, "authority")? {
+            credentials = credentials.with_authority(&authority);
+        }
+        Ok(credentials)
+    }
+}
+
+impl Authentication {
+    /// The method that a scope names, or that its keys imply.
+    fn from_scope(scope: &SecretScope) -> Result<Authentication> {
+        let text = |key| scope.get(key).map(|found| found.expose().to_owned());
+        let method = match find(scope, "authentication")? {
+            Some(method) => method,
+            None => match method_of_keys(scope)? {
+                Some(method) => method.to_owned(),
+                None => return Ok(Authentication::None),
+            },
+        };
+        Ok(match method.as_str() {
+            "service-principal" => Authentication::ServicePrincipal {
                 tenant_id: text("tenant-id")?,
                 client_id: text("client-id")?,
                 client_secret: scope.get("client-secret")?,
             },
-            Some("access-key") => Authentication::AccessKey(scope.get("access-key")?),
-            Some("sas") => Authentication::SharedAccessSignature(scope.get("sas")?),
-            Some("managed-identity") => Authentication::ManagedIdentity {
-                client_id: optional("client-id")?,
+            "access-key" => Authentication::AccessKey(scope.get("access-key")?),
+            "sas" => Authentication::SharedAccessSignature(scope.get("sas")?),
+            "managed-identity" => Authentication::ManagedIdentity {
+                client_id: find(scope, "client-id")?,
             },
-            Some("workload-identity") => Authentication::WorkloadIdentity {
+            "workload-identity" => Authentication::WorkloadIdentity {
                 tenant_id: text("tenant-id")?,
                 client_id: text("client-id")?,
                 token_file: text("token-file")?.into(),
             },
-            Some("azure-cli") => Authentication::AzureCli,
-            Some(unknown) => {
+            "azure-cli" => Authentication::AzureCli,
+            unknown => {
                 return Err(Error::InvalidSetting {
                     setting: "authentication",
                     value: format!("{unknown:?}"),
@@ -220,31 +228,37 @@ impl Credentials {
                         .into(),
                 });
             }
-        };
-        let account = match optional("account")? {
-            Some(account) => Some(account),
-            None => optional("lake-name")?,
-        };
-        let mut credentials = Credentials {
-            account,
-            ..Credentials::from(authentication)
-        };
-        if let Some(endpoint) = optional("endpoint")? {
-            credentials = credentials.with_endpoint(&endpoint);
-        }
-        if let Some(authority) = optional("authority")? {
-            credentials = credentials.with_authority(&authority);
-        }
-        Ok(credentials)
+        })
     }
+}
+
+/// The method implied by the first of these keys in a scope.
+fn method_of_keys(scope: &SecretScope) -> Result<Option<&'static str>> {
+    for (key, method) in [
+        ("client-secret", "service-principal"),
+        ("access-key", "access-key"),
+        ("sas", "sas"),
+        ("token-file", "workload-identity"),
+    ] {
+        if scope.find(key)?.is_some() {
+            return Ok(Some(method));
+        }
+    }
+    Ok(None)
+}
+
+/// The value of an optional key.
+fn find(scope: &SecretScope, key: &str) -> Result<Option<String>> {
+    Ok(scope.find(key)?.map(|found| found.expose().to_owned()))
 }
 
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::error::SecretError;
     use std::os::unix::fs::PermissionsExt;
 
-    /// A scope that has just these keys. Its name is one that no environment has variables for.
+    /// A scope with just these keys. No environment has variables for its name.
     fn scope(keys: &[(&str, &str)]) -> (tempfile::TempDir, SecretScope) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("credentials-test.json");
@@ -256,37 +270,37 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_a_scope_decide_how_the_store_is_asked() {
+    fn the_keys_of_a_scope_decide_the_authentication() {
         let ids = [("tenant-id", "t"), ("client-id", "c")];
-        let way = |keys: &[(&str, &str)]| {
+        let method = |keys: &[(&str, &str)]| {
             let (_folder, scope) = scope(&[&ids, keys].concat());
             Credentials::from_scope(&scope).unwrap().authentication
         };
         assert!(matches!(
-            way(&[("client-secret", "s")]),
+            method(&[("client-secret", "s")]),
             Authentication::ServicePrincipal { .. }
         ));
         assert!(matches!(
-            way(&[("access-key", "k")]),
+            method(&[("access-key", "k")]),
             Authentication::AccessKey(_)
         ));
         assert!(matches!(
-            way(&[("sas", "s")]),
+            method(&[("sas", "s")]),
             Authentication::SharedAccessSignature(_)
         ));
         assert!(matches!(
-            way(&[("token-file", "/t")]),
+            method(&[("token-file", "/t")]),
             Authentication::WorkloadIdentity { .. }
         ));
         assert!(matches!(
-            way(&[("authentication", "managed-identity")]),
+            method(&[("authentication", "managed-identity")]),
             Authentication::ManagedIdentity { client_id: Some(_) }
         ));
         assert!(matches!(
-            way(&[("authentication", "azure-cli")]),
+            method(&[("authentication", "azure-cli")]),
             Authentication::AzureCli
         ));
-        assert!(matches!(way(&[]), Authentication::None));
+        assert!(matches!(method(&[]), Authentication::None));
     }
 
     #[test]
@@ -302,7 +316,7 @@ mod tests {
     fn half_a_service_principal_names_the_key_that_is_missing() {
         let (_folder, scope) = scope(&[("client-secret", "hunter2"), ("tenant-id", "t")]);
         let error = Credentials::from_scope(&scope).unwrap_err();
-        let Error::SecretNotFound { key, .. } = &error else {
+        let Error::Secret(SecretError::NotFound { key, .. }) = &error else {
             panic!("{error}")
         };
         assert_eq!(key, "client-id");
@@ -310,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_way_is_refused_with_the_ways_that_there_are() {
+    fn an_unknown_method_is_refused_with_the_known_ones() {
         let (_folder, scope) = scope(&[("authentication", "password")]);
         let error = Credentials::from_scope(&scope).unwrap_err();
         assert!(

@@ -1,103 +1,114 @@
-//! From a storage service's failures to this crate's errors, with nothing secret in them.
+//! Converts the errors of a storage service to this crate's errors, without anything secret.
 
 use std::error::Error as _;
 use std::io;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
-use crate::Error;
+use crate::{Error, error::LakeError};
 
-/// What object_store says where the Azure command line gives no token, and where a workload has none.
+/// What object_store's messages contain if the Azure CLI gives no token, and if a workload has
+/// none.
 const NO_CLI: &str = "az account get-access-token";
 const NO_TOKEN_FILE: &str = "federated token file";
+/// Azure's error code for a container that does not exist.
+const NO_CONTAINER: &str = "ContainerNotFound";
 
-/// The error for `operation` on `url` (which carries no query string), when the store said `failure`.
+/// What the response contains if a service refuses the credentials.
+const REFUSALS: [&str; 6] = [
+    "401 Unauthorized",
+    "403 Forbidden",
+    "AADSTS",
+    "invalid_client",
+    NO_CLI,
+    NO_TOKEN_FILE,
+];
+
+/// The error for `operation` on `url` (which has no query string), from the store's error
+/// `failure`.
 pub(crate) fn storage_error(
     operation: &'static str,
     url: &str,
     failure: object_store::Error,
 ) -> Error {
-    use object_store::Error as Store;
-    let text = everything_said(&failure);
-    match &failure {
-        Store::NotFound { .. } => return not_found(url, &text),
-        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
-            return refused(url, &text);
-        }
-        _ => {}
-    }
-    if let Some(kind) = io_kind(&failure) {
-        match kind {
-            io::ErrorKind::PermissionDenied => {
-                return Error::AccessDenied {
-                    url: url.into(),
-                    reason: "permission denied".into(),
-                    hint: "check the owner and the mode of the file and of its folders".into(),
-                };
-            }
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return not_found(url, &text),
-            _ => {}
-        }
-    }
-    if text.contains("ContainerNotFound") || text.contains("BlobNotFound") {
-        return not_found(url, &text);
-    }
-    let refusals = [
-        "401 Unauthorized",
-        "403 Forbidden",
-        "AADSTS",
-        "invalid_client",
-        NO_CLI,
-        NO_TOKEN_FILE,
-    ];
-    if refusals.iter().any(|refusal| text.contains(refusal)) {
-        return refused(url, &text);
-    }
-    let no_answer = matches!(
-        http_kind(&failure),
-        Some(
-            HttpErrorKind::Connect
-                | HttpErrorKind::Timeout
-                | HttpErrorKind::Interrupted
-                | HttpErrorKind::Request
-        )
-    );
-    if no_answer || text.contains("status code: 5") {
-        return Error::Unreachable {
-            url: url.into(),
-            retries: retries(&text),
-            reason: root_cause(&failure),
-        };
-    }
-    if matches!(failure, Store::Precondition { .. }) {
-        return Error::Storage {
-            operation,
-            url: url.into(),
-            reason: "the file was replaced since it was opened; open it again".into(),
-        };
-    }
-    Error::Storage {
+    let text = full_message(&failure);
+    let error = from_kind(url, &failure, &text)
+        .or_else(|| from_file_system(url, &failure))
+        .or_else(|| from_response(url, &text))
+        .or_else(|| from_connection(url, &failure, &text));
+    Error::Lake(error.unwrap_or_else(|| LakeError::Storage {
         operation,
         url: url.into(),
-        reason: reason(&text),
+        reason: match failure {
+            object_store::Error::Precondition { .. } => {
+                "the file was replaced since it was opened; open it again".into()
+            }
+            _ => reason(&text).into(),
+        },
+    }))
+}
+
+/// Errors that object_store distinguishes itself.
+fn from_kind(url: &str, failure: &object_store::Error, text: &str) -> Option<LakeError> {
+    use object_store::Error as Store;
+    match failure {
+        Store::NotFound { .. } => Some(not_found(url, text)),
+        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Some(refused(url, text)),
+        _ => None,
     }
 }
 
-fn not_found(url: &str, text: &str) -> Error {
-    let hint = if text.contains("ContainerNotFound") {
+/// Errors of the local file system.
+fn from_file_system(url: &str, failure: &object_store::Error) -> Option<LakeError> {
+    match io_kind(failure)? {
+        io::ErrorKind::PermissionDenied => Some(LakeError::AccessDenied {
+            url: url.into(),
+            reason: "permission denied".into(),
+            hint: "check the owner and the mode of the file and of its folders".into(),
+        }),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Some(not_found(url, "")),
+        _ => None,
+    }
+}
+
+/// Errors recognised by the text of the response.
+fn from_response(url: &str, text: &str) -> Option<LakeError> {
+    if text.contains(NO_CONTAINER) || text.contains("BlobNotFound") {
+        return Some(not_found(url, text));
+    }
+    let is_refusal = REFUSALS.iter().any(|refusal| text.contains(refusal));
+    is_refusal.then(|| refused(url, text))
+}
+
+/// No response, or a server error.
+fn from_connection(url: &str, failure: &object_store::Error, text: &str) -> Option<LakeError> {
+    use HttpErrorKind::{Connect, Interrupted, Request, Timeout};
+    let no_response = matches!(
+        http_kind(failure),
+        Some(Connect | Timeout | Interrupted | Request)
+    );
+    (no_response || text.contains("status code: 5")).then(|| LakeError::Unreachable {
+        url: url.into(),
+        retries: retries(text),
+        reason: root_cause(failure),
+    })
+}
+
+fn not_found(url: &str, text: &str) -> LakeError {
+    let hint = if text.contains(NO_CONTAINER) {
         "the account has no such container"
     } else {
         "there is no such file in the container or folder"
     };
-    Error::NotFound {
+    LakeError::NotFound {
         url: url.into(),
         hint: hint.into(),
     }
 }
 
-fn refused(url: &str, text: &str) -> Error {
+fn refused(url: &str, text: &str) -> LakeError {
     let hint = if text.contains(NO_CLI) {
-        "sign in with `az login`, or choose another way by the key authentication of the secret scope"
+        "sign in with `az login`, or choose another method with the key authentication in the secret scope"
     } else if text.contains(NO_TOKEN_FILE) {
         "check token-file in the secret scope"
     } else if text.contains("AADSTS") || text.contains("token request") {
@@ -105,34 +116,32 @@ fn refused(url: &str, text: &str) -> Error {
     } else {
         "check the credentials in the secret scope, and the role that they have on the container"
     };
-    Error::AccessDenied {
+    LakeError::AccessDenied {
         url: url.into(),
         reason: reason(text),
         hint: hint.into(),
     }
 }
 
-/// The messages of a failure and of all its sources, without query strings.
-fn everything_said(failure: &object_store::Error) -> String {
+/// The messages of an error and all its sources, without query strings.
+fn full_message(failure: &object_store::Error) -> String {
     let mut text = failure.to_string();
-    let mut source = failure.source();
-    while let Some(error) = source {
+    for error in sources(failure) {
         let message = error.to_string();
         if !text.contains(&message) {
             text.push_str(": ");
             text.push_str(&message);
         }
-        source = error.source();
     }
     without_query_strings(&text)
 }
 
 fn root_cause(failure: &object_store::Error) -> String {
-    let mut error: &dyn std::error::Error = failure;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    without_query_strings(&error.to_string())
+    let message = match sources(failure).last() {
+        Some(error) => error.to_string(),
+        None => failure.to_string(),
+    };
+    without_query_strings(&message)
 }
 
 fn http_kind(failure: &object_store::Error) -> Option<HttpErrorKind> {
@@ -142,7 +151,7 @@ fn http_kind(failure: &object_store::Error) -> Option<HttpErrorKind> {
 }
 
 fn io_kind(failure: &object_store::Error) -> Option<io::ErrorKind> {
-    // Of a local file only: over the network an io::Error means the connection.
+    // Only for a local file: over the network, an io::Error is about the connection.
     if http_kind(failure).is_some() {
         return None;
     }
@@ -154,16 +163,10 @@ fn io_kind(failure: &object_store::Error) -> Option<io::ErrorKind> {
 fn sources(
     failure: &object_store::Error,
 ) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(
-        failure.source(),
-        |error: &&(dyn std::error::Error + 'static)| {
-            let error: &'_ (dyn std::error::Error + 'static) = *error;
-            error.source()
-        },
-    )
+    std::iter::successors(failure.source(), |error| (*error).source())
 }
 
-/// What a service's answer says in short: the code and the first sentence of its XML or JSON, or all of it.
+/// A summary of a response: the code and first sentence of its XML or JSON, or otherwise all of it.
 fn reason(text: &str) -> String {
     let between = |from: &str, to: &str| {
         let start = text.find(from)? + from.len();
@@ -176,19 +179,19 @@ fn reason(text: &str) -> String {
         let sentence = message.lines().next().unwrap_or_default().trim();
         return format!("{code}: {sentence}")
             .trim_end_matches([':', ' '])
-            .to_string();
+            .to_owned();
     }
     if let Some(description) = between("\"error_description\":\"", "\"") {
         return description
             .split("\\r")
             .next()
             .unwrap_or_default()
-            .to_string();
+            .to_owned();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The number in "after N retries", 0 where the request was not tried again.
+/// The number in "after N retries", or 0 if the request was not retried.
 fn retries(text: &str) -> usize {
     text.split("after ")
         .skip(1)
@@ -196,7 +199,7 @@ fn retries(text: &str) -> usize {
         .unwrap_or_default()
 }
 
-/// Cuts the query string off every URL: a shared access signature is one.
+/// Strips the query string from every URL, because a shared access signature is one.
 pub(crate) fn without_query_strings(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for word in text.split_inclusive(char::is_whitespace) {
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_told_by_its_code_and_first_sentence() {
+    fn a_response_is_summarised_by_its_code_and_first_sentence() {
         let text = "403: <Error><Code>AuthenticationFailed</Code><Message>Server failed.\nRequestId:1</Message>";
         assert_eq!(reason(text), "AuthenticationFailed: Server failed.");
         let text =
@@ -241,7 +244,7 @@ mod tests {
     }
 
     fn of(text: &str) -> Error {
-        let source = text.to_string().into();
+        let source = text.to_owned().into();
         let failure = object_store::Error::Generic {
             store: "MicrosoftAzure",
             source,
@@ -250,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_give_no_token_are_told_with_what_to_do() {
+    fn credentials_that_give_no_token_say_what_to_do() {
         for (text, hint) in [
             (
                 "'az account get-access-token' command failed: Please run 'az login'",
@@ -267,21 +270,24 @@ mod tests {
             ),
         ] {
             let error = of(text);
-            assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+            assert!(
+                matches!(error, Error::Lake(LakeError::AccessDenied { .. })),
+                "{error}"
+            );
             assert!(error.to_string().contains(hint), "{error}");
         }
     }
 
     #[test]
-    fn any_other_failure_is_told_in_full_without_query_strings() {
+    fn any_other_error_is_reported_in_full_without_query_strings() {
         let error = of("PUT https://a.blob.core.windows.net/c?sig=hunter2 said 409 Conflict");
         assert!(
             matches!(
                 error,
-                Error::Storage {
+                Error::Lake(LakeError::Storage {
                     operation: "reading",
                     ..
-                }
+                })
             ),
             "{error}"
         );
@@ -291,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_are_counted_from_what_was_said() {
+    fn retries_are_read_from_the_message() {
         assert_eq!(retries("in 2s, after 3 retries, max_retries: 3"), 3);
         assert_eq!(retries("in 2s - refused"), 0);
     }

@@ -1,4 +1,4 @@
-//! One file of a lake, read in ranges.
+//! One file of a lake, read by byte ranges.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use object_store::{
 };
 
 use super::failure::storage_error;
-use super::reading::{Meter, Tell};
+use super::reading::{Meter, OnProgress};
 use super::runtime::{self, Pending};
-use crate::{Error, Result};
+use crate::{Error, Result, error::LakeError};
 
-/// A file of a store, at the version that was there when it was opened.
+/// A file in an object store, at the version that it had when it was opened.
 #[derive(Clone)]
 pub(crate) struct LakeFile {
     store: Arc<dyn ObjectStore>,
@@ -29,8 +29,8 @@ pub(crate) struct LakeFile {
 impl LakeFile {
     /// Opens a file and fetches its first bytes, at most `length`, in one request.
     ///
-    /// It is a `GET` rather than a `HEAD`, whose answer has no body to say what is missing: the container or
-    /// the blob.
+    /// The request is a `GET`, because the response to a `HEAD` has no body that says whether the
+    /// container or the blob is missing.
     pub(crate) fn open(
         store: Arc<dyn ObjectStore>,
         path: ObjectPath,
@@ -45,10 +45,15 @@ impl LakeFile {
             };
             let failed = |error| storage_error("opening", &url, error);
             let (meta, bytes) = match store.get_opts(&path, options).await {
-                Ok(answer) => (answer.meta.clone(), answer.bytes().await.map_err(failed)?),
-                // A range of an empty file cannot be satisfied, which is none of the usual failures.
+                Ok(response) => (
+                    response.meta.clone(),
+                    response.bytes().await.map_err(failed)?,
+                ),
+                // An empty file cannot satisfy any range, and the store's error for that is not
+                // specific.
                 Err(error) => match failed(error) {
-                    error @ Error::Storage { .. } => match store.head(&path).await {
+                    error @ Error::Lake(LakeError::Storage { .. }) => match store.head(&path).await
+                    {
                         Ok(meta) if meta.size == 0 => (meta, Bytes::new()),
                         _ => return Err(error),
                     },
@@ -78,12 +83,12 @@ impl LakeFile {
         self.size
     }
 
-    /// Starts to fetch a range.
+    /// Starts to fetch a byte range.
     pub(crate) fn start(&self, range: Range<u64>) -> Result<Pending<Result<Bytes>>> {
         self.start_counting(range, Arc::default())
     }
 
-    /// As [`start`](Self::start); `counter` counts the bytes as they come.
+    /// Like [`start`](Self::start), but adds the bytes to `counter` as they arrive.
     fn start_counting(
         &self,
         range: Range<u64>,
@@ -100,33 +105,35 @@ impl LakeFile {
                 if_match: file.version.clone(),
                 ..GetOptions::default()
             };
-            let answer = file
+            let response = file
                 .store
                 .get_opts(&file.path, options)
                 .await
                 .map_err(failed)?;
-            let bytes = counted(answer, &counter).await.map_err(failed)?;
+            let bytes = counted(response, &counter).await.map_err(failed)?;
             if bytes.len() as u64 != range.end - range.start {
-                return Err(Error::Storage {
+                return Err(Error::Lake(LakeError::Storage {
                     operation: "reading",
                     url: file.url,
                     reason: format!(
-                        "{} bytes came where {} were asked for",
+                        "received {} bytes, but requested {}",
                         bytes.len(),
                         range.end - range.start
-                    ),
-                });
+                    )
+                    .into(),
+                }));
             }
             Ok(bytes)
         })
     }
 
-    /// Fetches a range.
+    /// Fetches a byte range.
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Bytes> {
         self.start(range)?.wait()?
     }
 
-    /// Fetches ranges one after the other, each while the one before is being used; `meter` tells of it.
+    /// Fetches byte ranges in order, each while the previous one is being used. `meter` reports the
+    /// progress.
     pub(crate) fn read_ahead<'a>(
         &'a self,
         ranges: &'a [Range<u64>],
@@ -136,33 +143,38 @@ impl LakeFile {
         let mut next = ranges.first().map(start);
         ranges.iter().enumerate().map(move |(index, range)| {
             let pending = next.take().unwrap_or_else(|| start(range))?;
-            let bytes = pending.wait_telling(&mut || meter.look())??;
+            let bytes = pending.wait_with(&mut || meter.report_if_due())??;
             next = ranges.get(index + 1).map(start);
             Ok((range.clone(), bytes))
         })
     }
 
-    /// A meter of a read of `ranges` of this file.
-    pub(crate) fn meter<'a>(&'a self, ranges: &[Range<u64>], tell: Tell<'a>) -> Meter<'a> {
+    /// A meter for reading `ranges` of this file.
+    pub(crate) fn meter<'a>(
+        &'a self,
+        ranges: &[Range<u64>],
+        on_progress: OnProgress<'a>,
+    ) -> Meter<'a> {
         let total = ranges.iter().map(|range| range.end - range.start).sum();
-        // The folders before its name would make a line long.
+        // Only the file name: with its folders the line would be long.
         let name = self.url.rsplit('/').next().unwrap_or(&self.url);
-        Meter::start(name, total, tell)
+        Meter::start(name, total, on_progress)
     }
 }
 
-/// The bytes of an answer, counted as they come over a network; a file of this machine comes at once.
-async fn counted(answer: GetResult, counter: &AtomicU64) -> object_store::Result<Bytes> {
-    let length = (answer.range.end - answer.range.start) as usize;
-    if let GetResultPayload::Stream(mut stream) = answer.payload {
+/// Collects the body of a response, counting the bytes as they arrive over a network. A local file
+/// is counted at once.
+async fn counted(response: GetResult, counter: &AtomicU64) -> object_store::Result<Bytes> {
+    let length = (response.range.end - response.range.start) as usize;
+    if let GetResultPayload::Stream(mut stream) = response.payload {
         let mut bytes = Vec::with_capacity(length);
-        while let Some(piece) = stream.try_next().await? {
-            counter.fetch_add(piece.len() as u64, Ordering::Relaxed);
-            bytes.extend_from_slice(&piece);
+        while let Some(chunk) = stream.try_next().await? {
+            counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            bytes.extend_from_slice(&chunk);
         }
         return Ok(bytes.into());
     }
-    let bytes = answer.bytes().await?;
+    let bytes = response.bytes().await?;
     counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     Ok(bytes)
 }

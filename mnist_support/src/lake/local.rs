@@ -1,15 +1,15 @@
-//! Where the local lake is.
+//! The folder of the local lake.
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::LakeError};
 
-/// The variable that names the folder of the local lake.
+/// The environment variable that names the folder of the local lake.
 const LAKE_VARIABLE: &str = "MNIST_LAKE";
-/// The folder of the local lake, looked for here and in the folders above.
+/// The default folder of the local lake, searched for here and in the parent folders.
 const LOCAL_LAKE: &str = "data/lake";
 
-/// The folder of the local lake.
+/// Returns the folder of the local lake.
 pub(super) fn local_lake() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os(LAKE_VARIABLE).filter(|value| !value.is_empty()) {
         return Ok(PathBuf::from(folder));
@@ -22,17 +22,17 @@ pub(super) fn local_lake() -> Result<PathBuf> {
     lake_above(&here)
 }
 
-/// The local lake in a folder or in one above it.
+/// Finds the local lake in a folder or one of its parents.
 fn lake_above(here: &Path) -> Result<PathBuf> {
     let mut lakes = here.ancestors().map(|folder| folder.join(LOCAL_LAKE));
-    lakes.find(|folder| folder.is_dir()).ok_or_else(|| Error::NotFound {
+    lakes.find(|folder| folder.is_dir()).ok_or_else(|| Error::Lake(LakeError::NotFound {
         url: LOCAL_LAKE.into(),
         hint: format!(
             "no folder {LOCAL_LAKE} is in {} or above; run `make data`, or name an account in the \
              secret scope",
             here.display()
         ),
-    })
+    }))
 }
 
 #[cfg(test)]

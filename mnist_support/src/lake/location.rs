@@ -1,4 +1,4 @@
-//! Where a URL or a path points to.
+//! Parses URLs and paths of a lake.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,96 +6,99 @@ use object_store::path::Path as ObjectPath;
 use url::Url;
 
 use super::failure::without_query_strings;
-use crate::{Error, Result};
+use crate::{Error, Result, error::LakeError};
 
-/// The storage services whose hosts an `abfss://` URL may name: Azure's clouds.
+/// The clouds that an `abfss://` URL may name as its host.
 const CLOUDS: [&str; 3] = [
     "core.windows.net",
     "core.chinacloudapi.cn",
     "core.usgovcloudapi.net",
 ];
 
-/// A place in a store.
+const FORMS: &str = "use abfss://container@account.dfs.core.windows.net/path, az://container/path, \
+                     file:///path or a path";
+
+/// A location in a store.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Location {
-    /// A folder or file on this machine: absolute, without `.` and `..`.
+    /// A local folder or file: absolute, without `.` and `..`.
     Local(PathBuf),
-    /// A folder or blob of a container on Azure.
+    /// A folder or blob in a container on Azure.
     Azure {
         container: String,
-        /// The account, where the URL names it.
+        /// The account, if the URL names it.
         account: Option<String>,
-        /// The service's address, where the URL names it.
+        /// The address of the service, if the URL names it.
         endpoint: Option<String>,
         path: ObjectPath,
     },
 }
 
 impl Location {
-    /// Reads `abfss://container@account.dfs.core.windows.net/path` (also `abfs://`), `az://container/path`,
-    /// `file:///path` or a plain path.
+    /// Parses `abfss://container@account.dfs.core.windows.net/path` (also `abfs://`),
+    /// `az://container/path`, `file:///path` or a plain path.
     pub(crate) fn parse(url: &str) -> Result<Location> {
-        let invalid = |reason: String| Error::InvalidUrl {
-            url: without_query_strings(url),
-            reason,
+        let location = match url.split_once("://") {
+            None if url.is_empty() => Err("it is empty".into()),
+            None => absolute(Path::new(url)).map(Location::Local),
+            Some(("abfss" | "abfs" | "az" | "file", _)) => of_url(url),
+            Some((scheme, _)) => Err(format!("{scheme}:// is not supported; {FORMS}")),
         };
-        if url.is_empty() {
-            return Err(invalid("it is empty".into()));
-        }
-        let Some((scheme, _)) = url.split_once("://") else {
-            return Ok(Location::Local(absolute(Path::new(url)).map_err(invalid)?));
-        };
-        let forms = "use abfss://container@account.dfs.core.windows.net/path, az://container/path, \
-                     file:///path or a path";
-        if !["abfss", "abfs", "az", "file"].contains(&scheme) {
-            return Err(invalid(format!("{scheme}:// is not supported; {forms}")));
-        }
-        let parsed = Url::parse(url).map_err(|error| invalid(format!("{error}; {forms}")))?;
-        if parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(invalid(
-                "a query string belongs in the secret scope (key sas), not in the URL".into(),
-            ));
-        }
-        if scheme == "file" {
-            let path = parsed
-                .to_file_path()
-                .map_err(|()| invalid("a file URL is file:///path".into()))?;
-            return Ok(Location::Local(absolute(&path).map_err(invalid)?));
-        }
-        if parsed.password().is_some() || parsed.port().is_some() {
-            return Err(invalid(format!(
-                "no password and no port can stand in it; {forms}"
-            )));
-        }
-        let host = parsed
-            .host_str()
-            .ok_or_else(|| invalid(format!("it names no container; {forms}")))?;
-        let path =
-            ObjectPath::from_url_path(parsed.path()).map_err(|error| invalid(error.to_string()))?;
-        let (container, account, endpoint) = match (parsed.username(), scheme) {
-            ("", "az") => (host, None, None),
-            ("", _) => return Err(invalid(format!("it names no container; {forms}"))),
-            (container, _) => {
-                let (account, endpoint) = host_parts(host)
-                    .ok_or_else(|| invalid(format!("the host is unknown; {forms}")))?;
-                (container, Some(account), Some(endpoint))
-            }
-        };
-        if !is_container_name(container) {
-            return Err(invalid(format!(
-                "{container:?} is not a container's name: 3 to 63 lower-case letters, digits and single hyphens"
-            )));
-        }
-        Ok(Location::Azure {
-            container: container.into(),
-            account,
-            endpoint,
-            path,
+        location.map_err(|reason| {
+            Error::Lake(LakeError::InvalidUrl {
+                url: without_query_strings(url),
+                reason,
+            })
         })
     }
 }
 
-/// The account and the blob service's address of `account.dfs.core.windows.net`.
+/// Parses a URL with a known scheme.
+fn of_url(url: &str) -> Result<Location, String> {
+    let url = Url::parse(url).map_err(|error| format!("{error}; {FORMS}"))?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("a query string belongs in the secret scope (key sas), not in the URL".into());
+    }
+    if url.scheme() == "file" {
+        let path = url.to_file_path();
+        let path = path.map_err(|()| "a file URL is file:///path".to_owned())?;
+        return absolute(&path).map(Location::Local);
+    }
+    if url.password().is_some() || url.port().is_some() {
+        return Err(format!("no password and no port can stand in it; {FORMS}"));
+    }
+    on_azure(&url)
+}
+
+fn on_azure(url: &Url) -> Result<Location, String> {
+    let no_container = || format!("it names no container; {FORMS}");
+    let host = url.host_str().ok_or_else(no_container)?;
+    let path = ObjectPath::from_url_path(url.path()).map_err(|error| error.to_string())?;
+    let (container, account, endpoint) = match (url.username(), url.scheme()) {
+        ("", "az") => (host, None, None),
+        ("", _) => return Err(no_container()),
+        (container, _) => {
+            let parts = host_parts(host);
+            let (account, endpoint) =
+                parts.ok_or_else(|| format!("the host is unknown; {FORMS}"))?;
+            (container, Some(account), Some(endpoint))
+        }
+    };
+    if !is_container_name(container) {
+        return Err(format!(
+            "{container:?} is not a container's name: \
+             3 to 63 lower-case letters, digits and single hyphens"
+        ));
+    }
+    Ok(Location::Azure {
+        container: container.into(),
+        account,
+        endpoint,
+        path,
+    })
+}
+
+/// The account and the address of its blob service, from `account.dfs.core.windows.net`.
 fn host_parts(host: &str) -> Option<(String, String)> {
     let (account, service) = host.split_once('.')?;
     let cloud = service
@@ -104,34 +107,34 @@ fn host_parts(host: &str) -> Option<(String, String)> {
     let known = CLOUDS.contains(&cloud) && is_account_name(account);
     known.then(|| {
         (
-            account.to_string(),
+            account.to_owned(),
             format!("https://{account}.blob.{cloud}"),
         )
     })
 }
 
-/// Azure's rule for the name of a storage account.
+/// Whether `name` follows Azure's rule for storage accounts.
 pub(crate) fn is_account_name(name: &str) -> bool {
-    (3..=24).contains(&name.len())
-        && name
-            .chars()
-            .all(|character| character.is_ascii_lowercase() || character.is_ascii_digit())
+    (3..=24).contains(&name.len()) && is_plain(name)
 }
 
-/// Azure's rule for the name of a container; `$root`, `$web` and `$logs` are the service's own.
+/// Whether `name` follows Azure's rule for containers. `$root`, `$web` and `$logs` belong to the
+/// service.
 fn is_container_name(name: &str) -> bool {
-    let plain = (3..=63).contains(&name.len())
-        && name.split('-').all(|part| {
-            !part.is_empty()
-                && part
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-        });
+    let mut parts = name.split('-');
+    let plain =
+        (3..=63).contains(&name.len()) && parts.all(|part| !part.is_empty() && is_plain(part));
     plain || ["$root", "$web", "$logs"].contains(&name)
 }
 
-/// `path` from the root of the file system, without `.` and `..`.
-fn absolute(path: &Path) -> std::result::Result<PathBuf, String> {
+/// Whether `text` has only lower-case letters and digits.
+fn is_plain(text: &str) -> bool {
+    text.chars()
+        .all(|character| character.is_ascii_lowercase() || character.is_ascii_digit())
+}
+
+/// Makes `path` absolute, without `.` and `..`.
+fn absolute(path: &Path) -> Result<PathBuf, String> {
     let full = std::path::absolute(path).map_err(|error| error.to_string())?;
     let mut clean = PathBuf::new();
     for component in full.components() {
@@ -218,7 +221,10 @@ mod tests {
             "file://host/path",
         ] {
             let error = Location::parse(url).unwrap_err();
-            assert!(matches!(error, Error::InvalidUrl { .. }), "{url}: {error}");
+            assert!(
+                matches!(error, Error::Lake(LakeError::InvalidUrl { .. })),
+                "{url}: {error}"
+            );
             assert!(error.to_string().contains(&format!("{url:?}")), "{error}");
         }
     }
@@ -226,7 +232,7 @@ mod tests {
     #[test]
     fn a_signature_in_a_url_is_refused_and_not_repeated() {
         let error = Location::parse("az://torchtut/train.csv?sv=2024&sig=hunter2").unwrap_err();
-        assert!(matches!(error, Error::InvalidUrl { .. }));
+        assert!(matches!(error, Error::Lake(LakeError::InvalidUrl { .. })));
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
 }

@@ -1,11 +1,11 @@
-//! A data lake: folders of files in a store, read as tables and in parts.
+//! A data lake: folders of files in an object store, read as tables and in partitions.
 //!
-//! One [`Lake`] serves containers on Azure (`abfss://`, `az://`), Azurite, and folders on this machine
-//! (`file://` and plain paths), all through object_store. A [`LakeFrame`] is a CSV or Parquet file seen as a
-//! table: it knows its columns and can be cut into [`Partition`]s, and each is read on its own by whichever
-//! worker it is sent to, so that no worker reads the whole.
+//! A [`Lake`] is a container on Azure (`abfss://`, `az://`) or Azurite, or a folder on this machine
+//! (`file://` and plain paths), all through object_store. A [`LakeFrame`] is a CSV or Parquet file
+//! seen as a table. It knows its columns and can be split into [`Partition`]s. Each partition is
+//! read by the worker that it is sent to, so no worker reads the whole file.
 //!
-//! Every call blocks; the requests run on one runtime of the crate's own. A request is tried again at most
+//! Every call blocks. Requests run on one async runtime of the crate. A request is retried at most
 //! three times and given up after about 20 seconds.
 
 mod azure;
@@ -21,6 +21,6 @@ mod upload;
 
 use crate::runtime;
 pub use credentials::{Authentication, Credentials};
-pub use reading::Reading;
+pub use reading::ReadProgress;
 pub use store::Lake;
 pub use table::{FileFormat, FileSource, LakeFrame, NumberType, Partition};

@@ -1,4 +1,4 @@
-//! How far a long read has come.
+//! The progress of a long read.
 
 use std::cell::Cell;
 use std::io::{IsTerminal, stdout};
@@ -11,27 +11,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// A read that takes longer says so first after this time, and then after three times as long each time.
-const FIRST_AFTER: Duration = Duration::from_secs(3);
-const LATER_BY: u32 = 3;
+/// A read is reported for the first time after this long, and then each time after three times as
+/// long.
+const FIRST_REPORT: Duration = Duration::from_secs(3);
+const BACKOFF: u32 = 3;
 
-/// What evcxr sets in the process of a notebook's cells.
-const IN_A_CELL: &str = "EVCXR_IS_RUNTIME";
+/// The variable that evcxr sets in the process that runs a notebook's cells.
+const EVCXR_VARIABLE: &str = "EVCXR_IS_RUNTIME";
 
-/// How much of a file, or of a part of it, has come. It prints as a line.
+/// How much of a file, or of a part of it, has been read. It prints as one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
-    /// What is read.
+pub struct ReadProgress {
+    /// The name of what is being read.
     pub name: String,
-    /// How many bytes have come.
+    /// The number of bytes read so far.
     pub bytes: u64,
-    /// How many there are.
+    /// The total number of bytes.
     pub total: u64,
-    /// The time that the rest will take at the rate so far, in seconds, if there is a rate yet.
+    /// The estimated time left in seconds, at the rate so far, once there is a rate.
     pub seconds_left: Option<f64>,
 }
 
-impl fmt::Display for Reading {
+impl fmt::Display for ReadProgress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
@@ -47,62 +48,62 @@ impl fmt::Display for Reading {
     }
 }
 
-/// Where the progress of a read goes.
-pub(crate) type Tell<'a> = &'a dyn Fn(Reading);
+/// A callback for the progress of a read.
+pub(crate) type OnProgress<'a> = &'a dyn Fn(ReadProgress);
 
-/// Tells nobody.
-pub(crate) fn tell_nobody(_reading: Reading) {}
+/// Ignores the progress.
+pub(crate) fn ignore_progress(_reading: ReadProgress) {}
 
-/// Prints where a person looks at what is printed: in a notebook's cell, or a terminal.
-pub(crate) fn tell_who_looks(reading: Reading) {
-    if env::var_os(IN_A_CELL).is_some() || stdout().is_terminal() {
+/// Prints the progress if someone is there to see it: in a notebook cell or on a terminal.
+pub(crate) fn print_if_watched(reading: ReadProgress) {
+    if env::var_os(EVCXR_VARIABLE).is_some() || stdout().is_terminal() {
         println!("{reading}");
     }
 }
 
-/// Counts the bytes of one read, and tells of them when it is time.
+/// Counts the bytes of one read, and reports them when a report is due.
 pub(crate) struct Meter<'a> {
     name: &'a str,
     total: u64,
     counter: Arc<AtomicU64>,
     started: Instant,
     next: Cell<Duration>,
-    tell: Tell<'a>,
+    on_progress: OnProgress<'a>,
 }
 
 impl<'a> Meter<'a> {
-    /// A read of `total` bytes that begins now.
-    pub(super) fn start(name: &'a str, total: u64, tell: Tell<'a>) -> Self {
+    /// Starts metering a read of `total` bytes.
+    pub(super) fn start(name: &'a str, total: u64, on_progress: OnProgress<'a>) -> Self {
         Meter {
             name,
             total,
             counter: Arc::default(),
             started: Instant::now(),
-            next: Cell::new(FIRST_AFTER),
-            tell,
+            next: Cell::new(FIRST_REPORT),
+            on_progress,
         }
     }
 
-    /// Where the bytes are counted as they come.
+    /// The counter to add the bytes to as they arrive.
     pub(super) fn counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.counter)
     }
 
-    /// Tells of the read if it is time.
-    pub(super) fn look(&self) {
-        self.look_after(self.started.elapsed());
+    /// Reports the progress if a report is due.
+    pub(super) fn report_if_due(&self) {
+        self.report_if_due_at(self.started.elapsed());
     }
 
-    fn look_after(&self, elapsed: Duration) {
+    fn report_if_due_at(&self, elapsed: Duration) {
         let bytes = self.counter.load(Ordering::Relaxed).min(self.total);
         if elapsed < self.next.get() || bytes == self.total {
             return;
         }
         while self.next.get() <= elapsed {
-            self.next.set(self.next.get() * LATER_BY);
+            self.next.set(self.next.get() * BACKOFF);
         }
         let rate = bytes as f64 / elapsed.as_secs_f64();
-        (self.tell)(Reading {
+        (self.on_progress)(ReadProgress {
             name: self.name.to_owned(),
             bytes,
             total: self.total,
@@ -118,15 +119,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_read_tells_of_itself_at_growing_intervals_and_a_short_one_never() {
+    fn a_long_read_reports_at_growing_intervals_and_a_short_one_never() {
         let lines = RefCell::new(Vec::new());
-        let tell = |reading: Reading| lines.borrow_mut().push(reading.to_string());
-        let meter = Meter::start("train.csv", 100_000_000, &tell);
+        let on_progress = |reading: ReadProgress| lines.borrow_mut().push(reading.to_string());
+        let meter = Meter::start("train.csv", 100_000_000, &on_progress);
         let counter = meter.counter();
         for tenths in 0..=400 {
             let seconds = f64::from(tenths) / 10.0;
             counter.store((2e6 * seconds) as u64, Ordering::Relaxed);
-            meter.look_after(Duration::from_secs_f64(seconds));
+            meter.report_if_due_at(Duration::from_secs_f64(seconds));
         }
         assert_eq!(
             *lines.borrow(),
@@ -137,16 +138,17 @@ mod tests {
             ]
         );
         lines.borrow_mut().clear();
-        let meter = Meter::start("test.csv", 100, &tell);
-        meter.look_after(Duration::from_millis(2900));
+        let meter = Meter::start("test.csv", 100, &on_progress);
+        meter.report_if_due_at(Duration::from_millis(2900));
         assert!(lines.borrow().is_empty());
     }
 
     #[test]
-    fn of_a_read_of_which_nothing_has_come_nobody_knows_how_long_it_takes() {
+    fn a_read_without_any_bytes_yet_has_no_estimate() {
         let lines = RefCell::new(Vec::new());
-        let tell = |reading: Reading| lines.borrow_mut().push(reading.to_string());
-        Meter::start("train.csv", 2_500_000_000, &tell).look_after(Duration::from_secs(4));
+        let on_progress = |reading: ReadProgress| lines.borrow_mut().push(reading.to_string());
+        Meter::start("train.csv", 2_500_000_000, &on_progress)
+            .report_if_due_at(Duration::from_secs(4));
         assert_eq!(*lines.borrow(), ["reading train.csv: 0 bytes of 2.5 GB"]);
     }
 }

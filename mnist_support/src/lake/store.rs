@@ -1,4 +1,4 @@
-//! A folder in a store.
+//! A folder in an object store.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,9 @@ use super::location::Location;
 use super::runtime;
 use super::upload::upload;
 use crate::secrets::SecretScope;
-use crate::{Error, Result, interrupt};
+use crate::{Error, Result, error::LakeError, interrupt};
 
-/// A folder in a store. It prints as its URL.
+/// A folder in an object store. It prints as its URL.
 ///
 /// ```
 /// use mnist_support::lake::{Credentials, Lake};
@@ -56,12 +56,13 @@ enum Place {
 }
 
 impl Lake {
-    /// Opens `abfss://container@account.dfs.core.windows.net/path`, `az://container/path` (the account comes
-    /// from the credentials), `file:///path` or a plain path. No request is made yet.
+    /// Opens `abfss://container@account.dfs.core.windows.net/path`, `az://container/path` (the
+    /// account comes from the credentials), `file:///path` or a plain path. This makes no request.
     ///
     /// # Errors
-    /// [`Error::InvalidUrl`] for anything else, or where no account is named; [`Error::AccessDenied`] where
-    /// a container is asked for without credentials, or with ones that cannot be right.
+    /// - [`LakeError::InvalidUrl`] for anything else, or if no account is named.
+    /// - [`LakeError::AccessDenied`] for a container without credentials, or with credentials that
+    ///   cannot be right.
     pub fn open(url: &str, credentials: &Credentials) -> Result<Lake> {
         match Location::parse(url)? {
             Location::Local(path) => Lake::local(path),
@@ -71,7 +72,7 @@ impl Lake {
                 endpoint,
                 path,
             } => {
-                let shown = url.trim_end_matches('/').to_string();
+                let shown = url.trim_end_matches('/').to_owned();
                 let container = azure::open(&shown, &container, account, endpoint, credentials)?;
                 Ok(Lake {
                     store: container.store.clone(),
@@ -83,9 +84,10 @@ impl Lake {
         }
     }
 
-    /// The container of the account that `scope` names (its key `account` or `lake-name`), with the
-    /// credentials of the scope, or, where no account is configured, the folder of that name in the local
-    /// lake: the folder that the variable `MNIST_LAKE` names, or `data/lake` here or in a folder above.
+    /// Opens a container of the account that `scope` names (its key `account` or `lake-name`), with
+    /// the credentials of the scope. If no account is configured, this opens the folder of that
+    /// name in the local lake, which is the folder that the variable `MNIST_LAKE` names, or else
+    /// `data/lake` here or in a parent folder.
     ///
     /// ```no_run
     /// use mnist_support::lake::Lake;
@@ -98,10 +100,10 @@ impl Lake {
     /// # }
     /// ```
     ///
-    /// # Errors
-    /// [`Error::NotFound`] where neither an account nor a local lake with that folder is there;
-    /// [`Error::SecretNotFound`] where the scope has credentials and no account; else as
-    /// [`Credentials::from_scope`] and [`Lake::open`].
+    /// - [`LakeError::NotFound`] if there is neither an account nor a local lake with that folder.
+    /// - [`SecretError::NotFound`](crate::error::SecretError::NotFound) if the scope has
+    ///   credentials but no account.
+    /// - The errors of [`Credentials::from_scope`] and [`Lake::open`].
     pub fn connect(container: &str, scope: &SecretScope) -> Result<Lake> {
         let credentials = Credentials::from_scope(scope)?;
         if let Some(account) = credentials.account() {
@@ -109,23 +111,25 @@ impl Lake {
             return Lake::open(&url, &credentials);
         }
         if !matches!(credentials.authentication(), Authentication::None) {
-            // Whoever gives a key means an account: the local lake would be the wrong one.
+            // Credentials imply an account: falling back to the local lake would be wrong.
             scope.get("account")?;
         }
         let folder = local_lake()?.join(container);
         if !folder.is_dir() {
-            return Err(Error::NotFound {
+            return Err(Error::Lake(LakeError::NotFound {
                 url: folder.display().to_string(),
-                hint: "run `make data`, which lays the local lake out".into(),
-            });
+                hint: "run `make data` to create the local lake".into(),
+            }));
         }
         Lake::local(folder)
     }
 
     fn local(path: PathBuf) -> Result<Lake> {
-        let invalid = |reason: String| Error::InvalidUrl {
-            url: path.display().to_string(),
-            reason,
+        let invalid = |reason: String| {
+            Error::Lake(LakeError::InvalidUrl {
+                url: path.display().to_string(),
+                reason,
+            })
         };
         let text = path
             .to_str()
@@ -133,9 +137,9 @@ impl Lake {
         let folder = ObjectPath::parse(text.trim_matches('/'))
             .map_err(|error| invalid(error.to_string()))?;
         let url = Url::from_file_path(&path).map_err(|()| invalid("it is not absolute".into()))?;
-        let url = url.as_str().trim_end_matches('/').to_string();
+        let url = url.as_str().trim_end_matches('/').to_owned();
         Ok(Lake {
-            // To the disk before the name: a file that is there after a crash is whole.
+            // Sync before renaming: a file that exists after a crash is whole.
             store: Arc::new(LocalFileSystem::new().with_fsync(true)),
             place: Place::Local(path),
             folder,
@@ -143,7 +147,8 @@ impl Lake {
         })
     }
 
-    /// A folder of this one. It need not be there: stores have no folders of their own, only names with `/`.
+    /// Returns a folder below this one. It need not exist: object stores have no folders, only
+    /// names with `/`.
     pub fn folder(&self, path: &str) -> Lake {
         let path = path.trim_matches('/');
         let mut lake = self.clone();
@@ -155,15 +160,16 @@ impl Lake {
         lake
     }
 
-    /// The URL of this folder, without an ending `/`.
+    /// The URL of this folder, without a trailing `/`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The bytes of a file.
+    /// Returns the contents of a file.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::AccessDenied`], [`Error::Unreachable`], [`Error::Storage`].
+    /// [`LakeError::NotFound`], [`LakeError::AccessDenied`], [`LakeError::Unreachable`] or
+    /// [`LakeError::Storage`].
     pub fn get(&self, path: &str) -> Result<Bytes> {
         let (store, path, url) = self.locate(path)?;
         runtime::wait("reading", &url.clone(), async move {
@@ -178,15 +184,15 @@ impl Lake {
         })?
     }
 
-    /// Writes a file, whole or not at all, in place of one that is there.
+    /// Writes a file, whole or not at all. An existing file is replaced.
     ///
     /// # Errors
-    /// As [`Lake::get`].
+    /// Same as [`Lake::get`].
     pub fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
         let (store, path, url) = self.locate(path)?;
         interrupt::check("writing", &url)?;
-        // A write to this machine can't be given up: not waited for, it might still end after whoever was
-        // stopped has cleaned up.
+        // A local write cannot be cancelled: if it were not waited for, it could still finish after
+        // the caller has cleaned up.
         let _shield = matches!(self.place, Place::Local(_)).then(interrupt::shield);
         runtime::wait("writing", &url.clone(), async move {
             store
@@ -197,11 +203,11 @@ impl Lake {
         })?
     }
 
-    /// Sends a file of this machine, in blocks, whole or not at all; returns its size in bytes. At most
+    /// Uploads a local file in blocks, whole or not at all, and returns its size in bytes. At most
     /// 40 MB of it are in memory at a time.
     ///
     /// # Errors
-    /// [`Error::Io`] for the file on this machine; else as [`Lake::put`].
+    /// [`Error::Io`] for the local file, otherwise the same as [`Lake::put`].
     pub fn upload(&self, path: &str, file: &Path) -> Result<u64> {
         let (store, path, url) = self.locate(path)?;
         runtime::wait(
@@ -211,19 +217,19 @@ impl Lake {
         )?
     }
 
-    /// The files of this folder and of those below it, sorted, by their paths from here.
+    /// Lists the files in this folder and below it, as sorted paths relative to this folder.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where the container, or the folder of this machine that was opened, is not there;
-    /// else as [`Lake::get`].
+    /// [`LakeError::NotFound`] if the container, or the local folder that was opened, does not
+    /// exist. Otherwise the same as [`Lake::get`].
     pub fn list(&self) -> Result<Vec<String>> {
         if let Place::Local(root) = &self.place
             && !root.is_dir()
         {
-            return Err(Error::NotFound {
+            return Err(Error::Lake(LakeError::NotFound {
                 url: self.url.clone(),
                 hint: "there is no such folder".into(),
-            });
+            }));
         }
         let (store, folder, url) = (self.store.clone(), self.folder.clone(), self.url.clone());
         let mut names = runtime::wait("listing", &url.clone(), async move {
@@ -252,27 +258,27 @@ impl Lake {
         Ok(names)
     }
 
-    /// Whether a file is there.
+    /// Whether a file exists.
     ///
     /// # Errors
-    /// As [`Lake::get`], but for a file that is not there.
+    /// Same as [`Lake::get`], except that a missing file is no error.
     pub fn exists(&self, path: &str) -> Result<bool> {
         let (store, path, url) = self.locate(path)?;
         runtime::wait("looking for", &url.clone(), async move {
             match store.head(&path).await {
                 Ok(_) => Ok(true),
                 Err(error) => match storage_error("looking for", &url, error) {
-                    Error::NotFound { .. } => Ok(false),
+                    Error::Lake(LakeError::NotFound { .. }) => Ok(false),
                     error => Err(error),
                 },
             }
         })?
     }
 
-    /// Removes a file.
+    /// Deletes a file.
     ///
     /// # Errors
-    /// As [`Lake::get`].
+    /// Same as [`Lake::get`].
     pub fn delete(&self, path: &str) -> Result<()> {
         let (store, path, url) = self.locate(path)?;
         runtime::wait("removing", &url.clone(), async move {
@@ -283,10 +289,12 @@ impl Lake {
         })?
     }
 
-    /// Makes the container (or, on this machine, the folder that was opened). `false` where it is there.
+    /// Creates the container or, for a local lake, the folder that was opened. Returns `false` if
+    /// it exists already.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`], [`Error::Unreachable`], [`Error::Storage`]; [`Error::Io`] for a folder.
+    /// [`LakeError::AccessDenied`], [`LakeError::Unreachable`] or [`LakeError::Storage`], and
+    /// [`Error::Io`] for a folder.
     pub fn create_container(&self) -> Result<bool> {
         match &self.place {
             Place::Local(root) if root.is_dir() => Ok(false),
@@ -310,15 +318,17 @@ impl Lake {
 
     fn locate(&self, path: &str) -> Result<(Arc<dyn ObjectStore>, ObjectPath, String)> {
         let url = self.url_of(path);
-        let inner = ObjectPath::parse(path).map_err(|error| Error::InvalidUrl {
-            url: url.clone(),
-            reason: error.to_string(),
+        let inner = ObjectPath::parse(path).map_err(|error| {
+            Error::Lake(LakeError::InvalidUrl {
+                url: url.clone(),
+                reason: error.to_string(),
+            })
         })?;
         if inner.as_ref().is_empty() && self.folder.as_ref().is_empty() {
-            return Err(Error::InvalidUrl {
+            return Err(Error::Lake(LakeError::InvalidUrl {
                 url,
                 reason: "it names no file".into(),
-            });
+            }));
         }
         let full = self.folder.parts().chain(inner.parts()).collect();
         Ok((self.store.clone(), full, url))

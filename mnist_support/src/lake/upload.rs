@@ -1,4 +1,4 @@
-//! Sending a file of this machine to a store, in blocks.
+//! Uploads a local file to an object store, in blocks.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,11 +12,11 @@ use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use super::failure::storage_error;
 use crate::{Error, Result};
 
-/// An upload goes in blocks of this size, this many at a time.
+/// The size of a block, and how many blocks are in flight at a time.
 const BLOCK: usize = 8 << 20;
 const BLOCKS_AT_ONCE: usize = 4;
 
-/// Sends `file`, whole or not at all; returns its size.
+/// Uploads `file`, whole or not at all. Returns its size.
 pub(super) async fn upload(
     store: Arc<dyn ObjectStore>,
     path: ObjectPath,
@@ -49,7 +49,7 @@ pub(super) async fn upload(
             Ok(size)
         }
         Err(error) => {
-            // The service drops blocks that nothing commits; the first error is the one to tell.
+            // The service drops uncommitted blocks. The first error is the one to report.
             let _ = writer.abort().await;
             Err(error)
         }
@@ -64,7 +64,8 @@ fn open_blocks(file: &Path) -> Result<File> {
     })
 }
 
-/// The next block of a file, empty at its end. The read blocks a thread of the pool, not the runtime.
+/// Reads the next block of a file, empty at the end. This blocks a thread of the pool, not the
+/// runtime.
 async fn read_block(mut reader: File, file: &Path) -> Result<(File, Bytes)> {
     let unread = |source| Error::Io {
         operation: "reading",

@@ -1,4 +1,4 @@
-//! A pipeline's fit as a job that travels.
+//! A pipeline's fit as a job for other processes.
 
 use super::Pipeline;
 use crate::{
@@ -8,8 +8,9 @@ use crate::{
 };
 
 impl Job {
-    /// The fit of a pipeline to a file in the lake, for ranks that `torchrun` starts. The pipeline's run
-    /// folder, if it has one, keeps the checkpoints from which they go on after a restart.
+    /// Describes the fit of a pipeline to a file in the lake, for ranks that `torchrun` starts. The
+    /// pipeline's run folder, if it has one, holds the checkpoints from which they resume after a
+    /// restart.
     ///
     /// ```no_run
     /// use mnist_support::{prelude::*, worker::Job};

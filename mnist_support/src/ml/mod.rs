@@ -1,11 +1,16 @@
-//! SparkML's shape: stages with input and output columns, pipelines of them, and what a fit makes of them.
+//! Pipelines like SparkML's: stages with input and output columns, and the models that fitting
+//! gives.
 //!
 //! ```
 //! use mnist_support::ml::{MinMaxScaler, Pipeline, TorchEstimator, VectorAssembler};
 //! use mnist_support::{Layer, Network};
 //! use polars::prelude::*;
 //!
-//! let frame = df!("x" => [0.0_f32, 1.0, 2.0, 3.0], "y" => [3.0_f32, 2.0, 1.0, 0.0], "label" => [0, 0, 1, 1])?;
+//! let frame = df!(
+//!     "x" => [0.0_f32, 1.0, 2.0, 3.0],
+//!     "y" => [3.0_f32, 2.0, 1.0, 0.0],
+//!     "label" => [0, 0, 1, 1],
+//! )?;
 //! let network = Network::new(&[2], vec![Layer::linear(2, 2)])?;
 //! let pipeline = Pipeline::new()
 //!     .stage(VectorAssembler::new().input_cols(["x", "y"]).output_col("features"))
@@ -20,7 +25,8 @@
 //!     );
 //! let model = pipeline.fit(&frame)?;
 //! let predictions = model.transform(&frame)?;
-//! assert_eq!(predictions.column("prediction")?.i64()?.to_vec_null_aware().left().unwrap(), [0, 0, 1, 1]);
+//! let classes = predictions.column("prediction")?.i64()?.to_vec_null_aware().left().unwrap();
+//! assert_eq!(classes, [0, 0, 1, 1]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -1,9 +1,10 @@
-//! Stages in a row.
+//! Pipelines of stages.
 
 use super::PipelineModel;
 use crate::{
     Error, Result,
     engine::{Engine, Session},
+    error::PipelineError,
     interrupt,
     lake::Lake,
     program::FitSpec,
@@ -13,7 +14,7 @@ use crate::{
     train::{Print, Progress},
 };
 
-/// Stages that are fitted and applied one after the other, as SparkML's `Pipeline`.
+/// A sequence of stages that are fitted and applied one after the other, like SparkML's `Pipeline`.
 #[derive(Clone, Debug, Default)]
 pub struct Pipeline {
     stages: Vec<Stage>,
@@ -21,26 +22,26 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline without stages.
+    /// Creates a pipeline without stages.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a stage at the end.
+    /// Appends a stage.
     pub fn stage(mut self, stage: impl Into<Stage>) -> Self {
         self.stages.push(stage.into());
         self
     }
 
-    /// Where the checkpoints of a fit go (`checkpoint_every`): a folder of its own, local or in the lake. A
-    /// fit that finds a checkpoint of its own there goes on from it, also after the program was ended.
-    /// Default: a folder for this fit alone; see [`Run::new`].
+    /// Sets the folder for a fit's checkpoints (`checkpoint_every`), local or in the lake, which
+    /// nothing else may use. A fit that finds a checkpoint of its own there resumes from it, even
+    /// after the program has exited. Default: a folder for this fit alone; see [`Run::new`].
     pub fn run_folder(mut self, folder: &Lake) -> Self {
         self.run_folder = Some(folder.clone());
         self
     }
 
-    /// The folder that [`run_folder`](Self::run_folder) named.
+    /// The folder set by [`run_folder`](Self::run_folder).
     pub(crate) fn folder(&self) -> Option<&Lake> {
         self.run_folder.as_ref()
     }
@@ -50,29 +51,31 @@ impl Pipeline {
         &self.stages
     }
 
-    /// Fits all stages to `data`, a data frame or a file in the lake, and prints the progress.
+    /// Fits all stages to `data`, a data frame or a file in the lake, and prints progress.
     ///
-    /// The fit runs in the process's [session](Session::get_or_create), in as many ranks as the
-    /// estimator's `partitions` says, each on its part of the rows. Several estimators have to say the
-    /// same of the fit as a whole; see [`FitSpec::run_settings`].
+    /// The fit runs in the [session of the process](Session::get_or_create), in as many ranks as
+    /// the estimator's `partitions`, each on its part of the rows. Several estimators must agree on
+    /// the settings of the fit as a whole; see [`FitSpec::run_settings`].
     ///
     /// # Errors
-    /// [`Error::InvalidPipeline`] where the stages do not fit each other, [`Error::InvalidSetting`] for
-    /// a setting outside its range, more partitions than rows included; those of reading the rows, with
-    /// their file, row and column; those of training; [`Error::Interrupted`] where it was
+    /// [`PipelineError::InvalidStage`] if the stages do not fit together; [`Error::InvalidSetting`]
+    /// for a setting out of range, including more partitions than rows; those of reading the rows,
+    /// with file, row and column; those of training; [`Error::Interrupted`] if the fit was
     /// [stopped](crate::interrupt) before it trained.
     ///
-    /// A fit that is stopped while it trains returns the model as it is: the best weights so far, or the
-    /// last where nothing was validated, and [`FitReport::interrupted`] is true. With
-    /// [`run_folder`](Self::run_folder) and `checkpoint_every` the same fit goes on there when it is run
-    /// again.
+    /// A fit that is stopped while it trains returns the model so far: the best weights, or the
+    /// last ones if nothing was validated.
+    /// [`FitReport::interrupted`](crate::train::FitReport::interrupted) is then true. With
+    /// [`run_folder`](Self::run_folder) and `checkpoint_every`, running the same fit again resumes
+    /// it.
     pub fn fit(&self, data: impl Into<Data>) -> Result<PipelineModel> {
         let _scope = interrupt::scope();
         self.validate()?;
         Session::get_or_create()?.fit(self, data)
     }
 
-    /// As [`fit`](Self::fit), on an engine of your choice, with the progress wherever you want it.
+    /// Like [`fit`](Self::fit), on an engine of your choice, with a progress handler of your
+    /// choice.
     pub fn fit_with(
         &self,
         data: impl Into<Data>,
@@ -114,21 +117,21 @@ impl Pipeline {
         }
     }
 
-    /// Finds what can be found before any row is read.
+    /// Checks what can be checked before any row is read.
     fn validate(&self) -> Result<()> {
         for (index, stage) in self.stages.iter().enumerate() {
             let twice = self.stages[..index]
                 .iter()
                 .any(|former| former.output_col() == stage.output_col());
             if twice {
-                return Err(Error::InvalidPipeline {
+                return Err(Error::Pipeline(PipelineError::InvalidStage {
                     stage: index,
                     kind: stage.kind(),
                     reason: format!(
-                        "its column {:?} is already added by a former stage",
+                        "its column {:?} is already added by an earlier stage",
                         stage.output_col()
                     ),
-                });
+                }));
             }
             if let Some(estimator) = stage.estimator() {
                 estimator.classes()?;
@@ -136,11 +139,11 @@ impl Pipeline {
             }
         }
         if self.stages.is_empty() {
-            return Err(Error::InvalidPipeline {
+            return Err(Error::Pipeline(PipelineError::InvalidStage {
                 stage: 0,
                 kind: "none",
                 reason: "the pipeline has no stages: add some with stage()".to_owned(),
-            });
+            }));
         }
         self.spec().run_settings().map(|_| ())
     }

@@ -5,6 +5,7 @@ use polars::prelude::DataFrame;
 use crate::{
     Error, Result,
     engine::Session,
+    error::PipelineError,
     interrupt,
     lake::Lake,
     shard::Data,
@@ -12,7 +13,7 @@ use crate::{
     train::{Device, FitReport},
 };
 
-/// A fitted [`Pipeline`].
+/// A fitted [`Pipeline`](super::Pipeline).
 #[derive(Clone, Debug)]
 pub struct PipelineModel {
     stages: Vec<StageModel>,
@@ -32,8 +33,8 @@ impl PipelineModel {
         &self.stages
     }
 
-    /// Where its networks predict, `"cpu"` for instance, if not on the device that they were trained on: what a
-    /// model that was trained on a GPU needs on a machine without one.
+    /// Sets the device on which the networks predict, such as `"cpu"`. Default: the device that
+    /// they were trained on. A model trained on a GPU needs this on a machine without one.
     pub fn device(mut self, device: impl Into<Device>) -> Self {
         let device = device.into();
         for stage in &mut self.stages {
@@ -44,42 +45,44 @@ impl PipelineModel {
         self
     }
 
-    /// Adds every stage's column to the rows: vectors as lists, predictions as `Int64`. Runs in the process's
-    /// [session](Session::get_or_create).
+    /// Adds every stage's column to the rows: vectors as lists, predictions as `Int64`. Runs in the
+    /// [session of the process](Session::get_or_create).
     ///
     /// # Errors
-    /// Those of reading the rows; [`Error::ColumnNotFound`] and [`Error::ShapeMismatch`] where they are
-    /// not like those that the pipeline was fitted on; [`Error::Interrupted`] where it was
-    /// [stopped](crate::interrupt).
+    /// Those of reading the rows;
+    /// [`TableError::ColumnNotFound`](crate::error::TableError::ColumnNotFound) and
+    /// [`Error::ShapeMismatch`] if the rows do not match those that the pipeline was fitted on;
+    /// [`Error::Interrupted`] if it was [stopped](crate::interrupt).
     pub fn transform(&self, data: impl Into<Data>) -> Result<DataFrame> {
         let _scope = interrupt::scope();
         Session::get_or_create()?.transform(self, data)
     }
 
-    /// As [`transform`](Self::transform), but the rows are written to a folder as Parquet files
-    /// (`part-00000.parquet` and so on) by the ranks that transform them, and never are in one place. If it
-    /// is stopped, it removes those that are written.
+    /// Like [`transform`](Self::transform), but the ranks write the rows that they transform to a
+    /// folder, as Parquet files (`part-00000.parquet` and so on). The rows are never collected in
+    /// one place. If stopped, it removes the files already written.
     ///
     /// # Errors
-    /// As [`transform`](Self::transform); [`Error::Storage`] where the folder is not empty.
+    /// As [`transform`](Self::transform); [`LakeError::Storage`](crate::error::LakeError::Storage)
+    /// if the folder is not empty.
     pub fn transform_to(&self, data: impl Into<Data>, folder: &Lake) -> Result<()> {
         let _scope = interrupt::scope();
         Session::get_or_create()?.transform_to(self, data, folder)
     }
 
-    /// The trained network.
+    /// Returns the trained network; if there are several, the last one.
     ///
     /// # Errors
-    /// [`Error::InvalidPipeline`] for a pipeline without a `TorchEstimator`; of several, the last is given.
+    /// [`PipelineError::InvalidStage`] for a pipeline without a `TorchEstimator`.
     pub fn torch_model(&self) -> Result<&TorchModel> {
         let models = self.stages.iter().rev();
         self.one_of(models.filter_map(StageModel::torch_model), "TorchEstimator")
     }
 
-    /// The fitted scaler.
+    /// Returns the fitted scaler; if there are several, the last one.
     ///
     /// # Errors
-    /// [`Error::InvalidPipeline`] for a pipeline without a `MinMaxScaler`; of several, the last is given.
+    /// [`PipelineError::InvalidStage`] for a pipeline without a `MinMaxScaler`.
     pub fn scaler_model(&self) -> Result<&MinMaxScalerModel> {
         let models = self.stages.iter().rev().filter_map(|stage| match stage {
             StageModel::MinMaxScaler(model) => Some(model),
@@ -88,7 +91,7 @@ impl PipelineModel {
         self.one_of(models, "MinMaxScaler")
     }
 
-    /// How the fit of the network went.
+    /// Returns the report of the network's fit.
     ///
     /// # Errors
     /// As [`torch_model`](Self::torch_model).
@@ -101,25 +104,31 @@ impl PipelineModel {
         mut models: impl Iterator<Item = &'a T>,
         kind: &'static str,
     ) -> Result<&'a T> {
-        models.next().ok_or_else(|| Error::InvalidPipeline {
-            stage: self.stages.len(),
-            kind,
-            reason: "this pipeline has no such stage".to_owned(),
+        models.next().ok_or_else(|| {
+            Error::Pipeline(PipelineError::InvalidStage {
+                stage: self.stages.len(),
+                kind,
+                reason: "this pipeline has no such stage".to_owned(),
+            })
         })
     }
 
-    /// Writes the model to a folder, local or in the lake, as JSON and safetensors; a model that is there
-    /// already is replaced. A crash at any moment leaves the former model or the new one, never half.
+    /// Writes the model to a folder, local or in the lake, as JSON and safetensors files, replacing
+    /// any model that is there. A crash at any moment leaves either the previous model or the new
+    /// one, never half of one.
     pub fn save(&self, folder: &Lake) -> Result<()> {
         let _scope = interrupt::scope();
         stages::save(&self.stages, folder)
     }
 
-    /// Reads a model back. Loading never runs code, whatever the files hold.
+    /// Loads a saved model. Loading never runs code, whatever the files contain.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is no model; [`Error::InvalidModel`] names the file that is cut,
-    /// altered, missing or of another version, and [`Error::InvalidWeights`] the parameter.
+    /// [`LakeError::NotFound`](crate::error::LakeError::NotFound) if there is no model;
+    /// [`PipelineError::InvalidModel`] names the file that is truncated, altered, missing or of
+    /// another version;
+    /// [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) names the
+    /// parameter.
     pub fn load(folder: &Lake) -> Result<PipelineModel> {
         let _scope = interrupt::scope();
         Ok(PipelineModel {
@@ -138,7 +147,8 @@ impl Session {
         self.engine().transform(&data.into(), &model.stages)
     }
 
-    /// Transforms rows in this session, to a folder; see [`PipelineModel::transform_to`].
+    /// Transforms rows in this session and writes them to a folder; see
+    /// [`PipelineModel::transform_to`].
     ///
     /// # Errors
     /// Those of [`PipelineModel::transform_to`].

@@ -1,11 +1,11 @@
-//! Stages that are fitted and applied by themselves: each is a pipeline of one.
+//! Stages that are fitted and applied on their own, each as a pipeline of one.
 
 use polars::prelude::DataFrame;
 
 use super::{Estimator, Pipeline, PipelineModel, StageModel};
-use crate::{Error, Result, shard::Data};
+use crate::{Error, Result, error::PipelineError, shard::Data};
 
-/// The fit of a stage by itself, as SparkML's `Estimator.fit`: a pipeline of one.
+/// Fits a stage on its own, like SparkML's `Estimator.fit`: a pipeline of one.
 pub trait Fit: Estimator {
     /// Fits the stage to all rows.
     ///
@@ -14,20 +14,19 @@ pub trait Fit: Estimator {
     fn fit(&self, data: impl Into<Data>) -> Result<Self::Model> {
         let model = Pipeline::new().stage(self.clone()).fit(data)?;
         let stages = model.into_stages().into_iter();
-        stages
-            .filter_map(Self::model)
-            .next_back()
-            .ok_or_else(|| Error::InvalidPipeline {
+        stages.filter_map(Self::model).next_back().ok_or_else(|| {
+            Error::Pipeline(PipelineError::InvalidStage {
                 stage: 0,
                 kind: "none",
-                reason: "its fit gave another kind of model".to_owned(),
+                reason: "fitting it gave a different kind of model".to_owned(),
             })
+        })
     }
 }
 
 impl<T: Estimator> Fit for T {}
 
-/// A fitted stage by itself, as SparkML's `Transformer.transform`: a pipeline of one.
+/// Applies a fitted stage on its own, like SparkML's `Transformer.transform`: a pipeline of one.
 pub trait Transform: Clone + Into<StageModel> {
     /// Adds the stage's column to the rows: a vector column as a list, predictions as `Int64`.
     ///

@@ -1,4 +1,5 @@
-//! The bytes of a file, unpacked where it is a gzip, and what a file is that is no IDX file.
+//! The contents of a file, decompressed if it is gzipped, and what a file is if it is not an IDX
+//! file.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -7,17 +8,20 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 
 use crate::error::IdxError;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    error::{LakeError, MnistError},
+};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// A file that is read from its beginning to its end.
+/// A file that is read from beginning to end.
 pub(super) struct Content {
     path: PathBuf,
     bytes: Bytes,
-    /// The bytes in the file.
+    /// The size of the file in bytes.
     size: u64,
-    /// The bytes that were read, unpacked.
+    /// The number of bytes read so far, decompressed.
     read: u64,
 }
 
@@ -27,7 +31,7 @@ enum Bytes {
 }
 
 impl Content {
-    /// Opens a file; whether it is a gzip is told by its first bytes, not by its name.
+    /// Opens a file. Its first bytes, not its name, say whether it is gzipped.
     pub(super) fn open(path: &Path) -> Result<Content> {
         let failed = |source| io_error("reading", path, source);
         let file = File::open(path).map_err(failed)?;
@@ -49,10 +53,10 @@ impl Content {
         })
     }
 
-    /// The next `count` bytes; fewer where the file ends before. Memory grows with what is read,
-    /// whatever `count` says.
+    /// Reads the next `count` bytes, or fewer at the end of the file. Memory grows with the bytes
+    /// read, not with `count`.
     pub(super) fn next(&mut self, count: u64) -> Result<Vec<u8>> {
-        let mut values = match self.at_most_left() {
+        let mut values = match self.bytes_left() {
             Some(left) => Vec::with_capacity(left.min(count) as usize),
             None => Vec::new(),
         };
@@ -65,8 +69,8 @@ impl Content {
         Ok(values)
     }
 
-    /// The bytes that follow, where the file's length says it.
-    pub(super) fn at_most_left(&self) -> Option<u64> {
+    /// The number of bytes left, if the file size tells it.
+    pub(super) fn bytes_left(&self) -> Option<u64> {
         match self.bytes {
             Bytes::Plain(_) => Some(self.size.saturating_sub(self.read)),
             Bytes::Gzip(_) => None,
@@ -83,20 +87,19 @@ impl Content {
             },
             _ => IdxError::DamagedGzip { source },
         };
-        Error::InvalidIdx {
+        Error::Mnist(MnistError::InvalidIdx {
             path: self.path.clone(),
             source,
-        }
+        })
     }
 }
 
-/// What a file is that begins with `start`, if it is something else than an IDX file that one meets
-/// in its place.
-pub(super) fn mistaken(start: &[u8]) -> Option<IdxError> {
+/// Recognises the files that are commonly found in place of an IDX file, by their first bytes.
+pub(super) fn recognise(start: &[u8]) -> Option<IdxError> {
     let packed = |with, command| Some(IdxError::Packed { with, command });
     match start {
         [] => return Some(IdxError::Empty),
-        // Unpacked once already, or it would not be seen.
+        // The outer compression has been removed already, so this is a second one.
         [0x1f, 0x8b, ..] => return packed("gzip, twice", "gunzip"),
         [b'P', b'K', 3, 4, ..] => return packed("zip", "unzip"),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => return packed("xz", "unxz"),
@@ -115,14 +118,14 @@ pub(super) fn mistaken(start: &[u8]) -> Option<IdxError> {
     text.iter().all(is_text).then_some(IdxError::Text)
 }
 
-/// An error about a file of this machine; what is refused says so, with what to do.
+/// An error about a local file. If access is denied, it says what to do.
 pub(super) fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
     if operation == "reading" && source.kind() == ErrorKind::PermissionDenied {
-        return Error::AccessDenied {
+        return Error::Lake(LakeError::AccessDenied {
             url: path.display().to_string(),
             reason: "permission denied".into(),
-            hint: "let yourself read it, with chmod or as its owner".into(),
-        };
+            hint: "make it readable with chmod, or ask its owner to".into(),
+        });
     }
     Error::Io {
         operation,

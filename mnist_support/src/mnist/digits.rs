@@ -1,4 +1,4 @@
-//! Images with their labels, as a table will hold them.
+//! Images with their labels.
 
 use std::path::Path;
 
@@ -6,23 +6,23 @@ use super::find::Set;
 use super::idx::{IdxImages, read_images, read_labels};
 use crate::error::IdxError;
 use crate::text::grouped;
-use crate::{Error, Result};
+use crate::{Error, Result, error::MnistError};
 
 /// Images with their labels.
 #[derive(Clone, Debug)]
 pub struct Digits {
     /// The images.
     pub images: IdxImages,
-    /// The class of each: 0 to 9 for digits.
+    /// The class of each image: 0 to 9 for digits.
     pub labels: Vec<u8>,
 }
 
 impl Digits {
-    /// Reads a file of images and one of labels, each plain or as a gzip.
+    /// Reads a file of images and a file of labels, each plain or gzipped.
     ///
     /// # Errors
-    /// As [`read_images`] and [`read_labels`]; [`Error::InvalidIdx`] where the counts of the two
-    /// disagree.
+    /// The errors of [`read_images`] and [`read_labels`], and [`MnistError::InvalidIdx`] if the two
+    /// counts differ.
     pub fn read(images: &Path, labels: &Path) -> Result<Digits> {
         let digits = Digits {
             images: read_images(images)?,
@@ -45,12 +45,12 @@ impl Digits {
         self.labels.len()
     }
 
-    /// Whether there is no image.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Exchanges the rows and columns of every image.
+    /// Swaps the rows and columns of every image.
     pub fn transpose(&mut self) {
         let (rows, columns) = (self.images.rows, self.images.columns);
         let mut image = vec![0; rows * columns];
@@ -63,14 +63,14 @@ impl Digits {
         (self.images.rows, self.images.columns) = (columns, rows);
     }
 
-    /// Height and width of the images.
+    /// The height and width of the images.
     fn size(&self) -> (usize, usize) {
         (self.images.rows, self.images.columns)
     }
 }
 
-/// Reads the training and the test images of a set and makes them one: images of one size, upright,
-/// and classes from 0. `report` is told what was found and changed.
+/// Reads and normalises the training and test images of a set: all images have one size and are
+/// upright, and classes start at 0. `report` receives what was found and changed.
 pub(super) fn read_set(
     set: &Set,
     transposed: bool,
@@ -91,7 +91,7 @@ pub(super) fn read_set(
     check_classes(&train.labels, train_labels, &test.labels, test_labels)?;
     if transposed {
         report(
-            "turning the images, which are stored column by column as EMNIST's are (not so: MNIST_TRANSPOSED=0)",
+            "transposing the images, which are stored column by column like EMNIST's (if not, set MNIST_TRANSPOSED=0)",
         );
         train.transpose();
         test.transpose();
@@ -112,7 +112,7 @@ pub(super) fn read_set(
     Ok([train, test])
 }
 
-/// How many classes the labels are of, from 0 to the largest.
+/// The number of classes: the largest label plus one.
 pub(super) fn classes_of(digits: &Digits) -> u32 {
     digits
         .labels
@@ -121,18 +121,18 @@ pub(super) fn classes_of(digits: &Digits) -> u32 {
         .map_or(0, |last| u32::from(*last) + 1)
 }
 
-/// EMNIST's letters have labels from 1; a network has classes from 0.
+/// EMNIST's letters have labels from 1, but classes start at 0.
 fn start_classes_at_0(train: &mut [u8], test: &mut [u8], report: &mut dyn FnMut(&str)) {
     if train.iter().chain(test.iter()).min() != Some(&1) {
         return;
     }
-    report("the labels start at 1: classes start at 0, so that class 0 is label 1");
+    report("the labels start at 1, but classes start at 0: class 0 is label 1");
     for label in train.iter_mut().chain(test) {
         *label -= 1;
     }
 }
 
-/// Every label of the test images must be a class that the training images have.
+/// Checks that every test label is at most the largest training label.
 fn check_classes(train: &[u8], train_file: &Path, test: &[u8], test_file: &Path) -> Result<()> {
     let last = train.iter().copied().max().unwrap_or_default();
     match test.iter().position(|label| *label > last) {
@@ -150,8 +150,8 @@ fn check_classes(train: &[u8], train_file: &Path, test: &[u8], test_file: &Path)
 }
 
 fn invalid(path: &Path, source: IdxError) -> Error {
-    Error::InvalidIdx {
+    Error::Mnist(MnistError::InvalidIdx {
         path: path.into(),
         source,
-    }
+    })
 }

@@ -1,8 +1,8 @@
-//! Which of a folder's files hold the images and labels, told by their names.
+//! Finds the files of images and labels in a folder by their names.
 //!
-//! MNIST, Fashion-MNIST and KMNIST: `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` (or with a
-//! dot, as in `train-images.idx3-ubyte`). EMNIST: `emnist-letters-train-images-idx3-ubyte`. QMNIST:
-//! `qmnist-test-labels-idx2-int`. Each plain or as `.gz`.
+//! MNIST, Fashion-MNIST and KMNIST use `train-images-idx3-ubyte` and `t10k-labels-idx1-ubyte` (or a
+//! dot, as in `train-images.idx3-ubyte`), EMNIST `emnist-letters-train-images-idx3-ubyte`, and
+//! QMNIST `qmnist-test-labels-idx2-int`. Each may be plain or `.gz`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 
 use super::content::io_error;
 use crate::error::FolderError;
-use crate::{Error, Result};
+use crate::{Error, Result, error::MnistError};
 
-/// How far below the given folder files are looked for if it has none itself: `MNIST/raw`, as
-/// torchvision lays it out, or `package/data`.
+/// How many folders deep to search if the given folder has no IDX files itself: `MNIST/raw`, as in
+/// torchvision, or `package/data`.
 const DEPTH: usize = 2;
-/// How many names of other files a message gives.
+/// How many names of other files an error lists.
 const NAMES: usize = 4;
 
 /// What the four files hold, in the order in which they are read.
@@ -31,11 +31,11 @@ pub(super) const ROLES: [&str; 4] = [
 #[derive(Debug, PartialEq)]
 pub(super) struct Set {
     pub(super) files: [PathBuf; 4],
-    /// What stands before `train` and `test` in their names: `emnist-letters`, or nothing.
+    /// The part of their names before `train` and `test`: `emnist-letters`, or nothing.
     pub(super) prefix: String,
 }
 
-/// A file with the name of an IDX file.
+/// A file whose name is that of an IDX file.
 struct Candidate {
     path: PathBuf,
     prefix: String,
@@ -44,16 +44,17 @@ struct Candidate {
 }
 
 impl Set {
-    /// Whether the images are stored with rows and columns exchanged, as EMNIST's are.
+    /// Whether rows and columns of the images are swapped, as in EMNIST's files.
     pub(super) fn is_transposed(&self) -> bool {
         self.prefix == "emnist" || self.prefix.starts_with("emnist-")
     }
 
-    /// Finds the four files in a folder; of several sets that are there, `place` may be the
-    /// folder's path and the beginning of the names: `gzip/emnist-letters`.
+    /// Finds the four files in a folder. If the folder has several sets, `place` can be its path
+    /// followed by the beginning of the file names: `gzip/emnist-letters`.
     ///
     /// # Errors
-    /// [`Error::IdxFolder`] says which files are missing or too many; [`Error::AccessDenied`].
+    /// [`MnistError::IdxFolder`], which says which files are missing or ambiguous, or
+    /// [`LakeError::AccessDenied`](crate::error::LakeError::AccessDenied).
     pub(super) fn find(place: &Path) -> Result<Set> {
         let refused = |source| Err(folder_error(place, source));
         let candidates = match fs::metadata(place) {
@@ -62,7 +63,7 @@ impl Set {
             Err(error) if error.kind() == ErrorKind::NotFound => candidates_named(place)?,
             Err(error) => return Err(io_error("reading", place, error)),
         };
-        // A set is what lies in one folder and has one beginning of its names.
+        // A set is the files of one folder with the same prefix.
         let mut sets: BTreeMap<(PathBuf, String), Vec<Candidate>> = BTreeMap::new();
         for candidate in candidates {
             let folder = candidate.path.parent().unwrap_or(place).to_path_buf();
@@ -70,11 +71,11 @@ impl Set {
             set.push(candidate);
         }
         if sets.len() > 1 {
-            return refused(several(place, &sets));
+            return refused(several_sets(place, &sets));
         }
         match sets.pop_first() {
             Some(((_, prefix), set)) => Set::of(place, prefix, set),
-            None if place.is_dir() => refused(none_there(place)?),
+            None if place.is_dir() => refused(no_idx_files(place)?),
             None => refused(FolderError::NoSuchFolder),
         }
     }
@@ -84,7 +85,7 @@ impl Set {
         for candidate in candidates {
             let role = candidate.role;
             match &mut files[role] {
-                // Who unpacks a file may keep the packed one beside it.
+                // An unpacked file may sit next to the archive it came from.
                 Some(file) if unpacked_name(&file.path) == unpacked_name(&candidate.path) => {
                     if file.gzip {
                         *file = candidate;
@@ -119,8 +120,8 @@ impl Set {
     }
 }
 
-/// The files in `folder` that have the name of an IDX file; if there are none, those in folders
-/// below.
+/// The IDX files in `folder`, judging by their names. If there are none, the IDX files in the
+/// folders below it.
 fn candidates_in(folder: &Path) -> Result<Vec<Candidate>> {
     let mut folders = vec![folder.to_path_buf()];
     for depth in 0..=DEPTH {
@@ -129,7 +130,7 @@ fn candidates_in(folder: &Path) -> Result<Vec<Candidate>> {
         for folder in &folders {
             let entries = match list(folder) {
                 Ok(entries) => entries,
-                // Somebody else's folder below the given one.
+                // A subfolder that someone else owns.
                 Err(_) if depth > 0 => continue,
                 Err(error) => return Err(error),
             };
@@ -149,7 +150,7 @@ fn candidates_in(folder: &Path) -> Result<Vec<Candidate>> {
     Ok(Vec::new())
 }
 
-/// The files in the parent folder whose names begin with the last part of `place`.
+/// The files in the parent folder whose names begin with the last component of `place`.
 fn candidates_named(place: &Path) -> Result<Vec<Candidate>> {
     let (Some(folder), Some(start)) = (place.parent(), place.file_name()) else {
         return Ok(Vec::new());
@@ -171,7 +172,7 @@ fn candidates_named(place: &Path) -> Result<Vec<Candidate>> {
     Ok(paths.filter_map(candidate).collect())
 }
 
-/// The paths in a folder, by name.
+/// The paths in a folder, sorted by name.
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |source| io_error("reading", folder, source);
     let mut paths = Vec::new();
@@ -182,7 +183,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// What the name of a file says that it holds.
+/// Derives from a file's name what it holds.
 fn candidate(path: PathBuf) -> Option<Candidate> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let (name, gzip) = match name.strip_suffix(".gz") {
@@ -211,14 +212,14 @@ fn candidate(path: PathBuf) -> Option<Candidate> {
         _ => prefix.strip_suffix(['-', '_'])?,
     };
     Some(Candidate {
-        prefix: prefix.to_string(),
+        prefix: prefix.to_owned(),
         role: table + kind,
         gzip,
         path,
     })
 }
 
-/// The name of a file's content: without `.gz`.
+/// The name of a file without `.gz`.
 fn unpacked_name(path: &Path) -> PathBuf {
     let packed = path
         .extension()
@@ -230,7 +231,7 @@ fn unpacked_name(path: &Path) -> PathBuf {
     }
 }
 
-/// The name that the file of this role has in most sets.
+/// The usual file name for this role.
 fn usual_name(prefix: &str, role: usize) -> String {
     let (table, kind) = match (role / 2, role % 2) {
         (0, 0) => ("train", "images-idx3"),
@@ -244,8 +245,8 @@ fn usual_name(prefix: &str, role: usize) -> String {
     }
 }
 
-/// What there is in a folder without IDX files.
-fn none_there(folder: &Path) -> Result<FolderError> {
+/// The error for a folder without IDX files: what it contains instead.
+fn no_idx_files(folder: &Path) -> Result<FolderError> {
     let paths = list(folder)?;
     if paths.is_empty() {
         return Ok(FolderError::Empty);
@@ -269,7 +270,7 @@ fn none_there(folder: &Path) -> Result<FolderError> {
     })
 }
 
-fn several(place: &Path, sets: &BTreeMap<(PathBuf, String), Vec<Candidate>>) -> FolderError {
+fn several_sets(place: &Path, sets: &BTreeMap<(PathBuf, String), Vec<Candidate>>) -> FolderError {
     let first_files: Vec<String> = sets
         .values()
         .filter_map(|set| set.first())
@@ -278,7 +279,7 @@ fn several(place: &Path, sets: &BTreeMap<(PathBuf, String), Vec<Candidate>>) -> 
             path.display().to_string()
         })
         .collect();
-    // Of the names in one folder only a beginning of its own tells a set from the others.
+    // Within a folder, a set can be told apart only by its prefix.
     let example = sets.keys().find_map(|(folder, prefix)| {
         let alone = sets.keys().filter(|(other, _)| other == folder).count() == 1;
         match (alone, prefix.as_str()) {
@@ -294,10 +295,10 @@ fn several(place: &Path, sets: &BTreeMap<(PathBuf, String), Vec<Candidate>>) -> 
 }
 
 fn folder_error(place: &Path, source: FolderError) -> Error {
-    Error::IdxFolder {
+    Error::Mnist(MnistError::IdxFolder {
         path: place.into(),
         source,
-    }
+    })
 }
 
 #[cfg(test)]

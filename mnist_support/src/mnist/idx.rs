@@ -1,36 +1,36 @@
 //! The IDX format of MNIST's files.
 //!
-//! Two zero bytes, a byte for the type of the values, a byte for the number of dimensions, each
-//! dimension's size as a big-endian 32-bit number, then the values, row-major and big-endian (the
-//! format's description on the MNIST page of Y. LeCun).
+//! Two zero bytes, one byte for the type of the values, one byte for the number of dimensions, the
+//! size of each dimension as a big-endian 32-bit integer, then the values, row-major and big-endian
+//! (as described on Y. LeCun's MNIST page).
 
 use std::path::Path;
 
-use super::content::{Content, mistaken};
+use super::content::{Content, recognise};
 use crate::error::IdxError;
-use crate::{Error, Result};
+use crate::{Error, Result, error::MnistError};
 
 const UNSIGNED_BYTE: u8 = 0x08;
 const INT32: u8 = 0x0C;
-/// More pixels than any image of this kind has, and few enough for a table's columns.
+/// More pixels than images of this kind have, but few enough for the columns of a table.
 const MOST_PIXELS: usize = 1 << 16;
-/// How much of a file is looked at to say what it is.
+/// How many bytes to examine to find out what a file is.
 const START: u64 = 64;
 
-/// Images of equal size.
+/// Images of the same size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IdxImages {
     /// The number of images.
     pub count: usize,
-    /// The height of each.
+    /// The height of each image.
     pub rows: usize,
-    /// The width of each.
+    /// The width of each image.
     pub columns: usize,
-    /// `count * rows * columns` grey values from 0 to 255, image by image, row by row.
+    /// The grey values, from 0 to 255: `count * rows * columns`, image by image, row by row.
     pub pixels: Vec<u8>,
 }
 
-/// What a file of images or of labels may be.
+/// The accepted types and dimensions of a file of images or labels.
 struct Wanted {
     what: &'static str,
     types: &'static [u8],
@@ -55,13 +55,14 @@ const LABELS: Wanted = Wanted {
     dimension_names: "labels have 1, or 2 (rows, columns)",
 };
 
-/// Reads a file of images: 3 dimensions of unsigned bytes, plain or as a gzip.
+/// Reads a file of images: 3 dimensions of unsigned bytes, plain or gzipped.
 ///
-/// Memory is taken for what the file holds, whatever its header claims.
+/// Memory use follows what the file holds, whatever its header claims.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::AccessDenied`]; [`Error::InvalidIdx`] for a file that is something
-/// else, is cut, or has more than its header says.
+/// - [`Error::Io`] and [`LakeError::AccessDenied`](crate::error::LakeError::AccessDenied).
+/// - [`MnistError::InvalidIdx`] for a file that is something else, is truncated, or has more data
+///   than its header says.
 pub fn read_images(path: &Path) -> Result<IdxImages> {
     let (sizes, _, pixels) = read(path, &IMAGES)?;
     Ok(IdxImages {
@@ -72,12 +73,12 @@ pub fn read_images(path: &Path) -> Result<IdxImages> {
     })
 }
 
-/// Reads a file of labels, plain or as a gzip: unsigned bytes or 32-bit integers, of 1 dimension,
-/// or of 2, of which the first column holds the classes (QMNIST's other seven say who wrote the
-/// digit).
+/// Reads a file of labels, plain or gzipped: unsigned bytes or 32-bit integers, with 1 dimension,
+/// or with 2, in which case the first column holds the classes (the other seven of QMNIST say who
+/// wrote the digit).
 ///
 /// # Errors
-/// As [`read_images`]; also for a label outside 0 to 255.
+/// The errors of [`read_images`], also for a label outside 0 to 255.
 pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
     let (sizes, value_type, bytes) = read(path, &LABELS)?;
     let columns = sizes.get(1).copied().unwrap_or(1);
@@ -98,7 +99,7 @@ pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
         .collect()
 }
 
-/// The sizes of the dimensions, the type of the values, and the values.
+/// Reads the sizes of the dimensions, the type of the values, and the values.
 fn read(path: &Path, wanted: &Wanted) -> Result<(Vec<usize>, u8, Vec<u8>)> {
     let refused = |source| Err(invalid(path, source));
     let mut content = Content::open(path)?;
@@ -109,7 +110,7 @@ fn read(path: &Path, wanted: &Wanted) -> Result<(Vec<usize>, u8, Vec<u8>)> {
             first: magic,
             wanted: wanted.what,
         };
-        return refused(mistaken(&start).unwrap_or(header));
+        return refused(recognise(&start).unwrap_or(header));
     };
     if !wanted.types.contains(&value_type) {
         return refused(IdxError::ValueType {
@@ -139,12 +140,12 @@ fn read(path: &Path, wanted: &Wanted) -> Result<(Vec<usize>, u8, Vec<u8>)> {
     Ok((sizes, value_type, values))
 }
 
-/// The values, and nothing after them.
+/// Reads the values, and checks that nothing follows them.
 fn values(path: &Path, content: &mut Content, sizes: &[usize], bytes_each: u64) -> Result<Vec<u8>> {
     let shape = || shape_of(sizes);
     let refused = |source| Err(invalid(path, source));
     if sizes.contains(&0) {
-        let reason = "there is nothing in it";
+        let reason = "it holds no values";
         return refused(IdxError::Sizes {
             shape: shape(),
             reason,
@@ -154,7 +155,7 @@ fn values(path: &Path, content: &mut Content, sizes: &[usize], bytes_each: u64) 
         .iter()
         .try_fold(1_usize, |product, size| product.checked_mul(*size));
     let Some(each) = each.filter(|each| *each <= MOST_PIXELS) else {
-        let reason = "more than 65,536 values each are not read";
+        let reason = "more than 65,536 values each are not supported";
         return refused(IdxError::Sizes {
             shape: shape(),
             reason,
@@ -167,14 +168,14 @@ fn values(path: &Path, content: &mut Content, sizes: &[usize], bytes_each: u64) 
         expected,
         found,
     };
-    if let Some(found) = content.at_most_left().filter(|left| *left < expected) {
+    if let Some(found) = content.bytes_left().filter(|left| *left < expected) {
         return refused(cut(found));
     }
     let values = content.next(expected)?;
     if (values.len() as u64) < expected {
         return refused(cut(values.len() as u64));
     }
-    // The end is read for the checksum of a gzip, too.
+    // Reading to the end also verifies a gzip's checksum.
     if !content.next(1)?.is_empty() {
         return refused(IdxError::TrailingBytes {
             shape: shape(),
@@ -185,10 +186,10 @@ fn values(path: &Path, content: &mut Content, sizes: &[usize], bytes_each: u64) 
 }
 
 fn invalid(path: &Path, source: IdxError) -> Error {
-    Error::InvalidIdx {
+    Error::Mnist(MnistError::InvalidIdx {
         path: path.into(),
         source,
-    }
+    })
 }
 
 fn big_endian(bytes: &[u8]) -> u32 {

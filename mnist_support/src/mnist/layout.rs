@@ -1,4 +1,4 @@
-//! Laying the local lake out.
+//! Writes the local lake.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,8 +12,12 @@ use super::digits::{Digits, classes_of, read_set};
 use super::find::Set;
 use super::manifest::{Counts, Entry, Manifest};
 use super::sources::{SOURCES, hex, sha256_of};
-use crate::text::grouped;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    error::{LakeError, TableError},
+    partial_file::PartialFile,
+    text::grouped,
+};
 
 /// The container of the original notebooks.
 pub const CONTAINER: &str = "torchtut";
@@ -21,12 +25,13 @@ pub const CONTAINER: &str = "torchtut";
 /// Where the raw files come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A download of MNIST: a file with another hash is moved aside, so that it is fetched again.
+    /// A download of MNIST. A file with the wrong hash is moved aside, so that it is downloaded
+    /// again.
     Download,
-    /// A folder of the user's, with files of any content, which stay as they are.
+    /// A folder of the user's. Its files may have any content and are left as they are.
     Own {
-        /// Whether the images are stored column by column; without it, those of sets named `emnist`
-        /// are.
+        /// Whether the images are stored column by column. `None` assumes so for sets named
+        /// `emnist`.
         transposed: Option<bool>,
     },
 }
@@ -34,39 +39,43 @@ pub enum Origin {
 /// What [`prepare`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The container was there already, made from the same files.
+    /// The container already exists and was made from the same files.
     AlreadyComplete {
-        /// What it holds: "MNIST (60,000 + 10,000 images)".
+        /// Its contents: "MNIST (60,000 + 10,000 images)".
         holds: String,
     },
     /// The container was written.
     Written {
-        /// Its files, with their sizes in bytes.
+        /// Its files and their sizes in bytes.
         files: Vec<(PathBuf, u64)>,
-        /// What it holds.
+        /// Its contents.
         holds: String,
-        /// What it held before, if that was made from other files.
+        /// Its previous contents, if they were made from other files.
         replaced: Option<String>,
     },
 }
 
 /// Finds the four raw files in `idx` and writes `train.csv`, `test.csv`, `train.parquet` and
-/// `test.parquet` to the container `torchtut` below `lake`.
+/// `test.parquet` to the container `torchtut` of the lake in folder `lake`.
 ///
-/// The files are those of MNIST, Fashion-MNIST, KMNIST, EMNIST or QMNIST, or of the same names and
-/// format, each plain or as `.gz`. Classes start at 0 in the container, whatever the first label
-/// is, and images are upright. `idx` is their folder; where that has several sets, the folder and
-/// the beginning of the names (`gzip/emnist-letters`).
+/// The files are those of MNIST, Fashion-MNIST, KMNIST, EMNIST or QMNIST, or others with the same
+/// names and format, each plain or `.gz`. In the container, classes start at 0, whatever the first
+/// label is, and images are upright. `idx` is the folder of the files. If it has several sets, it
+/// is the folder followed by the beginning of their names (`gzip/emnist-letters`).
 ///
-/// All is read and checked before anything is replaced, each file is written under another name and
-/// renamed when all are whole, and a record of what was made from what, `torchtut.json` beside the
-/// container, comes last. Where it says that the container was made from the same files, nothing is
-/// written. `report` is told what is being done.
+/// All input is read and checked before anything is replaced. Each file is written under a
+/// temporary name, and the files are renamed when all are complete. A manifest of what was made
+/// from what, `torchtut.json` next to the container, is written last. If it says that the container
+/// was made from the same files, nothing is written. `report` receives what is being done.
 ///
 /// # Errors
-/// [`Error::IdxFolder`] for a folder without the four files; [`Error::HashMismatch`] for a download
-/// that is not MNIST; [`Error::InvalidIdx`] for a file that is not what it should be;
-/// [`Error::AccessDenied`]; [`Error::Io`].
+/// - [`MnistError::IdxFolder`](crate::error::MnistError::IdxFolder) for a folder without the four
+///   files.
+/// - [`MnistError::HashMismatch`](crate::error::MnistError::HashMismatch) for a download that is
+///   not MNIST.
+/// - [`MnistError::InvalidIdx`](crate::error::MnistError::InvalidIdx) for a file that is not what
+///   it should be.
+/// - [`LakeError::AccessDenied`] and [`Error::Io`].
 ///
 /// ```no_run
 /// use mnist_support::mnist::{Origin, prepare};
@@ -89,7 +98,7 @@ pub fn prepare(
         Origin::Download => false,
         Origin::Own { transposed } => transposed.unwrap_or(set.is_transposed()),
     };
-    let (container, record) = (lake.join(CONTAINER), record_of(lake));
+    let (container, record) = (lake.join(CONTAINER), manifest_path(lake));
     let former = Manifest::read(&record);
     if let Some(former) = &former
         && former.is_complete(&sources, transposed, &container)
@@ -97,7 +106,7 @@ pub fn prepare(
         let mut manifest = Manifest::new(sources, idx, former.counts, transposed);
         manifest.files = former.files.clone();
         if manifest != *former {
-            write_record(&record, &manifest)?;
+            write_manifest(&record, &manifest)?;
         }
         let holds = manifest.holds;
         return Ok(Outcome::AlreadyComplete { holds });
@@ -111,17 +120,19 @@ pub fn prepare(
     let mut manifest = Manifest::new(sources, idx, Some(counts), transposed);
     fs::create_dir_all(&container).map_err(|error| io_error("creating", &container, error))?;
     let written = write_tables(&[("train", train), ("test", test)], &container, report)?;
-    // Without a record, what is half replaced is taken for nothing.
+    // Without a manifest, a half-replaced container does not count.
     if former.is_some() {
         fs::remove_file(&record).map_err(|error| io_error("removing", &record, error))?;
     }
     let mut files = Vec::with_capacity(written.len());
     for (file, entry) in written {
-        let (name, path) = file.keep()?;
+        let path = file.path().to_owned();
+        file.keep()?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        manifest.files.insert(name.into_owned(), entry.clone());
         files.push((path, entry.bytes));
-        manifest.files.insert(name, entry);
     }
-    write_record(&record, &manifest)?;
+    write_manifest(&record, &manifest)?;
     let replaced = former.filter(|former| {
         former.sources != manifest.sources || former.transposed != manifest.transposed
     });
@@ -133,7 +144,7 @@ pub fn prepare(
     })
 }
 
-/// The SHA-256 of each file, by the name of MNIST's; those of a download must be MNIST's.
+/// The SHA-256 of each file, by MNIST's name for it. The hashes of a download must be MNIST's.
 fn hashes_of(set: &Set, origin: Origin) -> Result<BTreeMap<String, String>> {
     let mut hashes = BTreeMap::new();
     for (source, path) in SOURCES.iter().zip(&set.files) {
@@ -141,12 +152,12 @@ fn hashes_of(set: &Set, origin: Origin) -> Result<BTreeMap<String, String>> {
         if origin == Origin::Download {
             source.verify(path, &hash)?;
         }
-        hashes.insert(source.name.to_string(), hash);
+        hashes.insert(source.name.to_owned(), hash);
     }
     Ok(hashes)
 }
 
-/// Writes each table in both formats, under names that are not theirs yet.
+/// Writes each table in both formats, under temporary names.
 fn write_tables(
     tables: &[(&str, Digits)],
     container: &Path,
@@ -158,7 +169,7 @@ fn write_tables(
             let path = container.join(format!("{table}.{format}"));
             let (shown, rows) = (path.display(), grouped(digits.len() as u64));
             report(&format!("writing {shown} with {rows} rows"));
-            written.push(PartialFile::write(&path, |writer| match format {
+            written.push(write_partial(&path, |writer| match format {
                 "csv" => digits
                     .write_csv(writer)
                     .map_err(|error| io_error("writing", &path, error)),
@@ -169,25 +180,27 @@ fn write_tables(
     Ok(written)
 }
 
-fn write_record(record: &Path, manifest: &Manifest) -> Result<()> {
-    let json = manifest.to_json()?;
-    let (file, _) = PartialFile::write(record, |writer| {
+fn write_manifest(record: &Path, manifest: &Manifest) -> Result<()> {
+    let json = manifest.to_json();
+    let (file, _) = write_partial(record, |writer| {
         let written = writer.write_all(&json);
         written.map_err(|error| io_error("writing", record, error))
     })?;
-    file.keep().map(|_| ())
+    file.keep()
 }
 
-/// Reads the whole container below `lake` and compares it with its record; returns its files.
+/// Reads the whole container in `lake` and compares it with its manifest. Returns its files.
 ///
 /// # Errors
-/// [`Error::NotFound`] without a record; [`Error::Table`] for a file that is missing or not as
-/// recorded.
+/// - [`LakeError::NotFound`] without a manifest.
+/// - [`TableError::Failed`] for a file that is missing or differs from the manifest.
 pub fn check(lake: &Path) -> Result<Vec<PathBuf>> {
-    let record = record_of(lake);
-    let manifest = Manifest::read(&record).ok_or_else(|| Error::NotFound {
-        url: record.display().to_string(),
-        hint: "the lake is not laid out; run `make data`".into(),
+    let record = manifest_path(lake);
+    let manifest = Manifest::read(&record).ok_or_else(|| {
+        Error::Lake(LakeError::NotFound {
+            url: record.display().to_string(),
+            hint: "the lake is not laid out; run `make data`".into(),
+        })
     })?;
     let folder = lake.join(CONTAINER);
     manifest
@@ -195,91 +208,58 @@ pub fn check(lake: &Path) -> Result<Vec<PathBuf>> {
         .iter()
         .map(|(name, entry)| {
             let path = folder.join(name);
-            let not_as_written = |reason: &str| Error::Table {
-                table: path.display().to_string(),
-                reason: format!("{reason}; run `make data` to lay the lake out again"),
+            let unusable = |reason: &str| {
+                TableError::failed(
+                    path.display().to_string(),
+                    format!("{reason}; run `make data` to lay the lake out again"),
+                )
             };
             if !path.exists() {
-                return Err(not_as_written("it is gone"));
+                return Err(unusable("it is missing"));
             }
             if sha256_of(&path)? != entry.sha256 {
-                return Err(not_as_written("it is not as it was written"));
+                return Err(unusable("it has changed since it was written"));
             }
             Ok(path)
         })
         .collect()
 }
 
-fn record_of(lake: &Path) -> PathBuf {
+fn manifest_path(lake: &Path) -> PathBuf {
     lake.join(format!("{CONTAINER}.json"))
 }
 
-/// A file that is written whole and has not got its name yet; without it, it goes away again.
-struct PartialFile {
-    partial: PathBuf,
-    path: PathBuf,
-    kept: bool,
-}
-
-impl PartialFile {
-    /// Writes the file under another name and syncs it to the disk.
-    fn write(
-        path: &Path,
-        write: impl FnOnce(&mut Hashing) -> Result<()>,
-    ) -> Result<(PartialFile, Entry)> {
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(".partial");
-        let file = PartialFile {
-            partial: path.with_file_name(name),
-            path: path.into(),
-            kept: false,
-        };
-        let partial = &file.partial;
-        let created =
-            File::create(partial).map_err(|error| io_error("creating", partial, error))?;
+/// Writes a file under a temporary name. Returns it with its manifest entry.
+fn write_partial(
+    path: &Path,
+    write: impl FnOnce(&mut Hashing<'_>) -> Result<()>,
+) -> Result<(PartialFile, Entry)> {
+    let file = PartialFile::create(path, ".partial")?;
+    let entry = {
         let mut writer = Hashing {
-            inner: BufWriter::with_capacity(1 << 20, created),
+            inner: BufWriter::with_capacity(1 << 20, file.file()),
             hash: Sha256::new(),
             bytes: 0,
         };
         write(&mut writer)?;
-        let Hashing { inner, hash, bytes } = writer;
-        inner
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .and_then(|created| created.sync_all())
-            .map_err(|error| io_error("writing", partial, error))?;
-        let sha256 = hex(hash);
-        Ok((file, Entry { bytes, sha256 }))
-    }
-
-    /// Gives the file its name; returns that and the path.
-    fn keep(mut self) -> Result<(String, PathBuf)> {
-        fs::rename(&self.partial, &self.path)
-            .map_err(|error| io_error("renaming", &self.partial, error))?;
-        self.kept = true;
-        let name = self.path.file_name().unwrap_or_default();
-        Ok((name.to_string_lossy().into_owned(), self.path.clone()))
-    }
-}
-
-impl Drop for PartialFile {
-    fn drop(&mut self) {
-        if !self.kept {
-            // What is left of it does no harm, and the next run overwrites it.
-            let _ = fs::remove_file(&self.partial);
+        let flushed = writer.inner.flush();
+        flushed.map_err(|error| io_error("writing", path, error))?;
+        Entry {
+            bytes: writer.bytes,
+            sha256: hex(writer.hash),
         }
-    }
+    };
+    Ok((file, entry))
 }
 
-/// A writer that hashes what goes through it.
-struct Hashing {
-    inner: BufWriter<File>,
+/// A writer that hashes everything written to it.
+struct Hashing<'a> {
+    inner: BufWriter<&'a File>,
     hash: Sha256,
     bytes: u64,
 }
 
-impl Write for Hashing {
+impl Write for Hashing<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let length = self.inner.write(buffer)?;
         self.hash.update(&buffer[..length]);

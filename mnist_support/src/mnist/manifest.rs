@@ -1,4 +1,4 @@
-//! What a laid-out container was made from and holds.
+//! The manifest of a container: what it was made from and what it holds.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,30 +8,29 @@ use serde::{Deserialize, Serialize};
 
 use super::sources::are_mnist;
 use crate::text::grouped;
-use crate::{Error, Result};
 
-/// The record beside a container. It is written last: what it lists is whole.
+/// The manifest next to a container. It is written last, so the files that it lists are complete.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Manifest {
-    /// What the container holds, in words; scripts show it.
+    /// A description of the contents, which scripts print.
     #[serde(default)]
     pub(super) holds: String,
-    /// Where the raw files were, unless they are MNIST's.
+    /// The folder of the raw files, unless they are MNIST's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) folder: Option<PathBuf>,
-    /// How many images there are, and of how many classes; records of an earlier version lack it.
+    /// The number of images and classes. Manifests of an earlier version lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) counts: Option<Counts>,
-    /// Whether the images were turned: stored by column, written by row.
+    /// Whether the images were transposed: stored by column, written by row.
     #[serde(default)]
     pub(super) transposed: bool,
-    /// SHA-256 of each raw file, by the name of MNIST's.
+    /// The SHA-256 of each raw file, by MNIST's name for it.
     pub(super) sources: BTreeMap<String, String>,
     /// The container's files.
     pub(super) files: BTreeMap<String, Entry>,
 }
 
-/// How many there are.
+/// The number of images and classes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Counts {
     /// Training images.
@@ -41,7 +40,7 @@ pub(super) struct Counts {
     pub(super) classes: u32,
 }
 
-/// MNIST's own.
+/// The counts of MNIST.
 const MNIST: Counts = Counts {
     train: 60_000,
     test: 10_000,
@@ -56,8 +55,8 @@ pub(super) struct Entry {
 }
 
 impl Manifest {
-    /// The record of what is made from raw files of these hashes in `folder`, without the
-    /// container's files.
+    /// The manifest of a container made from raw files with these hashes in `folder`, before its
+    /// files are added.
     pub(super) fn new(
         sources: BTreeMap<String, String>,
         folder: &Path,
@@ -72,7 +71,7 @@ impl Manifest {
             manifest.counts = Some(MNIST);
         } else {
             manifest.counts = counts;
-            // Paths are shown and compared, and a relative one means little later.
+            // The path is shown and compared later, when a relative one would mean little.
             let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.into());
             manifest.folder = Some(folder);
         }
@@ -81,7 +80,7 @@ impl Manifest {
         manifest
     }
 
-    /// "MNIST (60,000 + 10,000 images)".
+    /// A description such as "MNIST (60,000 + 10,000 images)".
     fn in_words(&self) -> String {
         let counts = self.counts.map(|counts| {
             let (train, test) = (grouped(counts.train), grouped(counts.test));
@@ -100,7 +99,7 @@ impl Manifest {
         }
     }
 
-    /// Reads a record; nothing where there is none, or one that was cut.
+    /// Reads a manifest. Returns `None` if it is missing or truncated.
     pub(super) fn read(path: &Path) -> Option<Manifest> {
         let mut manifest: Manifest = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         if manifest.holds.is_empty() {
@@ -112,8 +111,8 @@ impl Manifest {
         Some(manifest)
     }
 
-    /// Whether the container was made from `sources`, turned or not, and its files have the sizes
-    /// that are recorded.
+    /// Whether the container was made from `sources`, transposed or not, and its files have the
+    /// recorded sizes.
     pub(super) fn is_complete(
         &self,
         sources: &BTreeMap<String, String>,
@@ -129,11 +128,8 @@ impl Manifest {
             && self.files.iter().all(is_whole)
     }
 
-    /// The record as text.
-    pub(super) fn to_json(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec_pretty(self).map_err(|error| Error::Table {
-            table: "the manifest".into(),
-            reason: error.to_string(),
-        })
+    /// Serialises the manifest.
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("a manifest is numbers and text")
     }
 }

@@ -1,8 +1,8 @@
-//! Images in MNIST's format, and the lake that is laid out from them.
+//! Images in MNIST's format, and the lake that is made from them.
 //!
-//! [`read_images`] and [`read_labels`] read the IDX format, plain or as `.gz`; [`prepare`] finds
-//! the four files of a set, MNIST's or your own, and writes the container `torchtut` of the local
-//! lake: `train.csv` and `test.csv`, and the same as Parquet.
+//! [`read_images`] and [`read_labels`] read the IDX format, plain or gzipped. [`prepare`] finds the
+//! four files of a set, MNIST's or your own, and writes the container `torchtut` of the local lake:
+//! `train.csv` and `test.csv`, and the same tables as Parquet.
 
 mod content;
 mod digits;

@@ -1,4 +1,4 @@
-//! Whether four files are MNIST's own.
+//! MNIST's own four files.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::content::io_error;
-use crate::{Error, Result};
+use crate::{Error, Result, error::MnistError};
 
 /// One of MNIST's four files.
 pub(super) struct Source {
-    /// The name that it is best known by.
+    /// The usual file name.
     pub(super) name: &'static str,
-    /// The SHA-256 of its content.
+    /// The SHA-256 of its contents.
     pub(super) sha256: &'static str,
 }
 
@@ -41,18 +41,18 @@ pub(super) const SOURCES: [Source; 4] = [
 impl Source {
     /// Checks that a downloaded file is MNIST's.
     ///
-    /// Another one is renamed to `NAME.rejected`: a download that is wrong must not be taken for a
-    /// right one by the next run.
+    /// Any other file is renamed to `NAME.rejected`, so that the next run does not take a wrong
+    /// download for the right one.
     pub(super) fn verify(&self, path: &Path, found: &str) -> Result<()> {
         if found == self.sha256 {
             return Ok(());
         }
-        Err(Error::HashMismatch {
+        Err(Error::Mnist(MnistError::HashMismatch {
             path: path.into(),
             expected: self.sha256.into(),
             found: found.into(),
-            kept_as: aside(path)?,
-        })
+            kept_as: move_aside(path)?,
+        }))
     }
 }
 
@@ -66,7 +66,7 @@ pub(super) fn are_mnist(hashes: &BTreeMap<String, String>) -> bool {
     SOURCES.iter().all(same)
 }
 
-fn aside(path: &Path) -> Result<PathBuf> {
+fn move_aside(path: &Path) -> Result<PathBuf> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".rejected");
     let kept_as = path.with_file_name(name);
@@ -119,12 +119,12 @@ mod tests {
         let (_folder, path) = folder_with("t10k-labels-idx1-ubyte", b"not MNIST");
         let hash = sha256_of(&path).unwrap();
         let error = SOURCES[3].verify(&path, &hash).unwrap_err();
-        let Error::HashMismatch {
+        let Error::Mnist(MnistError::HashMismatch {
             kept_as,
             expected,
             found,
             ..
-        } = &error
+        }) = &error
         else {
             panic!("{error}")
         };

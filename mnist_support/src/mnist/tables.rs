@@ -8,9 +8,9 @@ use polars::prelude::{
 };
 
 use super::digits::Digits;
-use crate::{Error, Result};
+use crate::{Result, error::TableError};
 
-/// A Parquet file gets this many row groups, so that partitions have a choice.
+/// The number of row groups in a Parquet file, for partitions to be split between.
 const ROW_GROUPS: usize = 10;
 
 impl Digits {
@@ -18,18 +18,18 @@ impl Digits {
         self.images.rows * self.images.columns
     }
 
-    /// `pixel1` ... `pixel784`, `label`.
+    /// The column names: `pixel1` ... `pixel784`, `label`.
     fn names(&self) -> Vec<String> {
         (1..=self.width())
             .map(|pixel| format!("pixel{pixel}"))
-            .chain(["label".to_string()])
+            .chain(["label".to_owned()])
             .collect()
     }
 
-    /// Writes the table as CSV: a header and a line for each image.
+    /// Writes the table as CSV: a header, then one line for each image.
     ///
     /// # Errors
-    /// What `writer` says.
+    /// The errors of `writer`.
     pub fn write_csv(&self, writer: &mut impl Write) -> io::Result<()> {
         let fields: Vec<String> = (0..=u8::MAX).map(|value| format!("{value},")).collect();
         writeln!(writer, "{}", self.names().join(","))?;
@@ -50,10 +50,10 @@ impl Digits {
         Ok(())
     }
 
-    /// The table as a frame of `UInt8` columns.
+    /// Converts the table to a DataFrame of `UInt8` columns.
     ///
     /// # Errors
-    /// [`Error::Table`], where polars refuses the columns.
+    /// [`TableError::Failed`] if polars refuses the columns.
     pub fn to_frame(&self) -> Result<DataFrame> {
         let width = self.width();
         let mut values = vec![Vec::with_capacity(self.len()); width];
@@ -71,13 +71,13 @@ impl Digits {
                 UInt8Chunked::from_vec(name.as_str().into(), values).into_column()
             })
             .collect();
-        DataFrame::new(self.len(), columns).map_err(table_error)
+        DataFrame::new(self.len(), columns).map_err(TableError::about("MNIST"))
     }
 
     /// Writes the table as Parquet, in ten row groups.
     ///
     /// # Errors
-    /// [`Error::Table`].
+    /// [`TableError::Failed`] if writing fails.
     pub fn write_parquet(&self, writer: &mut impl Write) -> Result<()> {
         let mut frame = self.to_frame()?;
         let write = || -> PolarsResult<u64> {
@@ -87,14 +87,7 @@ impl Digits {
                 .with_row_group_size(Some(self.len().div_ceil(ROW_GROUPS)))
                 .finish(&mut frame)
         };
-        write().map_err(table_error)?;
+        write().map_err(TableError::about("MNIST"))?;
         Ok(())
-    }
-}
-
-fn table_error(error: polars::error::PolarsError) -> Error {
-    Error::Table {
-        table: "MNIST".into(),
-        reason: error.to_string(),
     }
 }

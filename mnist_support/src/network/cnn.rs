@@ -1,16 +1,17 @@
-//! The CNN of the original notebooks, from a few lists.
+//! The CNN of the original notebooks, configured by a few lists.
 
 use serde::{Deserialize, Serialize};
 
 use super::layers::{Conv2dConfig, Layer};
 use super::sequential::Network;
-use crate::{Error, Result};
+use crate::{Error, Result, error::NetworkError};
 
-/// A convolutional classifier in a few lists.
+/// The configuration of a convolutional classifier.
 ///
-/// For each kernel: Conv2d (stride 1, padding 1), ReLU, MaxPool2d. Then Flatten, and Linear layers
-/// with ReLU and Dropout between them and none after the last, so that the output is logits. The
-/// width that the first Linear needs is computed.
+/// For each entry of `kernels`, the network has a Conv2d (stride 1, padding 1), a ReLU and a
+/// MaxPool2d. Then come a Flatten and the Linear layers, with a ReLU and a Dropout between each two
+/// and nothing after the last, so the output is logits. The input width of the first Linear layer
+/// is computed.
 ///
 /// ```
 /// use mnist_support::network::CnnConfig;
@@ -22,19 +23,19 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CnnConfig {
-    /// Pixels of the image from top to bottom: 28.
+    /// The height of the images in pixels: 28.
     pub input_height: i64,
-    /// Pixels of the image from left to right: 28.
+    /// The width of the images in pixels: 28.
     pub input_width: i64,
-    /// The image's channels, then those that each convolution makes: 1, 4, 16, 32, 64.
+    /// The channels of the images, then the output channels of each convolution: 1, 4, 16, 32, 64.
     pub conv_channels: Vec<i64>,
-    /// The side of each convolution's kernel: 3, 3, 3, 3.
+    /// The kernel size of each convolution: 3, 3, 3, 3.
     pub kernels: Vec<i64>,
-    /// By how much the image shrinks after each convolution: 2, 2, 2, 2.
+    /// The kernel size and stride of the pooling after each convolution: 2, 2, 2, 2.
     pub max_pools: Vec<i64>,
-    /// The outputs of each Linear layer, the number of classes last: 128, 64, 10.
+    /// The output features of each Linear layer, the number of classes last: 128, 64, 10.
     pub linear_channels: Vec<i64>,
-    /// The probability of the dropout between the Linear layers: 0.1.
+    /// The probability of the Dropout layers: 0.1.
     pub dropout: f64,
 }
 
@@ -54,11 +55,13 @@ impl Default for CnnConfig {
 }
 
 impl CnnConfig {
-    /// The network that the lists describe.
+    /// Builds the network.
     ///
     /// # Errors
-    /// [`Error::InvalidCnn`] names the field, where lists disagree in length or a value makes no
-    /// sense; [`Error::InvalidLayer`] the layer and the shape, where nothing is left of the image.
+    /// - [`NetworkError::InvalidCnn`], which names the field, if lists differ in length or a value
+    ///   is invalid.
+    /// - [`NetworkError::InvalidLayer`], which names the layer and the shape, if nothing is left of
+    ///   the image.
     pub fn network(&self) -> Result<Network> {
         self.check()?;
         let channels = self.conv_channels.windows(2);
@@ -89,7 +92,8 @@ impl CnnConfig {
     }
 
     fn check(&self) -> Result<()> {
-        let invalid = |field, reason| Err(Error::InvalidCnn { field, reason });
+        let invalid =
+            |field, reason| Err(Error::Network(NetworkError::InvalidCnn { field, reason }));
         let sizes = [
             ("input_height", std::slice::from_ref(&self.input_height)),
             ("input_width", std::slice::from_ref(&self.input_width)),
@@ -109,7 +113,7 @@ impl CnnConfig {
         if self.conv_channels.is_empty() {
             return invalid(
                 "conv_channels",
-                "the list needs at least the image's channels".to_string(),
+                "the list needs at least the image's channels".to_owned(),
             );
         }
         let convolutions = self.conv_channels.len() - 1;
@@ -126,7 +130,7 @@ impl CnnConfig {
         if self.linear_channels.is_empty() {
             return invalid(
                 "linear_channels",
-                "the list needs at least the number of classes".to_string(),
+                "the list needs at least the number of classes".to_owned(),
             );
         }
         if !(0.0..1.0).contains(&self.dropout) {
@@ -143,7 +147,7 @@ mod tests {
 
     fn refused_field(config: &CnnConfig) -> (&'static str, String) {
         match config.network() {
-            Err(Error::InvalidCnn { field, reason }) => (field, reason),
+            Err(Error::Network(NetworkError::InvalidCnn { field, reason })) => (field, reason),
             other => panic!("{other:?}"),
         }
     }
@@ -206,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn values_without_sense_name_the_field() {
+    fn invalid_values_name_the_field() {
         let default = CnnConfig::default;
         let cases = [
             (
@@ -285,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_through_json_and_an_unknown_field_is_refused() {
+    fn it_survives_json_and_an_unknown_field_is_refused() {
         let json = serde_json::to_string(&CnnConfig::default()).unwrap();
         assert_eq!(
             serde_json::from_str::<CnnConfig>(&json).unwrap(),

@@ -1,48 +1,49 @@
-//! How the layers run on libtorch: in which order, on which layout of memory, which of them as one.
+//! How layers run on libtorch: their order, their memory format, and which of them are fused.
 
 use tch::{Device, Tensor};
 
-use super::fused::{BLOCK, Block};
+use super::fused::{BLOCK_LAYERS, Block};
 use super::layers::Layer;
 use crate::Result;
 
-/// One step of running a network.
+/// One operation in running a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// The layer of this index.
+pub(super) enum Op {
+    /// The layer with this index.
     Layer(usize),
-    /// The block that begins with the layer of this index.
+    /// The fused block that begins with the layer of this index.
     Block(usize, Block),
 }
 
-/// The steps in which the layers run: blocks as one, if `fuses`; the others one by one.
+/// The operations that run the layers: fused blocks if `fuses`, otherwise one operation for each
+/// layer.
 ///
-/// max(ReLU(x)) = ReLU(max(x)), bit for bit, gradients included, so where a MaxPool2d follows a ReLU that
-/// is in no block the pooling goes first and the ReLU has a quarter of the values.
-pub(super) fn steps(layers: &[Layer], fuses: bool) -> Vec<Step> {
-    let mut steps = Vec::with_capacity(layers.len());
+/// max(ReLU(x)) = ReLU(max(x)) bit for bit, gradients included. A MaxPool2d after a ReLU outside of
+/// a block therefore runs first, which leaves the ReLU a quarter of the values.
+pub(super) fn ops(layers: &[Layer], fuses: bool) -> Vec<Op> {
+    let mut ops = Vec::with_capacity(layers.len());
     let mut index = 0;
     while let Some(rest) = layers.get(index..).filter(|rest| !rest.is_empty()) {
-        match (Block::at_the_start_of(rest).filter(|_| fuses), rest) {
+        match (Block::starting(rest).filter(|_| fuses), rest) {
             (Some(block), _) => {
-                steps.push(Step::Block(index, block));
-                index += BLOCK;
+                ops.push(Op::Block(index, block));
+                index += BLOCK_LAYERS;
             }
             (None, [Layer::ReLU, Layer::MaxPool2d { .. }, ..]) => {
-                steps.extend([Step::Layer(index + 1), Step::Layer(index)]);
+                ops.extend([Op::Layer(index + 1), Op::Layer(index)]);
                 index += 2;
             }
             (None, _) => {
-                steps.push(Step::Layer(index));
+                ops.push(Op::Layer(index));
                 index += 1;
             }
         }
     }
-    steps
+    ops
 }
 
-/// The same images with the channels of a pixel side by side in memory. On a CPU libtorch's
-/// convolutions and poolings are faster so, and they keep the order; shapes and names don't change.
+/// Converts images to channels_last. On a CPU, libtorch's convolutions and poolings are faster in
+/// this memory format, and preserve it. Shapes and names don't change.
 pub(super) fn to_channels_last(images: &Tensor) -> Result<Tensor> {
     let size = images.size();
     let &[rows, channels, height, width] = size.as_slice() else {
@@ -52,7 +53,7 @@ pub(super) fn to_channels_last(images: &Tensor) -> Result<Tensor> {
         return Ok(images.shallow_clone());
     }
     let pixels_last = if channels == 1 {
-        // Nothing moves, but the strides must say so: libtorch looks at them.
+        // No data moves, but libtorch goes by the strides.
         images.f_reshape([rows, height, width, 1])?
     } else {
         images.f_permute([0, 2, 3, 1])?.f_contiguous()?
@@ -87,10 +88,7 @@ mod tests {
             },
         ];
         let network = Network::new(&[4, 15, 13], layers).unwrap();
-        assert_eq!(
-            steps(network.layers(), true),
-            [Step::Layer(1), Step::Layer(0)]
-        );
+        assert_eq!(ops(network.layers(), true), [Op::Layer(1), Op::Layer(0)]);
         let values = random(&[20, 4, 15, 13]);
         let weights = random(&[20, 4, 7, 6]);
         let [ours, theirs] = [0, 1].map(|_| values.copy().set_requires_grad(true));
@@ -105,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_one_step_and_elsewhere_a_pooling_goes_before_its_relu() {
+    fn a_block_is_one_operation_and_elsewhere_a_pooling_goes_before_its_relu() {
         let conv = Layer::conv2d(1, 4, 3, Conv2dConfig::default());
         let pool = Layer::max_pool2d(2);
         let layers = [
@@ -121,15 +119,14 @@ mod tests {
             Layer::avg_pool2d(2),
         ];
         let indices = |fuses| -> Vec<usize> {
-            let steps = steps(&layers, fuses).into_iter();
-            steps
-                .map(|(Step::Layer(index) | Step::Block(index, _))| index)
+            let ops = ops(&layers, fuses).into_iter();
+            ops.map(|(Op::Layer(index) | Op::Block(index, _))| index)
                 .collect()
         };
         assert_eq!(indices(false), [0, 2, 1, 3, 4, 6, 5, 7, 8, 9]);
         assert_eq!(indices(true), [0, 3, 4, 6, 5, 7, 8, 9]);
-        assert!(matches!(steps(&layers, true)[0], Step::Block(0, _)));
-        assert_eq!(steps(&layers, true)[1], Step::Layer(3));
+        assert!(matches!(ops(&layers, true)[0], Op::Block(0, _)));
+        assert_eq!(ops(&layers, true)[1], Op::Layer(3));
     }
 
     #[test]

@@ -1,39 +1,31 @@
-//! Running a network on rows of data.
+//! Running a network on a batch of rows.
 
 use tch::{Kind, TchError, Tensor};
 
-use super::execution::{Step, steps, to_channels_last};
+use super::execution::{Op, ops, to_channels_last};
 use super::fused;
-use super::layers::{DropoutMasks, Layer};
+use super::layers::{DropoutMasks, Layer, Mode};
 use super::sequential::Network;
 use super::state::StateTensor;
-use crate::{Error, Result};
-
-/// How a network runs.
-pub(super) enum Mode<'a> {
-    /// As a function of its rows alone.
-    Evaluation,
-    /// As training needs it. Dropout takes masks that can be drawn again, or else draws from
-    /// libtorch's own generator, one for the process.
-    Training(Option<&'a mut DropoutMasks>),
-}
+use crate::{Error, Result, error::NetworkError};
 
 impl Network {
-    /// What the network makes of some rows: a tensor of shape [rows, *output shape].
+    /// Runs the network on a batch of rows. Returns a tensor of shape [rows, *output shape].
     ///
-    /// `parameters` are the network's tensors in the order of [`Network::state_names`]. In training,
-    /// buffers among them are updated in place, as PyTorch does it.
+    /// `parameters` are the network's tensors in the order of [`Network::state_names`]. In
+    /// training, buffers among them are updated in place, as in PyTorch.
     ///
-    /// `input` holds floats, flat ([rows, features]) or in the network's input shape ([rows,
-    /// channels, height, width]). `dropout` is `None` in evaluation, the step's masks in training.
-    /// A graph for the gradients is built if a parameter requires gradients, unless the caller is
-    /// inside [`tch::no_grad`].
+    /// `input` holds floats, either flat ([rows, features]) or in the network's input shape ([rows,
+    /// channels, height, width]). `dropout` is `None` in evaluation, and the masks of the iteration
+    /// in training. If a parameter requires gradients, autograd records the graph, unless the
+    /// caller is inside [`tch::no_grad`].
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] for an input of another shape or another number of parameters,
-    /// [`Error::InvalidWeights`] for a parameter of another shape, [`Error::InvalidLayer`] where
-    /// libtorch refuses a layer's operation (for instance another type or device than the
-    /// parameters').
+    /// - [`Error::ShapeMismatch`] for an input of the wrong shape or the wrong number of
+    ///   parameters.
+    /// - [`NetworkError::InvalidWeights`] for a parameter of the wrong shape.
+    /// - [`NetworkError::InvalidLayer`] if libtorch refuses a layer's operation, for example
+    ///   because the input's type or device differs from the parameters'.
     pub fn forward(
         &self,
         parameters: &[Tensor],
@@ -57,29 +49,31 @@ impl Network {
         let mut values = self.rows(input)?;
         let mut remaining = parameters;
         let mut channels_last = false;
-        // Counters are whole numbers, and in no block.
-        let mut numbers = parameters
+        // Counters are integers, and no block has any.
+        let mut floats = parameters
             .iter()
             .filter(|tensor| tensor.kind() != Kind::Int64);
-        let fuses = fused::takes(&values) && numbers.all(fused::takes);
-        for step in steps(self.layers(), fuses) {
-            let (Step::Layer(index) | Step::Block(index, _)) = step;
+        let fuses = fused::supports(&values) && floats.all(fused::supports);
+        for op in ops(self.layers(), fuses) {
+            let (Op::Layer(index) | Op::Block(index, _)) = op;
             let layer = &self.layers()[index];
             let (own, others) = remaining.split_at(layer.state().len());
             remaining = others;
             let input_shape = values.size();
-            let failed = |reason| Error::InvalidLayer {
-                layer: index,
-                kind: layer.kind(),
-                input_shape,
-                reason,
+            let failed = |reason| {
+                Error::Network(NetworkError::InvalidLayer {
+                    layer: index,
+                    kind: layer.kind(),
+                    input_shape,
+                    reason,
+                })
             };
-            values = match step {
-                Step::Block(_, block) => {
+            values = match op {
+                Op::Block(_, block) => {
                     channels_last = true;
                     block.apply(&values, &own[0], &own[1]).map_err(failed)?
                 }
-                Step::Layer(_) => {
+                Op::Layer(_) => {
                     if matches!(layer, Layer::Conv2d { .. }) && !channels_last {
                         values = to_channels_last(&values)?;
                         channels_last = true;
@@ -93,7 +87,7 @@ impl Network {
         Ok(values)
     }
 
-    /// The input in the shape [rows, *input shape].
+    /// Reshapes the input to [rows, *input shape].
     fn rows(&self, input: &Tensor) -> Result<Tensor> {
         let found = if input.defined() {
             input.size()
@@ -116,18 +110,18 @@ impl Network {
             shape.join(", ")
         );
         Err(Error::ShapeMismatch {
-            what: "the network's input".to_string(),
+            what: "the network's input".to_owned(),
             found,
             expected,
         })
     }
 
-    /// Checks number and shapes of the parameters.
+    /// Checks the number and shapes of the parameters.
     pub(super) fn check_parameters(&self, parameters: &[Tensor]) -> Result<()> {
         let state: Vec<_> = self.layers().iter().flat_map(Layer::state).collect();
         if parameters.len() != state.len() {
             return Err(Error::ShapeMismatch {
-                what: "the list of parameters".to_string(),
+                what: "the list of parameters".to_owned(),
                 found: vec![parameters.len() as i64],
                 expected: format!("{} tensors, one for each parameter name", state.len()),
             });
@@ -141,24 +135,25 @@ impl Network {
                 } else {
                     Vec::new()
                 };
-                return Err(Error::InvalidWeights {
+                return Err(Error::Network(NetworkError::InvalidWeights {
                     parameter: self.state_names().swap_remove(index),
-                    reason: format!("its shape is {found:?}, where the network needs {shape:?}"),
-                });
+                    reason: format!("its shape is {found:?}, where the network needs {shape:?}")
+                        .into(),
+                }));
             }
         }
         Ok(())
     }
 }
 
-/// libtorch's messages go on with a C++ stack trace.
+/// libtorch appends a C++ stack trace to its messages.
 fn first_line(error: &TchError) -> String {
     error
         .to_string()
         .lines()
         .next()
         .unwrap_or_default()
-        .to_string()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -216,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_of_another_shape_is_refused() {
+    fn an_input_of_the_wrong_shape_is_refused() {
         let network = cnn();
         for shape in [
             vec![784],
@@ -248,14 +243,17 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_another_number_or_shape_are_refused() {
+    fn the_wrong_number_or_shape_of_parameters_is_refused() {
         let network = cnn();
         let mut parameters = network.initialize(1);
         parameters[3] = Tensor::zeros([1], (Kind::Float, Device::Cpu));
         match network.forward(&parameters, &random(&[1, 784]), None) {
-            Err(Error::InvalidWeights { parameter, reason }) => {
+            Err(Error::Network(NetworkError::InvalidWeights { parameter, reason })) => {
                 assert_eq!(parameter, "3.bias");
-                assert_eq!(reason, "its shape is [1], where the network needs [16]");
+                assert_eq!(
+                    reason.to_string(),
+                    "its shape is [1], where the network needs [16]"
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -267,16 +265,16 @@ mod tests {
     }
 
     #[test]
-    fn what_libtorch_refuses_names_the_layer() {
+    fn an_error_of_libtorch_names_the_layer() {
         let network = cnn();
         let bytes = Tensor::zeros([2, 784], (Kind::Uint8, Device::Cpu));
         match network.forward(&network.initialize(1), &bytes, None) {
-            Err(Error::InvalidLayer {
+            Err(Error::Network(NetworkError::InvalidLayer {
                 layer: 0,
                 kind: "Conv2d",
                 input_shape,
                 reason,
-            }) => {
+            })) => {
                 assert_eq!(input_shape, [2, 1, 28, 28]);
                 assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
             }

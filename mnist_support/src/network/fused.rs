@@ -1,7 +1,8 @@
-//! A convolution, a ReLU and a max-pooling as one operation: `native/fused` in C++, for floats on the CPU.
+//! A convolution, a ReLU and a max-pooling fused into one operation: `native/fused` in C++, for
+//! floats on the CPU.
 //!
-//! Where a pooling follows, only one of its window's values counts. The operation stores no other, and its
-//! backward pass, which visits only that one, does a quarter of libtorch's work with windows of 2 by 2.
+//! Before a pooling, only one value of each window matters. The operation stores no other, and its
+//! backward pass visits only that one. With 2 by 2 windows this is a quarter of libtorch's work.
 
 use std::{ffi::c_char, ptr};
 
@@ -22,10 +23,10 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// The layers of a block: what the one operation stands for.
-pub(super) const BLOCK: usize = 3;
+/// The number of layers in a block, which the operation replaces.
+pub(super) const BLOCK_LAYERS: usize = 3;
 
-/// A convolution, a ReLU and a pooling that one operation can do.
+/// A convolution, a ReLU and a max-pooling that can be fused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     padding: i64,
@@ -33,9 +34,9 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// The block that `layers` begin with, if they begin with one.
-    pub(super) fn at_the_start_of(layers: &[Layer]) -> Option<Block> {
-        // The operation notes a position within a window in a byte.
+    /// The block that `layers` begin with, if any.
+    pub(super) fn starting(layers: &[Layer]) -> Option<Block> {
+        // The operation stores a position within a window in one byte.
         const LARGEST_POOL: i64 = 15;
         match layers {
             [
@@ -56,10 +57,10 @@ impl Block {
         }
     }
 
-    /// The output for images of shape [rows, channels, height, width].
+    /// Runs the block on images of shape [rows, channels, height, width].
     ///
     /// # Errors
-    /// libtorch's message, for tensors that don't belong together.
+    /// libtorch's message, for tensors that don't fit together.
     pub(super) fn apply(
         self,
         input: &Tensor,
@@ -67,8 +68,9 @@ impl Block {
         bias: &Tensor,
     ) -> Result<Tensor, String> {
         let mut output = ptr::null_mut();
-        // SAFETY: the three tensors are borrowed for longer than the call, which only reads them and takes
-        // references of its own to what the graph needs; `output` is written before it returns null.
+        // SAFETY: the three tensors are borrowed for longer than the call, which only reads them
+        // and takes its own references to what the graph needs. `output` is set whenever the call
+        // returns null.
         check(unsafe {
             mnist_conv2d_relu_max_pool2d(
                 input.as_ptr(),
@@ -79,13 +81,13 @@ impl Block {
                 &mut output,
             )
         })?;
-        // SAFETY: a new tensor, which nobody else frees.
+        // SAFETY: a new tensor that nothing else frees.
         Ok(unsafe { Tensor::from_ptr(output) })
     }
 }
 
-/// Whether the operation knows a tensor's kind and device.
-pub(super) fn takes(tensor: &Tensor) -> bool {
+/// Whether the operation supports a tensor's kind and device.
+pub(super) fn supports(tensor: &Tensor) -> bool {
     tensor.device() == Device::Cpu && tensor.kind() == Kind::Float
 }
 
@@ -105,7 +107,7 @@ mod tests {
         tensor.copy().set_requires_grad(true)
     }
 
-    /// Output and gradients of input, weight and bias, by one way or the other.
+    /// Output and gradients of input, weight and bias, fused or not.
     fn outcome(
         run: impl Fn(&Tensor, &Tensor, &Tensor) -> Tensor,
         tensors: &[Tensor; 3],
@@ -123,7 +125,7 @@ mod tests {
         all
     }
 
-    /// Compares with libtorch's own three operations.
+    /// Compares the block with libtorch's three operations.
     fn check_against_libtorch(
         [rows, channels, height, width]: [i64; 4],
         [outputs, kernel, padding, pool]: [i64; 4],
@@ -166,7 +168,8 @@ mod tests {
 
     #[test]
     fn outputs_and_gradients_are_those_of_libtorchs_three_operations() {
-        // The four of the originals' CNN, then other sides, kernels, paddings, windows and channels.
+        // The four blocks of the original CNN, then other sizes, kernels, paddings, windows and
+        // channels.
         for (input, settings) in [
             ([7, 1, 28, 28], [4, 3, 1, 2]),
             ([7, 4, 14, 14], [16, 3, 1, 2]),
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_holds_for_what_is_compiled_for_lesser_processors() {
+    fn the_same_holds_for_the_passes_of_older_processors() {
         for capability in ["avx2", "default"] {
             let tests = std::env::current_exe().unwrap();
             let output = std::process::Command::new(tests)
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pixel_that_is_not_a_number_is_seen_in_the_output() {
+    fn a_nan_pixel_is_seen_in_the_output() {
         for channels in [1, 4, 16] {
             let input = Tensor::zeros([1, channels, 4, 4], (Kind::Float, Device::Cpu));
             let _ = input.get(0).get(channels - 1).get(2).get(1).fill_(f64::NAN);
@@ -246,7 +249,7 @@ mod tests {
                 .apply(&input, &random(&[16, channels, 3, 3]), &random(&[16]))
                 .unwrap();
             let nans = i64::try_from(output.isnan().sum(Kind::Int64)).unwrap();
-            // The kernels of 3 by 3 around it touch all four windows.
+            // The 3 by 3 kernels around it reach all four windows.
             assert_eq!(nans, 4 * 16);
         }
     }
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_that_do_not_belong_together_are_an_error() {
+    fn mismatched_tensors_are_an_error() {
         let block = Block {
             padding: 0,
             pool: 2,
@@ -295,7 +298,7 @@ mod tests {
             kernel_size: 3,
             stride: 2,
         };
-        let block = |layers: &[Layer]| Block::at_the_start_of(layers);
+        let block = |layers: &[Layer]| Block::starting(layers);
         let pool = Layer::max_pool2d(2);
         assert_eq!(
             block(&[conv(1), Layer::ReLU, pool.clone(), Layer::Flatten]),

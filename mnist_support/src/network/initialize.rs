@@ -1,22 +1,22 @@
-//! The parameters that training starts from.
+//! Parameter initialisation.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
 use super::layers::Layer;
-use super::random::{Purpose, stream};
 use super::sequential::Network;
 use super::state::Init;
+use crate::random::{Purpose, stream};
 
 impl Network {
-    /// New parameters and buffers by PyTorch's default rule for each layer, in the order of
-    /// [`Network::state_names`], on the CPU, without gradients.
+    /// Creates parameters and buffers by PyTorch's default initialisation of each layer, in the
+    /// order of [`Network::state_names`], on the CPU, without gradients.
     ///
-    /// The numbers come from a ChaCha stream of the seed's own, not from libtorch's generator: the
-    /// same seed gives the same parameters on every machine and in every thread.
+    /// The values come from a ChaCha stream of the seed, not from libtorch's generator: the same
+    /// seed gives the same parameters on every machine and in every thread.
     pub fn initialize(&self, seed: u64) -> Vec<Tensor> {
-        let mut random = stream(Purpose::Initialization, seed, 0, 0);
+        let mut random = stream(Purpose::Initialization, seed, [0, 0]);
         let mut state = Vec::new();
         for tensor in self.layers().iter().flat_map(Layer::state) {
             let shape = tensor.shape.as_slice();
@@ -34,7 +34,7 @@ impl Network {
     }
 }
 
-/// Numbers from [-bound, bound): the upper 24 bits of each draw, as many as an `f32` holds exactly.
+/// Values in [-bound, bound), from the upper 24 bits of each draw, which an `f32` holds exactly.
 fn uniform(random: &mut ChaCha8Rng, count: usize, bound: f32) -> Vec<f32> {
     let mut bits = vec![0_u32; count];
     random.fill(&mut bits);

@@ -1,10 +1,10 @@
-//! Networks as data: a list of layers that can be checked, printed, sent to another process and
-//! run.
+//! Networks as data: lists of layers that can be checked, printed, sent to another process and run.
 //!
-//! A [`Network`] is an input shape and a list of [`Layer`]s; it holds no weights. Its parameters
-//! and buffers are a plain `Vec<Tensor>` in the order of [`Network::state_names`], which are the
-//! keys of the `state_dict` of a PyTorch `nn.Sequential` of the same layers, so that weights go both
-//! ways through safetensors ([`read_safetensors`], [`write_safetensors`]).
+//! A [`Network`] is an input shape and a list of [`Layer`]s, without weights. Its parameters and
+//! buffers are a plain `Vec<Tensor>` in the order of [`Network::state_names`]. These names are the
+//! keys of the `state_dict` of a PyTorch `nn.Sequential` with the same layers, so weights can be
+//! exchanged with PyTorch in both directions as safetensors ([`read_safetensors`],
+//! [`write_safetensors`]).
 //!
 //! ```
 //! use mnist_support::network::CnnConfig;
@@ -25,7 +25,6 @@ mod initialize;
 mod layers;
 mod module;
 mod predict;
-mod random;
 mod sequential;
 mod shape;
 mod state;
@@ -35,7 +34,7 @@ mod weights;
 pub use cnn::CnnConfig;
 pub use layers::*;
 pub use module::NetworkModule;
-pub(crate) use predict::rows_at_once;
+pub(crate) use predict::prediction_batch_size;
 pub use sequential::Network;
 pub(crate) use state::Role;
 pub use weights::{read_safetensors, write_safetensors};

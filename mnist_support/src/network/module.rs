@@ -1,14 +1,14 @@
-//! The network as a tch module, for training loops written on tch itself.
+//! A network as a tch module, for training loops written with tch.
 
 use tch::Tensor;
 use tch::nn::{ModuleT, Path};
 
-use super::forward::Mode;
+use super::layers::Mode;
 use super::sequential::Network;
 use super::state::{Role, StateTensor};
-use crate::{Error, Result};
+use crate::{Error, Result, error::NetworkError};
 
-/// A [`Network`] with its parameters in a tch variable store, so that tch's optimisers train it.
+/// A [`Network`] with its parameters in a tch variable store, to be trained by tch's optimisers.
 ///
 /// ```
 /// use mnist_support::network::CnnConfig;
@@ -31,29 +31,28 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct NetworkModule {
     network: Network,
-    /// Parameters and buffers, in the network's order.
+    /// The parameters and buffers, in the network's order.
     state: Vec<Tensor>,
 }
 
 impl Network {
-    /// Puts new parameters and buffers into a variable store, on its device, under PyTorch's names
-    /// ("0.weight") below `path`. They are those of [`Network::initialize`] with this seed.
+    /// Adds new parameters and buffers to a variable store, on its device, under PyTorch's names
+    /// ("0.weight") below `path`. Their values are those of [`Network::initialize`] with this seed.
     ///
     /// # Errors
-    /// [`Error::InvalidWeights`] if the store has a variable of such a name already.
+    /// [`NetworkError::InvalidWeights`] if the store already has a variable of that name.
     pub fn build(&self, path: &Path<'_>, seed: u64) -> Result<NetworkModule> {
         let split = |name: &str| match name.split_once('.') {
-            Some((layer, name)) => (path.sub(layer), name.to_string()),
+            Some((layer, name)) => (path.sub(layer), name.to_owned()),
             None => (path.sub(name), String::new()),
         };
         for parameter in self.state_names() {
             let (layer, name) = split(&parameter);
             if layer.get(&name).is_some() {
-                return Err(Error::InvalidWeights {
+                return Err(Error::Network(NetworkError::InvalidWeights {
                     parameter: layer.path(&name),
-                    reason: "the variable store has it already: build under another path"
-                        .to_string(),
-                });
+                    reason: "the variable store has it already: build under another path".into(),
+                }));
             }
         }
         let mut state = Vec::new();
@@ -77,22 +76,22 @@ impl Network {
 }
 
 impl NetworkModule {
-    /// The network whose parameters these are.
+    /// The network that these parameters belong to.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// The parameters and buffers, in the order of [`Network::state_names`]; they share their memory
-    /// with the variable store.
+    /// The parameters and buffers, in the order of [`Network::state_names`]. They share memory with
+    /// the variable store.
     pub fn parameters(&self) -> &[Tensor] {
         &self.state
     }
 
-    /// The network's output; in training with dropout drawn by libtorch's own generator, and with
-    /// buffers updated.
+    /// Runs the network. In training, dropout draws from libtorch's generator, and buffers are
+    /// updated.
     ///
     /// # Errors
-    /// As [`Network::forward`].
+    /// Same as [`Network::forward`].
     pub fn try_forward(&self, rows: &Tensor, train: bool) -> Result<Tensor> {
         let mut mode = if train {
             Mode::Training(None)
@@ -102,27 +101,28 @@ impl NetworkModule {
         self.network.run(&self.state, rows, &mut mode)
     }
 
-    /// The most probable class of each row.
+    /// Predicts the most probable class of each row.
     ///
     /// # Errors
-    /// As [`Network::predict`].
+    /// Same as [`Network::predict`].
     pub fn predict(&self, features: &Tensor) -> Result<Vec<i64>> {
         self.network.predict(&self.state, features)
     }
 
-    /// The probability of each class, of shape [rows, classes].
+    /// Predicts the probability of each class, of shape [rows, classes].
     ///
     /// # Errors
-    /// As [`Network::predict_proba`].
+    /// Same as [`Network::predict_proba`].
     pub fn predict_proba(&self, features: &Tensor) -> Result<Tensor> {
         self.network.predict_proba(&self.state, features)
     }
 
-    /// Takes over the values of other parameters, for instance the best of a training or those of a
-    /// file (see [`read_safetensors`](super::read_safetensors)).
+    /// Copies the values of other parameters, for example the best ones of a training run or those
+    /// of a file (see [`read_safetensors`](super::read_safetensors)).
     ///
     /// # Errors
-    /// [`Error::InvalidWeights`] or [`Error::ShapeMismatch`] for parameters of another network.
+    /// [`NetworkError::InvalidWeights`] or [`Error::ShapeMismatch`] for the parameters of a
+    /// different network.
     pub fn load(&mut self, parameters: &[Tensor]) -> Result<()> {
         self.network.check_parameters(parameters)?;
         let _no_grad = tch::no_grad_guard();
@@ -134,8 +134,8 @@ impl NetworkModule {
 }
 
 impl ModuleT for NetworkModule {
-    /// [`NetworkModule::try_forward`] for tch's trait, which leaves no room for an error: as tch's
-    /// own modules do, it panics where libtorch or the network refuses the input.
+    /// Calls [`NetworkModule::try_forward`]. tch's trait leaves no room for an error, so this
+    /// panics, as tch's own modules do, if libtorch or the network refuses the input.
     fn forward_t(&self, rows: &Tensor, train: bool) -> Tensor {
         match self.try_forward(rows, train) {
             Ok(output) => output,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn dropout_works_in_training_alone() {
+    fn dropout_is_active_only_in_training() {
         let variables = VarStore::new(Device::Cpu);
         let network = Network::new(&[1000], vec![Layer::dropout(0.5)]).unwrap();
         let module = network.build(&variables.root(), 1).unwrap();
@@ -211,7 +211,9 @@ mod tests {
         let variables = VarStore::new(Device::Cpu);
         cnn().build(&variables.root(), 1).unwrap();
         match cnn().build(&variables.root(), 1) {
-            Err(Error::InvalidWeights { parameter, .. }) => assert_eq!(parameter, "0.weight"),
+            Err(Error::Network(NetworkError::InvalidWeights { parameter, .. })) => {
+                assert_eq!(parameter, "0.weight")
+            }
             other => panic!("{other:?}"),
         }
         assert_eq!(variables.len(), 14);
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_of_another_shape_is_an_error() {
+    fn an_input_of_the_wrong_shape_is_an_error() {
         let variables = VarStore::new(Device::Cpu);
         let module = cnn().build(&variables.root(), 1).unwrap();
         let rows = Tensor::zeros([2, 5], (Kind::Float, Device::Cpu));

@@ -1,17 +1,14 @@
-//! Predictions for many rows, a batch at a time.
-
-use std::thread;
+//! Predictions for many rows, one batch at a time.
 
 use tch::{Device, Tensor};
 
-use super::forward::Mode;
-use super::layers::Layer;
+use super::layers::{Layer, Mode};
 use super::sequential::Network;
-use crate::{Error, Result};
+use crate::{Error, Result, threads::run_all};
 
-/// How many rows go through a network at once. Few stay in a CPU's caches: with the originals' CNN 250 were as
-/// fast as any; a GPU wants many.
-pub(crate) fn rows_at_once(device: Device) -> usize {
+/// The batch size for predictions. A small batch stays in a CPU's caches: with the original CNN, no
+/// batch size was faster than 250. A GPU needs large batches.
+pub(crate) fn prediction_batch_size(device: Device) -> usize {
     match device {
         Device::Cpu => 250,
         _ => 10_000,
@@ -19,19 +16,21 @@ pub(crate) fn rows_at_once(device: Device) -> usize {
 }
 
 impl Network {
-    /// The network's output for many rows, without a graph and without dropout. The rows are taken to the
-    /// parameters' device, some at a time so that memory stays small; the output stays there. On a CPU as many
-    /// threads take part as libtorch may use ([`tch::get_num_threads`]), each with rows of its own.
+    /// Runs the network on many rows, without a graph and without dropout. Batches of rows are
+    /// moved to the parameters' device one at a time, to save memory, and the output stays there.
+    /// On a CPU, the rows are divided among as many threads as libtorch may use
+    /// ([`tch::get_num_threads`]).
     ///
     /// # Errors
-    /// Those of [`Network::forward`].
+    /// Same as [`Network::forward`].
     pub fn outputs(&self, parameters: &[Tensor], features: &Tensor) -> Result<Tensor> {
         self.outputs_then(parameters, features, Ok)
     }
 
-    /// What `then` makes of the output for each batch, one below the other. It runs where the batch went through
-    /// the network: libtorch's own threads, woken by one large operation at the end, go on looking for work for a
-    /// while, and took a sixth of the processor from the next call.
+    /// Runs the network and `then` on each batch, and concatenates the results. `then` runs on the
+    /// thread that ran the batch. A single large operation at the end would wake libtorch's thread
+    /// pool, whose threads then spin for a while and took a sixth of the CPU time from the next
+    /// call.
     fn outputs_then(
         &self,
         parameters: &[Tensor],
@@ -43,14 +42,14 @@ impl Network {
             Some(size) => size.first().copied().unwrap_or_default(),
             None => 0,
         };
-        let batch = rows_at_once(device) as i64;
+        let batch = prediction_batch_size(device) as i64;
         let threads = match device {
             Device::Cpu => i64::from(tch::get_num_threads()),
             _ => 1,
         };
         let threads = threads.min((rows + batch - 1) / batch);
         if threads <= 1 {
-            return self.outputs_of_one_thread(parameters, features, batch, then);
+            return self.outputs_on_this_thread(parameters, features, batch, then);
         }
         let then = &then;
         let parts = (0..threads).map(|thread| {
@@ -59,14 +58,17 @@ impl Network {
             let parameters: Vec<Tensor> = parameters.iter().map(Tensor::shallow_clone).collect();
             Ok(move || {
                 tch::set_num_threads(1);
-                self.outputs_of_one_thread(&parameters, &rows, batch, then)
+                self.outputs_on_this_thread(&parameters, &rows, batch, then)
             })
         });
-        let outputs = in_threads(parts.collect::<Result<Vec<_>>>()?)?;
+        let outputs = run_all(parts.collect::<Result<Vec<_>>>()?)
+            .into_iter()
+            .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect::<Result<Vec<_>>>()?;
         Ok(Tensor::f_cat(&outputs, 0)?)
     }
 
-    fn outputs_of_one_thread(
+    fn outputs_on_this_thread(
         &self,
         parameters: &[Tensor],
         features: &Tensor,
@@ -82,7 +84,7 @@ impl Network {
         let rows = size.first().copied().unwrap_or_default();
         let mut batches = Vec::new();
         let mut start = 0;
-        // Also with no row at all there is one batch, for its shape.
+        // Even without rows, run one empty batch to get its shape.
         while start < rows || batches.is_empty() {
             let length = batch.min(rows - start);
             let mut batch_rows = if length == rows {
@@ -103,11 +105,11 @@ impl Network {
         Ok(Tensor::f_cat(&batches, 0)?)
     }
 
-    /// The probability of each class, of shape [rows, classes]. Logits go through a softmax; the
-    /// output of a network that ends in LogSoftmax or Softmax is taken for what it is.
+    /// Predicts the probability of each class, of shape [rows, classes]. Logits go through a
+    /// softmax. The output of a network that ends in LogSoftmax or Softmax is already normalised.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] if the network's output is not one row of classes, and those of
+    /// [`Error::ShapeMismatch`] if the output is not one row of classes, and the errors of
     /// [`Network::outputs`].
     pub fn predict_proba(&self, parameters: &[Tensor], features: &Tensor) -> Result<Tensor> {
         self.check_classes()?;
@@ -120,7 +122,7 @@ impl Network {
         })
     }
 
-    /// The most probable class of each row.
+    /// Predicts the most probable class of each row, the argmax of the output.
     ///
     /// ```
     /// use mnist_support::network::CnnConfig;
@@ -134,7 +136,7 @@ impl Network {
     /// ```
     ///
     /// # Errors
-    /// As [`Network::predict_proba`].
+    /// Same as [`Network::predict_proba`].
     pub fn predict(&self, parameters: &[Tensor], features: &Tensor) -> Result<Vec<i64>> {
         self.check_classes()?;
         let classes = self.outputs_then(parameters, features, |outputs| {
@@ -147,34 +149,19 @@ impl Network {
         let shape = self.output_shape();
         if shape.len() != 1 {
             return Err(Error::ShapeMismatch {
-                what: "the network's output for one row".to_string(),
+                what: "the network's output for one row".to_owned(),
                 found: shape,
-                expected: "[classes]".to_string(),
+                expected: "[classes]".to_owned(),
             });
         }
         Ok(())
     }
 }
 
-/// Runs each program on a thread of its own; their results in order, or the first error.
-fn in_threads<T: Send, P: FnOnce() -> Result<T> + Send>(programs: Vec<P>) -> Result<Vec<T>> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = programs
-            .into_iter()
-            .map(|program| scope.spawn(program))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| match thread.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use tch::Kind;
 
     use super::*;
@@ -190,7 +177,7 @@ mod tests {
         let (parameters, images) = (network.initialize(3), images(23));
         let outputs = |batch| {
             network
-                .outputs_of_one_thread(&parameters, &images, batch, Ok)
+                .outputs_on_this_thread(&parameters, &images, batch, Ok)
                 .unwrap()
         };
         let whole = outputs(100);
@@ -203,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_share_the_rows_give_them_back_in_order() {
+    fn predictions_of_several_threads_are_in_order() {
         let network = CnnConfig::default().network().unwrap();
         let (parameters, images) = (network.initialize(3), images(1111));
         let outputs = |threads| {
@@ -222,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_on_a_thread_is_the_error_that_comes_back() {
+    fn an_error_on_a_thread_is_returned() {
         let network = CnnConfig::default().network().unwrap();
         let too_narrow = Tensor::zeros([1000, 783], (Kind::Float, Device::Cpu));
         let error = thread::spawn(move || {
@@ -286,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_is_no_class_is_refused() {
+    fn an_output_that_is_not_a_row_of_classes_is_refused() {
         let image = Network::new(&[1, 28, 28], vec![Layer::ReLU]).unwrap();
         let error = image.predict(&[], &images(2)).unwrap_err();
         assert!(matches!(error, Error::ShapeMismatch { .. }), "{error}");

@@ -1,17 +1,16 @@
-//! The network: an input shape and layers one after the other.
+//! The network: an input shape and a sequence of layers.
 
 use serde::{Deserialize, Serialize};
 
 use super::layers::Layer;
 use super::shape::elements;
 use super::state::{Role, StateTensor};
-use crate::{Error, Result};
+use crate::{Error, Result, error::NetworkError};
 
-/// A feed-forward network as data: layers that run one after the other, as in PyTorch's
-/// `nn.Sequential`.
+/// A feed-forward network as data: a sequence of layers, like PyTorch's `nn.Sequential`.
 ///
-/// A `Network` exists only if its layers fit each other: [`Network::new`] infers every shape, and
-/// so does reading one with serde. It holds no weights; they are a `Vec<Tensor>` beside it.
+/// The layers of a `Network` always fit together: [`Network::new`] infers every shape, and so does
+/// deserialisation. A network holds no weights. They are a separate `Vec<Tensor>`.
 ///
 /// ```
 /// use mnist_support::network::{Conv2dConfig, Layer, Network};
@@ -32,11 +31,11 @@ use crate::{Error, Result};
 pub struct Network {
     input_shape: Vec<i64>,
     layers: Vec<Layer>,
-    /// Each layer's output shape; derived, so it is not serialised.
+    /// The output shape of each layer. Derived, so not serialised.
     shapes: Vec<Vec<i64>>,
 }
 
-/// What a network is in JSON.
+/// The JSON form of a network.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NetworkData {
@@ -62,29 +61,30 @@ impl TryFrom<NetworkData> for Network {
 }
 
 impl Network {
-    /// Checks that the layers fit each other and the input.
+    /// Creates a network, checking that the layers fit each other and the input.
     ///
     /// `input_shape` is the shape of one row: `[channels, height, width]` for images, `[features]`
-    /// for a table.
+    /// for tables.
     ///
     /// # Errors
-    /// [`Error::InvalidLayer`] with the layer's index (from 0, as in `nn.Sequential`), its kind,
-    /// the shape of its input and the reason.
+    /// [`NetworkError::InvalidLayer`] with the index of the layer (from 0, as in `nn.Sequential`),
+    /// its kind, the shape of its input and the reason.
     pub fn new(input_shape: &[i64], layers: Vec<Layer>) -> Result<Self> {
         let first = layers.first().map_or("none", Layer::kind);
-        let invalid =
-            |layer: usize, kind: &'static str, shape: &[i64], reason: String| Error::InvalidLayer {
+        let invalid = |layer: usize, kind: &'static str, shape: &[i64], reason: String| {
+            Error::Network(NetworkError::InvalidLayer {
                 layer,
                 kind,
                 input_shape: shape.to_vec(),
                 reason,
-            };
+            })
+        };
         if layers.is_empty() {
-            let reason = "the list of layers is empty".to_string();
+            let reason = "the list of layers is empty".to_owned();
             return Err(invalid(0, first, input_shape, reason));
         }
         if input_shape.is_empty() || input_shape.iter().any(|&size| size < 1) {
-            let reason = "the input shape needs sizes of at least 1".to_string();
+            let reason = "the input shape needs sizes of at least 1".to_owned();
             return Err(invalid(0, first, input_shape, reason));
         }
         elements(input_shape).map_err(|reason| invalid(0, first, input_shape, reason))?;
@@ -108,7 +108,7 @@ impl Network {
         &self.input_shape
     }
 
-    /// How many values one row of the input has: 784 for 28 x 28 pixels.
+    /// The number of values in one row of the input: 784 for 28 x 28 pixels.
     pub fn input_width(&self) -> i64 {
         self.input_shape.iter().product()
     }
@@ -123,13 +123,13 @@ impl Network {
         &self.layers
     }
 
-    /// Each layer's output shape, for one row.
+    /// The output shape of each layer, for one row.
     pub fn shapes(&self) -> &[Vec<i64>] {
         &self.shapes
     }
 
-    /// The names of the parameters, those of PyTorch's `nn.Sequential`: `"0.weight"`, `"0.bias"`,
-    /// ... Every layer counts, also those without parameters.
+    /// The names of the parameters, as in PyTorch's `nn.Sequential`: `"0.weight"`, `"0.bias"`, ...
+    /// The index counts every layer, including those without parameters.
     pub fn parameter_names(&self) -> Vec<String> {
         self.state()
             .filter(|(_, tensor)| tensor.role == Role::Parameter)
@@ -147,7 +147,7 @@ impl Network {
 
     /// The names of all tensors, parameters and buffers, in the order of PyTorch's `state_dict`.
     ///
-    /// Without a layer that has buffers these are the [`Network::parameter_names`].
+    /// For a network without buffers, these are the [`Network::parameter_names`].
     pub fn state_names(&self) -> Vec<String> {
         self.state().map(|(name, _)| name).collect()
     }
@@ -160,12 +160,12 @@ impl Network {
         })
     }
 
-    /// What each tensor is for, in the order of [`Network::state_names`].
+    /// The role of each tensor, in the order of [`Network::state_names`].
     pub(crate) fn roles(&self) -> Vec<Role> {
         self.state().map(|(_, tensor)| tensor.role).collect()
     }
 
-    /// How many numbers the parameters hold together.
+    /// The total number of parameters.
     pub fn num_parameters(&self) -> i64 {
         self.parameter_shapes()
             .iter()
@@ -187,15 +187,15 @@ mod tests {
         Layer::conv2d(in_channels, out_channels, 3, config)
     }
 
-    /// Index, kind, input shape and reason of the error.
+    /// The index, kind, input shape and reason of the error.
     fn refusal(input_shape: &[i64], layers: Vec<Layer>) -> (usize, &'static str, Vec<i64>, String) {
         match Network::new(input_shape, layers) {
-            Err(Error::InvalidLayer {
+            Err(Error::Network(NetworkError::InvalidLayer {
                 layer,
                 kind,
                 input_shape,
                 reason,
-            }) => (layer, kind, input_shape, reason),
+            })) => (layer, kind, input_shape, reason),
             other => panic!("{other:?}"),
         }
     }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_linear_layer_of_another_width_is_told_the_right_one() {
+    fn a_linear_layer_of_the_wrong_width_is_told_the_right_one() {
         let layers = vec![conv(1, 4), Layer::Flatten, Layer::linear(64, 10)];
         let (layer, kind, shape, reason) = refusal(&[1, 5, 5], layers);
         assert_eq!((layer, kind, shape), (2, "Linear", vec![100]));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_without_sense_is_named() {
+    fn an_invalid_setting_is_named() {
         let conv = |in_channels, out_channels, kernel_size, stride, padding| Layer::Conv2d {
             in_channels,
             out_channels,
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_comes_back_from_json_and_one_that_does_not_fit_is_refused() {
+    fn a_network_survives_json_and_one_that_does_not_fit_is_refused() {
         let network = Network::new(&[4], vec![Layer::linear(4, 2), Layer::Softmax]).unwrap();
         let json = serde_json::to_string(&network).unwrap();
         assert_eq!(

@@ -1,9 +1,9 @@
-//! Shape inference: what layers have in common where they find the shape of their output.
+//! Helpers for shape inference.
 
-/// Above this many values a size is a typing mistake rather than a network: 8 GB of `f32`.
+/// A larger tensor is a typing mistake rather than a network: 8 GB of `f32`.
 const MAX_ELEMENTS: i64 = i32::MAX as i64;
 
-/// Makes sure that settings that count something are positive.
+/// Checks that settings that count something are positive.
 pub(super) fn at_least_one(settings: &[(&str, i64)]) -> Result<(), String> {
     match settings.iter().find(|(_, value)| *value < 1) {
         Some((setting, value)) => Err(format!("{setting} is {value}, it must be at least 1")),
@@ -11,7 +11,7 @@ pub(super) fn at_least_one(settings: &[(&str, i64)]) -> Result<(), String> {
     }
 }
 
-/// The shape of an image after pooling, without the last, smaller squares.
+/// The output shape of a pooling. Incomplete windows at the edges are dropped.
 pub(super) fn pooled(input: &[i64], kernel_size: i64, stride: i64) -> Result<Vec<i64>, String> {
     at_least_one(&[("kernel_size", kernel_size), ("stride", stride)])?;
     let [channels, height, width] = image(input)?;
@@ -28,7 +28,7 @@ pub(super) fn pooled(input: &[i64], kernel_size: i64, stride: i64) -> Result<Vec
     ])
 }
 
-/// A square that slides over an image.
+/// A square window that slides over an image.
 pub(super) struct Window {
     pub(super) verb: &'static str,
     pub(super) kernel_size: i64,
@@ -37,7 +37,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// In how many places the window fits along a side: (length + 2 padding - kernel) / stride + 1.
+    /// The number of positions of the window along a side: (length + 2 padding - kernel) / stride +
+    /// 1.
     pub(super) fn slide(&self, length: i64, side: &str) -> Result<i64, String> {
         let Self {
             verb,
@@ -65,13 +66,13 @@ impl Window {
     }
 }
 
-/// The sides of an image, if the input is one.
+/// The channels, height and width of an image, if the input is one.
 pub(super) fn image(input: &[i64]) -> Result<[i64; 3], String> {
     <[i64; 3]>::try_from(input)
-        .map_err(|_| "it needs an image of shape [channels, height, width]".to_string())
+        .map_err(|_| "it needs an image of shape [channels, height, width]".to_owned())
 }
 
-/// How many values a shape holds.
+/// The number of elements of a shape.
 pub(super) fn elements(shape: &[i64]) -> Result<i64, String> {
     shape
         .iter()

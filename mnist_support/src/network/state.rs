@@ -1,8 +1,8 @@
-//! The tensors of a layer, as PyTorch's `state_dict` lists them.
+//! The tensors of a layer, as in PyTorch's `state_dict`.
 
 use tch::Kind;
 
-/// One tensor of a layer: its name, its shape, what it is for and what it starts from.
+/// A tensor of a layer: its name, shape, role and initialisation.
 #[derive(Clone, Debug)]
 pub(super) struct StateTensor {
     /// The name within the layer: `weight`.
@@ -12,29 +12,29 @@ pub(super) struct StateTensor {
     pub(super) init: Init,
 }
 
-/// What a tensor is for.
+/// The role of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// A parameter: the optimiser changes it.
+    /// A parameter, which the optimiser updates.
     Parameter,
-    /// A buffer of running statistics: each training step moves it a little towards its own rows, and
-    /// the ranks take the mean of theirs.
+    /// A buffer with running statistics. Each iteration moves it towards the statistics of its
+    /// mini-batch, and the ranks average theirs.
     Statistic,
-    /// A buffer that counts training steps, and so is the same in every rank.
+    /// A buffer that counts iterations, and is therefore equal on every rank.
     Counter,
 }
 
-/// What a tensor starts from.
+/// The initialisation of a tensor.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Init {
     /// Drawn from U(-bound, bound).
     Uniform { bound: f32 },
-    /// The same value everywhere.
+    /// The same value for every element.
     Constant(f64),
 }
 
 impl Role {
-    /// The kind of number that such a tensor holds.
+    /// The kind of such a tensor.
     pub(super) fn kind(self) -> Kind {
         match self {
             Role::Parameter | Role::Statistic => Kind::Float,
@@ -44,7 +44,7 @@ impl Role {
 }
 
 impl StateTensor {
-    /// A tensor that starts from one value.
+    /// A tensor initialised to a constant.
     pub(super) fn constant(name: &'static str, shape: &[i64], role: Role, value: f64) -> Self {
         Self {
             name,
@@ -54,10 +54,12 @@ impl StateTensor {
         }
     }
 
-    /// `weight` and `bias` as Conv2d and Linear start from them, where `fan_in` values make each output.
+    /// The `weight` and `bias` of Conv2d and Linear, in which each output depends on `fan_in`
+    /// inputs.
     ///
-    /// PyTorch draws weights by `kaiming_uniform_(a=sqrt(5))` and biases from
-    /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)); with that `a` the bound of the weights is 1/sqrt(fan_in) too.
+    /// PyTorch initialises weights by `kaiming_uniform_(a=sqrt(5))` and biases from
+    /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)). With this `a`, the bound of the weights is
+    /// 1/sqrt(fan_in) too.
     pub(super) fn weight_and_bias(weight: Vec<i64>, outputs: i64, fan_in: i64) -> Vec<Self> {
         let bound = 1.0 / (fan_in as f32).sqrt();
         let uniform = |name, shape| Self {

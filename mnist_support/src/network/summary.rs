@@ -1,19 +1,18 @@
-//! A network as a table for the reader.
+//! The summary table of a network.
 
 use std::fmt;
 
 use super::sequential::Network;
 use crate::text::grouped;
 
-/// A table with a line for each layer: its settings, its output's shape, how many parameters it
-/// has.
+/// A table with one line for each layer: its settings, output shape and number of parameters.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = vec![[
-            "".to_string(),
-            "Input".to_string(),
+            "".to_owned(),
+            "Input".to_owned(),
             rows(self.input_shape()),
-            "0".to_string(),
+            "0".to_owned(),
         ]];
         for (index, (layer, shape)) in self.layers().iter().zip(self.shapes()).enumerate() {
             let parameters = layer.parameter_shapes();

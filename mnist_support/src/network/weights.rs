@@ -1,17 +1,21 @@
-//! Weights to and from safetensors, the format that PyTorch users exchange them in.
+//! Reads and writes weights as safetensors, the format in which PyTorch users exchange them.
 
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorView};
-use tch::{Device, Tensor};
+use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors};
+use tch::Tensor;
 
 use super::sequential::Network;
 use super::state::{Role, StateTensor};
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    error::{Cause, NetworkError},
+    tensor_file,
+};
 
-/// What [`Error::InvalidWeights`] names where the trouble is not with one parameter.
+/// The name in [`NetworkError::InvalidWeights`] if the error is not about one parameter.
 const WHOLE_FILE: &str = "(the whole file)";
 
-/// The parameters and buffers as the bytes of a safetensors file, named as PyTorch names them: in Python,
-/// `network.load_state_dict(safetensors.torch.load_file(path))`.
+/// Serialises the parameters and buffers to the bytes of a safetensors file, under PyTorch's names.
+/// In Python, load them with `network.load_state_dict(safetensors.torch.load_file(path))`.
 ///
 /// ```
 /// use mnist_support::network::{CnnConfig, read_safetensors, write_safetensors};
@@ -24,36 +28,29 @@ const WHOLE_FILE: &str = "(the whole file)";
 /// ```
 ///
 /// # Errors
-/// [`Error::InvalidWeights`] for a parameter of another shape or type (`f32` is needed; `i64` of a count),
-/// [`Error::ShapeMismatch`] for another number of parameters.
+/// - [`NetworkError::InvalidWeights`] for a parameter of the wrong shape or type (`f32` is needed,
+///   or `i64` for a counter).
+/// - [`Error::ShapeMismatch`] for the wrong number of parameters.
 pub fn write_safetensors(network: &Network, parameters: &[Tensor]) -> Result<Vec<u8>> {
     network.check_parameters(parameters)?;
     let state: Vec<_> = network.state().collect();
-    let mut data = Vec::with_capacity(state.len());
     for ((name, expected), tensor) in state.iter().zip(parameters) {
         let (kind, needed) = (tensor.f_kind()?, expected.role.kind());
         if kind != needed {
             let reason = format!("its type is {kind:?}, {needed:?} is needed");
             return Err(invalid(name, reason));
         }
-        data.push(little_endian(tensor, expected.role)?);
     }
-    let mut views = Vec::with_capacity(state.len());
-    for ((name, StateTensor { shape, role, .. }), bytes) in state.iter().zip(&data) {
-        let shape = shape.iter().map(|&size| size as usize).collect();
-        let view = TensorView::new(dtype(*role), shape, bytes)
-            .map_err(|error| invalid(name, error.to_string()))?;
-        views.push((name.as_str(), view));
-    }
-    safetensors::serialize(views, None).map_err(|error| invalid(WHOLE_FILE, error.to_string()))
+    let names = state.iter().map(|(name, _)| name.as_str());
+    tensor_file::serialize(names.zip(parameters), None)
 }
 
-/// The parameters and buffers of the network from the bytes of a safetensors file, on the CPU, without
-/// gradients, in the order of [`Network::state_names`].
+/// Reads the network's parameters and buffers from the bytes of a safetensors file, onto the CPU,
+/// without gradients, in the order of [`Network::state_names`].
 ///
 /// # Errors
-/// [`Error::InvalidWeights`] names the parameter that is missing, not the network's, of another
-/// shape or of another type, or cut off; or says that the file is no safetensors at all.
+/// [`NetworkError::InvalidWeights`], which names the parameter that is missing, unknown to the
+/// network, of the wrong shape or type, or cut off, or says that the file is not safetensors.
 pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(&error, bytes))?;
     let state: Vec<_> = network.state().collect();
@@ -67,7 +64,7 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
             let reason = format!("its shape is {found:?}, where the network needs {shape:?}");
             return Err(invalid(name, reason));
         }
-        let (found, needed) = (view.dtype(), dtype(*role));
+        let (found, needed) = (view.dtype(), tensor_file::dtype(role.kind())?);
         if found != needed {
             let to = match role {
                 Role::Parameter | Role::Statistic => ".float()",
@@ -76,105 +73,61 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
             let reason = format!("its type is {found}, {needed} is needed: convert it with {to}");
             return Err(invalid(name, reason));
         }
-        parameters.push(from_little_endian(view.data(), *role)?.f_view(shape.as_slice())?);
+        parameters.push(tensor_file::read(&view, role.kind())?);
     }
     let mut others: Vec<&str> = file.names();
     others.retain(|name| !state.iter().any(|(own, _)| own == name));
     if let Some(other) = others.into_iter().min() {
         return Err(invalid(
             other,
-            "the network has no such parameter".to_string(),
+            "the network has no such parameter".to_owned(),
         ));
     }
     Ok(parameters)
 }
 
-fn invalid(parameter: &str, reason: String) -> Error {
-    Error::InvalidWeights {
-        parameter: parameter.to_string(),
-        reason,
-    }
+fn invalid(parameter: &str, reason: impl Into<Cause>) -> Error {
+    Error::Network(NetworkError::InvalidWeights {
+        parameter: parameter.to_owned(),
+        reason: reason.into(),
+    })
 }
 
 fn has(file: &SafeTensors<'_>) -> String {
     let mut names = file.names();
     names.sort_unstable();
     if names.is_empty() {
-        "the file is empty".to_string()
+        "the file is empty".to_owned()
     } else {
         format!("the file has {}", names.join(", "))
     }
 }
 
-/// The type of a tensor in the file.
-fn dtype(role: Role) -> Dtype {
-    match role {
-        Role::Parameter | Role::Statistic => Dtype::F32,
-        Role::Counter => Dtype::I64,
-    }
-}
-
-fn little_endian(tensor: &Tensor, role: Role) -> Result<Vec<u8>> {
-    let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?;
-    let line = tensor.f_contiguous()?.f_view(-1)?;
-    Ok(match role {
-        Role::Parameter | Role::Statistic => {
-            let values = Vec::<f32>::try_from(&line)?.into_iter();
-            values.flat_map(f32::to_le_bytes).collect()
-        }
-        Role::Counter => {
-            let values = Vec::<i64>::try_from(&line)?.into_iter();
-            values.flat_map(i64::to_le_bytes).collect()
-        }
-    })
-}
-
-fn from_little_endian(bytes: &[u8], role: Role) -> Result<Tensor> {
-    Ok(match role {
-        Role::Parameter | Role::Statistic => {
-            let values = bytes.as_chunks().0.iter();
-            Tensor::f_from_slice(
-                &values
-                    .map(|&value| f32::from_le_bytes(value))
-                    .collect::<Vec<_>>(),
-            )?
-        }
-        Role::Counter => {
-            let values = bytes.as_chunks().0.iter();
-            Tensor::f_from_slice(
-                &values
-                    .map(|&value| i64::from_le_bytes(value))
-                    .collect::<Vec<_>>(),
-            )?
-        }
-    })
-}
-
-/// Says which parameter a file that cannot be read breaks at, where that can be known.
+/// Names the parameter at which an unreadable file is broken, if it can be determined.
 fn unreadable(error: &SafeTensorError, bytes: &[u8]) -> Error {
     match error {
         SafeTensorError::InvalidOffset(name) => invalid(
             name,
-            "its place in the file makes no sense: the header was altered".to_string(),
+            "its offsets in the file are invalid: the header was altered".to_owned(),
         ),
         SafeTensorError::MetadataIncompleteBuffer => match first_cut(bytes) {
             Some(name) => invalid(
                 &name,
-                "the file is cut: its values are not all there".to_string(),
+                "the file is truncated: its values are incomplete".to_owned(),
             ),
             None => invalid(
                 WHOLE_FILE,
-                "there is more data than the header describes".to_string(),
+                "there is more data than the header describes".to_owned(),
             ),
         },
         _ => invalid(
             WHOLE_FILE,
-            format!("it is not a whole safetensors file: {error}"),
+            format!("it is not a complete safetensors file: {error}"),
         ),
     }
 }
 
-/// The first tensor in the file whose values go on after its end.
+/// The first tensor whose values extend beyond the end of the file.
 fn first_cut(bytes: &[u8]) -> Option<String> {
     let (length, rest) = bytes.split_first_chunk::<8>()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
@@ -190,16 +143,18 @@ fn first_cut(bytes: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use safetensors::tensor::{Dtype, TensorView};
+    use tch::Kind;
+
     use super::*;
     use crate::network::{CnnConfig, Layer};
-    use tch::Kind;
 
     fn network() -> Network {
         let layers = vec![Layer::linear(4, 3), Layer::ReLU, Layer::linear(3, 2)];
         Network::new(&[4], layers).unwrap()
     }
 
-    /// The bytes of a file of these tensors, whatever they are.
+    /// The bytes of a file of these tensors, valid or not.
     fn file(tensors: &[(&str, Dtype, &[usize])]) -> Vec<u8> {
         let zeros = [0_u8; 1024];
         let views = tensors.iter().map(|&(name, dtype, shape)| {
@@ -214,7 +169,9 @@ mod tests {
 
     fn refusal(bytes: &[u8]) -> (String, String) {
         match read_safetensors(&network(), bytes) {
-            Err(Error::InvalidWeights { parameter, reason }) => (parameter, reason),
+            Err(Error::Network(NetworkError::InvalidWeights { parameter, reason })) => {
+                (parameter, reason.to_string())
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -271,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_another_shape_is_named_with_both_shapes() {
+    fn a_parameter_of_the_wrong_shape_is_named_with_both_shapes() {
         let mut tensors = RIGHT;
         tensors[2].2 = &[3, 2];
         let (parameter, reason) = refusal(&file(&tensors));
@@ -283,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_another_type_is_named() {
+    fn a_parameter_of_the_wrong_dtype_is_named() {
         let mut tensors = RIGHT;
         tensors[1].1 = Dtype::F64;
         let (parameter, reason) = refusal(&file(&tensors));
@@ -292,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_anywhere_is_refused() {
+    fn a_file_truncated_anywhere_is_refused() {
         let bytes = file(&RIGHT);
         for length in 0..bytes.len() {
             let (parameter, reason) = refusal(&bytes[..length]);
@@ -312,7 +269,10 @@ mod tests {
             let mut altered = bytes.clone();
             altered[position] ^= 0x04;
             let read = read_safetensors(&network(), &altered);
-            let refused = matches!(read, Err(Error::InvalidWeights { .. }));
+            let refused = matches!(
+                read,
+                Err(Error::Network(NetworkError::InvalidWeights { .. }))
+            );
             assert!(refused, "byte {position}: {read:?}");
         }
         let text = String::from_utf8_lossy(&bytes[8..header]).replacen("[0,12]", "[4,12]", 1);
@@ -334,7 +294,9 @@ mod tests {
         let mut parameters = network.initialize(1);
         parameters[1] = parameters[1].to_kind(Kind::Double);
         match write_safetensors(&network, &parameters) {
-            Err(Error::InvalidWeights { parameter, .. }) => assert_eq!(parameter, "0.bias"),
+            Err(Error::Network(NetworkError::InvalidWeights { parameter, .. })) => {
+                assert_eq!(parameter, "0.bias")
+            }
             other => panic!("{other:?}"),
         }
         assert!(write_safetensors(&network, &parameters[..2]).is_err());

@@ -1,4 +1,4 @@
-//! The program that runs in many ranks. An engine gives each rank its shard and its end of the group.
+//! The program that every rank runs. An engine gives each rank its shard and its collective.
 
 pub(crate) mod parts;
 mod spec;
@@ -10,8 +10,8 @@ use crate::{
     collective::Collective,
     interrupt,
     lake::{
-        Reading,
-        reading::{Tell, tell_nobody},
+        ReadProgress,
+        reading::{OnProgress, ignore_progress},
     },
     shard::Shard,
     stages::{FitContext, StageModel, Table},
@@ -19,13 +19,13 @@ use crate::{
 };
 pub use spec::{FitSpec, RunSettings};
 
-/// One rank of a fit: reads its shard, fits every stage together with the other ranks, and returns the
-/// fitted stages, which are the same in all ranks.
+/// Runs one rank of a fit: reads its shard, fits every stage together with the other ranks, and
+/// returns the fitted stages, which are the same in all ranks.
 ///
 /// Nothing here knows whether the other ranks are threads or processes.
 ///
-/// A [stop](crate::interrupt) while a network trains ends that training; of the stages after it, each makes
-/// the least that gives a model. A stop before is an error.
+/// A [stop](crate::interrupt) while a network trains ends that training. Each stage after it does
+/// the minimum that gives a model. A stop before then is an error.
 pub fn fit(
     shard: &Shard,
     collective: &dyn Collective,
@@ -33,23 +33,24 @@ pub fn fit(
     context: FitContext<'_>,
 ) -> Result<Vec<StageModel>> {
     let _scope = context.interrupt.scope();
-    // A GPU that is missing should not be found out after the rows were read.
+    // A missing GPU should be reported before the rows are read, not after.
     for (_, estimator) in spec.estimators() {
         estimator.settings.device.open()?;
     }
-    let tell = |reading: Reading| {
+    let on_progress = |reading: ReadProgress| {
         if collective.rank() == 0 {
             context.progress.report(&ProgressEvent::Reading(reading));
         }
     };
-    let mut table = Table::read(shard, &tell)?;
+    let mut table = Table::read(shard, &on_progress)?;
     let mut models = Vec::with_capacity(spec.stages.len());
     let (mut context, mut shield) = (context, None);
     for (index, stage) in spec.stages.iter().enumerate() {
         let model = stage.fit_shard(&table, collective, context)?;
         if model.is_interrupted() {
             shield = Some(interrupt::shield());
-            // What is trained on a half-trained model's column is not what a later fit may go on from.
+            // A later fit must not resume from what was trained on the column of a half-trained
+            // model.
             context.run_folder = None;
         }
         if index + 1 < spec.stages.len() {
@@ -61,22 +62,23 @@ pub fn fit(
     Ok(models)
 }
 
-/// One rank of a transformation: reads its shard and adds every stage's column. Needs no other rank.
+/// Runs one rank of a transformation: reads its shard and adds every stage's column. It needs no
+/// other rank.
 pub fn transform(shard: &Shard, models: &[StageModel]) -> Result<DataFrame> {
-    transform_telling(shard, models, &tell_nobody)
+    transform_with_progress(shard, models, &ignore_progress)
 }
 
-/// As [`transform`], and reports the progress of a long read.
-pub(crate) fn transform_telling(
+/// Like [`transform`], but reports the progress of a long read.
+pub(crate) fn transform_with_progress(
     shard: &Shard,
     models: &[StageModel],
-    tell: Tell<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<DataFrame> {
     let _scope = interrupt::scope();
     for model in models.iter().filter_map(StageModel::torch_model) {
         model.estimator().settings.device.open()?;
     }
-    let mut table = Table::read(shard, tell)?;
+    let mut table = Table::read(shard, on_progress)?;
     for model in models {
         model.apply(&mut table)?;
     }

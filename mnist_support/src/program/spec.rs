@@ -1,39 +1,40 @@
-//! What a fit is to do.
+//! The specification of a fit.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
+    error::PipelineError,
     stages::{Stage, TorchEstimator},
 };
 
-/// What a fit is to do: data, so that it can travel to another process.
+/// The specification of a fit, as data that can be sent to another process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitSpec {
     /// The stages, in order.
     pub stages: Vec<Stage>,
 }
 
-/// The settings that are of a fit as a whole, however many estimators are in it.
+/// The settings that apply to a fit as a whole, however many estimators it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunSettings {
-    /// In how many ranks it runs; `None` leaves it to the engine.
+    /// The number of ranks; `None` leaves it to the engine.
     pub partitions: Option<usize>,
-    /// How often it starts again after a rank has failed.
+    /// How often the fit restarts after a rank has failed.
     pub max_restarts: usize,
-    /// How much it prints.
+    /// How much the fit prints.
     pub verbose: u8,
 }
 
 impl FitSpec {
-    /// What the estimators say about the fit as a whole.
+    /// Returns the estimators' settings for the fit as a whole.
     ///
-    /// There is one rule for several estimators: they all have to say the same, since a fit is one run. An
-    /// estimator that leaves `partitions` open goes with the others. `checkpoint_every` is not among these
-    /// settings: each estimator writes checkpoints of its own, as often as it says.
+    /// A fit is one run, so several estimators must all have the same settings. An estimator that
+    /// leaves `partitions` open follows the others. `checkpoint_every` is not among these settings:
+    /// each estimator writes its own checkpoints, as often as it specifies.
     ///
     /// # Errors
-    /// [`Error::InvalidPipeline`] names the setting that two estimators contradict each other in.
+    /// [`PipelineError::InvalidStage`] names the setting on which two estimators disagree.
     pub fn run_settings(&self) -> Result<RunSettings> {
         let mut run: Option<RunSettings> = None;
         for (stage, estimator) in self.estimators() {
@@ -55,14 +56,14 @@ impl FitSpec {
                 ("verbose", so_far.verbose.into(), own.verbose.into()),
             ];
             if let Some((setting, before, here)) = differs.into_iter().find(|(_, a, b)| a != b) {
-                return Err(Error::InvalidPipeline {
+                return Err(Error::Pipeline(PipelineError::InvalidStage {
                     stage,
                     kind: "TorchEstimator",
                     reason: format!(
                         "{setting} is {here} here and {before} in an estimator before it: a fit is one run, \
                          set the same in both"
                     ),
-                });
+                }));
             }
         }
         Ok(run.unwrap_or_default())
@@ -74,7 +75,7 @@ impl FitSpec {
             .any(|(_, estimator)| estimator.settings.checkpoint_every.is_some())
     }
 
-    /// The estimators, with the numbers of their stages.
+    /// The estimators, with their stages' indices.
     pub(crate) fn estimators(&self) -> impl Iterator<Item = (usize, &TorchEstimator)> {
         self.stages
             .iter()
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_estimator_that_leaves_partitions_open_goes_with_the_others() {
+    fn an_estimator_that_leaves_partitions_open_follows_the_others() {
         for two in [
             [estimator().partitions(3), estimator()],
             [estimator(), estimator().partitions(3)],
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn estimators_that_contradict_each_other_are_an_error_that_names_the_setting_and_both_values() {
+    fn estimators_that_disagree_are_an_error_that_names_the_setting_and_both_values() {
         let contradictions = [
             (
                 [estimator().partitions(2), estimator().partitions(3)],
@@ -130,7 +131,10 @@ mod tests {
         for (two, expected) in contradictions {
             let error = spec(two).run_settings().unwrap_err();
             assert!(
-                matches!(error, Error::InvalidPipeline { stage: 1, .. }),
+                matches!(
+                    error,
+                    Error::Pipeline(PipelineError::InvalidStage { stage: 1, .. })
+                ),
                 "{error}"
             );
             assert!(error.to_string().contains(expected), "{error}");

@@ -1,7 +1,7 @@
-//! The lease: a file that the program that started a fit renews as long as it waits.
+//! The lease: a file that the program that started a fit renews for as long as it waits.
 //!
-//! A cluster keeps a job running when the program that asked for it is gone. Its workers look at the
-//! lease, and end when it is no longer renewed.
+//! A cluster keeps a job running when the program that submitted it is gone. The job's workers
+//! watch the lease, and exit once it is no longer renewed.
 
 use std::{
     sync::{
@@ -14,12 +14,12 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::{Error, Result, interrupt, lake::Lake};
+use crate::{Error, Result, error::LakeError, interrupt, lake::Lake};
 
 pub(super) const FILE: &str = "lease";
-const RENEWED_EVERY: Duration = Duration::from_secs(1);
-/// How long workers go on without a renewal: enough for a slow store, below what a user waits for.
-const RUNS_OUT_AFTER: Duration = Duration::from_secs(8);
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
+/// How long workers go on without a renewal: enough for a slow store, less than a user would wait.
+const EXPIRES_AFTER: Duration = Duration::from_secs(8);
 
 /// Renews the lease of a run until it is dropped.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl LeaseHolder {
     /// Writes the lease into the run's folder and keeps renewing it.
     ///
     /// # Errors
-    /// Those of writing it the first time; later ones let it run out.
+    /// Those of the first write. If a later one fails, the lease expires.
     pub fn start(run: &Lake) -> Result<Self> {
         run.put(FILE, Bytes::from_static(b"0"))?;
         let (stop, stopped) = channel::<()>();
@@ -41,8 +41,8 @@ impl LeaseHolder {
             // A fit that is being stopped still needs its lease.
             let _shield = interrupt::shield();
             let mut renewals: u64 = 0;
-            // The other end is dropped when the holder is.
-            while stopped.recv_timeout(RENEWED_EVERY)
+            // The sender is dropped with the holder.
+            while stopped.recv_timeout(RENEWAL_INTERVAL)
                 == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
             {
                 renewals += 1;
@@ -68,7 +68,7 @@ impl Drop for LeaseHolder {
     }
 }
 
-/// Watches the lease of a run from a thread of its own, and calls `end` when it has run out or is gone.
+/// Watches a run's lease on a separate thread, and calls `end` when it has expired or is gone.
 pub fn end_without_lease(run: &Lake, end: impl FnOnce(String) + Send + 'static) {
     let folder = Arc::new(run.clone());
     thread::spawn(move || {
@@ -79,26 +79,26 @@ pub fn end_without_lease(run: &Lake, end: impl FnOnce(String) + Send + 'static) 
                 Ok(new) if Some(&new) != content.as_ref() => {
                     (content, changed) = (Some(new), Instant::now());
                 }
-                Err(error @ Error::NotFound { .. }) if content.is_some() => {
+                Err(error @ Error::Lake(LakeError::NotFound { .. })) if content.is_some() => {
                     return end(format!("the run's folder was removed: {error}"));
                 }
-                // An error that passes is waited out as a renewal that does not come.
+                // A transient error counts as a missing renewal.
                 Err(error) => problem = error.to_string(),
                 Ok(_) => {}
             }
-            if changed.elapsed() > RUNS_OUT_AFTER && content.is_none() {
+            if changed.elapsed() > EXPIRES_AFTER && content.is_none() {
                 return end(format!(
                     "the run's folder cannot be read from here: {problem}; name one in MNIST_RUNS that the \
                      program that starts the fit and the executors both reach"
                 ));
             }
-            if changed.elapsed() > RUNS_OUT_AFTER {
+            if changed.elapsed() > EXPIRES_AFTER {
                 return end(format!(
                     "the program that started the fit has not renewed its lease for {} s",
-                    RUNS_OUT_AFTER.as_secs()
+                    EXPIRES_AFTER.as_secs()
                 ));
             }
-            thread::sleep(RENEWED_EVERY);
+            thread::sleep(RENEWAL_INTERVAL);
         }
     });
 }
@@ -117,7 +117,7 @@ mod tests {
         let holder = LeaseHolder::start(&run).unwrap();
         let (ended, end) = mpsc::channel();
         end_without_lease(&run, move |reason| ended.send(reason).unwrap());
-        let longer_than_the_limit = RUNS_OUT_AFTER + Duration::from_secs(2);
+        let longer_than_the_limit = EXPIRES_AFTER + Duration::from_secs(2);
         assert!(
             end.recv_timeout(longer_than_the_limit).is_err(),
             "it ended too early"
@@ -132,7 +132,7 @@ mod tests {
         let run = Lake::open("/no/such/folder", &Credentials::local()).unwrap();
         let (ended, end) = mpsc::channel();
         end_without_lease(&run, move |reason| ended.send(reason).unwrap());
-        let reason = end.recv_timeout(RUNS_OUT_AFTER * 2).unwrap();
+        let reason = end.recv_timeout(EXPIRES_AFTER * 2).unwrap();
         assert!(
             reason.contains("/no/such/folder") && reason.contains("MNIST_RUNS"),
             "{reason}"

@@ -1,8 +1,8 @@
-//! A run's folder: what a fit keeps outside its ranks while it runs, so that it outlasts them.
+//! A run's folder: what a fit keeps outside its ranks so that it outlasts them.
 //!
-//! The folder is reached by all ranks and by the program that started them. Checkpoints lie in it, the
-//! progress that ranks elsewhere tell of, the lease by which they know that somebody still waits, and the
-//! request to stop.
+//! All ranks and the program that started them can reach the folder. It holds the checkpoints, the
+//! progress events of remote ranks, the lease that tells ranks that somebody is still waiting for
+//! them, and the stop request.
 
 mod lease;
 mod progress;
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     Error, Result,
+    error::LakeError,
     lake::{Credentials, Lake},
     secrets::SecretScope,
     train::CHECKPOINT_FILE,
@@ -23,20 +24,20 @@ pub use stop::{StopFile, stop_on_request};
 /// The folder of one fit.
 pub struct Run {
     folder: Lake,
-    /// Whether the folder is this run's alone.
+    /// Whether the folder belongs to this run alone.
     own: bool,
-    /// Is removed with the run.
+    /// Removed with the run.
     _temporary: Option<TempDir>,
 }
 
 /// The rows of a fit that came from this process's memory.
 pub(crate) const ROWS_FILE: &str = "rows.parquet";
 
-/// Names the folder, local or in the lake, below which every run makes a folder of its own.
+/// Names the folder, local or in the lake, in which every run creates a folder of its own.
 const RUNS_VARIABLE: &str = "MNIST_RUNS";
 
 impl Run {
-    /// A run in a folder of the user's, local or in the lake.
+    /// Uses a folder of the user's, local or in the lake.
     pub fn in_folder(folder: &Lake) -> Self {
         Run {
             folder: folder.clone(),
@@ -45,18 +46,19 @@ impl Run {
         }
     }
 
-    /// A run in a folder of its own: below the one that the variable `MNIST_RUNS` names, with the
-    /// credentials of the secret scope `adls`, or on this machine, in the folder for temporary files.
+    /// Creates a folder of its own for the run: in the folder that the variable `MNIST_RUNS` names,
+    /// with the credentials of the secret scope `adls`, or else in this machine's folder for
+    /// temporary files.
     ///
     /// # Errors
-    /// [`Error::Io`] where it can't be made; those of opening the folder.
+    /// [`Error::Io`] if the folder cannot be created; those of opening it.
     pub fn new() -> Result<Self> {
         let failed = |source| Error::Io {
             operation: "making a folder below",
             path: std::env::temp_dir(),
             source,
         };
-        // In the lake, too, the name is then one that no other run has.
+        // The name is unique, so it can be used in the lake too.
         let temporary = TempDir::with_prefix("mnist_support-run-").map_err(failed)?;
         let runs = std::env::var(RUNS_VARIABLE).unwrap_or_default();
         let folder = if runs.is_empty() {
@@ -78,34 +80,34 @@ impl Run {
         &self.folder
     }
 
-    /// Cleans up after a fit that has ended well: removes a folder of its own, and the checkpoints in the
-    /// user's, so that the next fit starts anew.
+    /// Cleans up after a fit that has completed: removes the run's own folder, or the checkpoints
+    /// in the user's, so that the next fit starts from scratch.
     pub fn finish(self) -> Result<()> {
         let is_checkpoint = |name: &str| name.rsplit('/').next() == Some(CHECKPOINT_FILE);
         remove(&self.folder, |name| {
-            self.own || is_checkpoint(name) || is_trace(name)
+            self.own || is_checkpoint(name) || is_leftover(name)
         })
     }
 
-    /// Cleans up after a fit that was stopped: as [`finish`](Self::finish), but the checkpoints in the user's
-    /// folder stay, so that the same fit goes on from there.
+    /// Cleans up after a fit that was stopped: like [`finish`](Self::finish), but keeps the
+    /// checkpoints in the user's folder, so that the same fit can resume from them.
     pub fn leave(self) -> Result<()> {
-        remove(&self.folder, |name| self.own || is_trace(name))
+        remove(&self.folder, |name| self.own || is_leftover(name))
     }
 }
 
-/// Removes what a fit that was killed has left in a run's folder, except for its checkpoints: its events would
-/// be taken for those of the fit that begins.
-pub(crate) fn remove_traces(folder: &Lake) -> Result<()> {
-    match remove(folder, is_trace) {
-        // It is made when the first file is written.
-        Err(Error::NotFound { .. }) => Ok(()),
+/// Removes what a killed fit has left in a run's folder, except for its checkpoints: its events
+/// would be mistaken for those of the new fit.
+pub(crate) fn remove_leftovers(folder: &Lake) -> Result<()> {
+    match remove(folder, is_leftover) {
+        // The folder is created with its first file.
+        Err(Error::Lake(LakeError::NotFound { .. })) => Ok(()),
         result => result,
     }
 }
 
-/// Whether a file of a run's folder is of no use to a later fit.
-fn is_trace(name: &str) -> bool {
+/// Whether a file in a run's folder is of no use to a later fit.
+fn is_leftover(name: &str) -> bool {
     let files = [lease::FILE, stop::FILE, ROWS_FILE];
     files.contains(&name) || name.starts_with(progress::FOLDER)
 }
@@ -142,7 +144,7 @@ mod tests {
             crate::train::Progress::report(&FolderProgress::new(&lake, 0), &event);
         };
         fill();
-        remove_traces(&lake).unwrap();
+        remove_leftovers(&lake).unwrap();
         assert_eq!(lake.list().unwrap(), ["notes.txt", CHECKPOINT]);
         assert!(ProgressReader::new(&lake, 0).take().unwrap().is_empty());
         fill();
@@ -151,6 +153,6 @@ mod tests {
         fill();
         Run::in_folder(&lake).finish().unwrap();
         assert_eq!(lake.list().unwrap(), ["notes.txt"]);
-        remove_traces(&lake.folder("not/there/yet")).unwrap();
+        remove_leftovers(&lake.folder("not/there/yet")).unwrap();
     }
 }

@@ -1,4 +1,5 @@
-//! Progress through the run's folder: rank 0 writes its events as small files, the reader takes them in order.
+//! Progress through the run's folder: rank 0 writes its events to small files, and a reader takes
+//! them in order.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,13 +9,15 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    Error, Result, interrupt,
+    Error, Result,
+    error::LakeError,
+    interrupt,
     lake::Lake,
     train::{Progress, ProgressEvent},
 };
 
-/// Events are written at most so often, so that a fast fit does not spend its time on files.
-const INTERVAL: Duration = Duration::from_millis(500);
+/// The minimum time between writes, so that a fast fit does not spend its time on files.
+const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Writes a fit's events to the run's folder.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ struct State {
     written: Option<Instant>,
 }
 
-/// Where the events of all attempts are.
+/// The folder with the events of all attempts.
 pub(super) const FOLDER: &str = "progress/";
 
 fn attempt_folder(run: &Lake, attempt: usize) -> Lake {
@@ -38,7 +41,7 @@ fn attempt_folder(run: &Lake, attempt: usize) -> Lake {
 }
 
 impl FolderProgress {
-    /// The events of the attempt of this number, counted from 0.
+    /// Creates a writer for attempt number `attempt`, from 0.
     pub fn new(run: &Lake, attempt: usize) -> Self {
         FolderProgress {
             folder: attempt_folder(run, attempt),
@@ -54,13 +57,9 @@ impl FolderProgress {
         if state.pending.is_empty() {
             return Ok(());
         }
-        // The last events of a fit that is being stopped are to come, too.
+        // The last events of a fit that is being stopped still have to be written.
         let _shield = interrupt::shield();
-        let events = serde_json::to_vec(&state.pending).map_err(|error| Error::Storage {
-            operation: "writing progress to",
-            url: self.folder.to_string(),
-            reason: error.to_string(),
-        })?;
+        let events = serde_json::to_vec(&state.pending).expect("events are numbers and text");
         self.folder
             .put(&format!("{:08}.json", state.files), Bytes::from(events))?;
         state.pending.clear();
@@ -71,8 +70,8 @@ impl FolderProgress {
 }
 
 impl Progress for FolderProgress {
-    /// A file that can't be written is tried again with the next event: the fit does not fail for it, and
-    /// what is missed in between is in the report.
+    /// A failed write is retried with the next event. It does not fail the fit, and whatever is
+    /// missed in between is in the report.
     fn report(&self, event: &ProgressEvent) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.pending.push(event.clone());
@@ -80,13 +79,13 @@ impl Progress for FolderProgress {
             ProgressEvent::Iteration {
                 losses, iterations, ..
             } => losses.iteration == *iterations,
-            // These are waited for.
+            // Somebody is waiting for these.
             ProgressEvent::Started { .. } | ProgressEvent::Stopped { .. } => true,
             _ => false,
         };
         let due = state
             .written
-            .is_none_or(|written| written.elapsed() >= INTERVAL);
+            .is_none_or(|written| written.elapsed() >= WRITE_INTERVAL);
         if (due || last)
             && let Err(error) = self.write(&mut state)
         {
@@ -96,7 +95,7 @@ impl Progress for FolderProgress {
     }
 }
 
-/// Takes the events of a fit from the run's folder.
+/// Reads a fit's events from the run's folder.
 #[derive(Debug)]
 pub struct ProgressReader {
     folder: Lake,
@@ -104,7 +103,7 @@ pub struct ProgressReader {
 }
 
 impl ProgressReader {
-    /// A reader of the attempt of this number.
+    /// Creates a reader of attempt number `attempt`.
     pub fn new(run: &Lake, attempt: usize) -> Self {
         ProgressReader {
             folder: attempt_folder(run, attempt),
@@ -112,24 +111,25 @@ impl ProgressReader {
         }
     }
 
-    /// The events since the last call.
+    /// Returns the events since the last call.
     ///
     /// # Errors
-    /// Those of the storage; [`Error::Storage`] for a file that holds no events.
+    /// Those of the storage; [`LakeError::Storage`] for a file that does not hold events.
     pub fn take(&mut self) -> Result<Vec<ProgressEvent>> {
         let mut events = Vec::new();
         loop {
             let name = format!("{:08}.json", self.next);
             let file = match self.folder.get(&name) {
-                Err(Error::NotFound { .. }) => return Ok(events),
+                Err(Error::Lake(LakeError::NotFound { .. })) => return Ok(events),
                 other => other?,
             };
-            let some: Vec<ProgressEvent> =
-                serde_json::from_slice(&file).map_err(|error| Error::Storage {
+            let some: Vec<ProgressEvent> = serde_json::from_slice(&file).map_err(|error| {
+                Error::Lake(LakeError::Storage {
                     operation: "reading the progress in",
                     url: format!("{}/{name}", self.folder),
-                    reason: error.to_string(),
-                })?;
+                    reason: error.into(),
+                })
+            })?;
             events.extend(some);
             self.next += 1;
         }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn all_news_arrive_once_and_in_order_in_a_few_files() {
+    fn all_events_arrive_once_and_in_order_in_a_few_files() {
         let folder = tempfile::tempdir().unwrap();
         let run = Lake::open(folder.path().to_str().unwrap(), &Credentials::local()).unwrap();
         let (writer, mut reader) = (FolderProgress::new(&run, 0), ProgressReader::new(&run, 0));

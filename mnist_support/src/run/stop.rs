@@ -1,5 +1,6 @@
-//! The request to stop, for ranks elsewhere: a file that the program that started a fit writes into the
-//! run's folder, and that rank 0 looks for. From there the request travels with the ranks' exchanges.
+//! The stop request for remote ranks: a file that the program that started a fit writes to the
+//! run's folder, and that rank 0 polls for. From there the request travels with the ranks'
+//! exchanges.
 
 use std::{thread, time::Duration};
 
@@ -12,17 +13,17 @@ use crate::{
 };
 
 pub(super) const FILE: &str = "stop";
-/// How often rank 0 looks for it.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// How often rank 0 checks for the file.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
-/// The file by which a run is stopped.
+/// The file that stops a run.
 #[derive(Debug)]
 pub struct StopFile {
     run: Lake,
 }
 
 impl StopFile {
-    /// That of the run in this folder, not written yet.
+    /// Names the stop file of the run in this folder. Does not write it yet.
     pub fn new(run: &Lake) -> Self {
         StopFile { run: run.clone() }
     }
@@ -36,14 +37,14 @@ impl StopFile {
     }
 }
 
-/// Looks for the request in a run's folder from a thread of its own, and hands it on to `interrupt`.
+/// Polls a run's folder for the stop request on a separate thread, and passes it on to `interrupt`.
 pub fn stop_on_request(run: &Lake, interrupt: &Interrupt) {
     let (run, interrupt) = (run.clone(), interrupt.clone());
     thread::spawn(move || {
         let _shield = interrupt::shield();
-        // A folder that can't be reached is the lease's to complain of.
+        // Reporting a folder that cannot be reached is left to the lease.
         while !matches!(run.exists(FILE), Ok(true)) {
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(POLL_INTERVAL);
         }
         interrupt.request();
     });
@@ -63,7 +64,7 @@ mod tests {
         let file = StopFile::new(&run);
         let interrupt = Interrupt::new();
         stop_on_request(&run, &interrupt);
-        thread::sleep(2 * LOOK_EVERY);
+        thread::sleep(2 * POLL_INTERVAL);
         assert!(!interrupt.is_requested());
 
         file.write().unwrap();

@@ -1,7 +1,7 @@
 //! Secrets and where they come from.
 //!
-//! A [`SecretScope`] is a named set of keys, as in `dbutils.secrets.get(scope, key)` on Databricks. What it
-//! hands out is a [`Secret`], which prints as `[redacted]`.
+//! A [`SecretScope`] is a named set of keys, as in `dbutils.secrets.get(scope, key)` on Databricks.
+//! It returns [`Secret`]s, which print as `[redacted]`.
 
 mod scope;
 mod secret;

@@ -6,18 +6,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Secret;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    error::{Cause, SecretError},
+};
 
-/// The variable that names another folder for the secrets files.
+/// The environment variable that names another folder for the secrets files.
 const FOLDER_VARIABLE: &str = "MNIST_SUPPORT_SECRETS";
 
 /// A named set of secrets.
 ///
-/// A key is looked for in two places, in this order:
-/// 1. the environment variable `SCOPE_KEY`, in capitals and with `_` for `-`: the key `client-secret` of the
-///    scope `adls` is `ADLS_CLIENT_SECRET`. A variable that is set to nothing counts as not set;
-/// 2. the file `SCOPE.json`, one JSON object of strings, in the folder `~/.config/mnist_support/secrets`, or
-///    the folder that the variable `MNIST_SUPPORT_SECRETS` names. Others must not be able to read the file.
+/// A key is looked up in two places, in this order:
+/// 1. the environment variable `SCOPE_KEY`, in upper case and with `_` for `-`: the key
+///    `client-secret` of the scope `adls` is `ADLS_CLIENT_SECRET`. An empty variable counts as not
+///    set.
+/// 2. the file `SCOPE.json`, one JSON object of strings, in the folder
+///    `~/.config/mnist_support/secrets` or the one that the variable `MNIST_SUPPORT_SECRETS` names.
+///    Other users must not be able to read the file.
 ///
 /// ```
 /// use mnist_support::secrets::SecretScope;
@@ -36,11 +41,12 @@ pub struct SecretScope {
 }
 
 impl SecretScope {
-    /// Opens the scope `name`. Having no file is no error: the variables may be enough.
+    /// Opens the scope `name`. A missing file is no error, because the variables may be enough.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for a name that is not of letters, digits, `-` and `_`;
-    /// [`Error::SecretsFile`] for a file that others can read, or that is not a JSON object of strings.
+    /// - [`Error::InvalidSetting`] for a name with anything but letters, digits, `-` and `_`.
+    /// - [`SecretError::File`] for a file that others can read, or that is not a JSON object of
+    ///   strings.
     pub fn open(name: &str) -> Result<SecretScope> {
         let folder = match std::env::var_os(FOLDER_VARIABLE).filter(|value| !value.is_empty()) {
             Some(folder) => Some(PathBuf::from(folder)),
@@ -52,7 +58,7 @@ impl SecretScope {
     /// Opens the scope `name`, with its file in `folder`.
     ///
     /// # Errors
-    /// As [`SecretScope::open`].
+    /// Same as [`SecretScope::open`].
     pub fn open_in(name: &str, folder: &Path) -> Result<SecretScope> {
         SecretScope::load(name, Some(folder))
     }
@@ -84,13 +90,13 @@ impl SecretScope {
         &self.name
     }
 
-    /// The secret of `key`.
+    /// Returns the secret of `key`.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`], which names the scope, the key, and the variable and the file where it
-    /// was looked for.
+    /// [`SecretError::NotFound`], which names the scope, the key, and the variable and the file
+    /// that were searched.
     pub fn get(&self, key: &str) -> Result<Secret> {
-        self.find(key)?.ok_or_else(|| Error::SecretNotFound {
+        self.find(key)?.ok_or_else(|| Error::Secret(SecretError::NotFound {
             scope: self.name.clone(),
             key: key.into(),
             hint: match &self.file {
@@ -101,22 +107,22 @@ impl SecretScope {
                 ),
                 None => format!("set the environment variable {}", self.variable(key)),
             },
-        })
+        }))
     }
 
-    /// The secret of `key`, or nothing where it is not configured.
+    /// Returns the secret of `key`, or `None` if it is not configured.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`] for a variable that is there but is not UTF-8.
+    /// [`SecretError::NotFound`] if the variable is set but is not UTF-8.
     pub fn find(&self, key: &str) -> Result<Option<Secret>> {
         let variable = self.variable(key);
         match std::env::var(&variable) {
             Ok(value) if !value.is_empty() => Ok(Some(Secret::new(value))),
-            Err(std::env::VarError::NotUnicode(_)) => Err(Error::SecretNotFound {
+            Err(std::env::VarError::NotUnicode(_)) => Err(Error::Secret(SecretError::NotFound {
                 scope: self.name.clone(),
                 key: key.into(),
                 hint: format!("the environment variable {variable} is not UTF-8"),
-            }),
+            })),
             Ok(_) | Err(std::env::VarError::NotPresent) => Ok(self.secrets.get(key).cloned()),
         }
     }
@@ -141,37 +147,45 @@ impl fmt::Debug for SecretScope {
 }
 
 fn read_file(file: &Path) -> Result<BTreeMap<String, Secret>> {
-    let unusable = |reason: String| Error::SecretsFile {
-        path: file.to_path_buf(),
-        reason,
+    let unusable = |reason: Cause| {
+        Error::Secret(SecretError::File {
+            path: file.to_path_buf(),
+            reason,
+        })
     };
     let metadata = match fs::metadata(file) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(unusable(error.to_string())),
+        Err(error) => return Err(unusable(error.into())),
     };
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(unusable(format!(
-                "others can read it (mode {mode:03o}); run: chmod 600 {}",
-                file.display()
-            )));
+            return Err(unusable(
+                format!(
+                    "others can read it (mode {mode:03o}); run: chmod 600 {}",
+                    file.display()
+                )
+                .into(),
+            ));
         }
     }
     if !metadata.is_file() {
         return Err(unusable("it is not a file".into()));
     }
-    let text = fs::read_to_string(file).map_err(|error| unusable(error.to_string()))?;
-    // serde_json's own message may quote a value of the file, so that only the place is told.
+    let text = fs::read_to_string(file).map_err(|error| unusable(error.into()))?;
+    // serde_json's message may quote a value of the file, so report only the position.
     let secrets: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|error| {
-        unusable(format!(
-            "it is not a JSON object of strings (line {}, column {})",
-            error.line(),
-            error.column()
-        ))
+        unusable(
+            format!(
+                "it is not a JSON object of strings (line {}, column {})",
+                error.line(),
+                error.column()
+            )
+            .into(),
+        )
     })?;
     Ok(secrets
         .into_iter()
@@ -210,7 +224,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let scope = SecretScope::open_in("lake-test", folder.path()).unwrap();
         let error = scope.get("client-secret").unwrap_err();
-        assert!(matches!(error, Error::SecretNotFound { .. }));
+        assert!(matches!(error, Error::Secret(SecretError::NotFound { .. })));
         let message = error.to_string();
         for part in [
             "\"lake-test\"",
@@ -228,7 +242,7 @@ mod tests {
         for mode in [0o644, 0o640, 0o604, 0o620] {
             let file = scope_file(folder.path(), "open", r#"{"sas": "hunter2"}"#, mode);
             let error = SecretScope::open_in("open", folder.path()).unwrap_err();
-            assert!(matches!(error, Error::SecretsFile { .. }));
+            assert!(matches!(error, Error::Secret(SecretError::File { .. })));
             let message = error.to_string();
             assert!(
                 message.contains(&format!("chmod 600 {}", file.display())),
@@ -239,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_something_else_is_refused_without_quoting_it() {
+    fn an_invalid_file_is_refused_without_quoting_it() {
         let folder = tempfile::tempdir().unwrap();
         for text in [r#"{"sas": 731846}"#, r#"["hunter2"]"#, "hunter2", ""] {
             scope_file(folder.path(), "broken", text, 0o600);
@@ -268,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_the_scope_and_the_key_in_capitals() {
+    fn a_variable_is_the_scope_and_the_key_in_upper_case() {
         let folder = tempfile::tempdir().unwrap();
         let scope = SecretScope::open_in("adls", folder.path()).unwrap();
         assert_eq!(scope.variable("client-secret"), "ADLS_CLIENT_SECRET");

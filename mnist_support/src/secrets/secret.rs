@@ -12,7 +12,7 @@ use std::fmt;
 /// assert_eq!(secret.expose(), "correct horse");
 /// ```
 ///
-/// It has no `Serialize`, so that no settings file or saved model can carry one:
+/// It does not implement `Serialize`, so that no settings file or saved model can contain one:
 ///
 /// ```compile_fail
 /// serde_json::to_string(&mnist_support::secrets::Secret::new("correct horse"));
@@ -21,12 +21,12 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `value` from being printed.
+    /// Wraps `value`, so that it does not print.
     pub fn new(value: impl Into<String>) -> Secret {
         Secret(value.into())
     }
 
-    /// The secret itself, for the call that needs it. Don't keep or print what this returns.
+    /// Returns the secret itself, for the call that needs it. Don't keep or print it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Arrow record batches as data frames.
+//! Arrow record batches as DataFrames.
 
 use std::io::Read;
 
@@ -14,37 +14,30 @@ use arrow_ipc::reader::StreamReader;
 use arrow_schema::DataType;
 use polars::prelude::{Column, DataFrame, NamedFrom, Series};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
-/// Reads an Arrow IPC stream of number columns; an input that ends at once has no rows and no columns.
+/// Reads an Arrow IPC stream of numeric columns. An empty input gives no rows and no columns.
 pub(crate) fn read_frame(input: impl Read, name: &str) -> Result<DataFrame> {
-    let failed = |error: arrow_schema::ArrowError| Error::Table {
-        table: name.to_owned(),
-        reason: error.to_string(),
-    };
     let mut input = std::io::BufReader::with_capacity(1 << 20, input);
     let empty = std::io::BufRead::fill_buf(&mut input)
-        .map_err(|error| failed(error.into()))?
+        .map_err(TableError::about(name))?
         .is_empty();
     if empty {
         return Ok(DataFrame::empty());
     }
     let batches = StreamReader::try_new(input, None)
         .and_then(|reader| reader.collect::<Result<Vec<_>, _>>())
-        .map_err(failed)?;
+        .map_err(TableError::about(name))?;
     frame_from_batches(&batches, name)
 }
 
-/// Puts record batches of number columns one below the other.
+/// Concatenates record batches of numeric columns.
 ///
 /// # Errors
-/// [`Error::ColumnType`] for a column that is no number or boolean: cast it in the query;
-/// [`Error::Table`] for batches of different columns.
+/// - [`TableError::ColumnType`] for a column that is neither numeric nor boolean. Cast it in the
+///   query.
+/// - [`TableError::Failed`] for batches with different columns.
 pub fn frame_from_batches(batches: &[RecordBatch], name: &str) -> Result<DataFrame> {
-    let failed = |error: polars::prelude::PolarsError| Error::Table {
-        table: name.to_owned(),
-        reason: error.to_string(),
-    };
     let mut whole: Option<DataFrame> = None;
     for batch in batches {
         let schema = batch.schema();
@@ -54,11 +47,11 @@ pub fn frame_from_batches(batches: &[RecordBatch], name: &str) -> Result<DataFra
             .zip(batch.columns())
             .map(|(field, column)| series(field.name(), column, name))
             .collect::<Result<Vec<Column>>>()?;
-        let part = DataFrame::new(batch.num_rows(), columns).map_err(failed)?;
+        let part = DataFrame::new(batch.num_rows(), columns).map_err(TableError::about(name))?;
         match &mut whole {
             None => whole = Some(part),
             Some(whole) => {
-                whole.vstack_mut(&part).map_err(failed)?;
+                whole.vstack_mut(&part).map_err(TableError::about(name))?;
             }
         }
     }
@@ -82,12 +75,12 @@ fn series(column: &str, array: &dyn Array, table: &str) -> Result<Column> {
             Series::new(column.into(), values).into()
         }
         other => {
-            return Err(Error::ColumnType {
+            return Err(Error::Table(TableError::ColumnType {
                 table: table.to_owned(),
                 column: column.to_owned(),
                 found: other.to_string(),
                 expected: "a number, for instance by a cast in the query,".to_owned(),
-            });
+            }));
         }
     })
 }
@@ -100,7 +93,7 @@ where
     Series::new(column.into(), values).into()
 }
 
-/// For the types that the data frame is compiled without.
+/// Converts types that polars is compiled without.
 fn cast<T: ArrowPrimitiveType, U: From<T::Native>>(column: &str, array: &dyn Array) -> Column
 where
     Series: NamedFrom<Vec<Option<U>>, [Option<U>]>,
@@ -151,10 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_ends_at_once_has_no_rows_and_one_that_is_cut_is_an_error() {
+    fn an_empty_input_has_no_rows_and_a_truncated_one_is_an_error() {
         assert_eq!(read_frame(&b""[..], "rows").unwrap().shape(), (0, 0));
         let error = read_frame(&b"\xff\xff\xff\xff\x10"[..], "rows").unwrap_err();
-        assert!(matches!(error, Error::Table { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Table(TableError::Failed { .. })),
+            "{error}"
+        );
     }
 
     #[test]
@@ -162,7 +158,7 @@ mod tests {
         let batch = batch(vec![("name", Arc::new(StringArray::from(vec!["a"])))]);
         let error = frame_from_batches(&[batch], "the query").unwrap_err();
         assert!(
-            matches!(&error, Error::ColumnType { column, .. } if column == "name"),
+            matches!(&error, Error::Table(TableError::ColumnType { column, .. }) if column == "name"),
             "{error}"
         );
     }

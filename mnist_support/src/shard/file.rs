@@ -1,11 +1,11 @@
-//! The rows of a file in the lake: each rank reads its own part of it.
+//! Rows of a file in the lake: each rank reads its own partition.
 
 use polars::prelude::DataFrame;
 
 use super::{Data, Part, Shard, Source};
 use crate::{
     Result,
-    lake::{FileSource, LakeFrame, Partition, Reading},
+    lake::{FileSource, LakeFrame, Partition, ReadProgress},
 };
 
 impl Source for LakeFrame {
@@ -37,8 +37,8 @@ impl Part for FilePart {
         format!("{} ({})", self.frame.name(), self.partition)
     }
 
-    fn read(&self, tell: &dyn Fn(Reading)) -> Result<DataFrame> {
-        self.frame.read_telling(&self.partition, tell)
+    fn read(&self, on_progress: &dyn Fn(ReadProgress)) -> Result<DataFrame> {
+        self.frame.read_with_progress(&self.partition, on_progress)
     }
 }
 

@@ -3,7 +3,7 @@
 use polars::prelude::DataFrame;
 
 use super::{Data, Part, Shard, Source};
-use crate::{Error, Result, lake::Reading};
+use crate::{Error, Result, lake::ReadProgress};
 
 const NAME: &str = "the data frame";
 
@@ -35,7 +35,8 @@ impl Source for DataFrame {
 }
 
 impl Shard {
-    /// Rows that are in memory, of a table that errors call `name`, `first_row` rows below its first.
+    /// Creates a shard of rows in memory. Errors call their table `name`, and `first_row` rows of
+    /// it come before these.
     pub fn rows(name: impl Into<String>, frame: DataFrame, first_row: u64) -> Self {
         Shard::new(Rows {
             name: name.into(),
@@ -61,7 +62,7 @@ impl Part for Rows {
         self.first_row
     }
 
-    fn read(&self, _tell: &dyn Fn(Reading)) -> Result<DataFrame> {
+    fn read(&self, _on_progress: &dyn Fn(ReadProgress)) -> Result<DataFrame> {
         Ok(self.frame.clone())
     }
 }
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_dealt_out_in_order_and_evenly() {
+    fn a_frame_is_split_in_order_and_evenly() {
         let shards = Data::from(&frame(7)).shards(3).unwrap();
         let parts: Vec<(u64, usize)> = shards
             .iter()
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transformation_takes_fewer_shards_where_there_are_fewer_rows() {
+    fn a_transformation_gets_fewer_shards_if_there_are_fewer_rows() {
         assert_eq!(Data::from(&frame(1)).shards_at_most(4).unwrap().len(), 1);
         assert_eq!(Data::from(&frame(0)).shards_at_most(4).unwrap().len(), 1);
         assert_eq!(Data::from(&frame(9)).shards_at_most(4).unwrap().len(), 4);

@@ -1,7 +1,7 @@
-//! Where rows come from, and how they are dealt out to the ranks of a fit.
+//! Where rows come from, and how they are divided among the ranks of a fit.
 //!
-//! A [`Source`] is whatever holds rows: a data frame, a file in the lake, a table on a cluster. It cuts
-//! them into [`Shard`]s, and each rank reads its own.
+//! A [`Source`] holds rows: a DataFrame, a file in the lake, a table on a cluster. It is split into
+//! [`Shard`]s, and each rank reads its own.
 
 mod arrow_rows;
 mod file;
@@ -14,29 +14,29 @@ use polars::prelude::*;
 use crate::{
     Error, Result,
     lake::{
-        FileSource, Reading,
-        reading::{Tell, tell_nobody},
+        FileSource, ReadProgress,
+        reading::{OnProgress, ignore_progress},
     },
 };
 pub use arrow_rows::frame_from_batches;
 pub(crate) use arrow_rows::read_frame;
 
-/// Something that holds rows and can be cut into parts, each read on its own.
+/// A source of rows that can be split into shards, each of which is read on its own.
 ///
-/// A kind of table of your own becomes [`Data`], and so something to fit to, by this trait and
-/// [`Data::new`].
+/// To fit to a kind of table of your own, implement this trait and pass the table to [`Data::new`].
 pub trait Source: Any + fmt::Debug + Send + Sync {
-    /// Cuts the rows into `parts` parts, in order, about as many rows in each.
+    /// Splits the rows into `parts` shards of about the same number of rows, in order.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] of `partitions` for 0 parts and for more parts than rows; those of finding
-    /// out where to cut.
+    /// [`Error::InvalidSetting`] of `partitions` for 0 parts or more parts than rows, and the
+    /// errors of finding out where to split.
     fn shards(&self, parts: usize) -> Result<Vec<Shard>>;
 
-    /// As [`shards`](Self::shards), with fewer parts where there are fewer rows, and one where there is none.
+    /// Like [`shards`](Self::shards), but with fewer shards if there are fewer rows, and with one
+    /// if there are none.
     ///
     /// # Errors
-    /// As [`shards`](Self::shards).
+    /// Same as [`shards`](Self::shards).
     fn shards_at_most(&self, parts: usize) -> Result<Vec<Shard>> {
         match self.shards(parts) {
             Err(Error::InvalidSetting {
@@ -47,36 +47,36 @@ pub trait Source: Any + fmt::Debug + Send + Sync {
         }
     }
 
-    /// The file that holds all of the rows and nothing else, if there is one: another process then reads
-    /// them from there. The rows of other sources are sent to it.
+    /// The file that holds all of the rows and nothing else, if there is one. Another process then
+    /// reads the rows from that file. The rows of other sources are sent to it.
     fn file(&self) -> Option<&FileSource> {
         None
     }
 }
 
-/// The rows of a fit or a transformation: any [`Source`], a data frame in memory or a file in the lake that
-/// nobody has read yet, for instance.
+/// The rows of a fit or a transformation, from any [`Source`]: for example a DataFrame in memory,
+/// or a file in the lake that is read lazily.
 ///
-/// Functions take `impl Into<Data>`, so both `&frame` and `&lake_frame` can be handed over.
+/// Functions take `impl Into<Data>`, so you can pass `&frame` and `&lake_frame` alike.
 #[derive(Clone, Debug)]
 pub struct Data(Arc<dyn Source>);
 
 impl Data {
-    /// The rows of `source`.
+    /// Wraps the rows of `source`.
     pub fn new(source: impl Source) -> Self {
         Data(Arc::new(source))
     }
 
-    /// The source, if it is of the type `T`: for an engine that has a way of its own with it.
+    /// The source, if it is of type `T`, for an engine that treats that type specially.
     pub fn downcast_ref<T: Source>(&self) -> Option<&T> {
         let source: &dyn Any = &*self.0;
         source.downcast_ref()
     }
 
-    /// As [`Source::shards`].
+    /// Same as [`Source::shards`].
     ///
     /// # Errors
-    /// Those of [`Source::shards`].
+    /// Same as [`Source::shards`].
     pub fn shards(&self, parts: usize) -> Result<Vec<Shard>> {
         self.0.shards(parts)
     }
@@ -89,7 +89,7 @@ impl Data {
         self.0.file()
     }
 
-    /// All rows, in this process.
+    /// Collects all rows into this process.
     pub(crate) fn collect(&self) -> Result<DataFrame> {
         let mut shards = self.0.shards_at_most(1)?.into_iter();
         shards
@@ -98,52 +98,52 @@ impl Data {
     }
 }
 
-/// How the rows of one [`Shard`] are read.
+/// How the rows of a [`Shard`] are read.
 pub trait Part: fmt::Debug + Send + Sync {
-    /// What errors call the rows.
+    /// The name of the rows in errors.
     fn name(&self) -> String;
 
-    /// How many rows of the table that [`name`](Self::name) names come before these.
+    /// The number of rows that come before these in the table that [`name`](Self::name) names.
     fn first_row(&self) -> u64 {
         0
     }
 
-    /// Reads the rows, and tells of a long read from time to time.
+    /// Reads the rows. During a long read, `on_progress` receives progress now and then.
     ///
     /// # Errors
-    /// Those of the source, with its file, row and column.
-    fn read(&self, tell: &dyn Fn(Reading)) -> Result<DataFrame>;
+    /// The errors of the source, with the file, row and column.
+    fn read(&self, on_progress: &dyn Fn(ReadProgress)) -> Result<DataFrame>;
 }
 
-/// One rank's part of the rows.
+/// One rank's share of the rows.
 #[derive(Clone, Debug)]
 pub struct Shard(Arc<dyn Part>);
 
 impl Shard {
-    /// The shard that `part` reads.
+    /// Creates the shard that `part` reads.
     pub fn new(part: impl Part + 'static) -> Self {
         Shard(Arc::new(part))
     }
 
-    /// The rows as a data frame; reads them where they are in a file.
+    /// Returns the rows as a DataFrame, reading them if they are in a file.
     ///
     /// # Errors
-    /// As [`Part::read`].
+    /// Same as [`Part::read`].
     pub fn read(&self) -> Result<DataFrame> {
-        self.read_telling(&tell_nobody)
+        self.read_with_progress(&ignore_progress)
     }
 
-    /// As [`read`](Self::read), with the progress of a long read to `tell`.
-    pub(crate) fn read_telling(&self, tell: Tell<'_>) -> Result<DataFrame> {
-        self.0.read(tell)
+    /// Like [`read`](Self::read), but reports the progress of a long read to `on_progress`.
+    pub(crate) fn read_with_progress(&self, on_progress: OnProgress<'_>) -> Result<DataFrame> {
+        self.0.read(on_progress)
     }
 
-    /// What errors call the rows.
+    /// The name of the rows in errors.
     pub fn name(&self) -> String {
         self.0.name()
     }
 
-    /// How many rows of the table that [`name`](Self::name) names come before these.
+    /// The number of rows that come before these in the table that [`name`](Self::name) names.
     pub fn first_row(&self) -> u64 {
         self.0.first_row()
     }

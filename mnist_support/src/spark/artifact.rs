@@ -1,4 +1,4 @@
-//! Files that travel to the executors.
+//! Files that are sent to the executors.
 
 use std::{fs::File, io, path::Path, sync::Arc};
 
@@ -8,10 +8,10 @@ use spark_connect_core::SparkConnectClient;
 use super::connection::Connection;
 use crate::{Error, Result, runtime::wait};
 
-/// Sends a file to the server, which hands it on to the executors, and returns its name there.
+/// Sends a file to the server, which distributes it to the executors, and returns its name there.
 ///
-/// The name holds a hash of the content: within a session a server refuses other content under a name that it
-/// knows. A file that this session has sent is not sent again.
+/// The name contains a hash of the content, because within a session a server refuses different
+/// content under a known name. A file is sent only once per session.
 pub(super) fn send(connection: &Arc<Connection>, path: &Path) -> Result<String> {
     let failed = |operation| {
         move |source| Error::Io {
@@ -26,7 +26,7 @@ pub(super) fn send(connection: &Arc<Connection>, path: &Path) -> Result<String> 
         metadata.len(),
         metadata.modified().map_err(failed("reading"))?,
     );
-    // Held while sending: of two threads with the same file, one sends it.
+    // Held while sending: if two threads have the same file, one of them sends it.
     let mut sent = connection
         .sent
         .lock()
@@ -61,7 +61,7 @@ pub(super) fn send(connection: &Arc<Connection>, path: &Path) -> Result<String> 
     Ok(name)
 }
 
-/// `train-0123456789abcdef.sh` for `scripts/train.sh`.
+/// Returns `train-0123456789abcdef.sh` for `scripts/train.sh`.
 fn artifact_name(path: &Path, hash: &[u8]) -> String {
     // The name becomes part of a URL inside Spark.
     let plain = |text: Option<&std::ffi::OsStr>| -> String {

@@ -9,48 +9,50 @@ use std::{
 };
 
 use spark_connect_core::{
-    ChannelBuilder, RetryPolicy, SparkConnectClient, SparkError, channel::PARAM_USER_ID,
+    ChannelBuilder, RetryPolicy, SparkConnectClient, SparkError as ConnectError,
+    channel::PARAM_USER_ID,
 };
 use spark_connect_proto as proto;
 use tokio::time::{sleep, timeout};
 
 use super::failure;
-use crate::{Error, Result, interrupt, runtime::wait};
+use crate::{Error, Result, error::SparkError, interrupt, runtime::wait};
 
-/// Waits before the retries of a call that found no server.
-const PAUSES: [Duration; 3] = [
+/// Delays before each retry of a call when no server answered.
+const RETRY_DELAYS: [Duration; 3] = [
     Duration::from_millis(250),
     Duration::from_millis(750),
     Duration::from_millis(2000),
 ];
 
-/// How long to wait for a server to give a session back when nobody needs it any more.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// How long to wait for a server to release a session that is no longer needed.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct Connection {
     state: Mutex<State>,
-    /// Without the parameters, among which a token may be.
+    /// Without the parameters, which may include a token.
     pub(super) url: String,
     /// The executors' Python, once known.
     pub(super) python: Mutex<Option<String>>,
-    /// Whether the server was seen to report an execution's progress.
+    /// Whether the server has been seen to report the progress of an execution.
     pub(super) reports_progress: AtomicBool,
-    /// What was sent in this session of the server.
+    /// The files sent in this session of the server.
     pub(super) sent: Mutex<SentFiles>,
 }
 
-/// The names under which files were sent, by path, size and time of their last change.
+/// The names under which files were sent, by path, size and modification time.
 pub(super) type SentFiles = HashMap<(PathBuf, u64, SystemTime), String>;
 
 struct State {
-    /// Names the session. It is another one after the server has closed the session.
+    /// Identifies the session. Replaced when the server has closed the session.
     client: Arc<SparkConnectClient>,
-    /// What the server itself calls the session: another name is another session, without our files.
-    known_as: Option<String>,
+    /// The server's own name for the session. A different name is a different session, without our
+    /// files.
+    server_session_id: Option<String>,
 }
 
 impl Connection {
-    /// Reads the URL, connects, and asks the server who it is.
+    /// Parses the URL, connects, and requests the server's version.
     pub(super) fn open(url: &str) -> Result<Connection> {
         let shown = url.split([';', '?']).next().unwrap_or_default();
         let shown = shown.trim_end_matches('/').to_owned();
@@ -69,15 +71,15 @@ impl Connection {
         }
         let client = wait("connecting to", &shown, async move {
             let mut client = SparkConnectClient::connect(&builder).await?;
-            // Retries are made here, where an error can say how many there were.
+            // This crate retries itself, so that an error can state the number of retries.
             client.set_retry_policy(RetryPolicy::no_retries());
-            Ok::<_, SparkError>(client)
+            Ok::<_, ConnectError>(client)
         })?
         .map_err(|error| invalid(format!("cannot be used: {}", error.message())))?;
         Ok(Connection {
             state: Mutex::new(State {
                 client: Arc::new(client),
-                known_as: None,
+                server_session_id: None,
             }),
             url: shown,
             python: Mutex::new(None),
@@ -90,15 +92,16 @@ impl Connection {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The client for one request, or for one execution and all that belongs to it.
+    /// Returns the client for one request, or for one execution and everything that belongs to it.
     pub(super) fn client(&self) -> Arc<SparkConnectClient> {
         Arc::clone(&self.state().client)
     }
 
-    /// Asks the server something about a plan, or about itself.
+    /// Sends an analyze request, about a plan or about the server itself.
     ///
-    /// The answer also tells whether the server still has the session: one that nobody used for long (an hour
-    /// by default) is closed, and a server that was started anew has none of our files. They are sent again.
+    /// The response also shows whether the server still has the session. A session that is idle for
+    /// long (an hour by default) is closed, and a restarted server has none of our files. They are
+    /// sent again.
     pub(super) fn analyze(
         self: &Arc<Self>,
         operation: &'static str,
@@ -117,33 +120,38 @@ impl Connection {
             };
             connection.retried(operation, ask).await
         })??;
-        self.recognise(&response.server_side_session_id);
-        response.result.ok_or_else(|| Error::Spark {
-            operation,
-            url: self.url.clone(),
-            reason: "the server's answer is empty".to_owned(),
+        self.check_session(&response.server_side_session_id);
+        response.result.ok_or_else(|| {
+            Error::Spark(SparkError::Failed {
+                operation,
+                url: self.url.clone(),
+                reason: "the server's answer is empty".to_owned(),
+            })
         })
     }
 
-    /// Forgets what was sent if the server knows the session by another name than before.
-    fn recognise(&self, known_as: &str) {
-        let before = self.state().known_as.replace(known_as.to_owned());
-        if before.is_some_and(|before| before != known_as) {
+    /// Forgets the sent files if the server's name for the session has changed.
+    fn check_session(&self, server_session_id: &str) {
+        let before = self
+            .state()
+            .server_session_id
+            .replace(server_session_id.to_owned());
+        if before.is_some_and(|before| before != server_session_id) {
             let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
             sent.clear();
         }
     }
 
-    /// Takes a new session, unless another thread has done so since `client` was in use.
-    fn begin_anew(&self, client: &Arc<SparkConnectClient>) {
+    /// Switches to a new session, unless another thread has done so since it returned `client`.
+    fn renew_session(&self, client: &Arc<SparkConnectClient>) {
         let mut state = self.state();
         if Arc::ptr_eq(&state.client, client) {
             state.client = Arc::new(client.with_new_session_id());
         }
     }
 
-    /// Makes a call again while there is no server, or once in a new session where the server has closed
-    /// ours, and turns what remains into an error of this crate.
+    /// Retries a call while there is no server, and once in a new session if the server has closed
+    /// ours. Converts the final error to one of this crate.
     pub(super) async fn retried<T, Call, Response>(
         &self,
         operation: &'static str,
@@ -151,24 +159,24 @@ impl Connection {
     ) -> Result<T>
     where
         Call: Fn(Arc<SparkConnectClient>) -> Response,
-        Response: Future<Output = Result<T, SparkError>>,
+        Response: Future<Output = Result<T, ConnectError>>,
     {
-        let (mut pauses, mut anew) = (PAUSES.iter(), false);
+        let (mut delays, mut renewed) = (RETRY_DELAYS.iter(), false);
         loop {
             let client = self.client();
             let error = match call(Arc::clone(&client)).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            if failure::is_closed_session(&error) && !anew {
-                anew = true;
-                self.begin_anew(&client);
+            if failure::is_closed_session(&error) && !renewed {
+                renewed = true;
+                self.renew_session(&client);
                 continue;
             }
-            match pauses.next() {
-                Some(pause) if failure::is_unavailable(&error) => sleep(*pause).await,
+            match delays.next() {
+                Some(delay) if failure::is_unavailable(&error) => sleep(*delay).await,
                 _ => {
-                    let retries = PAUSES.len();
+                    let retries = RETRY_DELAYS.len();
                     return Err(
                         failure::explain(&client, &self.url, operation, error, retries).await,
                     );
@@ -179,13 +187,13 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// Gives the session back: the server forgets its files and ends what still runs in it.
+    /// Releases the session: the server forgets its files and ends whatever still runs in it.
     fn drop(&mut self) {
         let client = self.client();
-        // A server that is gone, or has no time, forgets the session by itself later.
+        // A server that is gone or busy forgets the session by itself later.
         let _shield = interrupt::shield();
         let _ = wait("leaving", &self.url, async move {
-            timeout(GOODBYE, client.release_session()).await
+            timeout(RELEASE_TIMEOUT, client.release_session()).await
         });
     }
 }

@@ -1,50 +1,51 @@
-//! Running a plan to its end, however often the server ends the stream of its answers.
+//! Executes a plan to its end, however often the server ends the stream of its responses.
 
 use std::{
-    future::Future,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
+use futures::{Stream, TryStreamExt};
 use proto::execute_plan_response::{ArrowBatch, ExecutionProgress, ResponseType};
 use spark_connect_core::{
-    ExecutePlanResponseReattachableIterator as Execution, SparkConnectClient, SparkError,
+    ExecutePlanResponseReattachableIterator as Execution, SparkConnectClient,
+    SparkError as ConnectError,
 };
 use spark_connect_proto as proto;
 use tokio::time::{sleep, timeout};
 
 use super::{connection::Connection, failure, plan};
-use crate::{Error, Result, interrupt, runtime::wait};
+use crate::{Error, Result, error::SparkError, interrupt, runtime::wait};
 
-/// How often a stream that broke off is asked for again, and the first wait, which doubles each time.
-const TRIES: u32 = 6;
-const PAUSE: Duration = Duration::from_millis(250);
+/// How often to reattach to a broken stream, and the first delay, which doubles each time.
+const REATTACH_ATTEMPTS: u32 = 6;
+const FIRST_DELAY: Duration = Duration::from_millis(250);
 
 /// How long the server may take to open a stream.
-const OPENING: Duration = Duration::from_secs(30);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A stream on which nothing came for so long is asked for again: the server itself ends it after 2 minutes, so
-/// the connection must be broken.
-const SILENCE: Duration = Duration::from_secs(180);
+/// How long a stream may be silent before it is reattached. The server itself ends it after 2
+/// minutes, so the connection must be broken.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// How often to look at the clock while nothing comes.
-const TICK: Duration = Duration::from_millis(500);
+/// How often to check the time while nothing arrives.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long to wait for an execution's first stage. Where too few cores are there for a barrier, Spark does not
-/// begin it, and says nothing about it for 10 minutes.
-const BEGINNING: Duration = Duration::from_secs(120);
+/// How long to wait for an execution's first stage. If there are too few cores for a barrier stage,
+/// Spark does not start it, and says nothing about it for 10 minutes.
+const FIRST_STAGE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long to wait for a task: a cluster may be busy with something else, or have lost its executors.
-const IDLENESS: Duration = Duration::from_secs(600);
+/// How long to wait for a task: the cluster may be busy, or have lost its executors.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Runs a plan and returns its rows.
+/// Executes a plan and returns its rows.
 ///
-/// The server ends a stream after a while (2 minutes by default) although the execution goes on; only the
-/// message ResultComplete says that it is done.
+/// The server ends a stream after a while (2 minutes by default) although the execution continues.
+/// Only the message ResultComplete means that it is complete.
 ///
-/// By its `tag` another thread can end it.
+/// Another thread can interrupt it by its `tag`.
 pub(super) fn collect(
     connection: &Arc<Connection>,
     operation: &'static str,
@@ -70,14 +71,17 @@ pub(super) fn collect(
     result?
 }
 
-/// Ends an execution that nobody waits for any more.
+/// Interrupts an execution that nobody is waiting for any more.
 fn end(client: Arc<SparkConnectClient>, url: &str, id: String) -> Result<()> {
     let _shield = interrupt::shield();
     wait("interrupting", url, async move {
-        // What can't be interrupted has ended.
+        // An execution that cannot be interrupted has ended.
         let _ = client.interrupt_operation(&id).await;
     })
 }
+
+/// A message of a stream, or the error that broke it.
+type Message = Result<proto::ExecutePlanResponse, ConnectError>;
 
 async fn run(
     connection: &Connection,
@@ -91,25 +95,14 @@ async fn run(
         operation,
         execution,
         begun: false,
+        tries: 0,
         watch: Watch::new(),
         rows: Rows::default(),
     };
-    let mut tries = 0;
-    let mut opened = opened(client.execute_plan(run.execution.request().clone())).await;
+    let mut begin = true;
     loop {
-        let error = match opened {
-            Ok(mut stream) => loop {
-                match timeout(TICK, stream.message()).await {
-                    Ok(Ok(Some(response))) => {
-                        tries = 0;
-                        run.take(response).await?;
-                    }
-                    Ok(Ok(None)) => break None,
-                    Ok(Err(status)) => break Some(SparkError::from_grpc_status(status)),
-                    Err(_) if run.watch.is_silent() => break None,
-                    Err(_) => run.check_progress().await?,
-                }
-            },
+        let error = match run.open(begin).await {
+            Ok(stream) => run.listen(stream).await?,
             Err(error) => Some(error),
         };
         if run.execution.is_completed().await {
@@ -117,66 +110,85 @@ async fn run(
             return Ok(run.rows.batches);
         }
         run.watch.listen();
-        // Without any answer so far the server may never have got the plan.
-        let begin_again = !run.begun && error.as_ref().is_some_and(failure::is_unknown_execution);
+        // If nothing has arrived yet, the server may never have received the plan.
+        begin = !run.begun && error.as_ref().is_some_and(failure::is_unknown_execution);
         if let Some(error) = error {
-            if tries >= TRIES || !(begin_again || failure::is_disconnection(&error)) {
-                return Err(failure::explain(
-                    client,
-                    &connection.url,
-                    operation,
-                    error,
-                    tries as usize,
-                )
-                .await);
-            }
-            sleep(PAUSE * 2_u32.pow(tries)).await;
-            tries += 1;
+            run.pause(error, begin).await?;
         }
-        opened = if begin_again {
-            self::opened(client.execute_plan(run.execution.request().clone())).await
-        } else {
-            let request = run.execution.create_reattach_request().await;
-            self::opened(client.reattach_execute(request)).await
-        };
     }
 }
 
-/// What an attempt to open a stream came to, within a time.
-#[allow(clippy::result_large_err)] // the error is Spark's own type
-async fn opened<Stream>(
-    attempt: impl Future<Output = Result<Stream, SparkError>>,
-) -> Result<Stream, SparkError> {
-    match timeout(OPENING, attempt).await {
-        Ok(opened) => opened,
-        Err(_) => Err(failure::unavailable("the server does not answer")),
-    }
-}
-
-/// A plan that is being executed, and what came of it so far.
+/// A plan that is being executed, and its results so far.
 struct Run<'a> {
     connection: &'a Connection,
     client: &'a SparkConnectClient,
     operation: &'static str,
     execution: Execution,
     begun: bool,
+    /// How often in a row the stream has broken.
+    tries: u32,
     watch: Watch,
     rows: Rows,
 }
 
 impl Run<'_> {
+    /// Opens a stream of responses: of the plan from its beginning, or of the remaining ones.
+    #[allow(clippy::result_large_err)] // the error is Spark's own type
+    async fn open(
+        &self,
+        begin: bool,
+    ) -> Result<impl Stream<Item = Message> + Unpin + use<>, ConnectError> {
+        let attempt = async {
+            if begin {
+                let request = self.execution.request().clone();
+                return self.client.execute_plan(request).await;
+            }
+            let request = self.execution.create_reattach_request().await;
+            self.client.reattach_execute(request).await
+        };
+        match timeout(OPEN_TIMEOUT, attempt).await {
+            Ok(opened) => opened.map(|stream| stream.map_err(ConnectError::from_grpc_status)),
+            Err(_) => Err(failure::unavailable("the server does not answer")),
+        }
+    }
+
+    /// Handles the responses of a stream until it ends or falls silent. Returns the error that
+    /// broke it, if any.
+    async fn listen(
+        &mut self,
+        mut stream: impl Stream<Item = Message> + Unpin,
+    ) -> Result<Option<ConnectError>> {
+        loop {
+            match timeout(POLL_INTERVAL, stream.try_next()).await {
+                Ok(Ok(Some(response))) => self.take(response).await?,
+                Ok(Ok(None)) => return Ok(None),
+                Ok(Err(error)) => return Ok(Some(error)),
+                Err(_) if self.watch.is_silent() => return Ok(None),
+                Err(_) => self.check_progress().await?,
+            }
+        }
+    }
+
+    /// Waits before the next attempt, if `error` is worth a retry.
+    async fn pause(&mut self, error: ConnectError, begin: bool) -> Result<()> {
+        if self.tries >= REATTACH_ATTEMPTS || !(begin || failure::is_disconnection(&error)) {
+            let (url, tries) = (&self.connection.url, self.tries as usize);
+            return Err(failure::explain(self.client, url, self.operation, error, tries).await);
+        }
+        sleep(FIRST_DELAY * 2_u32.pow(self.tries)).await;
+        self.tries += 1;
+        Ok(())
+    }
+
     async fn take(&mut self, response: proto::ExecutePlanResponse) -> Result<()> {
         self.begun = true;
+        self.tries = 0;
         self.watch.listen();
         self.execution.set_last_response_id(&response).await;
         match response.response_type {
-            Some(ResponseType::ArrowBatch(batch)) => {
-                self.rows.add(&batch).map_err(|reason| Error::Spark {
-                    operation: self.operation,
-                    url: self.connection.url.clone(),
-                    reason: format!("the rows of the result can't be read: {reason}"),
-                })
-            }
+            Some(ResponseType::ArrowBatch(batch)) => self.rows.add(&batch).map_err(|reason| {
+                self.failed(format!("the rows of the result can't be read: {reason}"))
+            }),
             Some(ResponseType::ExecutionProgress(progress)) => {
                 self.watch.note(&progress);
                 let reports = &self.connection.reports_progress;
@@ -187,37 +199,41 @@ impl Run<'_> {
         }
     }
 
-    /// Ends the execution and with it the wait for it if nothing runs. A server that never reports progress
-    /// gives no reason to think so.
+    /// Interrupts the execution, and so ends the wait for it, if no task is running. Without
+    /// progress reports from the server, there is no reason to assume that.
     async fn check_progress(&self) -> Result<()> {
         let reports = self.connection.reports_progress.load(Ordering::Relaxed);
         let Some(limit) = self.watch.exceeded().filter(|_| reports) else {
             return Ok(());
         };
-        // What can't be interrupted has ended.
+        // An execution that cannot be interrupted has ended.
         let _ = self
             .client
             .interrupt_operation(self.execution.operation_id())
             .await;
-        Err(Error::Spark {
+        Err(self.failed(format!(
+            "no task has run for {} seconds. Does the cluster have executors, and as many free cores as there are \
+             tasks (partitions) that have to run at the same time?",
+            limit.as_secs()
+        )))
+    }
+
+    fn failed(&self, reason: String) -> Error {
+        Error::Spark(SparkError::Failed {
             operation: self.operation,
             url: self.connection.url.clone(),
-            reason: format!(
-                "no task has run for {} seconds. Does the cluster have executors, and as many free cores as there are \
-                 tasks (partitions) that have to run at the same time?",
-                limit.as_secs()
-            ),
+            reason,
         })
     }
 
-    /// Tells the server that the answers have come: until then it keeps them, for a while.
+    /// Tells the server that the responses have arrived. Until then it keeps them for a while.
     async fn release(&self) {
         let request = self.execution.create_release_request(true).await;
         let _ = self.client.release_execute(request).await;
     }
 }
 
-/// The rows that have come, in order and without a gap.
+/// The rows received so far, in order and without gaps.
 #[derive(Default)]
 struct Rows {
     batches: Vec<RecordBatch>,
@@ -247,7 +263,7 @@ impl Rows {
     }
 }
 
-/// Looks whether anything comes, and whether any task runs.
+/// Watches whether anything arrives, and whether any task is running.
 struct Watch {
     heard: Instant,
     begun: bool,
@@ -268,7 +284,7 @@ impl Watch {
     }
 
     fn is_silent(&self) -> bool {
-        self.heard.elapsed() > SILENCE
+        self.heard.elapsed() > SILENCE_TIMEOUT
     }
 
     fn note(&mut self, progress: &ExecutionProgress) {
@@ -280,9 +296,13 @@ impl Watch {
         }
     }
 
-    /// The limit that nothing has run for.
+    /// Returns the time limit that has passed without a running task, if any.
     fn exceeded(&self) -> Option<Duration> {
-        let limit = if self.begun { IDLENESS } else { BEGINNING };
+        let limit = if self.begun {
+            IDLE_TIMEOUT
+        } else {
+            FIRST_STAGE_TIMEOUT
+        };
         (self.idle_since?.elapsed() > limit).then_some(limit)
     }
 }

@@ -1,27 +1,30 @@
-//! What a server's errors mean for a user of this crate.
+//! Translates a server's errors into this crate's.
 
 use std::time::Duration;
 
 use serde::Deserialize;
-use spark_connect_core::{SparkConnectClient, SparkError};
+use spark_connect_core::{SparkConnectClient, SparkError as ConnectError};
 use spark_connect_proto as proto;
 use tokio::time::timeout;
 
-use crate::Error;
+use crate::{
+    Error,
+    error::{JobError, SparkError},
+};
 
-/// What run_worker.py puts before its report of a failed worker.
-const MARK: &str = "mnist-worker-failed ";
+/// The prefix of run_worker.py's report of a failed worker.
+const REPORT_PREFIX: &str = "mnist-worker-failed ";
 
-/// gRPC's numbers of how a call ended.
+/// gRPC status codes.
 const CANCELLED: i32 = 1;
 const UNKNOWN: i32 = 2;
 const INTERNAL: i32 = 13;
 const UNAVAILABLE: i32 = 14;
 
-/// How long to wait for the whole text of an error.
-const DETAILS: Duration = Duration::from_secs(10);
+/// How long to wait for the full text of an error.
+const DETAILS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What run_worker.py reports of a failed worker.
+/// run_worker.py's report of a failed worker.
 #[derive(Deserialize)]
 struct Report {
     rank: usize,
@@ -29,9 +32,10 @@ struct Report {
     reason: String,
 }
 
-/// Whether there was no server at the time, or the connection broke: another try may find it. Spark's own
-/// errors come with details; what only has the code of an unknown or internal error stems from the connection.
-pub(super) fn is_unavailable(error: &SparkError) -> bool {
+/// Whether there was no server at the time, or the connection broke, so that a retry may succeed.
+/// Spark's own errors come with details. An unknown or internal error without any comes from the
+/// connection.
+pub(super) fn is_unavailable(error: &ConnectError) -> bool {
     match error.grpc_code() {
         Some(UNAVAILABLE) => true,
         Some(UNKNOWN | INTERNAL) => error.grpc_details().is_none(),
@@ -39,40 +43,40 @@ pub(super) fn is_unavailable(error: &SparkError) -> bool {
     }
 }
 
-/// The error of a server that does not answer.
-pub(super) fn unavailable(reason: &str) -> SparkError {
-    SparkError {
+/// Returns the error of a server that does not answer.
+pub(super) fn unavailable(reason: &str) -> ConnectError {
+    ConnectError {
         grpc_code: Some(UNAVAILABLE),
-        ..SparkError::connect_msg(reason)
+        ..ConnectError::connect_msg(reason)
     }
 }
 
-/// Whether a stream broke off, rather than the execution.
-pub(super) fn is_disconnection(error: &SparkError) -> bool {
+/// Whether the stream broke, rather than the execution.
+pub(super) fn is_disconnection(error: &ConnectError) -> bool {
     is_unavailable(error) || error.message().contains("INVALID_CURSOR.DISCONNECTED")
 }
 
-/// Whether the server does not know the execution: it never got it, or was started anew.
-pub(super) fn is_unknown_execution(error: &SparkError) -> bool {
+/// Whether the server does not know the execution: it never received it, or was restarted.
+pub(super) fn is_unknown_execution(error: &ConnectError) -> bool {
     let text = error.message();
     text.contains("INVALID_HANDLE.OPERATION_NOT_FOUND")
         || text.contains("INVALID_HANDLE.SESSION_NOT_FOUND")
 }
 
-/// Whether the server has closed the session, because nobody used it for long.
-pub(super) fn is_closed_session(error: &SparkError) -> bool {
+/// Whether the server has closed the session because it was idle for too long.
+pub(super) fn is_closed_session(error: &ConnectError) -> bool {
     let text = error.message();
     text.contains("INVALID_HANDLE.SESSION_CLOSED")
         || text.contains("INVALID_HANDLE.SESSION_CHANGED")
         || text.contains("INVALID_HANDLE.SESSION_NOT_FOUND")
 }
 
-/// The error of this crate that says what happened, from the whole text of the server's.
+/// Converts a server's error to one of this crate, using its full text.
 pub(super) async fn explain(
     client: &SparkConnectClient,
     url: &str,
     operation: &'static str,
-    error: SparkError,
+    error: ConnectError,
     retries: usize,
 ) -> Error {
     let url = url.to_owned();
@@ -80,12 +84,12 @@ pub(super) async fn explain(
         return unreachable(url, retries, &error);
     }
     if is_unknown_execution(&error) {
-        return Error::Spark {
+        return Error::Spark(SparkError::Failed {
             operation,
             url,
-            reason: "the server knows nothing of the run, so it was started anew meanwhile: connect and run it again"
+            reason: "the server does not know the execution, so it has been restarted: connect and run it again"
                 .to_owned(),
-        };
+        });
     }
     let text = match details(client, &error).await {
         Some(whole) => whole,
@@ -94,47 +98,48 @@ pub(super) async fn explain(
     classify(url, operation, error.grpc_code(), text)
 }
 
-fn unreachable(url: String, retries: usize, error: &SparkError) -> Error {
-    Error::Unreachable {
+fn unreachable(url: String, retries: usize, error: &ConnectError) -> Error {
+    Error::Spark(SparkError::Unreachable {
         url,
         retries,
         reason: format!(
-            "no Spark Connect server answers ({}). Is it running, and SPARK_REMOTE its address? On this machine \
+            "no Spark Connect server answers ({}). Is it running, and is SPARK_REMOTE its address? On this machine \
              `make spark-up` starts one",
             error.message().trim()
         ),
-    }
+    })
 }
 
 fn classify(url: String, operation: &'static str, code: Option<i32>, text: String) -> Error {
-    if let Some(report) = text.split_once(MARK).and_then(|(_, rest)| {
+    if let Some(report) = text.split_once(REPORT_PREFIX).and_then(|(_, rest)| {
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Report>();
         values.next()?.ok()
     }) {
-        return Error::RankFailed {
+        return Error::Job(JobError::RankFailed {
             rank: report.rank,
             world_size: report.world_size,
             reason: report.reason,
-        };
+        });
     }
     if let Some((executors, given)) = python_versions(&text) {
-        return Error::PythonMismatch {
+        return Error::Spark(SparkError::PythonMismatch {
             url,
             executors,
             given,
-        };
+        });
     }
     if code == Some(CANCELLED) || text.contains("OPERATION_CANCELED") {
         return Error::Interrupted { operation, url };
     }
-    Error::Spark {
+    Error::Spark(SparkError::Failed {
         operation,
         url,
         reason: text,
-    }
+    })
 }
 
-/// The executors' Python and the one that was named, from Spark's complaint that they differ.
+/// Extracts the executors' Python version and the one that was named from Spark's error that they
+/// differ.
 fn python_versions(text: &str) -> Option<(String, String)> {
     let (_, rest) = text.split_once("[PYTHON_VERSION_MISMATCH]")?;
     let (_, rest) = rest.split_once("different version: ")?;
@@ -146,21 +151,22 @@ fn python_versions(text: &str) -> Option<(String, String)> {
     Some((executors.to_owned(), given.trim_end_matches('.').to_owned()))
 }
 
-/// The whole message of an error and of its causes; the one that comes with a call is cut at 2 kB.
-async fn details(client: &SparkConnectClient, error: &SparkError) -> Option<String> {
+/// Returns the full message of an error and of its causes. The one that comes with a call is cut at
+/// 2 kB.
+async fn details(client: &SparkConnectClient, error: &ConnectError) -> Option<String> {
     let request = proto::FetchErrorDetailsRequest {
         session_id: client.session_id().to_owned(),
         user_context: Some(proto::UserContext::default()),
         error_id: error.params.get("errorId")?.clone(),
         ..Default::default()
     };
-    let response = timeout(DETAILS, client.fetch_error_details(request))
+    let response = timeout(DETAILS_TIMEOUT, client.fetch_error_details(request))
         .await
         .ok()?
         .ok()?;
     let mut messages: Vec<&str> = Vec::new();
     let mut next = response.root_error_idx;
-    // As many steps as there are errors, so that a circle of causes ends.
+    // At most as many steps as there are errors, so that a cycle of causes terminates.
     for _ in 0..response.errors.len() {
         let Some(error) = next.and_then(|index| response.errors.get(usize::try_from(index).ok()?))
         else {
@@ -196,11 +202,11 @@ mod tests {
              exit status 3.\\nlast {words}\"}\n\tat org.apache.spark.X\n\nDriver stacktrace:",
         );
         match error {
-            Error::RankFailed {
+            Error::Job(JobError::RankFailed {
                 rank: 1,
                 world_size: 2,
                 reason,
-            } => assert_eq!(
+            }) => assert_eq!(
                 reason,
                 "on a, the worker ended with exit status 3.\nlast {words}"
             ),
@@ -215,7 +221,7 @@ mod tests {
              that in driver: 3.9, PySpark cannot run with different minor versions.",
         );
         assert!(
-            matches!(&error, Error::PythonMismatch { executors, given, .. } if executors == "3.11" && given == "3.9"),
+            matches!(&error, Error::Spark(SparkError::PythonMismatch { executors, given, .. }) if executors == "3.11" && given == "3.9"),
             "{error}"
         );
     }

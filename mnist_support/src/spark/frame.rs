@@ -1,4 +1,4 @@
-//! Tables and queries on a server.
+//! Tables and queries on a Spark server.
 
 use std::fmt;
 
@@ -12,18 +12,19 @@ use spark_connect_proto as proto;
 use super::{execution, plan, session::SparkSession};
 use crate::{
     Error, Result,
+    error::SparkError,
     shard::{Data, Shard, Source, frame_from_batches},
 };
 
-/// A table or a query on a Spark cluster: a plan, of which nothing has run yet.
+/// A table or query on a Spark cluster: a plan that is not executed until it is used.
 ///
-/// Each use runs it anew.
+/// Each use executes it again.
 #[derive(Clone)]
 pub struct SparkFrame {
     pub(super) session: SparkSession,
     pub(super) relation: proto::Relation,
     pub(super) name: String,
-    /// Into how many partitions it falls by its nature, where that is known.
+    /// The number of partitions, if it is known from the plan.
     pub(super) partitions: Option<usize>,
 }
 
@@ -39,7 +40,7 @@ impl fmt::Debug for SparkFrame {
 }
 
 impl SparkFrame {
-    /// What errors call it: `the table "t"`, `the query "SELECT ..."`.
+    /// What error messages call it: `the table "t"`, `the query "SELECT ..."`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -49,11 +50,11 @@ impl SparkFrame {
         &self.session
     }
 
-    /// The names of its columns. The server looks at the tables' descriptions, and reads no rows.
+    /// Returns the names of its columns. The server reads the tables' schemas, but no rows.
     ///
     /// # Errors
-    /// [`Error::Spark`] for a table that is not there and a query that is wrong, [`Error::Unreachable`] for a
-    /// server that is gone.
+    /// [`SparkError::Failed`] for a table that does not exist or an invalid query,
+    /// [`SparkError::Unreachable`] for a server that is gone.
     pub fn columns(&self) -> Result<Vec<String>> {
         const OPERATION: &str = "looking up the columns at";
         let answer = self.session.connection.analyze(
@@ -68,17 +69,17 @@ impl SparkFrame {
         {
             return Ok(columns.fields.into_iter().map(|field| field.name).collect());
         }
-        Err(Error::Spark {
+        Err(Error::Spark(SparkError::Failed {
             operation: OPERATION,
             url: self.session.url().to_owned(),
             reason: format!("the server's answer describes no columns of {}", self.name),
-        })
+        }))
     }
 
-    /// Runs the plan and brings all of its rows here.
+    /// Executes the plan and returns all of its rows.
     ///
     /// # Errors
-    /// As [`columns`](Self::columns), and whatever fails while it runs.
+    /// As [`columns`](Self::columns), and whatever fails during execution.
     pub fn collect(&self) -> Result<Vec<RecordBatch>> {
         execution::collect(
             &self.session.connection,
@@ -90,8 +91,8 @@ impl SparkFrame {
 }
 
 impl SparkSession {
-    /// The rows of a query. A statement that returns none, such as `CREATE TABLE`, runs on
-    /// [`collect`](SparkFrame::collect).
+    /// Returns the rows of a query. A statement without a result, such as `CREATE TABLE`, is
+    /// executed by [`collect`](SparkFrame::collect).
     pub fn sql(&self, query: &str) -> SparkFrame {
         let mut shown: String = query.chars().take(60).collect();
         if shown.len() < query.len() {
@@ -100,16 +101,16 @@ impl SparkSession {
         self.frame(plan::sql(query), format!("the query {shown:?}"), None)
     }
 
-    /// The rows of a table or view, named as in SQL: `t`, `database.t`, `` `a table` ``.
+    /// Returns the rows of a table or view, named as in SQL: `t`, `database.t`, `` `a table` ``.
     pub fn table(&self, name: &str) -> SparkFrame {
         self.frame(plan::table(name), format!("the table {name:?}"), None)
     }
 
-    /// A frame with one row for each of `world_size` workers, in a partition of its own: the column `id`, from 0.
-    /// For programs that find their rows by themselves.
+    /// Returns a frame with one row for each of `world_size` workers, each in a partition of its
+    /// own: the column `id`, from 0. For programs that find their rows by themselves.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for 0 ranks and for more than 2³¹ − 1.
+    /// [`Error::InvalidSetting`] for 0 ranks or more than 2³¹ − 1.
     pub fn range(&self, world_size: usize) -> Result<SparkFrame> {
         let partitions = partition_count(world_size)?;
         Ok(self.frame(
@@ -134,7 +135,7 @@ impl SparkSession {
     }
 }
 
-/// Ranks outside the cluster get the rows by way of this process.
+/// Ranks outside the cluster receive the rows through this process.
 impl Source for SparkFrame {
     fn shards(&self, parts: usize) -> Result<Vec<Shard>> {
         frame_from_batches(&self.collect()?, self.name())?.shards(parts)
@@ -153,7 +154,7 @@ impl From<SparkFrame> for Data {
     }
 }
 
-/// As a number of partitions for Spark.
+/// Converts to Spark's type for a number of partitions.
 pub(super) fn partition_count(world_size: usize) -> Result<i32> {
     i32::try_from(world_size)
         .ok()

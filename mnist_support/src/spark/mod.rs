@@ -1,9 +1,9 @@
 //! Worker processes on the executors of a Spark cluster, over Spark Connect.
 //!
-//! A [`SparkSession`] is the connection to a server, a [`SparkFrame`] a table or query there, and
-//! [`SparkSession::run_workers`] runs a program once per partition of a frame: its rows stream into the
-//! program's standard input, and what the program writes to its standard output comes back, both as Arrow IPC
-//! streams. Nothing here knows what the program computes.
+//! A [`SparkSession`] is the connection to a server, and a [`SparkFrame`] a table or query there.
+//! [`SparkSession::run_workers`] runs a program once per partition of a frame. The partition's rows
+//! are streamed to the program's standard input, and what it writes to standard output is returned,
+//! both as Arrow IPC streams. Nothing here knows what the program computes.
 //!
 //! ```no_run
 //! use mnist_support::spark::{SparkSession, WorkerCommand};

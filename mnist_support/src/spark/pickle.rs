@@ -1,10 +1,10 @@
-//! A Python function as Spark's executors expect it, without Python.
+//! Pickles a Python function for Spark's executors, without Python.
 
-/// The bytes from which `pickle.loads` makes `(function, None)`, what Spark calls a command.
+/// Returns bytes that `pickle.loads` turns into `(function, None)`, which Spark calls a command.
 ///
-/// `source` is compiled and executed on the executor, in a namespace of its own in which `JOB` is the text
-/// `job`; the function is what `source` defines as `function`. Protocol 2 of pickle, whose instructions are
-/// listed in Python's `pickletools`.
+/// `source` is compiled and executed on the executor, in a namespace of its own in which `JOB` is
+/// the string `job`. The function is what `source` defines as `function`. The format is pickle
+/// protocol 2, whose opcodes are listed in Python's `pickletools`.
 pub(super) fn command(source: &str, function: &str, job: &str) -> Vec<u8> {
     const NAMESPACE: u8 = 0; // the place in the unpickler's memory
     let mut pickle = Vec::with_capacity(source.len() + job.len() + 256);
@@ -33,10 +33,10 @@ pub(super) fn command(source: &str, function: &str, job: &str) -> Vec<u8> {
     pickle
 }
 
-/// BINUNICODE: the length in four bytes, the lowest first, and the text in UTF-8.
+/// BINUNICODE: the length as four little-endian bytes, then the text in UTF-8.
 fn text(pickle: &mut Vec<u8>, text: &str) {
     pickle.push(b'X');
-    // A text of 4 GB or more can't be here: it is this crate's source or a job that Spark takes whole.
+    // The text is never 4 GB or more: it is this crate's source, or a job that Spark takes whole.
     pickle.extend((text.len() as u32).to_le_bytes());
     pickle.extend(text.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! The plans that are sent to the server.
+//! Builds the plans that are sent to the server.
 
 use spark_connect_proto as proto;
 
@@ -7,7 +7,7 @@ use proto::{
     relation::RelType,
 };
 
-/// Spark's number of a Python function from batches of rows to batches of rows.
+/// Spark's eval type for a Python function from record batches to record batches.
 const SQL_MAP_ARROW_ITER_UDF: i32 = 207;
 
 fn relation(kind: RelType) -> proto::Relation {
@@ -17,7 +17,7 @@ fn relation(kind: RelType) -> proto::Relation {
     }
 }
 
-/// A plan whose result is asked for, or about.
+/// Wraps a relation in a plan whose result can be requested or described.
 pub(super) fn root(relation: proto::Relation) -> proto::Plan {
     proto::Plan {
         op_type: Some(OpType::Root(relation)),
@@ -41,7 +41,7 @@ pub(super) fn sql(query: &str) -> proto::Relation {
     }))
 }
 
-/// The numbers from 0 to `end`, in as many partitions, or in as many as Spark chooses.
+/// The numbers from 0 to `end` in `partitions` partitions, or as many as Spark chooses.
 pub(super) fn range(end: i64, partitions: Option<i32>) -> proto::Relation {
     relation(RelType::Range(proto::Range {
         start: Some(0),
@@ -59,15 +59,15 @@ pub(super) fn repartition(input: proto::Relation, partitions: i32) -> proto::Rel
     })))
 }
 
-/// What Spark needs to know of a Python function.
+/// What Spark needs to know about a Python function.
 pub(super) struct PythonFunction<'a> {
     pub(super) command: Vec<u8>,
     pub(super) python: &'a str,
-    /// The columns of its result, as in `CREATE TABLE`.
+    /// The schema of its result, as in `CREATE TABLE`.
     pub(super) output: &'a str,
 }
 
-/// Runs a Python function once for each partition; with `barrier`, in all of them at the same time.
+/// Runs a Python function once per partition; with `barrier`, on all of them at the same time.
 pub(super) fn map_partitions(
     input: proto::Relation,
     columns: &[String],

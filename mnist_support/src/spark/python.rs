@@ -1,20 +1,20 @@
-//! Which Python the executors run.
+//! Determines which Python the executors run.
 
-use super::{SparkSession, execution, pickle, plan, worker::ANSWER};
-use crate::{Error, Result};
+use super::{SparkSession, execution, pickle, plan};
+use crate::{Error, Result, error::SparkError};
 
-/// A version that no Python has: the executors then say which they have.
-const NONE: &str = "0.0";
+/// A version that no Python has, so that the executors reply with theirs.
+const NO_VERSION: &str = "0.0";
 
 impl SparkSession {
-    /// The executors' version of Python, "3.12" for instance, which a function that is sent to them must name.
-    /// Asked once per session, unless it was [set](Self::set_python_version).
+    /// Returns the executors' Python version, such as "3.12", which a function that is sent to them
+    /// must name. Determined once per session, unless it was [set](Self::set_python_version).
     ///
-    /// Spark has no question for it; but an executor refuses a function for another version and then names its
-    /// own. So one task is sent that must fail.
+    /// Spark has no request for it. But an executor rejects a function for another version and then
+    /// names its own, so one task is sent that must fail.
     ///
     /// # Errors
-    /// [`Error::Spark`] where no executor can run Python.
+    /// [`SparkError::Failed`] if no executor can run Python.
     pub fn python_version(&self) -> Result<String> {
         let mut known = self
             .connection
@@ -30,28 +30,28 @@ impl SparkSession {
             &["id".to_owned()],
             plan::PythonFunction {
                 command: pickle::command("def run(batches):\n    return batches\n", "run", ""),
-                python: NONE,
-                output: ANSWER,
+                python: NO_VERSION,
+                output: "id bigint",
             },
             false,
         );
         match execution::collect(&self.connection, OPERATION, question, None) {
-            Err(Error::PythonMismatch { executors, .. }) => {
+            Err(Error::Spark(SparkError::PythonMismatch { executors, .. })) => {
                 *known = Some(executors.clone());
                 Ok(executors)
             }
             Err(error) => Err(error),
-            Ok(_) => Err(Error::Spark {
+            Ok(_) => Err(Error::Spark(SparkError::Failed {
                 operation: OPERATION,
                 url: self.url().to_owned(),
                 reason: format!(
-                    "an executor ran a function for Python {NONE}: name its version with set_python_version"
+                    "an executor ran a function for Python {NO_VERSION}: name its version with set_python_version"
                 ),
-            }),
+            })),
         }
     }
 
-    /// Names the executors' version of Python, "3.12" for instance, so that they are not asked.
+    /// Sets the executors' Python version, such as "3.12", so that they are not asked.
     pub fn set_python_version(&self, version: &str) {
         *self
             .connection

@@ -1,7 +1,7 @@
-"""Runs one rank of a worker inside a Spark task; see `WorkerCommand`, which describes what a worker gets.
+"""Runs one rank of a worker inside a Spark task. `WorkerCommand` describes what a worker is given.
 
-Spark's Python worker executes this text on an executor. JOB, a JSON string, is already defined here.
-Needs only the standard library, pyarrow and pyspark, which every executor that runs Python has.
+Spark's Python worker executes this source on an executor. JOB, a JSON string, is already defined.
+It needs only the standard library, pyarrow and pyspark, which every executor that runs Python has.
 """
 import ctypes
 import importlib.util
@@ -18,26 +18,19 @@ import threading
 import pyarrow
 from pyspark import BarrierTaskContext, SparkFiles, TaskContext
 
-# What a worker answers with, and so the columns of Spark's result.
-ANSWER = pyarrow.schema([
-    ("rank", pyarrow.int32()),
-    ("kind", pyarrow.string()),
-    ("json", pyarrow.string()),
-    ("data", pyarrow.binary()),
-])
 STDERR_LINES = 100
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 
 class Rank:
-    """The place of this task among those of the job."""
+    """This task's rank in the job."""
 
     def __init__(self, job):
         self.world_size = job["world_size"]
         if job["barrier"]:
             self.context = BarrierTaskContext.get()
-            # host:port, where an IPv6 host stands in brackets.
+            # host:port, with an IPv6 host in brackets.
             self.addresses = [task.address.rsplit(":", 1)[0].strip("[]") for task in self.context.getTaskInfos()]
             self.rank = self.context.partitionId()
             if len(self.addresses) != self.world_size:
@@ -47,12 +40,12 @@ class Rank:
             self.rank = self.context.partitionId()
 
     def failed(self, reason):
-        """An exception that the client recognises whatever Spark wraps around it."""
+        """Returns an exception that the client recognises, whatever Spark wraps it in."""
         report = {"rank": self.rank, "world_size": self.world_size, "reason": "on %s, %s" % (socket.gethostname(), reason)}
         return RuntimeError("mnist-worker-failed " + json.dumps(report))
 
     def rendezvous(self):
-        """Where the ranks meet: a port that is free on rank 0's machine, agreed on by all."""
+        """Returns the rendezvous address: a free port of rank 0's machine, shared with all ranks."""
         port = ""
         if self.rank == 0:
             family = socket.AF_INET6 if ":" in self.addresses[0] else socket.AF_INET
@@ -67,13 +60,13 @@ class Rank:
 
 
 def libtorch_folder(job, rank):
-    """The folder of libtorch_cpu.so: the job's, the executor's setting, or that of its torch package."""
+    """Returns the folder of libtorch_cpu.so: the job's, the executor's setting, or its torch package's."""
     named = job["libtorch"] or os.environ.get("MNIST_LIBTORCH")
     if named:
         for folder in (named, os.path.join(named, "lib")):
             if os.path.exists(os.path.join(folder, "libtorch_cpu.so")):
                 return folder
-        raise rank.failed("libtorch was to be in %s: there is no libtorch_cpu.so there" % named)
+        raise rank.failed("libtorch should be in %s, but there is no libtorch_cpu.so" % named)
     package = importlib.util.find_spec("torch")
     if package is None:
         raise rank.failed(
@@ -82,8 +75,8 @@ def libtorch_folder(job, rank):
     return os.path.join(package.submodule_search_locations[0], "lib")
 
 
-def lay_out(job, folder):
-    """Gives the files that came with the job their own names back, in a folder of the worker's own."""
+def link_files(job, folder):
+    """Links the job's files under their original names in the worker's own folder."""
     for name, artifact in job["files"].items():
         file = SparkFiles.get(artifact)
         if not os.access(file, os.X_OK):
@@ -92,14 +85,14 @@ def lay_out(job, folder):
 
 
 def die_with(parent):
-    """In the child: a killed task must not leave its worker behind."""
+    """Runs in the child: a killed task must not leave its worker behind."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def feed(batches, worker, errors):
-    """Streams the task's rows into the worker. One that reads none of them may end before."""
+    """Streams the task's rows into the worker, which may exit without reading them."""
     writer = None
     try:
         for batch in batches:
@@ -108,7 +101,7 @@ def feed(batches, worker, errors):
         if writer:
             writer.close()
     except OSError:
-        pass  # The worker has closed its end; how it ends tells whether that is an error.
+        pass  # The worker has closed its input. Its exit status shows whether that is an error.
     except BaseException as error:
         errors.append(error)
         worker.kill()
@@ -120,7 +113,7 @@ def feed(batches, worker, errors):
 
 
 def drain(rank, worker, lines):
-    """Passes the worker's messages on to the executor's log and keeps the last ones."""
+    """Copies the worker's standard error to the executor's log and keeps the last lines."""
     for line in worker.stderr:
         line = line.decode("utf-8", "replace")
         sys.stderr.write("[rank %d] %s" % (rank.rank, line))
@@ -135,11 +128,12 @@ def ending(status):
 
 
 def run(batches):
-    """What Spark calls: takes a task's rows, gives what the worker answers."""
+    """Called by Spark: takes a task's rows and yields the worker's answer."""
     job = json.loads(JOB)
     rank = Rank(job)
+    answer = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in job["answer"]])
     folder = tempfile.mkdtemp(prefix="worker-", dir=SparkFiles.getRootDirectory())
-    lay_out(job, folder)
+    link_files(job, folder)
     libraries = [folder, os.environ.get("LD_LIBRARY_PATH", "")]
     if job["libtorch"] is not None:
         libraries.insert(1, libtorch_folder(job, rank))
@@ -165,11 +159,11 @@ def run(batches):
             thread.start()
         try:
             for batch in pyarrow.ipc.open_stream(worker.stdout):
-                yield batch.select(ANSWER.names).cast(ANSWER)
+                yield batch.select(answer.names).cast(answer)
         except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
             answer_error = error
         while worker.stdout.read(1 << 16):
-            pass  # A worker that says more than its answer must not wait for a reader.
+            pass  # A worker that writes more than its answer must not block.
         status = worker.wait()
         for thread in threads:
             thread.join()

@@ -9,9 +9,10 @@ use spark_connect_proto as proto;
 use super::connection::Connection;
 use crate::{Result, interrupt, runtime::wait};
 
-/// A session of a Spark Connect server. Clones are the same session; each call blocks.
+/// A session of a Spark Connect server. Clones share the session, and every call blocks.
 ///
-/// When the last clone and the last frame are dropped, the session ends, and with it what still runs in it.
+/// When the last clone and the last frame are dropped, the session ends, and with it whatever still
+/// runs in it.
 #[derive(Clone)]
 pub struct SparkSession {
     pub(super) connection: Arc<Connection>,
@@ -24,11 +25,14 @@ impl fmt::Debug for SparkSession {
 }
 
 impl SparkSession {
-    /// Connects to `sc://HOST:PORT`, optionally with parameters: `sc://HOST:PORT/;use_ssl=true;token=...`.
+    /// Connects to `sc://HOST:PORT`, optionally with parameters:
+    /// `sc://HOST:PORT/;use_ssl=true;token=...`.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for another kind of URL, for one with a `user_id` (files that are sent would go
-    /// to another session), and for a token without `use_ssl`; [`Error::Unreachable`] where no server answers.
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for any other form of URL, for one
+    /// with a `user_id` (files would be sent to another session), and for a token without
+    /// `use_ssl`; [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) if no server
+    /// answers.
     pub fn connect(url: &str) -> Result<SparkSession> {
         let session = SparkSession {
             connection: Arc::new(Connection::open(url)?),
@@ -44,14 +48,14 @@ impl SparkSession {
         &self.connection.url
     }
 
-    /// Ends everything that runs in this session, from another thread than the one that waits for it; there,
-    /// the call ends in [`Error::Interrupted`](crate::Error::Interrupted). Workers are gone within a few
-    /// seconds.
+    /// Interrupts everything that runs in this session, from another thread than the waiting one,
+    /// whose call then returns [`Error::Interrupted`](crate::Error::Interrupted). Workers exit
+    /// within a few seconds.
     pub fn interrupt(&self) -> Result<()> {
         self.interrupt_some(None)
     }
 
-    /// As [`interrupt`](Self::interrupt), for the workers whose command has this
+    /// Like [`interrupt`](Self::interrupt), for the workers whose command has this
     /// [tag](super::WorkerCommand::tag).
     pub fn interrupt_tag(&self, tag: &str) -> Result<()> {
         self.interrupt_some(Some(tag.to_owned()))
@@ -59,7 +63,7 @@ impl SparkSession {
 
     fn interrupt_some(&self, tag: Option<String>) -> Result<()> {
         let connection = Arc::clone(&self.connection);
-        // Who interrupts has mostly been asked to stop.
+        // The caller has usually been asked to stop itself.
         let _shield = interrupt::shield();
         wait("interrupting", self.url(), async move {
             let interrupt = |client: Arc<SparkConnectClient>| {

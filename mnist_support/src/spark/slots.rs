@@ -1,4 +1,4 @@
-//! How many tasks can run at the same time.
+//! The number of task slots of a cluster.
 
 use std::{thread::sleep, time::Duration};
 
@@ -9,20 +9,22 @@ use proto::{
 use spark_connect_proto as proto;
 
 use super::{SparkSession, plan};
-use crate::{Error, Result};
+use crate::{Error, Result, error::SparkError};
 
-/// Executors of a cluster that was just started may still be on their way.
-const LOOKS: usize = 6;
+/// The executors of a cluster that has just started may not have registered yet.
+const ATTEMPTS: usize = 6;
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl SparkSession {
-    /// How many tasks the cluster can run at the same time; `None` where its settings hide that.
+    /// Returns how many tasks the cluster can run at the same time; `None` if its settings hide
+    /// that.
     ///
-    /// Spark Connect has no question for it. But Spark cuts a range into as many partitions as its executors
-    /// have cores (at least 2) unless `spark.default.parallelism` says otherwise, and shows that in the plan.
+    /// Spark Connect has no request for it. But Spark splits a range into as many partitions as its
+    /// executors have cores (at least 2), unless `spark.default.parallelism` is set, and shows that
+    /// in the plan.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] for a server that is gone.
+    /// [`SparkError::Unreachable`] for a server that is gone.
     pub fn slots(&self) -> Result<Option<usize>> {
         let answer = self.connection.analyze(
             "asking for free cores at",
@@ -37,17 +39,18 @@ impl SparkSession {
         })
     }
 
-    /// An error if fewer than `needed` tasks can run at the same time: Spark itself would try for 10 minutes.
+    /// Returns an error if fewer than `needed` tasks can run at the same time. Spark itself would
+    /// retry for 10 minutes.
     pub(super) fn check_slots(&self, needed: usize) -> Result<()> {
-        for look in 1.. {
+        for attempt in 1.. {
             match self.slots()? {
-                Some(found) if found < needed && look < LOOKS => sleep(PAUSE),
+                Some(found) if found < needed && attempt < ATTEMPTS => sleep(PAUSE),
                 Some(found) if found < needed => {
-                    return Err(Error::TooFewSlots {
+                    return Err(Error::Spark(SparkError::TooFewSlots {
                         url: self.url().to_owned(),
                         needed,
                         found,
-                    });
+                    }));
                 }
                 _ => break,
             }
@@ -56,7 +59,7 @@ impl SparkSession {
     }
 }
 
-/// The number of partitions in `Range (0, 9, step=1, splits=4)`.
+/// Returns the number of partitions in `Range (0, 9, step=1, splits=4)`.
 fn splits(plan: &str) -> Option<usize> {
     let (_, rest) = plan.split_once("splits=")?;
     let digits = rest.split(|character: char| !character.is_ascii_digit());

@@ -14,10 +14,7 @@ use super::{
     pickle, plan,
     session::SparkSession,
 };
-use crate::{Error, Result};
-
-/// What run_worker.py calls the columns of a worker's answer.
-pub(super) const ANSWER: &str = "rank int, kind string, json string, data binary";
+use crate::{Error, Result, error::JobError, worker::COLUMNS};
 
 const SOURCE: &str = include_str!("run_worker.py");
 const OPERATION: &str = "running workers at";
@@ -25,51 +22,53 @@ const OPERATION: &str = "running workers at";
 /// Where a worker finds libtorch on its executor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Libtorch {
-    /// In the folder that the executor's environment variable `MNIST_LIBTORCH` names, else in its Python's torch
-    /// package.
+    /// In the folder that the executor's environment variable `MNIST_LIBTORCH` names, or else in
+    /// its Python's torch package.
     #[default]
     Installed,
     /// In this folder of every executor, or in its subfolder `lib`.
     Folder(String),
-    /// Nowhere: the worker does without.
+    /// The worker does not need it.
     NotNeeded,
 }
 
-/// A program to be run on executors, once for each partition of a frame.
+/// A program to run on executors, once per partition of a frame.
 ///
-/// On its executor the program gets:
-/// - its files under their own names in its working directory, which is its alone and on `LD_LIBRARY_PATH`,
-///   after which stands the folder of libtorch;
-/// - in its environment `RANK` and `WORLD_SIZE`, and with a barrier also `MASTER_ADDR` and `MASTER_PORT` (an
-///   address and a free port of the machine of rank 0) and `MNIST_WORKER_ADDR`, the address of its own machine
-///   by which Spark knows it;
-/// - on standard input the partition's rows as an Arrow IPC stream, or nothing at all where there are none. It
-///   need not read them.
+/// On its executor, the program gets:
+/// - its files, under their own names, in its working directory, which is private and first on
+///   `LD_LIBRARY_PATH`, before the folder of libtorch;
+/// - the environment variables `RANK` and `WORLD_SIZE`, and with a barrier also `MASTER_ADDR` and
+///   `MASTER_PORT` (an address and a free port of rank 0's machine) and `MNIST_WORKER_ADDR` (the
+///   address by which Spark knows its own machine);
+/// - on standard input, the partition's rows as an Arrow IPC stream, or nothing at all if there are
+///   none. It need not read them.
 ///
-/// It answers on standard output with an Arrow IPC stream of the columns `rank: int32`, `kind: utf8`,
-/// `json: utf8`, `data: binary`, of at least one row, and ends with exit status 0. Anything else is an error that
-/// quotes the end of its standard error. When the job ends early it is killed.
+/// On standard output it must write an Arrow IPC stream with the columns `rank: int32`,
+/// `kind: utf8`, `json: utf8`, `data: binary` and at least one row, and then exit with status 0.
+/// Anything else is an error, which quotes the end of its standard error. It is killed if the job
+/// ends early.
 #[derive(Clone, Debug)]
 pub struct WorkerCommand {
-    /// The program's file here; it is sent to the executors.
+    /// The path of the program on this machine. It is sent to the executors.
     pub executable: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// Variables of its environment, beside the executor's own.
+    /// Environment variables, in addition to the executor's own.
     pub environment: Vec<(String, String)>,
     /// Other files to send, such as shared libraries.
     pub files: Vec<PathBuf>,
-    /// Where it finds libtorch.
+    /// Where to find libtorch.
     pub libtorch: Libtorch,
-    /// Whether all ranks run at the same time and fail together. Without, they run as there is room, and Spark
-    /// runs a rank that failed again, by default 3 times.
+    /// Whether all ranks run at the same time and fail together. Otherwise they run as slots become
+    /// free, and Spark retries a failed rank, by default 3 times.
     pub barrier: bool,
-    /// By which [`SparkSession::interrupt_tag`] ends these workers and no others of the session.
+    /// Lets [`SparkSession::interrupt_tag`] end these workers and no others of the session.
     pub tag: Option<String>,
 }
 
 impl WorkerCommand {
-    /// A program that runs with a barrier, finds libtorch [installed](Libtorch::Installed), and has no arguments.
+    /// Creates a command with a barrier, an [installed](Libtorch::Installed) libtorch and no
+    /// arguments.
     pub fn new(executable: impl Into<PathBuf>) -> WorkerCommand {
         WorkerCommand {
             executable: executable.into(),
@@ -88,7 +87,7 @@ impl WorkerCommand {
         self
     }
 
-    /// Adds a variable of the environment.
+    /// Adds an environment variable.
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> WorkerCommand {
         self.environment.push((name.into(), value.into()));
         self
@@ -100,26 +99,26 @@ impl WorkerCommand {
         self
     }
 
-    /// Says where it finds libtorch.
+    /// Sets where to find libtorch.
     pub fn libtorch(mut self, libtorch: Libtorch) -> WorkerCommand {
         self.libtorch = libtorch;
         self
     }
 
-    /// Names these workers for [`SparkSession::interrupt_tag`].
+    /// Sets the tag for [`SparkSession::interrupt_tag`].
     pub fn tag(mut self, tag: impl Into<String>) -> WorkerCommand {
         self.tag = Some(tag.into());
         self
     }
 
-    /// Says whether all ranks run at the same time.
+    /// Sets whether all ranks run at the same time.
     pub fn barrier(mut self, barrier: bool) -> WorkerCommand {
         self.barrier = barrier;
         self
     }
 }
 
-/// What run_worker.py is told.
+/// The input of run_worker.py.
 #[derive(Serialize)]
 struct Job<'a> {
     world_size: usize,
@@ -127,24 +126,31 @@ struct Job<'a> {
     executable: String,
     arguments: &'a [String],
     environment: BTreeMap<&'a str, &'a str>,
-    /// The names of the files, and those of the artifacts that they are.
+    /// The artifact of each file, by the file's name.
     files: BTreeMap<String, String>,
+    /// The columns of a worker's answer, with pyarrow's type names.
+    answer: [(&'a str, &'a str); 4],
     /// None: not needed; empty: installed.
     libtorch: Option<&'a str>,
 }
 
 impl SparkSession {
-    /// Deals the rows of `frame` out to `world_size` workers, about as many to each, runs them, and returns what they
-    /// answer, in the order of their ranks.
+    /// Divides the rows of `frame` about evenly among `world_size` workers, runs them, and returns
+    /// their answers in rank order.
     ///
-    /// The rows arrive when the last worker has ended. Each call runs the workers anew.
+    /// Rows arrive only when the last worker has ended. Each call runs the workers again.
     ///
     /// # Errors
-    /// [`Error::RankFailed`] names the worker that failed first and quotes it; [`Error::TooFewSlots`] says at once
-    /// that a barrier needs more cores than there are; [`Error::PythonMismatch`], where executors differ in their
-    /// Python or another was [set](Self::set_python_version); [`Error::Interrupted`] after
-    /// [`interrupt`](Self::interrupt); [`Error::Unreachable`] where the server is gone; [`Error::Io`] for a file
-    /// that can't be read; [`Error::Spark`] for all else that Spark reports.
+    /// [`JobError::RankFailed`] names the worker that failed first and quotes it;
+    /// [`SparkError::TooFewSlots`](crate::error::SparkError::TooFewSlots) reports at once that a
+    /// barrier needs more cores than there are;
+    /// [`SparkError::PythonMismatch`](crate::error::SparkError::PythonMismatch) if the executors'
+    /// Pythons differ, or another was [set](Self::set_python_version); [`Error::Interrupted`] after
+    /// [`interrupt`](Self::interrupt);
+    /// [`SparkError::Unreachable`](crate::error::SparkError::Unreachable) if the server is gone;
+    /// [`Error::Io`] for a file that cannot be read;
+    /// [`SparkError::Failed`](crate::error::SparkError::Failed) for everything else that Spark
+    /// reports.
     pub fn run_workers(
         &self,
         frame: &SparkFrame,
@@ -157,13 +163,8 @@ impl SparkSession {
             self.check_slots(world_size)?;
         }
         let python = self.python_version()?;
-        let job = serde_json::to_string(&self.job(world_size, command)?).map_err(|error| {
-            Error::Spark {
-                operation: OPERATION,
-                url: self.url().to_owned(),
-                reason: format!("the command can't be sent: {error}"),
-            }
-        })?;
+        let job = self.job(world_size, command)?;
+        let job = serde_json::to_string(&job).expect("a command is numbers and text");
         let input = if frame.partitions == Some(world_size) {
             frame.relation.clone()
         } else {
@@ -175,18 +176,20 @@ impl SparkSession {
             plan::PythonFunction {
                 command: pickle::command(SOURCE, "run", &job),
                 python: &python,
-                output: ANSWER,
+                output: &COLUMNS
+                    .map(|(name, _, sql, _)| format!("{name} {sql}"))
+                    .join(", "),
             },
             command.barrier,
         );
-        // Collected directly: anything above a barrier would run it again when it fails.
+        // Collected directly: any operation above a barrier stage would rerun it when it fails.
         let answers =
             execution::collect(&self.connection, OPERATION, workers, command.tag.as_deref())?;
         check_ranks(&answers, world_size)?;
         Ok(answers)
     }
 
-    /// Sends the files and says what is to be done with them.
+    /// Sends the files and returns the job that describes them.
     fn job<'a>(&self, world_size: usize, command: &'a WorkerCommand) -> Result<Job<'a>> {
         let mut files = BTreeMap::new();
         for path in [&command.executable].into_iter().chain(&command.files) {
@@ -210,6 +213,7 @@ impl SparkSession {
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect(),
             files,
+            answer: COLUMNS.map(|(name, .., pyarrow)| (name, pyarrow)),
             libtorch: match &command.libtorch {
                 Libtorch::Installed => Some(""),
                 Libtorch::Folder(folder) => Some(folder),
@@ -226,7 +230,7 @@ fn file_name(path: &Path) -> String {
         .into_owned()
 }
 
-/// An error if a rank did not answer.
+/// Returns an error if a rank did not answer.
 fn check_ranks(answers: &[RecordBatch], world_size: usize) -> Result<()> {
     let mut answered = vec![false; world_size];
     for batch in answers {
@@ -244,11 +248,11 @@ fn check_ranks(answers: &[RecordBatch], world_size: usize) -> Result<()> {
     }
     match answered.iter().position(|answered| !answered) {
         None => Ok(()),
-        Some(rank) => Err(Error::RankFailed {
+        Some(rank) => Err(Error::Job(JobError::RankFailed {
             rank,
             world_size,
             reason: "it ended without an answer".to_owned(),
-        }),
+        })),
     }
 }
 
@@ -271,7 +275,7 @@ mod tests {
         for (answers, missing) in [(vec![answer(vec![0, 2])], 1), (vec![], 0)] {
             let error = check_ranks(&answers, 3).unwrap_err();
             assert!(
-                matches!(error, Error::RankFailed { rank, world_size: 3, .. } if rank == missing),
+                matches!(error, Error::Job(JobError::RankFailed { rank, world_size: 3, .. }) if rank == missing),
                 "{error}"
             );
         }

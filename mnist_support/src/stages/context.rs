@@ -1,20 +1,21 @@
-//! What surrounds one rank of a fit.
+//! The context in which one rank of a fit runs.
 
 use crate::{interrupt::Interrupt, lake::Lake, train::Progress};
 
-/// Where a rank of a fit reports its progress, where it keeps what must outlast it, and who may stop it.
+/// Where a rank of a fit reports its progress, where it keeps what must outlast it, and what can
+/// stop it.
 #[derive(Clone, Copy)]
 pub struct FitContext<'a> {
     /// Takes the progress events of rank 0.
     pub progress: &'a dyn Progress,
-    /// The run's folder, which all ranks reach; checkpoints go there.
+    /// The run's folder, which all ranks can reach. Checkpoints go there.
     pub run_folder: Option<&'a Lake>,
-    /// Asks the fit to stop; it is enough that one rank is asked.
+    /// Asks the fit to stop. It is enough to ask one rank.
     pub interrupt: &'a Interrupt,
 }
 
 impl<'a> FitContext<'a> {
-    /// A context without a folder, that a press of Stop or Ctrl-C stops.
+    /// Creates a context without a folder, which Stop or Ctrl-C can interrupt.
     pub fn new(progress: &'a dyn Progress) -> Self {
         FitContext {
             progress,

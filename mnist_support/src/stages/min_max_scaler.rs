@@ -1,4 +1,4 @@
-//! Scaling of each feature to a range.
+//! Rescales each feature to a range.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -14,7 +14,8 @@ use crate::{
     data::MinMaxStatistics,
 };
 
-/// Learns the smallest and largest value of each feature over all partitions, as SparkML's `MinMaxScaler`.
+/// Rescales each feature to a range by its minimum and maximum over all partitions, like SparkML's
+/// `MinMaxScaler`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MinMaxScaler {
@@ -36,7 +37,7 @@ impl Default for MinMaxScaler {
 }
 
 impl MinMaxScaler {
-    /// A scaler of `features` to `scaledFeatures` in `[0, 1]`.
+    /// Creates a scaler from `features` to `scaledFeatures`, with the range `[0, 1]`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -47,25 +48,25 @@ impl MinMaxScaler {
         self
     }
 
-    /// The vector column that is added. Default: `scaledFeatures`.
+    /// The vector column to add. Default: `scaledFeatures`.
     pub fn output_col(mut self, name: impl Into<String>) -> Self {
         self.output_col = name.into();
         self
     }
 
-    /// What the smallest value becomes. Default: 0.
+    /// The lower bound of the range. Default: 0.
     pub fn min(mut self, min: f32) -> Self {
         self.min = min;
         self
     }
 
-    /// What the largest value becomes. Default: 1.
+    /// The upper bound of the range. Default: 1.
     pub fn max(mut self, max: f32) -> Self {
         self.max = max;
         self
     }
 
-    /// Learns from the rows of all ranks: one exchange of the minima, one of the maxima.
+    /// Learns from the rows of all ranks, with one all-reduce of the minima and one of the maxima.
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<MinMaxScalerModel> {
         if self.min.partial_cmp(&self.max) != Some(std::cmp::Ordering::Less) {
             return Err(Error::InvalidSetting {
@@ -86,7 +87,7 @@ impl MinMaxScaler {
             maximum: reduce(&own.maximum, ReduceOp::Max)?,
         };
         if let Some((scale, offset)) = scaling {
-            // A factor below 0 would turn the range around.
+            // A negative factor swaps the minimum and the maximum.
             for column in 0..scale.len() {
                 let at = |value: f32| value * scale[column] + offset[column];
                 let (a, b) = (
@@ -154,12 +155,12 @@ pub struct MinMaxScalerModel {
 }
 
 impl MinMaxScalerModel {
-    /// The smallest value of each feature.
+    /// The minimum of each feature.
     pub fn original_min(&self) -> &[f32] {
         &self.statistics.minimum
     }
 
-    /// The largest value of each feature.
+    /// The maximum of each feature.
     pub fn original_max(&self) -> &[f32] {
         &self.statistics.maximum
     }

@@ -1,11 +1,11 @@
-//! What a pipeline is made of: stages, before and after their fit, on the rows of one rank.
+//! The stages of a pipeline, before and after fitting, on the rows of one rank.
 //!
-//! A stage knows its columns and its settings, and how one rank fits it together with the others. It does
-//! not know where the ranks run.
+//! A stage knows its columns, its settings, and how one rank fits it together with the others. It
+//! does not know where the ranks run.
 //!
-//! A stage is one file: its settings, which implement [`PipelineStage`], and what its fit leaves behind,
-//! which implements [`Transformer`]. Here it has a line in each of [`Stage`], [`StageModel`] and the
-//! functions that delegate to it.
+//! A stage is one file: its settings, which implement [`PipelineStage`], and the model that fitting
+//! gives, which implements [`Transformer`]. In this file it has a line in each of [`Stage`],
+//! [`StageModel`] and the functions that delegate to it.
 
 mod context;
 mod min_max_scaler;
@@ -40,25 +40,25 @@ pub(crate) use self::{
     table::Table,
 };
 
-/// A stage of a pipeline that has not been fitted: data that can be sent to another process.
+/// An unfitted stage of a pipeline, as data that can be sent to another process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Number columns to a vector column.
+    /// Combines numeric columns into a vector column.
     VectorAssembler(VectorAssembler),
-    /// A vector column scaled feature by feature, to a range.
+    /// Rescales each feature of a vector column to a range.
     MinMaxScaler(MinMaxScaler),
-    /// A vector column scaled feature by feature, to a deviation of 1.
+    /// Scales each feature of a vector column to unit standard deviation.
     StandardScaler(StandardScaler),
-    /// A network.
+    /// Trains a network.
     TorchEstimator(Box<TorchEstimator>),
 }
 
-/// A stage of a fitted pipeline.
+/// A fitted stage of a pipeline.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StageModel {
-    /// Needs no fit.
+    /// Needs no fitting.
     VectorAssembler(VectorAssembler),
     /// A fitted scaler.
     MinMaxScaler(MinMaxScalerModel),
@@ -68,7 +68,7 @@ pub enum StageModel {
     Torch(Box<TorchModel>),
 }
 
-/// A [`StageModel`] as JSON, whose tensors are in a file of their own.
+/// A [`StageModel`] as JSON. Its tensors are in a file of their own.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 enum SavedStage {
@@ -88,7 +88,7 @@ impl Stage {
         }
     }
 
-    /// What errors call the stage.
+    /// The stage's name in error messages.
     pub(crate) fn kind(&self) -> &'static str {
         self.stage().kind()
     }
@@ -98,7 +98,7 @@ impl Stage {
         self.stage().output_col()
     }
 
-    /// The network's estimator, where the stage is one.
+    /// The estimator, if the stage trains a network.
     pub(crate) fn estimator(&self) -> Option<&TorchEstimator> {
         self.stage().torch_estimator()
     }
@@ -124,7 +124,7 @@ impl StageModel {
         }
     }
 
-    /// Whether its fit was stopped on request.
+    /// Whether a stop request ended the fit.
     pub(crate) fn is_interrupted(&self) -> bool {
         let model = self.transformer().torch_model();
         model.is_some_and(|model| model.report().interrupted)
@@ -135,7 +135,7 @@ impl StageModel {
         self.transformer().apply(table)
     }
 
-    /// The network, where the stage is one.
+    /// The network, if the stage is one.
     pub(crate) fn torch_model(&self) -> Option<&TorchModel> {
         self.transformer().torch_model()
     }

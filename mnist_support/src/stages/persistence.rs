@@ -1,8 +1,8 @@
-//! A fitted pipeline as a folder of JSON and safetensors.
+//! A fitted pipeline as a folder of JSON and safetensors files.
 //!
-//! `model.json` lists the model's other files with their lengths and SHA-256. Those have a part of their
-//! hash in their name, so a new model never overwrites a file of the former one: writing `model.json`,
-//! whole or not at all, is the moment at which the new model takes the former one's place.
+//! `model.json` lists the model's other files with their lengths and SHA-256 hashes. Their names
+//! contain part of the hash, so a new model never overwrites a file of the previous one. The new
+//! model replaces the previous one at the moment when `model.json` is written, which is atomic.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +14,7 @@ use tch::Tensor;
 use super::{SavedStage, StageModel};
 use crate::{
     Error, Network, Result,
+    error::{Cause, LakeError, PipelineError},
     lake::Lake,
     network::{read_safetensors, write_safetensors},
 };
@@ -27,7 +28,7 @@ const VERSION: u32 = 1;
 struct Manifest {
     format: String,
     version: u32,
-    /// The first is the pipeline, the others are what it refers to.
+    /// The first is the pipeline. The others are the files it refers to.
     files: Vec<FileEntry>,
 }
 
@@ -39,10 +40,10 @@ struct FileEntry {
     sha256: String,
 }
 
-/// Writes a network's tensors to a file; its name.
+/// Writes a network's tensors to a file and returns its name.
 pub(super) type PutTensors<'a> = dyn FnMut(&Network, &[Tensor]) -> Result<String> + 'a;
 
-/// Reads a network's tensors from the file of that name.
+/// Reads a network's tensors from the named file.
 pub(super) type GetTensors<'a> = dyn Fn(&Network, &str) -> Result<Vec<Tensor>> + 'a;
 
 pub(crate) fn save(stages: &[StageModel], folder: &Lake) -> Result<()> {
@@ -58,20 +59,17 @@ pub(crate) fn save(stages: &[StageModel], folder: &Lake) -> Result<()> {
         .iter()
         .map(|stage| stage.to_saved(&mut put_tensors))
         .collect::<Result<Vec<_>>>()?;
-    files.insert(
-        0,
-        put(folder, "pipeline", "json", to_json(&saved, folder)?)?,
-    );
+    files.insert(0, put(folder, "pipeline", "json", to_json(&saved))?);
     let manifest = Manifest {
         format: FORMAT.to_owned(),
         version: VERSION,
         files,
     };
-    folder.put(MANIFEST, Bytes::from(to_json(&manifest, folder)?))?;
-    remove_former(&manifest, folder)
+    folder.put(MANIFEST, Bytes::from(to_json(&manifest)))?;
+    remove_previous(&manifest, folder)
 }
 
-/// Writes a file under a name that has its hash in it.
+/// Writes a file whose name contains its hash.
 fn put(folder: &Lake, stem: &str, extension: &str, bytes: Vec<u8>) -> Result<FileEntry> {
     let sha256 = hash(&bytes);
     let entry = FileEntry {
@@ -83,8 +81,9 @@ fn put(folder: &Lake, stem: &str, extension: &str, bytes: Vec<u8>) -> Result<Fil
     Ok(entry)
 }
 
-/// Deletes the files of former models; only names that [`put`] gives, so nothing of the user's.
-fn remove_former(manifest: &Manifest, folder: &Lake) -> Result<()> {
+/// Deletes the files of previous models. Only names that [`put`] gives match, so no file of the
+/// user's.
+fn remove_previous(manifest: &Manifest, folder: &Lake) -> Result<()> {
     let current: BTreeSet<&str> = manifest
         .files
         .iter()
@@ -133,10 +132,10 @@ pub(crate) fn load(folder: &Lake) -> Result<Vec<StageModel>> {
         .collect()
 }
 
-/// Reads a file and makes sure that it is the one that was written.
+/// Reads a file and checks that it is the one that was written.
 fn get(folder: &Lake, entry: &FileEntry) -> Result<Bytes> {
     let bytes = match folder.get(&entry.name) {
-        Err(Error::NotFound { .. }) => {
+        Err(Error::Lake(LakeError::NotFound { .. })) => {
             return Err(invalid(folder, &entry.name, "it is missing".to_owned()));
         }
         other => other?,
@@ -159,18 +158,18 @@ fn hash(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-fn to_json(value: &impl Serialize, folder: &Lake) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(value).map_err(|error| invalid(folder, MANIFEST, error.to_string()))
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("a model is numbers and text")
 }
 
 fn from_json<T: DeserializeOwned>(bytes: &[u8], folder: &Lake, file: &str) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|error| invalid(folder, file, error.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| invalid(folder, file, error))
 }
 
-fn invalid(folder: &Lake, file: &str, reason: String) -> Error {
-    Error::InvalidModel {
+fn invalid(folder: &Lake, file: &str, reason: impl Into<Cause>) -> Error {
+    Error::Pipeline(PipelineError::InvalidModel {
         url: folder.to_string(),
         file: file.to_owned(),
-        reason,
-    }
+        reason: reason.into(),
+    })
 }

@@ -1,17 +1,18 @@
-//! What a stage is made of.
+//! The traits that make up a stage.
 
 use super::{FitContext, Stage, StageModel, Table, TorchEstimator, TorchModel};
 use crate::{Result, collective::Collective};
 
-/// A stage before its fit.
+/// An unfitted stage.
 pub(super) trait PipelineStage {
-    /// What errors call it: its type's name.
+    /// The name of its type, for error messages.
     fn kind(&self) -> &'static str;
 
     /// The column that it adds.
     fn output_col(&self) -> &str;
 
-    /// Fits it to one rank's rows, together with the other ranks; the model is the same in all of them.
+    /// Fits it to one rank's rows, together with the other ranks. The model is the same in all of
+    /// them.
     fn fit_shard(
         &self,
         table: &Table,
@@ -19,7 +20,7 @@ pub(super) trait PipelineStage {
         context: FitContext<'_>,
     ) -> Result<StageModel>;
 
-    /// It itself, if it trains a network.
+    /// Returns itself if it trains a network.
     fn torch_estimator(&self) -> Option<&TorchEstimator> {
         None
     }
@@ -30,18 +31,18 @@ pub(super) trait Transformer {
     /// Adds its column to one rank's rows.
     fn apply(&self, table: &mut Table) -> Result<()>;
 
-    /// It itself, if it is a network.
+    /// Returns itself if it is a network.
     fn torch_model(&self) -> Option<&TorchModel> {
         None
     }
 }
 
-/// A stage that can be fitted by itself, as SparkML's `Estimator`: see
+/// A stage that can be fitted on its own, like SparkML's `Estimator`: see
 /// [`ml::Fit`](crate::ml::Fit).
 pub trait Estimator: Clone + Into<Stage> {
-    /// What its fit gives, as SparkML's `Model`.
+    /// The result of fitting, like SparkML's `Model`.
     type Model: Clone + Into<StageModel>;
 
-    /// The model in a fitted stage; `None` where that is another stage's.
+    /// Extracts the model from a fitted stage; `None` if it is another stage's.
     fn model(stage: StageModel) -> Option<Self::Model>;
 }

@@ -1,4 +1,4 @@
-//! Scaling of each feature by its mean and its standard deviation.
+//! Scales each feature by its mean and standard deviation.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -14,11 +14,12 @@ use crate::{
     data::Features,
 };
 
-/// Learns the mean and the standard deviation of each feature over all partitions, as SparkML's
-/// `StandardScaler`: by default features are divided by their deviation, and keep their mean.
+/// Scales each feature by its mean and standard deviation over all partitions, like SparkML's
+/// `StandardScaler`. By default, features are divided by their standard deviation and keep their
+/// mean.
 ///
-/// The deviation is that of a sample, with the number of rows less one below the line. A feature that
-/// is the same in all rows becomes 0, as in SparkML.
+/// The standard deviation is the corrected sample standard deviation (n - 1 in the denominator). A
+/// constant feature becomes 0, as in SparkML.
 ///
 /// ```
 /// use mnist_support::ml::{Fit, StandardScaler, Transform, VectorAssembler};
@@ -51,7 +52,7 @@ impl Default for StandardScaler {
 }
 
 impl StandardScaler {
-    /// A scaler of `features` to `scaledFeatures`.
+    /// Creates a scaler from `features` to `scaledFeatures`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -62,27 +63,27 @@ impl StandardScaler {
         self
     }
 
-    /// The vector column that is added. Default: `scaledFeatures`.
+    /// The vector column to add. Default: `scaledFeatures`.
     pub fn output_col(mut self, name: impl Into<String>) -> Self {
         self.output_col = name.into();
         self
     }
 
-    /// Whether the mean is taken away. Default: false.
+    /// Whether to subtract the mean. Default: false.
     pub fn with_mean(mut self, with_mean: bool) -> Self {
         self.with_mean = with_mean;
         self
     }
 
-    /// Whether features are divided by their standard deviation. Default: true.
+    /// Whether to divide by the standard deviation. Default: true.
     pub fn with_std(mut self, with_std: bool) -> Self {
         self.with_std = with_std;
         self
     }
 
-    /// Learns from the rows of all ranks, by two exchanges: of the sums and the number of rows, then of
-    /// the squared distances from the mean. One exchange of squares would lose digits where a mean is
-    /// large against its deviation.
+    /// Learns from the rows of all ranks with two all-reduces: of the sums and the number of rows,
+    /// then of the squared distances from the mean. A single all-reduce of squares would lose
+    /// precision where the mean is large compared to the deviation.
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<StandardScalerModel> {
         let Vector { features, scaling } = table.vector(&self.input_col)?;
         let width = features.width();
@@ -118,7 +119,7 @@ impl StandardScaler {
     }
 }
 
-/// The sum over the rows, for each feature, of what `of` makes of its values.
+/// Returns the sum of `of(value, column)` over the rows, for each feature.
 fn total(features: &Features, of: impl Fn(f64, usize) -> f64) -> Vec<f64> {
     let mut sums = vec![0.0; features.width()];
     let mut add = |column: usize, value: f64| sums[column] += of(value, column);
@@ -244,22 +245,22 @@ mod tests {
     use super::*;
     use crate::{
         collective::thread_group,
-        lake::reading::tell_nobody,
+        lake::reading::ignore_progress,
         shard::{Data, Shard},
         stages::VectorAssembler,
     };
 
     /// One rank's rows, with the vector column `features`.
     fn assembled(shard: &Shard) -> Table {
-        let mut table = Table::read(shard, &tell_nobody).unwrap();
+        let mut table = Table::read(shard, &ignore_progress).unwrap();
         let assembler = VectorAssembler::new().input_cols(["a", "b", "c"]);
         assembler.apply(&mut table).unwrap();
         table
     }
 
-    /// The scaler fitted on as many ranks, and the scaled values of all rows.
+    /// Returns the scaler fitted in `ranks` ranks, and the scaled values of all rows.
     fn scaled(scaler: &StandardScaler, ranks: usize) -> (StandardScalerModel, Vec<Vec<f32>>) {
-        // The second feature never changes; the third is large against its deviation.
+        // The second feature is constant. The third is large compared to its deviation.
         let frame = df!(
             "a" => [1.0_f32, 2.0, 4.0, 9.0, 4.0],
             "b" => [7.0_f32; 5],

@@ -1,4 +1,4 @@
-//! The rows of one rank on their way through a pipeline.
+//! The rows of one rank as they pass through a pipeline.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,15 +7,16 @@ use polars::prelude::*;
 
 use crate::{
     Error, Result,
-    data::{Features, check_finite},
-    lake::reading::Tell,
+    data::{Features, TableRows, check_finite},
+    error::TableError,
+    lake::reading::OnProgress,
     shard::Shard,
 };
 
-/// A column whose values are vectors: a matrix as it was read, and what its values are scaled by.
+/// A vector column: a matrix as it was read, and the scaling of its values.
 ///
-/// The matrix is shared between a column and its scaled version, and scaling waits until the values are
-/// used: 60,000 images stay 47 MB of `u8` through the whole of a fit.
+/// A column and its scaled version share the matrix, and the scaling is not applied until the
+/// values are used: 60,000 images stay 47 MB of `u8` throughout a fit.
 #[derive(Clone, Debug)]
 pub(super) struct Vector {
     pub(super) features: Arc<Features>,
@@ -23,23 +24,23 @@ pub(super) struct Vector {
     pub(super) scaling: Option<(Vec<f32>, Vec<f32>)>,
 }
 
-/// A data frame with the vector columns that the stages so far have added.
+/// A data frame, with the vector columns that the stages so far have added.
 #[derive(Debug)]
 pub(crate) struct Table {
     name: String,
     first_row: u64,
     frame: DataFrame,
     vectors: BTreeMap<String, Vector>,
-    /// The names of `vectors` in the order in which they came.
+    /// The names of `vectors`, in the order in which they were added.
     added: Vec<String>,
 }
 
 impl Table {
-    pub(crate) fn read(shard: &Shard, tell: Tell<'_>) -> Result<Self> {
+    pub(crate) fn read(shard: &Shard, on_progress: OnProgress<'_>) -> Result<Self> {
         Ok(Table {
             name: shard.name(),
             first_row: shard.first_row(),
-            frame: shard.read_telling(tell)?,
+            frame: shard.read_with_progress(on_progress)?,
             vectors: BTreeMap::new(),
             added: Vec::new(),
         })
@@ -47,6 +48,14 @@ impl Table {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The table's name and first row, for error messages.
+    pub(super) fn rows(&self) -> TableRows<'_> {
+        TableRows {
+            table: &self.name,
+            first_row: self.first_row,
+        }
     }
 
     pub(super) fn frame(&self) -> &DataFrame {
@@ -66,26 +75,28 @@ impl Table {
         }
     }
 
-    /// A vector column: one that a stage has added, or a list column of the frame.
+    /// Returns a vector column: one that a stage has added, or a list column of the frame.
     pub(super) fn vector(&self, name: &str) -> Result<Vector> {
         if let Some(vector) = self.vectors.get(name) {
             return Ok(vector.clone());
         }
         let Ok(column) = self.frame.column(name) else {
-            return Err(Error::ColumnNotFound {
+            return Err(Error::Table(TableError::ColumnNotFound {
                 table: self.name.clone(),
                 column: name.to_owned(),
                 available: format!(
                     "the vector columns [{}]; a VectorAssembler makes one out of number columns",
                     self.added.join(", ")
                 ),
-            });
+            }));
         };
-        let refused = |found: String, expected: &str| Error::ColumnType {
-            table: self.name.clone(),
-            column: name.to_owned(),
-            found,
-            expected: expected.to_owned(),
+        let refused = |found: String, expected: &str| {
+            Error::Table(TableError::ColumnType {
+                table: self.name.clone(),
+                column: name.to_owned(),
+                found,
+                expected: expected.to_owned(),
+            })
         };
         if !matches!(column.dtype(), DataType::List(_)) {
             return Err(refused(
@@ -95,7 +106,7 @@ impl Table {
         }
         match list_to_matrix(column).map_err(|error| self.error(error))? {
             Some(features) => {
-                // As a VectorAssembler's are.
+                // As for a VectorAssembler's columns.
                 check_finite(&features)?;
                 Ok(Vector {
                     features: Arc::new(features),
@@ -104,12 +115,12 @@ impl Table {
             }
             None => Err(refused(
                 "a list of uneven lengths or with nulls".to_owned(),
-                "a list with as many numbers in every row",
+                "a list with the same number of values in every row",
             )),
         }
     }
 
-    /// Makes sure that a vector column has as many features as a scaler was fitted on.
+    /// Checks that a vector column has as many features as a scaler was fitted on.
     pub(super) fn check_width(&self, name: &str, vector: &Vector, width: usize) -> Result<()> {
         if vector.features.width() == width {
             return Ok(());
@@ -135,32 +146,14 @@ impl Table {
         Ok(self.frame)
     }
 
-    /// Counts the row of an error from the first row of the whole table.
-    pub(super) fn locate(&self, error: Error) -> Error {
-        let mut error = error;
-        if let Error::MissingValue { row, .. }
-        | Error::InvalidValue { row, .. }
-        | Error::LabelOutOfRange { row, .. } = &mut error
-        {
-            *row += self.first_row;
-        }
-        error
-    }
-
     fn error(&self, error: PolarsError) -> Error {
-        table_error(&self.name, error)
-    }
-}
-
-fn table_error(table: &str, error: PolarsError) -> Error {
-    Error::Table {
-        table: table.to_owned(),
-        reason: error.to_string(),
+        TableError::failed(&self.name, error)
     }
 }
 
 impl Vector {
-    /// The same features, scaled once more: `value * scale + offset`, feature by feature.
+    /// Returns the same features with a further scaling, feature by feature:
+    /// `value * scale + offset`.
     pub(super) fn scaled_by(self, mut scale: Vec<f32>, mut offset: Vec<f32>) -> Vector {
         if let Some((first_scale, first_offset)) = self.scaling {
             for column in 0..scale.len() {
@@ -194,18 +187,18 @@ impl Vector {
             ),
         };
         if rows == 0 {
-            // polars can't tell the width of lists that are not there.
+            // polars cannot infer the type of lists when there are no rows.
             let lists = DataType::List(Box::new(values.dtype().clone()));
             return Ok(Series::new_empty(values.name().clone(), &lists));
         }
         let shape = [rows, width].map(|length| ReshapeDimension::new(length as i64));
         values
             .reshape_list(&shape)
-            .map_err(|error| table_error(table, error))
+            .map_err(TableError::about(table))
     }
 }
 
-/// A list column of equal lengths, without nulls, as a matrix; `None` where it is none.
+/// Converts a list column of equal lengths without nulls to a matrix; `None` if it is not one.
 fn list_to_matrix(column: &Column) -> PolarsResult<Option<Features>> {
     let lists = column.list()?.rechunk();
     let (rows, values) = (lists.len(), lists.get_inner());

@@ -15,19 +15,33 @@ use crate::{
     },
 };
 
-/// Trains a network on a vector column and a label column, data-parallel, as SparkTorch's `SparkTorch`.
+/// Trains a network on a vector column and a label column, data-parallel, like SparkTorch's
+/// `SparkTorch`.
 ///
 /// | SparkTorch | here |
 /// |---|---|
-/// | `inputCol`, `labelCol`, `predictionCol` | [`features_col`](Self::features_col), [`label_col`](Self::label_col), [`prediction_col`](Self::prediction_col) |
-/// | `torchObj` | the [`Network`], [`optimizer`](Self::optimizer), [`loss`](Self::loss), [`learning_rate`](Self::learning_rate) |
-/// | `iters`, `miniBatch` | [`iterations`](Self::iterations), [`mini_batch`](Self::mini_batch) |
-/// | `validationPct`, `earlyStopPatience` | [`validation_fraction`](Self::validation_fraction), [`early_stop_patience`](Self::early_stop_patience) |
+/// | `inputCol`, `labelCol` | [`features_col`], [`label_col`] |
+/// | `predictionCol` | [`prediction_col`] |
+/// | `torchObj` | the [`Network`], [`optimizer`], [`loss`], [`learning_rate`] |
+/// | `iters`, `miniBatch` | [`iterations`], [`mini_batch`] |
+/// | `validationPct`, `earlyStopPatience` | [`validation_fraction`], [`early_stop_patience`] |
 /// | `partitions`, `device`, `verbose` | the same |
 ///
-/// Two differences matter: a validation loss is measured every
-/// [`validation_every`](Self::validation_every) iterations rather than at each one, and patience counts
-/// those; and the weights of the lowest validation loss are kept rather than the last.
+/// There are two important differences. The validation loss is measured every [`validation_every`]
+/// iterations rather than at each one, and patience counts these measurements. The weights with the
+/// lowest validation loss are kept, rather than the last ones.
+///
+/// [`features_col`]: Self::features_col
+/// [`label_col`]: Self::label_col
+/// [`prediction_col`]: Self::prediction_col
+/// [`optimizer`]: Self::optimizer
+/// [`loss`]: Self::loss
+/// [`learning_rate`]: Self::learning_rate
+/// [`iterations`]: Self::iterations
+/// [`mini_batch`]: Self::mini_batch
+/// [`validation_fraction`]: Self::validation_fraction
+/// [`early_stop_patience`]: Self::early_stop_patience
+/// [`validation_every`]: Self::validation_every
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TorchEstimator {
@@ -39,7 +53,8 @@ pub struct TorchEstimator {
 }
 
 impl TorchEstimator {
-    /// An estimator of `network` with the default [`TrainingSettings`], from columns `features` and `label`.
+    /// Creates an estimator of `network` with the default [`TrainingSettings`], on the columns
+    /// `features` and `label`.
     pub fn new(network: Network) -> Self {
         TorchEstimator {
             network,
@@ -50,91 +65,91 @@ impl TorchEstimator {
         }
     }
 
-    /// The vector column that goes into the network. Default: `features`.
+    /// The vector column that is the network's input. Default: `features`.
     pub fn features_col(mut self, name: impl Into<String>) -> Self {
         self.features_col = name.into();
         self
     }
 
-    /// The column of class numbers from 0. Default: `label`.
+    /// The column of class labels, from 0. Default: `label`.
     pub fn label_col(mut self, name: impl Into<String>) -> Self {
         self.label_col = name.into();
         self
     }
 
-    /// The column of predicted class numbers that the model adds. Default: `prediction`.
+    /// The column of predicted classes that the model adds. Default: `prediction`.
     pub fn prediction_col(mut self, name: impl Into<String>) -> Self {
         self.prediction_col = name.into();
         self
     }
 
-    /// All settings at once.
+    /// Replaces all settings.
     pub fn settings(mut self, settings: TrainingSettings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// How many mini-batches each rank trains on; see [`TrainingSettings::iterations`].
+    /// The number of mini-batches that each rank trains on; see [`TrainingSettings::iterations`].
     pub fn iterations(mut self, iterations: usize) -> Self {
         self.settings.iterations = iterations;
         self
     }
 
-    /// Rows that each rank draws for one iteration; see [`TrainingSettings::mini_batch`].
+    /// The number of rows that each rank draws per iteration; see [`TrainingSettings::mini_batch`].
     pub fn mini_batch(mut self, rows: impl Into<Option<usize>>) -> Self {
         self.settings.mini_batch = rows.into();
         self
     }
 
-    /// The part of the rows that is kept back; see [`TrainingSettings::validation_fraction`].
+    /// The fraction of the rows that is held out; see [`TrainingSettings::validation_fraction`].
     pub fn validation_fraction(mut self, fraction: f64) -> Self {
         self.settings.validation_fraction = fraction;
         self
     }
 
-    /// How often a validation loss is measured; see [`TrainingSettings::validation_every`].
+    /// How often the validation loss is measured; see [`TrainingSettings::validation_every`].
     pub fn validation_every(mut self, iterations: usize) -> Self {
         self.settings.validation_every = iterations;
         self
     }
 
-    /// When to end early; see [`TrainingSettings::early_stop_patience`].
+    /// When to stop early; see [`TrainingSettings::early_stop_patience`].
     pub fn early_stop_patience(mut self, validations: impl Into<Option<usize>>) -> Self {
         self.settings.early_stop_patience = validations.into();
         self
     }
 
-    /// How many ranks train; see [`TrainingSettings::partitions`].
+    /// The number of ranks; see [`TrainingSettings::partitions`].
     pub fn partitions(mut self, world_size: impl Into<Option<usize>>) -> Self {
         self.settings.partitions = world_size.into();
         self
     }
 
-    /// The rule that turns gradients into new weights; see [`TrainingSettings::optimizer`].
+    /// The optimiser; see [`TrainingSettings::optimizer`].
     pub fn optimizer(mut self, optimizer: Optimizer) -> Self {
         self.settings.optimizer = optimizer;
         self
     }
 
-    /// What is minimised; see [`TrainingSettings::loss`].
+    /// The loss function; see [`TrainingSettings::loss`].
     pub fn loss(mut self, loss: Loss) -> Self {
         self.settings.loss = loss;
         self
     }
 
-    /// The step size; see [`TrainingSettings::learning_rate`].
+    /// The learning rate; see [`TrainingSettings::learning_rate`].
     pub fn learning_rate(mut self, rate: f64) -> Self {
         self.settings.learning_rate = rate;
         self
     }
 
-    /// How the step size changes; see [`TrainingSettings::learning_rate_schedule`].
+    /// The learning-rate schedule; see [`TrainingSettings::learning_rate_schedule`].
     pub fn learning_rate_schedule(mut self, schedule: LearningRateSchedule) -> Self {
         self.settings.learning_rate_schedule = schedule;
         self
     }
 
-    /// Where the ranks compute, `"cuda"` for instance; see [`TrainingSettings::device`].
+    /// The device that the ranks compute on, such as `"cuda"`; see [`TrainingSettings::device`].
     pub fn device(mut self, device: impl Into<Device>) -> Self {
         self.settings.device = device.into();
         self
@@ -146,13 +161,13 @@ impl TorchEstimator {
         self
     }
 
-    /// How often the state is written down; see [`TrainingSettings::checkpoint_every`].
+    /// How often a checkpoint is written; see [`TrainingSettings::checkpoint_every`].
     pub fn checkpoint_every(mut self, iterations: impl Into<Option<usize>>) -> Self {
         self.settings.checkpoint_every = iterations.into();
         self
     }
 
-    /// How often a failed fit starts again; see [`TrainingSettings::max_restarts`].
+    /// How often a failed fit is restarted; see [`TrainingSettings::max_restarts`].
     pub fn max_restarts(mut self, restarts: usize) -> Self {
         self.settings.max_restarts = restarts;
         self
@@ -164,10 +179,10 @@ impl TorchEstimator {
         self
     }
 
-    /// How many classes the network tells apart.
+    /// The number of classes that the network distinguishes.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] where the network's output is not one score for each class.
+    /// [`Error::ShapeMismatch`] if the network's output is not one score for each class.
     pub(crate) fn classes(&self) -> Result<i64> {
         match self.network.output_shape().as_slice() {
             [classes] => Ok(*classes),
@@ -193,8 +208,7 @@ impl TorchEstimator {
             &self.features_col,
             table,
         )?;
-        let labels = labels_from_frame(table.frame(), &self.label_col, classes, table.name())
-            .map_err(|error| table.locate(error))?;
+        let labels = labels_from_frame(table.frame(), &self.label_col, classes, table.rows())?;
         let scaling = vector
             .scaling
             .map(|(scale, offset)| Scaling::new(&scale, &offset))
@@ -261,7 +275,7 @@ impl Estimator for TorchEstimator {
     }
 }
 
-/// Makes sure that a row of a vector column fills the network's input.
+/// Checks that a row of a vector column fills the network's input.
 pub(super) fn check_width(
     network: &Network,
     width: usize,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Network, Result, interrupt,
-    network::rows_at_once,
+    network::prediction_batch_size,
     train::{Device, FitReport, Scaling, Trained, TrainingData},
 };
 
@@ -26,7 +26,7 @@ pub struct TorchModel {
 }
 
 impl Clone for TorchModel {
-    /// Shares the weights, which nothing changes.
+    /// Shares the weights, which never change.
     fn clone(&self) -> Self {
         TorchModel {
             estimator: self.estimator.clone(),
@@ -50,22 +50,24 @@ impl TorchModel {
         &self.estimator.network
     }
 
-    /// The trained parameters and the buffers, in the order of [`Network::state_names`], on the CPU.
+    /// The trained parameters and the buffers, in the order of [`Network::state_names`], on the
+    /// CPU.
     pub fn weights(&self) -> &[Tensor] {
         &self.weights
     }
 
-    /// How the fit went.
+    /// The report of the fit.
     pub fn report(&self) -> &FitReport {
         &self.report
     }
 
-    /// What the model was trained with.
+    /// The estimator that trained the model.
     pub fn estimator(&self) -> &TorchEstimator {
         &self.estimator
     }
 
-    /// Where the model predicts, `"cpu"` for instance, if not on the device that it was trained on.
+    /// Sets the device to predict on, such as `"cpu"`. Default: the device that the model was
+    /// trained on.
     pub fn device(mut self, device: impl Into<Device>) -> Self {
         self.set_device(device.into());
         self
@@ -75,7 +77,7 @@ impl TorchModel {
         self.estimator.settings.device = device;
     }
 
-    /// The model as JSON; `put` writes its tensors down.
+    /// Converts the model to JSON; `put` writes its tensors.
     pub(super) fn to_saved(&self, put: &mut PutTensors<'_>) -> Result<SavedTorchModel> {
         Ok(SavedTorchModel {
             estimator: self.estimator.clone(),
@@ -84,7 +86,7 @@ impl TorchModel {
         })
     }
 
-    /// The model of some JSON; `get` reads its tensors.
+    /// Restores a model from JSON; `get` reads its tensors.
     pub(super) fn from_saved(saved: SavedTorchModel, get: &GetTensors<'_>) -> Result<TorchModel> {
         let SavedTorchModel {
             estimator,
@@ -102,7 +104,7 @@ impl TorchModel {
 pub(super) struct SavedTorchModel {
     estimator: TorchEstimator,
     report: FitReport,
-    /// The file of its parameters and buffers.
+    /// The name of the file with its parameters and buffers.
     weights: String,
 }
 
@@ -140,7 +142,7 @@ impl Transformer for TorchModel {
             .collect::<Result<Vec<_>, _>>()?;
         let data = TrainingData::new(vector.features.to_tensor()?, no_labels, scaling)?;
         let mut predictions: Vec<i64> = Vec::with_capacity(rows);
-        let batch = rows_at_once(device);
+        let batch = prediction_batch_size(device);
         for start in (0..rows).step_by(batch) {
             interrupt::check("predicting the rows of", table.name())?;
             let features = data.scaled_rows(start, batch.min(rows - start), device)?;

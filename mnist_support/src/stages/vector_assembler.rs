@@ -1,4 +1,4 @@
-//! Number columns to one vector column.
+//! Combines numeric columns into one vector column.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Error, Result, collective::Collective, data::Features};
 
-/// Puts number columns side by side into a vector column, as SparkML's `VectorAssembler`.
+/// Combines numeric columns into a vector column, like SparkML's `VectorAssembler`.
 ///
 /// ```
 /// use mnist_support::ml::{Transform, VectorAssembler};
@@ -39,7 +39,7 @@ impl Default for VectorAssembler {
 }
 
 impl VectorAssembler {
-    /// An assembler of no columns into `features`.
+    /// Creates an assembler of no columns into `features`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -50,7 +50,7 @@ impl VectorAssembler {
         self
     }
 
-    /// The vector column that is added. Default: `features`.
+    /// The vector column to add. Default: `features`.
     pub fn output_col(mut self, name: impl Into<String>) -> Self {
         self.output_col = name.into();
         self
@@ -98,8 +98,7 @@ impl Transformer for VectorAssembler {
                 reason: "must name at least one column".to_owned(),
             });
         }
-        let features = Features::from_frame(table.frame(), &self.input_cols, table.name())
-            .map_err(|error| table.locate(error))?;
+        let features = Features::from_frame(table.frame(), &self.input_cols, table.rows())?;
         table.set_vector(
             &self.output_col,
             Vector {

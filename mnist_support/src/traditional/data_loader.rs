@@ -9,11 +9,13 @@ use tch::Tensor;
 use super::Dataset;
 use crate::{Error, Result};
 
-/// Hands out a dataset in batches: `(features, labels)`, the features `[batch, ...]`.
+/// Iterates over a dataset in mini-batches `(features, labels)`, with features of shape
+/// `[batch, ...]`.
 ///
-/// Every pass over the loader is an epoch. The last batch of an epoch is shorter where the batch size
-/// does not divide the dataset; no sample is left out. A shuffled loader draws a new order for every
-/// epoch, from its seed and the epoch's number alone, so that a second run sees the same batches.
+/// Each pass over the loader is an epoch. The last batch of an epoch is smaller if the batch size
+/// does not divide the dataset: no sample is left out. A shuffled loader draws a new order for
+/// every epoch from its seed and the epoch number alone, so that a second run sees the same
+/// batches.
 ///
 /// ```
 /// use mnist_support::traditional::{DataLoader, Dataset};
@@ -40,10 +42,10 @@ pub struct DataLoader {
 }
 
 impl DataLoader {
-    /// A loader in the dataset's own order.
+    /// Creates a loader in the dataset's own order.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if `batch_size` is 0 or above the number of samples.
+    /// [`Error::InvalidSetting`] if `batch_size` is 0 or larger than the number of samples.
     pub fn new(dataset: &Dataset, batch_size: usize) -> Result<DataLoader> {
         let refused = |reason: String| Error::InvalidSetting {
             setting: "batch_size",
@@ -67,7 +69,7 @@ impl DataLoader {
         })
     }
 
-    /// The same loader, in a new random order for every epoch.
+    /// Returns the same loader with a new random order for every epoch.
     pub fn shuffle(self, seed: u64) -> DataLoader {
         DataLoader {
             seed: Some(seed),
@@ -75,8 +77,8 @@ impl DataLoader {
         }
     }
 
-    /// Makes the next pass the one of this number, counted from 0: `set_epoch(0)` before a loop makes the
-    /// loop see the same batches when it runs again.
+    /// Sets the epoch number of the next pass, from 0. With `set_epoch(0)` before it, a loop that
+    /// runs again sees the same batches.
     pub fn set_epoch(&self, epoch: u64) {
         self.epoch.set(epoch);
     }
@@ -105,17 +107,17 @@ impl DataLoader {
         self.dataset.len().div_ceil(self.batch_size)
     }
 
-    /// Whether an epoch has no batch, which [`new`](DataLoader::new) rules out.
+    /// Whether an epoch has no batches, which [`new`](DataLoader::new) rules out.
     pub fn is_empty(&self) -> bool {
         self.dataset.is_empty()
     }
 
-    /// The number of samples in every batch but, perhaps, the last.
+    /// The number of samples in each batch, except perhaps the last.
     pub fn batch_size(&self) -> usize {
         self.batch_size
     }
 
-    /// What the batches are taken from.
+    /// The dataset that the batches are taken from.
     pub fn dataset(&self) -> &Dataset {
         &self.dataset
     }
@@ -149,7 +151,7 @@ impl Iterator for Batches {
         }
         let (start, length) = (self.next as i64, rows as i64);
         self.next += rows;
-        // `start + length` never exceeds the dataset, so none of these can be refused.
+        // `start + length` never exceeds the dataset, so none of these can fail.
         let part = |tensor: &Tensor| match &self.order {
             Some(order) => tensor.index_select(0, &order.narrow(0, start, length)),
             None => tensor.narrow(0, start, length),
@@ -176,7 +178,7 @@ mod tests {
         Dataset::new(&features, &Array1::from_iter(0..rows as i64)).unwrap()
     }
 
-    /// The labels of an epoch, batch by batch, once the features are seen to belong to them.
+    /// Returns the labels of an epoch by batch, after checking that the features belong to them.
     fn epoch(loader: &DataLoader) -> Vec<Vec<i64>> {
         loader
             .iter()

@@ -1,4 +1,4 @@
-//! PyTorch's Dataset, as two tensors.
+//! PyTorch's TensorDataset of features and labels.
 
 use ndarray::{ArrayBase, Data, Dimension, Ix1};
 use tch::{Device, Tensor, kind::Element};
@@ -6,9 +6,9 @@ use tch::{Device, Tensor, kind::Element};
 use crate::data::tensor_from_array;
 use crate::{Error, Result};
 
-/// Features and labels as tensors, one row of each for every sample.
+/// Features and labels as tensors, with one row of each per sample.
 ///
-/// Cloning is cheap: the copies share their tensors.
+/// Cloning is cheap: clones share their tensors.
 ///
 /// ```
 /// use mnist_support::traditional::Dataset;
@@ -39,10 +39,10 @@ impl Clone for Dataset {
 }
 
 impl Dataset {
-    /// A dataset of arrays: features `[rows, ...]`, and one label for each row.
+    /// Creates a dataset from arrays: features `[rows, ...]`, and one label per row.
     ///
     /// # Errors
-    /// - [`Error::ShapeMismatch`] unless there is one label for each row of features.
+    /// - [`Error::ShapeMismatch`] unless there is one label per row of features.
     /// - [`Error::Torch`] if libtorch cannot allocate the tensors.
     pub fn new<F, L, SF, SL, D>(
         features: &ArrayBase<SF, D>,
@@ -58,11 +58,11 @@ impl Dataset {
         Self::from_tensors(tensor_from_array(features)?, tensor_from_array(labels)?)
     }
 
-    /// A dataset of tensors: features `[rows, ...]` and labels `[rows]`.
+    /// Creates a dataset from tensors: features `[rows, ...]` and labels `[rows]`.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] unless there is one label for each row of features, and both are on one
-    /// device.
+    /// [`Error::ShapeMismatch`] unless there is one label per row of features, and both are on the
+    /// same device.
     pub fn from_tensors(features: Tensor, labels: Tensor) -> Result<Dataset> {
         let Some(&rows) = features.size().first() else {
             return Err(Error::ShapeMismatch {
@@ -82,11 +82,11 @@ impl Dataset {
         Ok(Dataset { features, labels })
     }
 
-    /// The same samples, each with features of this shape, such as `[1, 28, 28]` for the channel, the
-    /// height and the width of an image.
+    /// Returns the same samples with features of another shape each, such as `[1, 28, 28]` for the
+    /// channels, height and width of an image.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] if the shape holds another number of values than a sample has.
+    /// [`Error::ShapeMismatch`] if the shape does not have as many values as a sample.
     pub fn reshape(&self, sample_shape: &[i64]) -> Result<Dataset> {
         let size = self.features.size();
         let values: i64 = size[1..].iter().product();
@@ -108,10 +108,10 @@ impl Dataset {
         })
     }
 
-    /// The same samples on another device.
+    /// Moves the samples to another device.
     ///
     /// # Errors
-    /// [`Error::Torch`] if the device is not there or its memory does not hold them.
+    /// [`Error::Torch`] if the device is not available or its memory is too small.
     pub fn to_device(&self, device: Device) -> Result<Dataset> {
         Ok(Dataset {
             features: self.features.f_to_device(device)?,
@@ -134,7 +134,7 @@ impl Dataset {
         self.labels.numel()
     }
 
-    /// Whether there is no sample.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

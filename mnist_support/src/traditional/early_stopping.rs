@@ -1,17 +1,18 @@
 //! Stops a training loop that no longer improves, and keeps its best weights.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tch::{Tensor, nn::VarStore, no_grad};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::NetworkError, partial_file::PartialFile, tensor_file};
 
-/// Watches the validation loss, epoch by epoch, and keeps the weights of the best one in a safetensors
+/// Monitors the validation loss of each epoch, and keeps the best epoch's weights in a safetensors
 /// file.
 ///
-/// The file is written under a temporary name beside it and then renamed, so that a crash leaves the last
-/// whole checkpoint. Its folder is made where there is none.
+/// The file is written under a temporary name next to it and then renamed, so that a crash leaves
+/// the last complete checkpoint. Its folder is created if it does not exist.
 ///
 /// ```
 /// use mnist_support::traditional::EarlyStopping;
@@ -51,8 +52,8 @@ struct Best {
 }
 
 impl EarlyStopping {
-    /// Stops after `patience` epochs without a lower loss than the best; keeps the best weights in the
-    /// file `checkpoint`, which is replaced if it is there.
+    /// Stops after `patience` epochs without a new lowest loss. Keeps the best weights in the file
+    /// `checkpoint`, which is replaced if it exists.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] if `patience` is 0.
@@ -73,7 +74,7 @@ impl EarlyStopping {
         })
     }
 
-    /// Counts a loss as lower only if it is so by more than this.
+    /// Requires a loss to be lower by more than this to count as an improvement.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] if it is negative or not finite.
@@ -88,14 +89,14 @@ impl EarlyStopping {
         Ok(EarlyStopping { min_delta, ..self })
     }
 
-    /// Takes the validation loss of an epoch, writes the checkpoint if it is the best so far, and says
-    /// whether to stop.
+    /// Records the validation loss of an epoch, writes the checkpoint if it is the lowest so far,
+    /// and returns whether to stop.
     ///
-    /// A loss that is NaN or infinite is never the best.
+    /// A loss that is NaN or infinite is never the lowest.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Torch`] if the checkpoint cannot be written; the epoch does not count
-    /// then, and the last checkpoint is still there.
+    /// [`Error::Io`] or [`Error::Torch`] if the checkpoint cannot be written. The epoch then does
+    /// not count, and the last checkpoint is kept.
     pub fn step(&mut self, validation_loss: f64, variables: &VarStore) -> Result<bool> {
         let epoch = self.epoch + 1;
         let threshold = match self.best {
@@ -113,16 +114,16 @@ impl EarlyStopping {
         Ok(self.epochs_without_improvement() >= self.patience)
     }
 
-    /// Sets the variables to those of the best epoch.
+    /// Restores the variables of the best epoch.
     ///
     /// # Errors
-    /// - [`Error::Io`] if the checkpoint cannot be read, or was never written because no epoch had a
-    ///   finite loss.
-    /// - [`Error::Torch`] if the file is not a whole safetensors file.
-    /// - [`Error::InvalidWeights`] if it lacks a variable, or holds one of another shape. Nothing is set
-    ///   then.
+    /// - [`Error::Io`] if the checkpoint cannot be read, or was never written because no epoch had
+    ///   a finite loss.
+    /// - [`Error::Torch`] if the file is not a complete safetensors file.
+    /// - [`NetworkError::InvalidWeights`] if a variable is missing or has a different shape. The
+    ///   variables are then left unchanged.
     pub fn restore(&self, variables: &mut VarStore) -> Result<()> {
-        // Asked of the file system first, for an error that has the path and the reason.
+        // The file system is asked first, because its error has the path and the reason.
         fs::metadata(&self.checkpoint).map_err(|source| Error::Io {
             operation: "reading the checkpoint",
             path: self.checkpoint.clone(),
@@ -132,21 +133,22 @@ impl EarlyStopping {
         let mut pairs = Vec::new();
         for (name, variable) in variables.variables() {
             let Some((_, saved)) = saved.iter().find(|(saved, _)| *saved == name) else {
-                return Err(Error::InvalidWeights {
+                return Err(Error::Network(NetworkError::InvalidWeights {
                     parameter: name,
-                    reason: format!("{} does not hold it", self.checkpoint.display()),
-                });
+                    reason: format!("{} does not hold it", self.checkpoint.display()).into(),
+                }));
             };
             if saved.size() != variable.size() {
-                return Err(Error::InvalidWeights {
+                return Err(Error::Network(NetworkError::InvalidWeights {
                     parameter: name,
                     reason: format!(
                         "{} holds it in shape {:?}, {:?} is needed",
                         self.checkpoint.display(),
                         saved.size(),
                         variable.size()
-                    ),
-                });
+                    )
+                    .into(),
+                }));
             }
             pairs.push((variable, saved));
         }
@@ -163,17 +165,17 @@ impl EarlyStopping {
         self.best.map(|best| best.loss)
     }
 
-    /// The epoch of the lowest validation loss so far, counted from 1.
+    /// The epoch with the lowest validation loss so far, counted from 1.
     pub fn best_epoch(&self) -> Option<usize> {
         self.best.map(|best| best.epoch)
     }
 
-    /// How many epochs have passed since the best one.
+    /// The number of epochs since the best one.
     pub fn epochs_without_improvement(&self) -> usize {
         self.epoch - self.best.map_or(0, |best| best.epoch)
     }
 
-    /// The file that holds the best weights.
+    /// The file with the best weights.
     pub fn checkpoint(&self) -> &Path {
         &self.checkpoint
     }
@@ -187,38 +189,26 @@ fn write_checkpoint(checkpoint: &Path, variables: &VarStore) -> Result<()> {
             source,
         }
     };
-    let mut name = checkpoint
-        .file_name()
-        .ok_or_else(|| std::io::Error::other("the path does not end in a file name"))
-        .map_err(failed("writing the checkpoint"))?
-        .to_owned();
-    // The process's number keeps two notebooks that share a folder apart.
-    name.push(format!(".{}.partial", std::process::id()));
-    let partial = checkpoint.with_file_name(name);
-
-    let mut tensors: Vec<(String, Tensor)> = variables
-        .variables()
+    if checkpoint.file_name().is_none() {
+        let reason = std::io::Error::other("the path does not end in a file name");
+        return Err(failed("writing the checkpoint")(reason));
+    }
+    let variables = variables.variables();
+    let mut tensors: Vec<_> = variables.iter().collect();
+    tensors.sort_by_key(|(name, _)| *name);
+    let tensors = tensors
         .into_iter()
-        .map(|(name, tensor)| Ok((name, tensor.f_detach()?.f_contiguous()?)))
-        .collect::<Result<_>>()?;
-    tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
-
+        .map(|(name, tensor)| (name.as_str(), tensor));
+    let bytes = tensor_file::serialize(tensors, None)?;
     if let Some(folder) = checkpoint.parent() {
         fs::create_dir_all(folder).map_err(failed("making the folder of the checkpoint"))?;
     }
-    let written = fs::File::create(&partial)
-        .map_err(failed("writing the checkpoint"))
-        .and_then(|file| {
-            Tensor::write_safetensors(&tensors, &partial)?;
-            // On the disk before the name says so.
-            file.sync_all().map_err(failed("writing the checkpoint"))?;
-            fs::rename(&partial, checkpoint).map_err(failed("renaming the checkpoint"))
-        });
-    if written.is_err() {
-        // The first error is the one to report; a file left over does no harm.
-        fs::remove_file(&partial).ok();
-    }
-    written
+    // The process ID keeps two notebooks that share a folder apart.
+    let file = PartialFile::create(checkpoint, &format!(".{}.partial", std::process::id()))?;
+    file.file()
+        .write_all(&bytes)
+        .map_err(failed("writing the checkpoint"))?;
+    file.keep()
 }
 
 #[cfg(test)]
@@ -246,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_when_patience_is_over_and_restores_the_best_weights() {
+    fn it_stops_when_patience_runs_out_and_restores_the_best_weights() {
         let folder = tempfile::tempdir().unwrap();
         let mut variables = variables(2);
         let mut early_stopping =
@@ -268,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_improvement_starts_the_patience_anew() {
+    fn an_improvement_resets_the_patience() {
         let folder = tempfile::tempdir().unwrap();
         let variables = variables(2);
         let mut early_stopping =
@@ -307,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_made_and_one_that_cannot_be_is_named() {
+    fn a_missing_folder_is_created_and_one_that_cannot_be_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoint = folder.path().join("new").join("best.safetensors");
         let mut early_stopping = EarlyStopping::new(2, &checkpoint).unwrap();
@@ -335,7 +325,7 @@ mod tests {
         fill(&wider, 7.0);
         let error = early_stopping.restore(&mut wider).unwrap_err();
         assert!(
-            matches!(&error, Error::InvalidWeights { parameter, .. } if parameter.starts_with("layer.")),
+            matches!(&error, Error::Network(NetworkError::InvalidWeights { parameter, .. }) if parameter.starts_with("layer.")),
             "{error}"
         );
         assert_eq!(weight(&wider), 7.0);
@@ -344,7 +334,7 @@ mod tests {
         nn::linear(deeper.root() / "last", 2, 2, Default::default());
         let error = early_stopping.restore(&mut deeper).unwrap_err();
         assert!(
-            matches!(&error, Error::InvalidWeights { parameter, .. } if parameter.starts_with("last.")),
+            matches!(&error, Error::Network(NetworkError::InvalidWeights { parameter, .. }) if parameter.starts_with("last.")),
             "{error}"
         );
     }

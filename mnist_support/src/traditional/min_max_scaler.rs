@@ -5,11 +5,11 @@ use ndarray::Array2;
 use crate::data::{FeaturesView, MinMaxStatistics};
 use crate::{Error, Result};
 
-/// Scales every column to a range, `[0, 1]` unless told otherwise, as scikit-learn's `MinMaxScaler`.
+/// Scales each column to a range, by default `[0, 1]`, like scikit-learn's `MinMaxScaler`.
 ///
-/// A column of one value is treated as if its spread were 1, so that the value maps to the range's
-/// minimum (SparkML maps it to the middle). Values outside of what the scaler was fitted on land outside
-/// the range.
+/// A constant column is treated as if its range were 1, so its value maps to the minimum of the
+/// target range (SparkML maps it to the middle). Values outside the range that the scaler was
+/// fitted on are mapped outside the target range.
 ///
 /// ```
 /// use mnist_support::traditional::MinMaxScaler;
@@ -44,7 +44,7 @@ impl Default for MinMaxScaler {
 }
 
 impl MinMaxScaler {
-    /// A scaler to `[0, 1]` that is not fitted yet.
+    /// Creates an unfitted scaler to `[0, 1]`.
     pub fn new() -> MinMaxScaler {
         MinMaxScaler {
             feature_range: (0.0, 1.0),
@@ -52,8 +52,8 @@ impl MinMaxScaler {
         }
     }
 
-    /// Scales to `[minimum, maximum]` instead. The scaler has to be fitted afterwards, which also checks
-    /// the range.
+    /// Sets the target range to `[minimum, maximum]`. The scaler must be fitted afterwards, which
+    /// also checks the range.
     pub fn feature_range(self, minimum: f32, maximum: f32) -> MinMaxScaler {
         MinMaxScaler {
             feature_range: (minimum, maximum),
@@ -61,12 +61,13 @@ impl MinMaxScaler {
         }
     }
 
-    /// Learns the minimum and the maximum of every column; forgets what it was fitted on before.
+    /// Learns the minimum and maximum of each column, replacing any previous fit.
     ///
     /// # Errors
-    /// - [`Error::InvalidValue`] for a value that is NaN or infinite.
+    /// - [`TableError::InvalidValue`](crate::error::TableError::InvalidValue) for a value that is
+    ///   NaN or infinite.
     /// - [`Error::ShapeMismatch`] if there are no rows.
-    /// - [`Error::InvalidSetting`] unless the range's minimum is below its maximum.
+    /// - [`Error::InvalidSetting`] unless the minimum of the range is below its maximum.
     pub fn fit<'a>(&mut self, features: impl Into<FeaturesView<'a>>) -> Result<&mut MinMaxScaler> {
         let statistics = MinMaxStatistics::of(features)?;
         let (low, high) = self.feature_range;
@@ -81,17 +82,17 @@ impl MinMaxScaler {
         Ok(self)
     }
 
-    /// The scaled values.
+    /// Returns the scaled values.
     ///
     /// # Errors
     /// - [`Error::NotFitted`] before the first [`fit`](MinMaxScaler::fit).
-    /// - [`Error::ShapeMismatch`] if the number of columns is not the one it was fitted on.
+    /// - [`Error::ShapeMismatch`] if the number of columns differs from the fit.
     pub fn transform<'a>(&self, features: impl Into<FeaturesView<'a>>) -> Result<Array2<f32>> {
         let fitted = self.fitted()?;
         features.into().affine(&fitted.scale, &fitted.offset)
     }
 
-    /// [`fit`](MinMaxScaler::fit), then [`transform`](MinMaxScaler::transform) of the same values.
+    /// Fits the scaler and returns the same values scaled.
     ///
     /// # Errors
     /// Those of `fit`.
@@ -103,7 +104,7 @@ impl MinMaxScaler {
         self.fit(features)?.transform(features)
     }
 
-    /// The smallest value of each column (`data_min_`).
+    /// The minimum of each column (`data_min_`).
     ///
     /// # Errors
     /// [`Error::NotFitted`] before the first [`fit`](MinMaxScaler::fit).
@@ -111,7 +112,7 @@ impl MinMaxScaler {
         Ok(&self.fitted()?.statistics.minimum)
     }
 
-    /// The largest value of each column (`data_max_`).
+    /// The maximum of each column (`data_max_`).
     ///
     /// # Errors
     /// [`Error::NotFitted`] before the first [`fit`](MinMaxScaler::fit).
@@ -119,7 +120,7 @@ impl MinMaxScaler {
         Ok(&self.fitted()?.statistics.maximum)
     }
 
-    /// What each column is multiplied by (`scale_`).
+    /// The factor of each column (`scale_`).
     ///
     /// # Errors
     /// [`Error::NotFitted`] before the first [`fit`](MinMaxScaler::fit).
@@ -127,7 +128,7 @@ impl MinMaxScaler {
         Ok(&self.fitted()?.scale)
     }
 
-    /// What is added to each column once it is multiplied (`min_`).
+    /// The offset of each column after scaling (`min_`).
     ///
     /// # Errors
     /// [`Error::NotFitted`] before the first [`fit`](MinMaxScaler::fit).
@@ -170,7 +171,7 @@ mod tests {
         let mut scaler = MinMaxScaler::new().feature_range(-1.0, 1.0);
         let scaled = scaler.fit_transform(&arr2(&[[5.0f32], [5.0]])).unwrap();
         assert_eq!(scaled, arr2(&[[-1.0], [-1.0]]));
-        // scikit-learn: scale_ = (max - min of the range) / 1, so one above the constant lands at +1.
+        // scikit-learn: scale_ = (range max - range min) / 1, so the constant plus 1 lands at +1.
         assert_eq!(
             scaler.transform(&arr2(&[[6.0f32]])).unwrap(),
             arr2(&[[1.0]])

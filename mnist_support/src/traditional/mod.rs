@@ -1,6 +1,7 @@
-//! Training on one machine, in scikit-learn's and PyTorch's names.
+//! Training on one machine, with the names of scikit-learn and PyTorch.
 //!
-//! What the traditional notebook's own loop is written with: everything is in memory and in one process.
+//! The parts of the traditional notebook's own training loop. Everything is in memory and in one
+//! process.
 
 mod data_loader;
 mod dataset;

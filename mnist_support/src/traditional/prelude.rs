@@ -1,4 +1,5 @@
-//! The names that a notebook in the classic way needs: `use mnist_support::traditional::prelude::*;`.
+//! The names for a notebook with its own training loop:
+//! `use mnist_support::traditional::prelude::*;`.
 
 pub use std::time::Instant;
 

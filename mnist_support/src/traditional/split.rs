@@ -6,12 +6,12 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{Error, Result};
 
-/// Features and labels in two disjoint parts.
+/// Features and labels split into two disjoint parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split<F, L> {
-    /// The larger part's features, as a rule: those to train on.
+    /// The features to train on, usually the larger part.
     pub train_features: Array2<F>,
-    /// The features held back.
+    /// The features held out.
     pub test_features: Array2<F>,
     /// The labels of `train_features`.
     pub train_labels: Array1<L>,
@@ -19,15 +19,16 @@ pub struct Split<F, L> {
     pub test_labels: Array1<L>,
 }
 
-/// Shuffles the rows and holds back the fraction `test_size` of them, as scikit-learn's function of this
-/// name.
+/// Shuffles the rows and holds out the fraction `test_size` of them, like scikit-learn's function
+/// of the same name.
 ///
-/// The number of rows held back is rounded up. The same `random_state` gives the same split again, though
-/// not scikit-learn's, whose random numbers are others.
+/// The number of rows held out is rounded up. The same `random_state` gives the same split again,
+/// but not scikit-learn's, which uses other random numbers.
 ///
 /// # Errors
-/// - [`Error::InvalidSetting`] unless `test_size` is above 0 and below 1 and leaves a row on both sides.
-/// - [`Error::ShapeMismatch`] unless there is one label for each row of features.
+/// - [`Error::InvalidSetting`] unless `test_size` is between 0 and 1 (exclusive) and leaves at
+///   least one row on either side.
+/// - [`Error::ShapeMismatch`] unless there is one label per row of features.
 ///
 /// ```
 /// use mnist_support::traditional::train_test_split;
@@ -86,7 +87,7 @@ pub fn train_test_split<F: Clone, L: Clone>(
 mod tests {
     use super::*;
 
-    /// Rows that can be told apart, and labels that belong to them.
+    /// Distinguishable rows, with labels that belong to them.
     fn rows(count: usize) -> (Array2<f32>, Array1<i64>) {
         let features =
             Array2::from_shape_fn((count, 3), |(row, column)| (10 * row + column) as f32);

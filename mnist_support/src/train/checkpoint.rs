@@ -1,34 +1,41 @@
-//! Checkpoints: a fit that ended in the middle goes on where it was.
+//! Checkpoints, from which an interrupted fit resumes.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tch::{Device, Kind, Tensor};
+use tch::Kind;
 
 use super::{
     TrainingSettings,
     state::{Scalars, State},
 };
-use crate::{Error, Network, Result, interrupt, lake::Lake};
+use crate::{
+    Error, Network, Result,
+    error::{Cause, LakeError, TrainingError},
+    interrupt,
+    lake::Lake,
+    tensor_file,
+};
 
-/// The one file of a folder of checkpoints; each replaces the former, whole or not at all.
+/// The single file in a folder of checkpoints. Each checkpoint atomically replaces the previous
+/// one.
 pub(crate) const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 /// Where and how often a fit writes its state.
 ///
-/// A checkpoint holds the weights and buffers, the optimiser's state, the best weights so far, the losses and the
-/// number of the iteration. A fit that finds one of its own in the folder goes on from there, and ends
-/// with the same bits as a fit that was never disturbed.
+/// A checkpoint holds the weights and buffers, the optimiser's state, the best weights so far, the
+/// losses and the iteration number. A fit that finds a checkpoint of its own in the folder resumes
+/// from it, and ends with the same bits as an uninterrupted fit.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     folder: Lake,
     every: usize,
 }
 
-/// What a checkpoint says of itself besides its tensors.
+/// The metadata of a checkpoint, beside its tensors.
 #[derive(Serialize, Deserialize)]
 struct Header {
     fit: String,
@@ -37,10 +44,11 @@ struct Header {
 }
 
 impl Checkpoints {
-    /// Checkpoints in `folder`, a folder of their own that all ranks reach, every `every` iterations.
+    /// Writes checkpoints every `every` iterations to `folder`, which all ranks can reach and
+    /// nothing else uses.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] where `every` is 0.
+    /// [`Error::InvalidSetting`] if `every` is 0.
     pub fn new(folder: Lake, every: usize) -> Result<Self> {
         if every == 0 {
             return Err(Error::InvalidSetting {
@@ -58,35 +66,24 @@ impl Checkpoints {
 
     /// Writes the state of the fit that `fit` identifies.
     pub(super) fn write(&self, fit: &str, state: &State) -> Result<()> {
-        // Also, and above all, of a fit that is being stopped.
+        // A fit that is being stopped needs this checkpoint most of all.
         let _shield = interrupt::shield();
         let (scalars, tensors) = state.state_dict()?;
         let header = Header {
             fit: fit.to_owned(),
             scalars,
         };
-        let header = serde_json::to_string(&header).map_err(|error| self.invalid(error))?;
-        let bytes = tensors
-            .iter()
-            .map(|(name, tensor)| Ok((name, to_bytes(tensor)?, tensor.size()[0] as usize)))
-            .collect::<Result<Vec<_>>>()?;
-        let views = bytes
-            .iter()
-            .map(|(name, bytes, length)| {
-                let view = TensorView::new(Dtype::F32, vec![*length], bytes);
-                Ok((name, view.map_err(|error| self.invalid(error))?))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let header = serde_json::to_string(&header).expect("a state is numbers and text");
         let metadata = HashMap::from([("state".to_owned(), header)]);
-        let file =
-            safetensors::serialize(views, Some(metadata)).map_err(|error| self.invalid(error))?;
+        let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        let file = tensor_file::serialize(tensors, Some(metadata))?;
         self.folder.put(CHECKPOINT_FILE, Bytes::from(file))
     }
 
-    /// Takes over the state of the last checkpoint, if there is one.
+    /// Loads the state of the last checkpoint, if there is one.
     pub(super) fn read(&self, fit: &str, state: &mut State) -> Result<()> {
         let file = match self.folder.get(CHECKPOINT_FILE) {
-            Err(Error::NotFound { .. }) => return Ok(()),
+            Err(Error::Lake(LakeError::NotFound { .. })) => return Ok(()),
             other => other?,
         };
         let tensors = SafeTensors::deserialize(&file).map_err(|error| self.invalid(error))?;
@@ -96,60 +93,49 @@ impl Checkpoints {
             .metadata()
             .as_ref()
             .and_then(|metadata| metadata.get("state"))
-            .ok_or_else(|| self.invalid("it holds no state of a fit"))?;
+            .ok_or_else(|| self.invalid("it does not hold the state of a fit"))?;
         let header: Header = serde_json::from_str(header).map_err(|error| self.invalid(error))?;
         if header.fit != fit {
             return Err(self.invalid(
                 "it belongs to a fit with other settings, another network or other rows: \
-                 take another folder, or remove it",
+                 choose another folder, or remove it",
             ));
         }
         state.load_state_dict(header.scalars, |name, like| {
             let view = tensors.tensor(name).map_err(|error| self.invalid(error))?;
             if view.dtype() != Dtype::F32 || view.shape() != [like.numel()] {
-                return Err(self.invalid(format!("its tensor {name} has another shape or type")));
+                return Err(
+                    self.invalid(format!("its tensor {name} has a different shape or type"))
+                );
             }
-            let shape = [like.numel() as i64];
-            let tensor = Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?;
+            let tensor = tensor_file::read(&view, Kind::Float)?;
             Ok(tensor.f_to_device(like.device())?)
         })
     }
 
-    fn invalid(&self, reason: impl ToString) -> Error {
-        Error::InvalidCheckpoint {
+    fn invalid(&self, reason: impl Into<Cause>) -> Error {
+        Error::Training(TrainingError::InvalidCheckpoint {
             url: format!("{}/{CHECKPOINT_FILE}", self.folder),
-            reason: reason.to_string(),
-        }
+            reason: reason.into(),
+        })
     }
 }
 
-/// What makes two fits the same one: the network, the settings that decide the result, and how the rows
-/// are dealt out.
+/// Identifies a fit by the network, the settings that affect its result, and how the rows are dealt
+/// out.
 pub(super) fn fit_identity(
     network: &Network,
     settings: &TrainingSettings,
     world_size: usize,
     rows: [usize; 3],
-) -> Result<String> {
+) -> String {
     let settings = TrainingSettings {
         verbose: 0,
         checkpoint_every: None,
         max_restarts: 0,
         ..settings.clone()
     };
-    let identity = serde_json::to_vec(&(network, settings, world_size, rows)).map_err(|error| {
-        Error::InvalidSetting {
-            setting: "settings",
-            value: "that JSON cannot hold".to_owned(),
-            reason: error.to_string(),
-        }
-    })?;
-    Ok(format!("{:x}", Sha256::digest(identity)))
-}
-
-fn to_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
-    let tensor = tensor.f_to_device(Device::Cpu)?;
-    let mut bytes = vec![0; 4 * tensor.numel()];
-    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-    Ok(bytes)
+    let identity = serde_json::to_vec(&(network, settings, world_size, rows))
+        .expect("a network and its settings are numbers and text");
+    format!("{:x}", Sha256::digest(identity))
 }

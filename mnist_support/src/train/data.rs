@@ -12,7 +12,7 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// A scaling of as many features as `scale` and `offset` have values.
+    /// Creates a scaling with one value of `scale` and `offset` for each feature.
     pub fn new(scale: &[f32], offset: &[f32]) -> Result<Self> {
         if scale.len() != offset.len() {
             return Err(Error::ShapeMismatch {
@@ -27,7 +27,7 @@ impl Scaling {
         })
     }
 
-    /// The same on `device`.
+    /// Returns the same scaling on `device`.
     pub(crate) fn to_device(&self, device: Device) -> Result<Scaling> {
         Ok(Scaling {
             scale: self.scale.f_to_device(device)?,
@@ -38,8 +38,8 @@ impl Scaling {
 
 /// The rows that one rank trains on.
 ///
-/// Features stay in the kind that they came in (`u8` pixels take a quarter of the memory of floats);
-/// each mini-batch is scaled on its way into the network.
+/// Features keep the kind that they were read with (`u8` pixels take a quarter of the memory of
+/// floats). Each mini-batch is scaled on its way into the network.
 #[derive(Debug)]
 pub struct TrainingData {
     features: Tensor,
@@ -48,10 +48,12 @@ pub struct TrainingData {
 }
 
 impl TrainingData {
-    /// `features` is `[rows, width]` of kind `Uint8` or `Float`, `labels` is `[rows]` of kind `Int64`.
+    /// Creates training data from `features`, `[rows, width]` of kind `Uint8` or `Float`, and
+    /// `labels`, `[rows]` of kind `Int64`.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] where the two, or the scaling, do not belong together.
+    /// [`Error::ShapeMismatch`] if the shapes of the features, the labels and the scaling do not
+    /// match.
     pub fn new(features: Tensor, labels: Tensor, scaling: Option<Scaling>) -> Result<Self> {
         let shape = features.size();
         if shape.len() != 2 {
@@ -84,12 +86,12 @@ impl TrainingData {
         })
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.features.size()[0] as usize
     }
 
-    /// The same rows on `device`.
+    /// Returns the same rows on `device`.
     pub(super) fn to_device(&self, device: Device) -> Result<TrainingData> {
         Ok(TrainingData {
             features: self.features.f_to_device(device)?,
@@ -101,7 +103,7 @@ impl TrainingData {
         })
     }
 
-    /// The scaled features and the labels of some rows.
+    /// Returns the scaled features and the labels of some rows.
     pub(super) fn select(&self, rows: &[i64]) -> Result<(Tensor, Tensor)> {
         let rows = Tensor::f_from_slice(rows)?.f_to_device(self.features.device())?;
         let features = self.features.f_index_select(0, &rows)?;
@@ -111,8 +113,8 @@ impl TrainingData {
         ))
     }
 
-    /// `rows` consecutive rows from `start`, taken to `device` and scaled there, without their labels. The
-    /// scaling must be on that device.
+    /// Returns `rows` consecutive rows from `start`, moved to `device` and scaled there, without
+    /// labels. The scaling must be on that device.
     pub(crate) fn scaled_rows(&self, start: usize, rows: usize, device: Device) -> Result<Tensor> {
         let features = self.features.f_narrow(0, start as i64, rows as i64)?;
         self.scaled(&features.f_to_device(device)?)

@@ -1,15 +1,15 @@
-//! Where tensors live.
+//! The devices that tensors live on.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::TrainingError};
 
-/// A device by PyTorch's names: `cpu`, `cuda`, `cuda:1`.
+/// A device, by PyTorch's names: `cpu`, `cuda`, `cuda:1`.
 ///
-/// A name is only a name until the device is opened, so that a GPU may be asked for on a machine that has none
-/// and found on the one that trains.
+/// The name is not resolved until the device is opened, so that a machine without a GPU can ask for
+/// one on the machine that trains.
 ///
 /// ```
 /// use mnist_support::train::Device;
@@ -21,21 +21,21 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
-    /// The NVIDIA GPU of this number.
+    /// The NVIDIA GPU with this index.
     Cuda(usize),
-    /// A name that is no device's; an error where it is used.
+    /// A name that is not a device's. Using it is an error.
     Unknown(String),
 }
 
 impl Device {
-    /// The device as tch knows it.
+    /// Returns tch's device.
     ///
     /// # Errors
-    /// [`Error::DeviceUnavailable`] where this machine or this libtorch has no such GPU, or where the name is no
-    /// device's.
+    /// [`TrainingError::DeviceUnavailable`] if this machine or this libtorch has no such GPU, or if
+    /// the name is not a device's.
     pub fn open(&self) -> Result<tch::Device> {
         self.validate()?;
         let Device::Cuda(number) = *self else {
@@ -54,22 +54,21 @@ impl Device {
         }))
     }
 
-    /// Whether the name is a device's, be it there or not.
+    /// Checks that the name is a device's, whether or not this machine has it.
     pub(crate) fn validate(&self) -> Result<()> {
         match self {
-            Device::Unknown(_) => {
-                Err(self
-                    .unavailable("known are cpu, cuda, and cuda:0, cuda:1 and so on".to_owned()))
-            }
+            Device::Unknown(_) => Err(self.unavailable(
+                "known devices are cpu, cuda, and cuda:0, cuda:1 and so on".to_owned(),
+            )),
             _ => Ok(()),
         }
     }
 
     fn unavailable(&self, reason: String) -> Error {
-        Error::DeviceUnavailable {
+        Error::Training(TrainingError::DeviceUnavailable {
             device: self.to_string(),
             reason,
-        }
+        })
     }
 }
 
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_that_is_not_there_is_an_error_that_says_so() {
+    fn a_missing_gpu_is_an_error_that_says_so() {
         let missing = tch::Cuda::device_count().max(0) as usize;
         let message = Device::Cuda(missing).open().unwrap_err().to_string();
         assert!(message.contains("GPU"), "{message}");

@@ -1,15 +1,15 @@
-//! A network's tensors while it trains. All parameters lie in one flat vector: one exchange and one
-//! optimiser step serve them all.
+//! A network's tensors during training. All parameters lie in one flat vector, so one all-reduce
+//! and one optimiser step serve them all.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::{Network, Result, network::Role};
 
-/// A network's parameters as leaves of the graph whose memory is one flat vector, and its buffers.
+/// A network's parameters, as autograd leaves that share one flat vector's memory, and its buffers.
 pub(super) struct FlatParameters {
     flat: Tensor,
-    /// The network's tensors, in its order. Buffers have memory of their own: the forward pass writes
-    /// into them, and the graph would take that for a change of the parameters beside them.
+    /// The network's tensors, in its order. Buffers have their own memory: the forward pass writes
+    /// to them, and autograd would take that for an in-place change to the parameters beside them.
     tensors: Vec<Tensor>,
     roles: Vec<Role>,
 }
@@ -45,27 +45,27 @@ impl FlatParameters {
         })
     }
 
-    /// The network's tensors, in its order and shapes; the parameters follow the flat vector.
+    /// The network's tensors, in its order and shapes. The parameters are views of the flat vector.
     pub(super) fn tensors(&self) -> &[Tensor] {
         &self.tensors
     }
 
-    /// Where the tensors are.
+    /// The device that the tensors are on.
     pub(super) fn device(&self) -> Device {
         self.flat.device()
     }
 
-    /// The parameters' flat vector. Writing to it changes the parameters.
+    /// The flat vector of the parameters. Writing to it changes the parameters.
     pub(super) fn flat_mut(&mut self) -> &mut Tensor {
         &mut self.flat
     }
 
-    /// The parameters' flat vector, sharing its memory.
+    /// The flat vector of the parameters, sharing its memory.
     pub(super) fn flat(&self) -> Tensor {
         self.flat.shallow_clone()
     }
 
-    /// A copy of all values in one vector: the parameters, then the buffers. Counts become floats,
+    /// Copies all values into one vector: the parameters, then the buffers. Counters become floats,
     /// which are exact up to 16 million.
     pub(super) fn snapshot(&self) -> Result<Tensor> {
         let mut parts = vec![self.flat.f_detach()?];
@@ -75,7 +75,7 @@ impl FlatParameters {
         Ok(Tensor::f_cat(&parts, 0)?)
     }
 
-    /// Takes the values of a [`snapshot`](Self::snapshot) back.
+    /// Restores the values of a [`snapshot`](Self::snapshot).
     pub(super) fn restore(&mut self, snapshot: &Tensor) -> Result<()> {
         let length = self.flat.size()[0];
         let _no_grad = tch::no_grad_guard();
@@ -83,8 +83,8 @@ impl FlatParameters {
         fill(self.buffers(), snapshot, length)
     }
 
-    /// What this rank brings to the exchange: the gradient of `loss`, the running statistics times its
-    /// `rows`, and the values of `tail`.
+    /// Returns this rank's contribution to the all-reduce: the gradient of `loss`, the running
+    /// statistics times its `rows`, and the values of `tail`.
     pub(super) fn contribution(&self, loss: &Tensor, rows: f64, tail: &[f32]) -> Result<Tensor> {
         let parameters: Vec<&Tensor> = self.of_role(Role::Parameter).collect();
         let mut parts = Tensor::f_run_backward(&[loss], &parameters, false, false)?
@@ -98,9 +98,9 @@ impl FlatParameters {
         Ok(Tensor::f_cat(&parts, 0)?)
     }
 
-    /// What the sums of all ranks' [`contribution`](Self::contribution)s mean for each of their `rows`:
-    /// takes over the running statistics, and returns the gradient.
-    pub(super) fn take_means(&mut self, sums: &Tensor, rows: f64) -> Result<Tensor> {
+    /// Takes the means of the all-reduced [`contribution`](Self::contribution)s over all ranks'
+    /// `rows`: updates the running statistics, and returns the gradient.
+    pub(super) fn load_means(&mut self, sums: &Tensor, rows: f64) -> Result<Tensor> {
         let length = self.flat.size()[0];
         if self.roles.contains(&Role::Statistic) {
             let means = sums.f_div_scalar(rows)?;
@@ -109,7 +109,7 @@ impl FlatParameters {
         Ok(sums.f_narrow(0, 0, length)?.f_div_scalar_(rows)?)
     }
 
-    /// The tensors on the CPU, in memory of their own.
+    /// Copies the tensors to the CPU.
     pub(super) fn to_weights(&self) -> Result<Vec<Tensor>> {
         Ok(self
             .tensors

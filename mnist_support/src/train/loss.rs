@@ -1,17 +1,18 @@
-//! What training minimises.
+//! The losses that training minimises.
 
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use crate::{Error, Result};
 
-/// A loss of class labels, by PyTorch's names.
+/// A loss for class labels, by PyTorch's names.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Loss {
     /// `torch.nn.CrossEntropyLoss`: takes the network's raw scores (logits).
     CrossEntropy {
-        /// How much of each label's weight is spread over all classes, in `[0, 1)`.
+        /// The label smoothing: the part of each label's weight that is spread over all classes, in
+        /// `[0, 1)`.
         #[serde(default)]
         label_smoothing: f64,
     },
@@ -42,9 +43,10 @@ impl Loss {
         }
     }
 
-    /// The sum of the rows' losses, for outputs `[rows, classes]` and labels `[rows]`.
+    /// Returns the sum of the rows' losses, for outputs `[rows, classes]` and labels `[rows]`.
     ///
-    /// A sum, not a mean, so that ranks with batches of different sizes weigh each row alike.
+    /// A sum rather than a mean, so that every row counts the same when ranks have batches of
+    /// different sizes.
     pub(crate) fn sum(&self, outputs: &Tensor, labels: &Tensor) -> Result<Tensor> {
         let no_weights: Option<Tensor> = None;
         const NOTHING_IGNORED: i64 = -100;

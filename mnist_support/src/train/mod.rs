@@ -1,8 +1,7 @@
 //! Synchronous data-parallel training, as one program that every rank runs.
 //!
-//! Read [`train`] first: it is the whole of it. The other files are its parts.
+//! Read [`train`] first: it is the whole loop. The other files are its parts.
 
-mod batches;
 mod checkpoint;
 mod data;
 mod device;
@@ -12,6 +11,7 @@ mod optimizer;
 mod print;
 mod progress;
 mod report;
+mod sampler;
 mod schedule;
 mod settings;
 mod state;

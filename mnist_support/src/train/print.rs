@@ -1,17 +1,17 @@
-//! Progress as lines, and which of them are printed.
+//! Prints progress events as lines of text.
 
 use std::sync::{Mutex, PoisonError};
 
 use super::{Progress, ProgressEvent};
 
-/// A fit prints no more lines than this at `verbose(1)`, except for what failed.
+/// The most lines that a fit prints at `verbose(1)`, not counting failures.
 const MOST_LINES: usize = 12;
-/// The most lines of reading among them: the last comes after 4 minutes.
+/// The most lines about reading among them. The last comes after 4 minutes.
 const MOST_READING_LINES: usize = 5;
-/// The most lines of iterations among them.
+/// The most lines about iterations among them.
 const MOST_ITERATION_LINES: usize = 10;
 
-/// Prints to the standard output, which a notebook shows under the cell as it comes.
+/// Prints to standard output, which a notebook shows below the cell as it arrives.
 #[derive(Debug)]
 pub struct Print {
     verbose: u8,
@@ -23,20 +23,22 @@ struct PrintState {
     validating: bool,
     /// Whether the fit has begun to train.
     started: bool,
-    /// Whether it is about to start again.
+    /// Whether the fit is about to restart.
     restarting: bool,
-    /// The lines so far.
+    /// The number of lines so far.
     lines: usize,
     restarts: usize,
     reading_lines: usize,
-    /// Into how many stretches the fit is cut, each of which gets a line at its end, and how many have.
+    /// The number of equal stretches of the fit, each of which prints a line at its end, and how
+    /// many have.
     stretches: usize,
     stretches_told: usize,
 }
 
 impl Print {
-    /// A printer for the setting `verbose` of a fit: 0 prints nothing, 1 at most a dozen lines and what
-    /// failed, 2 a line for each validation loss, or for each iteration where nothing is validated.
+    /// Creates a printer for a fit's `verbose` setting: 0 prints nothing; 1 prints at most a dozen
+    /// lines, and failures; 2 prints a line for each validation loss, or for each iteration if
+    /// nothing is validated.
     pub fn new(verbose: u8) -> Self {
         Print {
             verbose,
@@ -53,7 +55,7 @@ impl Print {
 }
 
 impl PrintState {
-    /// Takes note of an event; whether it is to be printed.
+    /// Records an event, and returns whether to print it.
     fn takes(&mut self, event: &ProgressEvent, every: bool) -> bool {
         match event {
             ProgressEvent::Reading(_) => {
@@ -78,7 +80,7 @@ impl PrintState {
                     let room = MOST_LINES.saturating_sub(self.lines + 2);
                     self.stretches = room.min(MOST_ITERATION_LINES);
                 }
-                // What starts again is the same fit.
+                // A restart continues the same fit.
                 first || every
             }
             ProgressEvent::Restarted { .. } => {
@@ -87,7 +89,7 @@ impl PrintState {
                 true
             }
             ProgressEvent::Stopped { .. } => true,
-            // A line that lacks the validation loss would be hard to compare with the others.
+            // A line without the validation loss would be hard to compare with the others.
             ProgressEvent::Iteration { losses, .. }
                 if self.validating && losses.validation_loss.is_none() =>
             {
@@ -105,8 +107,8 @@ impl PrintState {
         }
     }
 
-    /// Whether there is room for a line, and then for the last one and for one restart more than there
-    /// were: what failed may fail again.
+    /// Whether there is room for a line, after reserving one for the last line and for one restart
+    /// more than there were: what failed may fail again.
     fn has_room(&self) -> bool {
         self.lines + 3 + self.restarts <= MOST_LINES
     }
@@ -123,10 +125,10 @@ impl Progress for Print {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lake::Reading, train::LossPoint};
+    use crate::{lake::ReadProgress, train::LossPoint};
 
     fn reading() -> ProgressEvent {
-        ProgressEvent::Reading(Reading {
+        ProgressEvent::Reading(ReadProgress {
             name: "train.csv".to_owned(),
             bytes: 1_000_000,
             total: 40_000_000,
@@ -169,7 +171,7 @@ mod tests {
         }
     }
 
-    /// The lines of a fit that reads for long and starts again after some iterations.
+    /// Returns the lines of a fit that reads for a long time and restarts after some iterations.
     fn printed(
         verbose: u8,
         readings: usize,

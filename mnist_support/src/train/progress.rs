@@ -1,54 +1,54 @@
-//! What a fit tells of itself while it runs.
+//! What a fit reports while it runs.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::LossPoint;
-use crate::{lake::Reading, text};
+use crate::{lake::ReadProgress, text};
 
-/// What rank 0 tells of a fit.
+/// A progress event of a fit, reported by rank 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ProgressEvent {
-    /// Rank 0 reads its part of the rows; told only where that takes more than 3 seconds.
-    Reading(Reading),
-    /// The ranks have their rows and begin.
+    /// Rank 0 is reading its part of the rows. Reported only if that takes more than 3 seconds.
+    Reading(ReadProgress),
+    /// The ranks have their rows and start to train.
     Started {
-        /// How many ranks there are.
+        /// The number of ranks.
         world_size: usize,
-        /// The rows that all ranks train on.
+        /// The number of training rows over all ranks.
         training_rows: usize,
-        /// The rows that all ranks keep back.
+        /// The number of validation rows over all ranks.
         validation_rows: usize,
-        /// How many iterations there will be at most.
+        /// The maximum number of iterations.
         iterations: usize,
     },
-    /// A rank has failed, and the fit starts again from its last checkpoint, or from the beginning.
+    /// A rank has failed, and the fit restarts from its last checkpoint, or from the beginning.
     Restarted {
-        /// How often it has started again by now.
+        /// The number of restarts so far.
         restarts: usize,
-        /// What the rank failed of.
+        /// Why the rank failed.
         reason: String,
     },
     /// An iteration has ended.
     Iteration {
         /// Its losses.
         losses: LossPoint,
-        /// How many iterations there will be at most.
+        /// The maximum number of iterations.
         iterations: usize,
-        /// Training rows a second so far, over all ranks.
+        /// Training rows per second so far, over all ranks.
         rows_per_second: f64,
-        /// How long the rest will take at most, at the rate so far, in seconds; `None` while that is not
+        /// The most time that is left, in seconds, at the rate so far. `None` while that is not
         /// known yet, and after the last iteration.
         #[serde(default)]
         seconds_left: Option<f64>,
     },
     /// The fit was [stopped on request](crate::interrupt).
     Stopped {
-        /// The last iteration that it made.
+        /// The last iteration that ran.
         iteration: usize,
-        /// How many there were to be at most.
+        /// The maximum number of iterations.
         iterations: usize,
     },
 }
@@ -102,13 +102,13 @@ impl fmt::Display for ProgressEvent {
     }
 }
 
-/// Where a fit's events go. Rank 0 calls it, between iterations and while it reads.
+/// Receives a fit's progress events. Rank 0 calls it between iterations and while it reads.
 pub trait Progress: Send + Sync {
-    /// Takes one event; must return at once.
+    /// Handles one event. Must return at once.
     fn report(&self, event: &ProgressEvent);
 }
 
-/// Takes no notice.
+/// Ignores all events.
 #[derive(Clone, Copy, Debug)]
 pub struct Silent;
 

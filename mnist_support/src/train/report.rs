@@ -1,4 +1,4 @@
-//! What a fit tells of itself when it has ended.
+//! What a fit reports when it has ended.
 
 use std::fmt;
 
@@ -9,59 +9,60 @@ use serde::{Deserialize, Serialize};
 pub struct LossPoint {
     /// The iteration, from 1.
     pub iteration: usize,
-    /// The mean loss over the rows of all ranks' mini-batches, before the step, with dropout.
+    /// The mean training loss over the rows of all ranks' mini-batches, before the step, with
+    /// dropout.
     pub training_loss: f64,
-    /// The mean loss over the validation rows of all ranks, after the step, where it was measured.
+    /// The mean validation loss over all ranks' rows, after the step, if it was measured.
     pub validation_loss: Option<f64>,
 }
 
-/// The course of a fit.
+/// The report of a fit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitReport {
-    /// How many ranks trained.
+    /// The number of ranks.
     #[serde(alias = "copies")] // as it was called in models saved before
     pub world_size: usize,
-    /// The rows that all ranks trained on.
+    /// The number of training rows over all ranks.
     pub training_rows: usize,
-    /// The rows that all ranks kept back.
+    /// The number of validation rows over all ranks.
     pub validation_rows: usize,
-    /// The rows of one iteration, over all ranks.
+    /// The number of rows in one iteration, over all ranks.
     pub global_batch: usize,
     /// The losses of every iteration that ran.
     pub history: Vec<LossPoint>,
-    /// The iteration whose weights were kept: the one of the lowest validation loss, or the last.
+    /// The iteration whose weights were kept: the one with the lowest validation loss, or the last.
     pub best_iteration: usize,
     /// The validation loss at that iteration.
     pub best_validation_loss: Option<f64>,
-    /// How many iterations there were to be at most; 0 in a model that was saved before this was noted.
+    /// The maximum number of iterations; 0 in models that were saved before this field existed.
     #[serde(default)]
     pub max_iterations: usize,
-    /// Whether patience ended the fit before its last iteration.
+    /// Whether early stopping ended the fit before its last iteration.
     pub stopped_early: bool,
     /// Whether the fit was [stopped on request](crate::interrupt) before it had ended.
     #[serde(default)]
     pub interrupted: bool,
-    /// The time of the training loop of rank 0, in seconds, validation included.
+    /// The duration of rank 0's training loop in seconds, validation included.
     pub seconds: f64,
 }
 
 impl FitReport {
-    /// How many iterations ran.
+    /// The number of iterations that ran.
     pub fn iterations(&self) -> usize {
         self.history.len()
     }
 
-    /// How often the training rows were gone through.
+    /// The number of passes through the training rows.
     pub fn epochs(&self) -> f64 {
         (self.iterations() * self.global_batch) as f64 / self.training_rows.max(1) as f64
     }
 
-    /// Training rows a second, validation included.
+    /// Training rows per second, validation included.
     pub fn rows_per_second(&self) -> f64 {
         (self.iterations() * self.global_batch) as f64 / self.seconds.max(f64::MIN_POSITIVE)
     }
 
-    /// The training losses as points (iteration, loss), for a plot.
+    /// The training losses as (iteration, loss) points, for a plot.
     pub fn training_losses(&self) -> Vec<(f64, f64)> {
         self.history
             .iter()
@@ -69,7 +70,7 @@ impl FitReport {
             .collect()
     }
 
-    /// The validation losses as points (iteration, loss), for a plot.
+    /// The validation losses as (iteration, loss) points, for a plot.
     pub fn validation_losses(&self) -> Vec<(f64, f64)> {
         self.history
             .iter()

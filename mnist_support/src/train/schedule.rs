@@ -1,4 +1,4 @@
-//! How the learning rate changes over a fit.
+//! Learning-rate schedules.
 
 use std::f64::consts::PI;
 
@@ -11,13 +11,13 @@ pub enum LearningRateSchedule {
     /// The same rate throughout.
     #[default]
     Constant,
-    /// Half a cosine from the full rate down to 0 (`torch.optim.lr_scheduler.CosineAnnealingLR`;
+    /// Cosine annealing from the full rate to 0 (`torch.optim.lr_scheduler.CosineAnnealingLR`;
     /// Loshchilov and Hutter, "SGDR", 2017).
     CosineAnnealing,
-    /// A linear rise over the first part of the iterations, then half a cosine down to 0
-    /// (Smith and Topin, "Super-Convergence", 2018, in its two-phase form).
+    /// A linear warm-up over the first part of the iterations, then cosine annealing to 0 (Smith
+    /// and Topin, "Super-Convergence", 2018, in its two-phase form).
     OneCycle {
-        /// The part of the iterations that the rise takes, in `[0, 1]`.
+        /// The fraction of the iterations that the warm-up takes, in `[0, 1]`.
         warm_up: f64,
     },
 }
@@ -26,7 +26,7 @@ impl LearningRateSchedule {
     /// The factor for `iteration`, which counts from 1 to `iterations`.
     pub fn factor(&self, iteration: usize, iterations: usize) -> f64 {
         let cosine = |progress: f64| 0.5 * (1.0 + (PI * progress).cos());
-        // The first iteration has the full rate (or the first step of the rise), none has 0.
+        // The first iteration has the full rate, or the first step of the warm-up. None has 0.
         let done = (iteration - 1) as f64 / iterations.max(1) as f64;
         match *self {
             LearningRateSchedule::Constant => 1.0,

@@ -1,51 +1,54 @@
-//! What a fit can be told, in one struct.
+//! The settings of a fit.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Device, LearningRateSchedule, Loss, Optimizer};
 use crate::{Error, Result};
 
-/// The settings of a fit. The notebooks, every rank of the program and saved pipelines use this one struct.
+/// The settings of a fit. Notebooks, ranks and saved pipelines all use this struct.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingSettings {
-    /// How many mini-batches each rank trains on. Not epochs: with `n` rows in all, an epoch takes
-    /// `n / (partitions * mini_batch)` iterations. Default: 10, as SparkTorch's.
+    /// The number of mini-batches that each rank trains on. Not epochs: with `n` rows in total, an
+    /// epoch takes `n / (partitions * mini_batch)` iterations. Default: 10, as in SparkTorch.
     pub iterations: usize,
-    /// Rows that each rank draws for one iteration. `None`: all of its rows. Default: `None`.
+    /// The number of rows that each rank draws per iteration. `None`: all of its rows. Default:
+    /// `None`.
     pub mini_batch: Option<usize>,
-    /// The part of each rank's rows, in `[0, 1)`, that is kept back to measure the validation loss. Default: 0.
+    /// The fraction of each rank's rows, in `[0, 1)`, that is held out to measure the validation
+    /// loss. Default: 0.
     pub validation_fraction: f64,
-    /// A validation loss is measured every so many iterations, and after the last. Default: 10.
+    /// The number of iterations between two validation losses. One is also measured after the last
+    /// iteration. Default: 10.
     pub validation_every: usize,
-    /// Training ends after this many validation losses in a row without a new best. `None`: never early.
-    /// Default: `None`.
+    /// Stops training after this many validation losses in a row without a new best (early
+    /// stopping). `None`: never. Default: `None`.
     pub early_stop_patience: Option<usize>,
-    /// How many ranks train, each on its own part of the rows. `None`: one for each processor core.
-    /// Default: `None`.
+    /// The number of ranks, each of which trains on its own part of the rows. `None`: one per CPU
+    /// core. Default: `None`.
     pub partitions: Option<usize>,
-    /// The rule that turns gradients into new weights. Default: Adam.
+    /// The optimiser. Default: Adam.
     pub optimizer: Optimizer,
-    /// What is minimised. Default: cross-entropy.
+    /// The loss function. Default: cross-entropy.
     pub loss: Loss,
-    /// The step size. Default: 0.001.
+    /// The learning rate. Default: 0.001.
     pub learning_rate: f64,
-    /// How the learning rate changes over the iterations. Default: constant.
+    /// The learning-rate schedule. Default: constant.
     pub learning_rate_schedule: LearningRateSchedule,
-    /// Where the ranks compute, and where the fitted model predicts; of the machine that they run on.
-    /// Default: the CPU.
+    /// The device that the ranks compute on, and on which the fitted model predicts, on the machine
+    /// that they run on. Default: the CPU.
     pub device: Device,
-    /// Decides the initial weights, the validation rows, the order of the rows and dropout: the same
-    /// seed and partitions give the same losses again. Default: 42.
+    /// The seed of the initial weights, the validation split, the order of the rows and dropout.
+    /// The same seed and partitions give the same losses again. Default: 42.
     pub seed: u64,
-    /// The state of the fit is written to the run's folder every so many iterations, so that a fit that
-    /// was interrupted goes on from there. `None`: never. Default: `None`.
+    /// The number of iterations between two checkpoints in the run's folder, from which an
+    /// interrupted fit resumes. `None`: no checkpoints. Default: `None`.
     pub checkpoint_every: Option<usize>,
-    /// How often a fit whose rank failed starts again, from the last checkpoint if there is one.
+    /// How often a fit restarts after a rank has failed, from the last checkpoint if there is one.
     /// Default: 0.
     pub max_restarts: usize,
-    /// 0: silent. 1: at most a dozen lines a fit, and what failed. 2: a line for each validation loss, or for each iteration
-    /// where there is no validation. Default: 1.
+    /// 0: prints nothing. 1: at most a dozen lines per fit, and failures. 2: a line for each
+    /// validation loss, or for each iteration if there is no validation. Default: 1.
     pub verbose: u8,
 }
 
@@ -79,79 +82,66 @@ fn invalid(setting: &'static str, value: impl ToString, reason: &str) -> Error {
     }
 }
 
+fn at_least_1(setting: &'static str, value: Option<usize>, none: &str) -> Result<()> {
+    match value {
+        Some(0) => Err(invalid(setting, 0, &format!("must be at least 1; {none}"))),
+        _ => Ok(()),
+    }
+}
+
 impl TrainingSettings {
     /// Checks what can be checked before any row is read.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] names the first setting that is outside its range,
-    /// [`Error::DeviceUnavailable`] a device that no machine has.
+    /// [`Error::InvalidSetting`] names the first setting that is out of range,
+    /// [`TrainingError::DeviceUnavailable`](crate::error::TrainingError::DeviceUnavailable) a
+    /// device that no machine has.
     pub fn validate(&self) -> Result<()> {
-        if self.mini_batch == Some(0) {
-            return Err(invalid(
-                "mini_batch",
-                0,
-                "must be at least 1; None takes all rows",
-            ));
-        }
-        if !(0.0..1.0).contains(&self.validation_fraction) {
+        at_least_1("mini_batch", self.mini_batch, "None uses all rows")?;
+        let fraction = self.validation_fraction;
+        if !(0.0..1.0).contains(&fraction) {
             return Err(invalid(
                 "validation_fraction",
-                self.validation_fraction,
+                fraction,
                 "must be in [0, 1)",
             ));
         }
         if self.validation_every == 0 {
             return Err(invalid("validation_every", 0, "must be at least 1"));
         }
-        if self.early_stop_patience == Some(0) {
-            return Err(invalid(
-                "early_stop_patience",
-                0,
-                "must be at least 1; None never stops early",
-            ));
-        }
-        if self.early_stop_patience.is_some() && self.validation_fraction == 0.0 {
+        let patience = self.early_stop_patience;
+        at_least_1("early_stop_patience", patience, "None never stops early")?;
+        if patience.is_some() && fraction == 0.0 {
             return Err(invalid(
                 "validation_fraction",
                 0,
-                "leaves nothing to measure early_stop_patience by: keep back some rows, or take the patience away",
+                "leaves no validation loss for early_stop_patience: hold out some rows, or disable early stopping",
             ));
         }
-        if self.checkpoint_every == Some(0) {
-            return Err(invalid(
-                "checkpoint_every",
-                0,
-                "must be at least 1; None writes no checkpoints",
-            ));
-        }
-        if self.partitions == Some(0) {
-            return Err(invalid(
-                "partitions",
-                0,
-                "must be at least 1; None takes one for each core",
-            ));
-        }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return Err(invalid(
-                "learning_rate",
-                self.learning_rate,
-                "must be above 0 and finite",
-            ));
+        at_least_1(
+            "checkpoint_every",
+            self.checkpoint_every,
+            "None writes no checkpoints",
+        )?;
+        at_least_1("partitions", self.partitions, "None uses one per core")?;
+        let rate = self.learning_rate;
+        if !(rate > 0.0 && rate.is_finite()) {
+            return Err(invalid("learning_rate", rate, "must be above 0 and finite"));
         }
         self.device.validate()?;
         self.optimizer.validate()?;
         self.loss.validate()
     }
 
-    /// How many of a rank's `rows` it keeps back for validation.
+    /// Returns how many of a rank's `rows` are held out for validation.
     pub(crate) fn validation_rows(&self, rows: usize) -> usize {
         (rows as f64 * self.validation_fraction) as usize
     }
 
-    /// The mini-batch on a shard that has `rows` rows left to train on.
+    /// Returns the mini-batch size for a shard with `rows` training rows.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] where the shard has fewer rows than `mini_batch`.
+    /// [`Error::InvalidSetting`] if the shard has fewer rows than `mini_batch`.
     pub(crate) fn mini_batch_of(&self, rows: usize) -> Result<usize> {
         match self.mini_batch {
             None => Ok(rows),
@@ -172,7 +162,7 @@ impl TrainingSettings {
         iteration.is_multiple_of(self.validation_every) || iteration == self.iterations
     }
 
-    /// The learning rate of `iteration`, which counts from 1.
+    /// Returns the learning rate of `iteration`, which counts from 1.
     pub(crate) fn learning_rate_at(&self, iteration: usize) -> f64 {
         let schedule = &self.learning_rate_schedule;
         self.learning_rate * schedule.factor(iteration, self.iterations)
@@ -196,84 +186,41 @@ mod tests {
 
     #[test]
     fn settings_outside_their_range_are_named() {
-        let base = TrainingSettings {
-            validation_fraction: 0.3,
-            ..Default::default()
-        };
-        let cases = [
-            (
-                "mini_batch",
-                TrainingSettings {
-                    mini_batch: Some(0),
-                    ..base.clone()
-                },
-            ),
-            (
-                "validation_fraction",
-                TrainingSettings {
-                    validation_fraction: 1.0,
-                    ..base.clone()
-                },
-            ),
-            (
-                "validation_fraction",
-                TrainingSettings {
-                    validation_fraction: -0.1,
-                    ..base.clone()
-                },
-            ),
-            (
-                "validation_fraction",
-                TrainingSettings {
-                    validation_fraction: f64::NAN,
-                    ..base.clone()
-                },
-            ),
-            (
-                "validation_fraction",
-                TrainingSettings {
-                    validation_fraction: 0.0,
-                    early_stop_patience: Some(3),
-                    ..base.clone()
-                },
-            ),
-            (
-                "validation_every",
-                TrainingSettings {
-                    validation_every: 0,
-                    ..base.clone()
-                },
-            ),
-            (
-                "early_stop_patience",
-                TrainingSettings {
-                    early_stop_patience: Some(0),
-                    ..base.clone()
-                },
-            ),
-            (
-                "partitions",
-                TrainingSettings {
-                    partitions: Some(0),
-                    ..base.clone()
-                },
-            ),
-            (
-                "learning_rate",
-                TrainingSettings {
-                    learning_rate: 0.0,
-                    ..base.clone()
-                },
-            ),
-            (
-                "learning_rate",
-                TrainingSettings {
-                    learning_rate: f64::NAN,
-                    ..base
-                },
-            ),
+        type Change = fn(&mut TrainingSettings);
+        let cases: [(&str, Change); 11] = [
+            ("mini_batch", |settings| settings.mini_batch = Some(0)),
+            ("validation_fraction", |settings| {
+                settings.validation_fraction = 1.0
+            }),
+            ("validation_fraction", |settings| {
+                settings.validation_fraction = -0.1
+            }),
+            ("validation_fraction", |settings| {
+                settings.validation_fraction = f64::NAN
+            }),
+            ("validation_fraction", |settings| {
+                settings.validation_fraction = 0.0;
+                settings.early_stop_patience = Some(3);
+            }),
+            ("validation_every", |settings| settings.validation_every = 0),
+            ("early_stop_patience", |settings| {
+                settings.early_stop_patience = Some(0)
+            }),
+            ("checkpoint_every", |settings| {
+                settings.checkpoint_every = Some(0)
+            }),
+            ("partitions", |settings| settings.partitions = Some(0)),
+            ("learning_rate", |settings| settings.learning_rate = 0.0),
+            ("learning_rate", |settings| {
+                settings.learning_rate = f64::NAN
+            }),
         ];
-        for (expected, settings) in cases {
+        for (expected, change) in cases {
+            let mut settings = TrainingSettings {
+                validation_fraction: 0.3,
+                ..Default::default()
+            };
+            change(&mut settings);
             match settings.validate() {
                 Err(Error::InvalidSetting { setting, .. }) => assert_eq!(setting, expected),
                 other => panic!("{expected}: {other:?}"),

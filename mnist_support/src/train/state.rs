@@ -1,4 +1,4 @@
-//! Where a fit stands between two iterations: all that a checkpoint has to hold.
+//! The state of a fit between two iterations: all that a checkpoint has to hold.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
@@ -6,29 +6,29 @@ use tch::{Device, Tensor};
 use super::{
     LossPoint, TrainingSettings,
     flat::FlatParameters,
-    optimizer::Step,
+    optimizer::UpdateRule,
     stopping::{Best, BestSoFar},
 };
 use crate::{Network, Result};
 
 /// The state of a fit, the same in every rank.
 ///
-/// Nothing random is in it: the rows of a mini-batch and the masks of dropout follow from the seed and
-/// the number of the iteration.
+/// Nothing random is in it: the rows of a mini-batch and the dropout masks depend only on the seed
+/// and the iteration number.
 pub(super) struct State {
-    /// How many iterations have been done.
+    /// The number of completed iterations.
     pub(super) iteration: usize,
     /// The parameters and the buffers.
     pub(super) parameters: FlatParameters,
-    pub(super) optimizer: Box<dyn Step>,
+    pub(super) optimizer: Box<dyn UpdateRule>,
     pub(super) best: BestSoFar,
     pub(super) history: Vec<LossPoint>,
     pub(super) stopped_early: bool,
-    /// The time that the iterations took, over all attempts.
+    /// The time spent in iterations, over all attempts.
     pub(super) seconds: f64,
 }
 
-/// The part of a [`State`] that is no tensor.
+/// The part of a [`State`] that is not tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Scalars {
@@ -61,15 +61,15 @@ impl State {
         })
     }
 
-    /// Whether nothing is left to do.
+    /// Whether no iterations are left.
     pub(super) fn is_done(&self, settings: &TrainingSettings) -> bool {
         self.stopped_early || self.iteration >= settings.iterations
     }
 
-    /// What is no tensor, and the tensors by name.
+    /// Returns the scalars, and the tensors by name.
     pub(super) fn state_dict(&self) -> Result<(Scalars, Vec<(String, Tensor)>)> {
         let mut tensors = vec![("parameters".to_owned(), self.parameters.snapshot()?)];
-        for (index, tensor) in self.optimizer.state().into_iter().enumerate() {
+        for (index, tensor) in self.optimizer.state_dict().into_iter().enumerate() {
             tensors.push((format!("optimizer.{index}"), tensor));
         }
         if let Some(best) = self.best.best() {
@@ -87,8 +87,8 @@ impl State {
         Ok((scalars, tensors))
     }
 
-    /// Takes over the state that [`state_dict`](Self::state_dict) gave; `take` hands out a tensor by its name and
-    /// makes sure that it is like the given one.
+    /// Loads the state that [`state_dict`](Self::state_dict) returned. `take` returns a tensor by
+    /// name, and checks that it matches the given one.
     pub(super) fn load_state_dict(
         &mut self,
         scalars: Scalars,
@@ -96,11 +96,11 @@ impl State {
     ) -> Result<()> {
         let (flat, all) = (self.parameters.flat(), self.parameters.snapshot()?);
         self.parameters.restore(&take("parameters", &all)?)?;
-        let optimizer = (0..self.optimizer.state().len())
+        let optimizer = (0..self.optimizer.state_dict().len())
             .map(|index| take(&format!("optimizer.{index}"), &flat))
             .collect::<Result<Vec<_>>>()?;
         self.optimizer
-            .restore(scalars.optimizer_steps, &optimizer)?;
+            .load_state_dict(scalars.optimizer_steps, &optimizer)?;
         let best = match scalars.best {
             None => None,
             Some((iteration, loss)) => Some(Best {

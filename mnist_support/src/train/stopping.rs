@@ -1,8 +1,8 @@
-//! When to stop, and which weights to keep.
+//! Early stopping, and which weights to keep.
 
 use tch::Tensor;
 
-/// Follows the validation loss: the best so far, its weights, and for how long it has not improved.
+/// Tracks the validation loss: the best so far, its weights, and how long it has not improved.
 pub(super) struct BestSoFar {
     patience: Option<usize>,
     without_improvement: usize,
@@ -29,7 +29,8 @@ impl BestSoFar {
         self.best.as_ref().is_none_or(|best| loss < best.loss)
     }
 
-    /// Notes a validation loss; `weights` where it is the lowest. Returns whether patience is at its end.
+    /// Records a validation loss, with `weights` if it is the lowest. Returns whether patience has
+    /// run out.
     pub(super) fn observe(&mut self, iteration: usize, loss: f64, weights: Option<Tensor>) -> bool {
         match weights {
             Some(weights) => {
@@ -51,12 +52,12 @@ impl BestSoFar {
         self.best.as_ref()
     }
 
-    /// How many losses in a row were no new best.
+    /// The number of losses in a row without a new best.
     pub(super) fn without_improvement(&self) -> usize {
         self.without_improvement
     }
 
-    /// Goes on where another left off.
+    /// Continues from another's state.
     pub(super) fn restore(&mut self, best: Option<Best>, without_improvement: usize) {
         self.best = best;
         self.without_improvement = without_improvement;

@@ -6,49 +6,53 @@ use tch::{Kind, Tensor};
 
 use super::{
     Checkpoints, FitReport, LossPoint, Progress, ProgressEvent, TrainingData, TrainingSettings,
-    batches::{Batches, split},
     checkpoint::fit_identity,
+    sampler::{BatchSampler, split},
     state::State,
 };
 use crate::{
     DropoutMasks, Error, Network, Result,
     collective::{Collective, ReduceOp},
+    error::{CollectiveError, TrainingError},
     interrupt::Interrupt,
-    network::rows_at_once,
+    network::prediction_batch_size,
 };
 
-/// What a fit leaves behind.
+/// The result of training.
 #[derive(Debug)]
 pub struct Trained {
-    /// The network's parameters and buffers, in the order of [`Network::state_names`], on the CPU, the
-    /// same bits in every rank.
+    /// The network's parameters and buffers, in the order of [`Network::state_names`], on the CPU,
+    /// the same bits in every rank.
     pub weights: Vec<Tensor>,
-    /// The course of the fit.
+    /// The report of the fit.
     pub report: FitReport,
 }
 
-/// Trains `network` on the rows of all ranks; every rank calls it with its own rows and the same settings.
+/// Trains `network` on the rows of all ranks. Every rank calls it with its own rows and the same
+/// settings.
 ///
-/// Each iteration, every rank draws a mini-batch from its rows and computes the gradient of its summed
-/// loss; one exchange of one flat vector adds the gradients, the losses and the row counts of all ranks;
-/// then every rank takes the same step with their mean. Since the sum has the same bits everywhere, so
-/// have the weights, and they never need to be exchanged again after the start.
+/// In each iteration, every rank draws a mini-batch from its rows and computes the gradient of its
+/// summed loss. One all-reduce of one flat vector adds the gradients, losses and row counts of all
+/// ranks. Every rank then takes the same step with the mean gradient. Since the sum has the same
+/// bits everywhere, so do the weights, and they never need to be exchanged again after the start.
 ///
-/// Running statistics, such as those of BatchNorm2d, take part in that exchange: in training each rank
-/// normalises with its own mini-batch, as torch's DistributedDataParallel does without SyncBatchNorm, and
-/// the statistics that it then has are averaged, each rank's weighted by its rows. DistributedDataParallel
-/// keeps those of rank 0; the average sees every row, and costs nothing more.
+/// Running statistics, such as those of BatchNorm2d, are part of that all-reduce. In training, each
+/// rank normalises with its own mini-batch, as torch's DistributedDataParallel does without
+/// SyncBatchNorm, and the resulting statistics are averaged, weighted by each rank's rows.
+/// DistributedDataParallel keeps those of rank 0. The average sees every row, at no extra cost.
 ///
-/// With `validation_fraction` above 0 the weights of the lowest validation loss are kept, otherwise the
-/// last. With `checkpoints` the fit goes on from the last one, if there is one, and writes new ones.
+/// With `validation_fraction` above 0, the weights with the lowest validation loss are kept,
+/// otherwise the last ones. With `checkpoints`, the fit resumes from the last one, if there is one,
+/// and writes new ones.
 ///
-/// A request of `interrupt` in any rank travels with the exchange: all ranks end after the same iteration,
-/// with a checkpoint if there are any, and return what they have.
+/// A request of `interrupt` in any rank travels with the all-reduce. All ranks stop after the same
+/// iteration, write a checkpoint if they write any, and return what they have.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] for a setting outside its range or a mini-batch above the shard;
-/// [`Error::Diverged`] when the loss is no longer a number; [`Error::ExchangeAborted`] when another rank
-/// failed; [`Error::DeviceUnavailable`]; [`Error::InvalidCheckpoint`].
+/// [`Error::InvalidSetting`] for a setting out of range or a mini-batch larger than the shard;
+/// [`TrainingError::Diverged`] when the loss is no longer finite;
+/// [`CollectiveError::ExchangeAborted`] when another rank failed;
+/// [`TrainingError::DeviceUnavailable`]; [`TrainingError::InvalidCheckpoint`].
 pub fn train(
     network: &Network,
     data: &TrainingData,
@@ -79,7 +83,7 @@ pub fn train(
             checkpoints.write(&trainer.fit, &trainer.state)?;
         }
     }
-    // A request that came with the last iteration has stopped nothing.
+    // A request during the last iteration has stopped nothing.
     trainer.interrupted &= !trainer.is_done();
     if trainer.interrupted {
         report(&trainer.stopped());
@@ -87,21 +91,21 @@ pub fn train(
     trainer.finish()
 }
 
-/// One rank's end of a fit.
+/// One rank of a fit.
 struct Trainer<'a> {
     network: &'a Network,
     collective: &'a dyn Collective,
     settings: &'a TrainingSettings,
     interrupt: &'a Interrupt,
-    /// This rank's rows, and which of them it validates with.
+    /// This rank's rows, and the indices of its validation rows.
     data: TrainingData,
     validation: Vec<i64>,
-    batches: Batches,
-    /// The rows of all ranks.
+    sampler: BatchSampler,
+    /// The row counts over all ranks.
     training_rows: usize,
     validation_rows: usize,
     global_batch: usize,
-    /// By which its checkpoints know it.
+    /// Identifies the fit in its checkpoints.
     fit: String,
     state: State,
     /// Whether the ranks have agreed to stop.
@@ -139,17 +143,17 @@ impl<'a> Trainer<'a> {
             interrupt,
             data: data.to_device(device)?,
             validation,
-            batches: Batches::new(settings.seed, rank, training, mini_batch),
+            sampler: BatchSampler::new(settings.seed, rank, training, mini_batch),
             training_rows,
             validation_rows,
             global_batch,
-            fit: fit_identity(network, settings, collective.world_size(), rows)?,
+            fit: fit_identity(network, settings, collective.world_size(), rows),
             state: State::start(network, settings, device)?,
             interrupted: false,
         })
     }
 
-    /// Goes on from the last checkpoint, if there is one; all ranks then have the weights of rank 0.
+    /// Resumes from the last checkpoint, if there is one. Broadcasts the weights of rank 0.
     fn resume(&mut self, checkpoints: Option<&Checkpoints>) -> Result<()> {
         if let Some(checkpoints) = checkpoints {
             checkpoints.read(&self.fit, &mut self.state)?;
@@ -160,12 +164,12 @@ impl<'a> Trainer<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.state.is_done(self.settings) && !self.owes_validation()
+        self.state.is_done(self.settings) && !self.validation_is_due()
     }
 
-    /// Whether the last iteration still lacks its validation loss. A fit that was stopped in between goes on
-    /// with it.
-    fn owes_validation(&self) -> bool {
+    /// Whether the validation loss of the last iteration is still missing. A fit that was stopped
+    /// in between resumes with it.
+    fn validation_is_due(&self) -> bool {
         let last = self.state.history.last();
         self.validation_rows > 0
             && last.is_some_and(|last| {
@@ -173,12 +177,12 @@ impl<'a> Trainer<'a> {
             })
     }
 
-    /// One iteration, with the validation that is due after it; or that validation alone.
+    /// Runs one iteration and the validation that is due after it, or that validation alone.
     fn iterate(&mut self) -> Result<()> {
-        if !self.owes_validation() {
+        if !self.validation_is_due() {
             self.step()?;
         }
-        if self.owes_validation() && !self.interrupted {
+        if self.validation_is_due() && !self.interrupted {
             match tch::no_grad(|| self.validate())? {
                 Some(loss) => self.observe(loss)?,
                 None => self.interrupted = true,
@@ -187,18 +191,18 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// This rank's gradient, the exchange, and the step.
+    /// Computes this rank's gradient, all-reduces it, and takes the step.
     fn step(&mut self) -> Result<()> {
         let iteration = self.state.iteration + 1;
         let (settings, rank) = (self.settings, self.collective.rank());
-        let rows = self.batches.rows_of(self.state.iteration);
+        let rows = self.sampler.rows_of(self.state.iteration);
         let (features, labels) = self.data.select(&rows)?;
         let mut masks = DropoutMasks::new(settings.seed, iteration as u64, rank as u64);
         let tensors = self.state.parameters.tensors();
         let outputs = self.network.forward(tensors, &features, Some(&mut masks))?;
         let loss = settings.loss.sum(&outputs, &labels)?;
-        // One vector for one exchange: the gradient, the running statistics, the loss, the rows, and how
-        // many ranks want to stop.
+        // One vector for one all-reduce: the gradient, the running statistics, the loss, the rows,
+        // and how many ranks want to stop.
         let wish = f32::from(self.interrupt.is_requested());
         let rows = labels.size()[0] as f32;
         let own = [loss.f_double_value(&[])? as f32, rows, wish];
@@ -208,7 +212,7 @@ impl<'a> Trainer<'a> {
         let tail = sums.size()[0] - own.len() as i64;
         let [loss, rows, wishes] = values(&sums, tail)?;
         let training_loss = finite(loss / rows, iteration)?;
-        let gradient = parameters.take_means(&sums, rows)?;
+        let gradient = parameters.load_means(&sums, rows)?;
         let learning_rate = settings.learning_rate_at(iteration);
         let (parameters, optimizer) = (&mut self.state.parameters, &mut self.state.optimizer);
         tch::no_grad(|| optimizer.step(parameters.flat_mut(), &gradient, learning_rate))?;
@@ -222,11 +226,14 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The mean loss over the validation rows of all ranks; `None` where a rank wants to stop.
+    /// Returns the mean validation loss over all ranks' rows; `None` if a rank wants to stop.
     fn validate(&self) -> Result<Option<f64>> {
         let parameters = &self.state.parameters;
         let mut sum = 0.0;
-        for batch in self.validation.chunks(rows_at_once(parameters.device())) {
+        for batch in self
+            .validation
+            .chunks(prediction_batch_size(parameters.device()))
+        {
             if self.interrupt.is_requested() {
                 break;
             }
@@ -237,7 +244,7 @@ impl<'a> Trainer<'a> {
             let loss = self.settings.loss.sum(&outputs, &labels)?;
             sum += loss.f_double_value(&[])?;
         }
-        // Looked at again: a rank that has left its batches must not say that it has not.
+        // Read again: a rank that has broken out of the loop must not claim otherwise.
         let wish = f64::from(u8::from(self.interrupt.is_requested()));
         let mut sums = Tensor::f_from_slice(&[sum, self.validation.len() as f64, wish])?;
         self.collective.all_reduce(&mut sums, ReduceOp::Sum)?;
@@ -245,7 +252,7 @@ impl<'a> Trainer<'a> {
         Ok((wishes == 0.0).then_some(sum / rows))
     }
 
-    /// Takes the validation loss of the last iteration.
+    /// Records the validation loss of the last iteration.
     fn observe(&mut self, loss: f64) -> Result<()> {
         let state = &mut self.state;
         let loss = finite(loss, state.iteration)?;
@@ -268,7 +275,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// What is to be told of the last iteration.
+    /// The progress event of the last iteration.
     fn progress(&self) -> ProgressEvent {
         let (done, iterations) = (self.state.iteration, self.settings.iterations);
         ProgressEvent::Iteration {
@@ -286,7 +293,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// The best weights, or the last where nothing was validated, and the report.
+    /// Returns the best weights, or the last ones if nothing was validated, and the report.
     fn finish(mut self) -> Result<Trained> {
         let state = &mut self.state;
         let kept = state.best.best().map(|best| (best.iteration, best.loss));
@@ -313,7 +320,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Some values of a vector, from an index on.
+/// Returns `N` values of a vector, from an index on.
 fn values<const N: usize>(vector: &Tensor, from: i64) -> Result<[f64; N]> {
     let mut values = [0.0; N];
     for (index, value) in (from..).zip(&mut values) {
@@ -322,8 +329,8 @@ fn values<const N: usize>(vector: &Tensor, from: i64) -> Result<[f64; N]> {
     Ok(values)
 }
 
-/// How long the iterations that are left will take at the rate so far; `None` while there is no rate to
-/// speak of, and where none is left.
+/// Returns how long the remaining iterations will take at the rate so far; `None` before there is a
+/// meaningful rate, and if none are left.
 fn seconds_left(done: usize, iterations: usize, seconds: f64) -> Option<f64> {
     const ENOUGH_ITERATIONS: usize = 10;
     const ENOUGH_SECONDS: f64 = 1.0;
@@ -331,16 +338,16 @@ fn seconds_left(done: usize, iterations: usize, seconds: f64) -> Option<f64> {
     (known && done < iterations).then(|| seconds / done as f64 * (iterations - done) as f64)
 }
 
-/// The loss itself, or the error that it is no longer a number.
+/// Returns the loss, or an error if it is not finite.
 fn finite(loss: f64, iteration: usize) -> Result<f64> {
     if loss.is_finite() {
         Ok(loss)
     } else {
-        Err(Error::Diverged { iteration, loss })
+        Err(Error::Training(TrainingError::Diverged { iteration, loss }))
     }
 }
 
-/// The sums of some counts over all ranks.
+/// Sums counts over all ranks.
 fn total<const N: usize>(counts: [usize; N], collective: &dyn Collective) -> Result<[usize; N]> {
     let mut sums = Tensor::f_from_slice(&counts.map(|count| count as i64))?;
     collective.all_reduce(&mut sums, ReduceOp::Sum)?;
@@ -351,16 +358,16 @@ fn total<const N: usize>(counts: [usize; N], collective: &dyn Collective) -> Res
     Ok(totals)
 }
 
-/// Makes sure that all ranks hold the same bits, as the whole scheme promises.
+/// Checks that all ranks hold the same bits, as the design promises.
 fn check_identical(parameters: &Tensor, collective: &dyn Collective) -> Result<()> {
     let bits = parameters.f_detach()?.f_view_dtype(Kind::Int)?;
     let (mut lowest, mut highest) = (bits.f_detach_copy()?, bits.f_detach_copy()?);
     collective.all_reduce(&mut lowest, ReduceOp::Min)?;
     collective.all_reduce(&mut highest, ReduceOp::Max)?;
     if lowest != highest {
-        return Err(Error::RanksDisagree {
+        return Err(Error::Collective(CollectiveError::WeightsDiffer {
             world_size: collective.world_size(),
-        });
+        }));
     }
     Ok(())
 }

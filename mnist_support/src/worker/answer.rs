@@ -1,8 +1,8 @@
-//! What a worker answers: an Arrow IPC stream on its standard output.
+//! A worker's answer: an Arrow IPC stream on its standard output.
 //!
-//! Each row has a rank, a kind and, by its kind, JSON and bytes: `file`, a part of a file; `error`, why
-//! this rank could not do its work; `done`, that it could. A file is cut into parts of a few MB, because
-//! Spark has limits for a row.
+//! Each row has a rank, a kind and, depending on the kind, JSON and bytes. A `file` row holds a
+//! chunk of a file, an `error` row why this rank failed, and a `done` row that it succeeded. A file
+//! is split into chunks of a few MB, because Spark limits the size of a row.
 
 use std::{collections::BTreeMap, io::Write, sync::Arc};
 
@@ -10,20 +10,31 @@ use arrow_array::{
     Array, BinaryArray, Int32Array, RecordBatch, StringArray, cast::AsArray, types::Int32Type,
 };
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    error::{CollectiveError, JobError, TableError},
+};
 
-/// The length of a file's part, in bytes.
-const PART: usize = 4 << 20;
+/// The columns of an answer: the name, and what Arrow, Spark's SQL and pyarrow call the type.
+pub(crate) const COLUMNS: [(&str, DataType, &str, &str); 4] = [
+    ("rank", DataType::Int32, "int", "int32"),
+    ("kind", DataType::Utf8, "string", "string"),
+    ("json", DataType::Utf8, "string", "string"),
+    ("data", DataType::Binary, "binary", "binary"),
+];
 
-/// What becomes of a rank, in the JSON of an `error` row.
+/// The length of a file's chunk, in bytes.
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// How a rank ended, in the JSON of an `error` row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// What the error says.
+    /// The error message.
     pub message: String,
-    /// Whether it failed only because another rank did.
+    /// Whether the rank failed only because another rank did.
     pub consequence: bool,
 }
 
@@ -34,6 +45,9 @@ struct Part {
     parts: usize,
 }
 
+/// What error messages call the answer.
+const ANSWER: &str = "the worker's answer";
+
 /// Writes a worker's answer.
 pub(super) struct AnswerWriter<W: Write> {
     rank: i32,
@@ -43,24 +57,20 @@ pub(super) struct AnswerWriter<W: Write> {
 
 impl<W: Write> AnswerWriter<W> {
     pub(super) fn new(output: W, rank: usize) -> Result<Self> {
-        let schema = Arc::new(Schema::new(vec![
-            Field::new("rank", DataType::Int32, false),
-            Field::new("kind", DataType::Utf8, false),
-            Field::new("json", DataType::Utf8, false),
-            Field::new("data", DataType::Binary, false),
-        ]));
+        let columns = COLUMNS.map(|(name, dtype, ..)| Field::new(name, dtype, false));
+        let schema = Arc::new(Schema::new(columns.to_vec()));
         Ok(AnswerWriter {
             rank: rank as i32,
-            writer: StreamWriter::try_new(output, &schema).map_err(unwritten)?,
+            writer: StreamWriter::try_new(output, &schema).map_err(TableError::about(ANSWER))?,
             schema,
         })
     }
 
     /// Writes a file.
     pub(super) fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let parts = bytes.len().div_ceil(PART).max(1);
+        let parts = bytes.len().div_ceil(CHUNK_BYTES).max(1);
         for part in 0..parts {
-            let bytes = &bytes[part * PART..bytes.len().min((part + 1) * PART)];
+            let bytes = &bytes[part * CHUNK_BYTES..bytes.len().min((part + 1) * CHUNK_BYTES)];
             let place = Part {
                 name: name.to_owned(),
                 part,
@@ -71,24 +81,26 @@ impl<W: Write> AnswerWriter<W> {
         Ok(())
     }
 
-    /// Ends the answer with the rank's error, or without one.
+    /// Ends the answer, with the rank's error if there is one.
     pub(super) fn finish(mut self, error: Option<&Error>) -> Result<()> {
         match error {
             None => self.row("done", &(), &[])?,
             Some(error) => {
                 let outcome = Outcome {
                     message: error.to_string(),
-                    consequence: matches!(error, Error::ExchangeAborted { .. }),
+                    consequence: matches!(
+                        error,
+                        Error::Collective(CollectiveError::ExchangeAborted { .. })
+                    ),
                 };
                 self.row("error", &outcome, &[])?;
             }
         }
-        self.writer.finish().map_err(unwritten)
+        self.writer.finish().map_err(TableError::about(ANSWER))
     }
 
     fn row(&mut self, kind: &str, json: &impl Serialize, data: &[u8]) -> Result<()> {
-        let json = serde_json::to_string(json)
-            .map_err(|error| unwritten(ArrowError::JsonError(error.to_string())))?;
+        let json = serde_json::to_string(json).expect("an answer is numbers and text");
         let columns: Vec<Arc<dyn Array>> = vec![
             Arc::new(Int32Array::from(vec![self.rank])),
             Arc::new(StringArray::from(vec![kind])),
@@ -97,95 +109,116 @@ impl<W: Write> AnswerWriter<W> {
         ];
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .and_then(|row| self.writer.write(&row))
-            .map_err(unwritten)
+            .map_err(TableError::about(ANSWER))
     }
 }
 
-fn unwritten(error: ArrowError) -> Error {
-    Error::Table {
-        table: "the worker's answer".to_owned(),
-        reason: error.to_string(),
-    }
-}
-
-/// The answers of all ranks of a job.
+/// The combined answers of all ranks of a job.
 #[derive(Debug, Default)]
 pub struct Answers {
-    /// The files, by their names.
+    /// The files, by name.
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
 impl Answers {
-    /// Puts the ranks' answers together.
+    /// Combines the ranks' answers.
     ///
     /// # Errors
-    /// [`Error::InRank`] with the error of the rank that failed first, [`Error::RankFailed`] where a rank
-    /// ended without saying how, or part of a file is missing.
+    /// [`JobError::InRank`] with the error of the rank that failed first; [`JobError::RankFailed`]
+    /// if a rank ended without a result, or a chunk of a file is missing.
     pub fn collect(batches: &[RecordBatch], world_size: usize) -> Result<Answers> {
-        let mut parts: BTreeMap<String, BTreeMap<usize, Vec<u8>>> = BTreeMap::new();
-        let mut lengths = BTreeMap::new();
-        let mut ended = vec![false; world_size];
-        let mut failures: Vec<(usize, Outcome)> = Vec::new();
-        for (rank, kind, json, data) in batches.iter().flat_map(rows) {
-            let unreadable = |reason: String| Error::RankFailed {
-                rank,
-                world_size,
-                reason: format!("its answer cannot be read: {reason}"),
-            };
-            match kind {
-                "file" => {
-                    let place: Part = serde_json::from_str(json)
-                        .map_err(|error| unreadable(error.to_string()))?;
-                    lengths.insert(place.name.clone(), (rank, place.parts));
-                    parts
-                        .entry(place.name)
-                        .or_default()
-                        .insert(place.part, data.to_vec());
-                    continue;
-                }
-                "error" => failures.push((
-                    rank,
-                    serde_json::from_str(json).map_err(|error| unreadable(error.to_string()))?,
-                )),
-                "done" => {}
-                other => return Err(unreadable(format!("it holds a row of the kind {other:?}"))),
-            }
-            if let Some(ended) = ended.get_mut(rank) {
-                *ended = true;
-            }
-        }
-        failures.sort_by_key(|(rank, outcome)| (outcome.consequence, *rank));
-        if let Some((rank, outcome)) = failures.into_iter().next() {
-            return Err(Error::InRank {
-                rank,
-                world_size,
-                message: outcome.message,
-            });
-        }
-        let missing = |rank, reason: &str| Error::RankFailed {
-            rank,
-            world_size,
-            reason: reason.to_owned(),
+        let mut gathered = Gathered {
+            files: BTreeMap::new(),
+            ended: vec![false; world_size],
+            failures: Vec::new(),
         };
-        if let Some(rank) = ended.iter().position(|ended| !ended) {
-            return Err(missing(rank, "it ended without saying how"));
+        for row in batches.iter().flat_map(rows) {
+            gathered.add(row)?;
         }
-        for (name, (rank, count)) in lengths {
-            if parts.get(&name).map_or(0, BTreeMap::len) != count {
-                return Err(missing(rank, "a part of its answer is missing"));
+        gathered.finish()
+    }
+}
+
+/// The contents of all ranks' rows so far.
+struct Gathered {
+    files: BTreeMap<String, Received>,
+    /// Whether each rank has reported how it ended.
+    ended: Vec<bool>,
+    failures: Vec<(usize, Outcome)>,
+}
+
+/// The chunks of a rank's file that have arrived, out of `count`.
+#[derive(Default)]
+struct Received {
+    rank: usize,
+    count: usize,
+    parts: BTreeMap<usize, Vec<u8>>,
+}
+
+impl Gathered {
+    fn add(&mut self, (rank, kind, json, data): Row) -> Result<()> {
+        let unreadable =
+            |reason: String| self.failed(rank, &format!("its answer cannot be read: {reason}"));
+        let not_json = |error: serde_json::Error| unreadable(error.to_string());
+        match kind {
+            "file" => {
+                let place: Part = serde_json::from_str(json).map_err(not_json)?;
+                let file = self.files.entry(place.name).or_default();
+                (file.rank, file.count) = (rank, place.parts);
+                file.parts.insert(place.part, data.to_vec());
+                return Ok(());
             }
+            "error" => {
+                let outcome = serde_json::from_str(json).map_err(not_json)?;
+                self.failures.push((rank, outcome));
+            }
+            "done" => {}
+            other => return Err(unreadable(format!("it holds a row of the kind {other:?}"))),
         }
-        let files = parts
-            .into_iter()
-            .map(|(name, parts)| (name, parts.into_values().flatten().collect()));
+        if let Some(ended) = self.ended.get_mut(rank) {
+            *ended = true;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Answers> {
+        let failures = self.failures.iter();
+        let first = failures.min_by_key(|(rank, outcome)| (outcome.consequence, *rank));
+        if let Some((rank, outcome)) = first {
+            return Err(Error::Job(JobError::InRank {
+                rank: *rank,
+                world_size: self.ended.len(),
+                message: outcome.message.clone(),
+            }));
+        }
+        if let Some(rank) = self.ended.iter().position(|ended| !ended) {
+            return Err(self.failed(rank, "it ended without saying how"));
+        }
+        let cut = |file: &&Received| file.parts.len() != file.count;
+        if let Some(file) = self.files.values().find(cut) {
+            return Err(self.failed(file.rank, "a part of its answer is missing"));
+        }
+        let files = self.files.into_iter();
+        let files = files.map(|(name, file)| (name, file.parts.into_values().flatten().collect()));
         Ok(Answers {
             files: files.collect(),
         })
     }
+
+    fn failed(&self, rank: usize, reason: &str) -> Error {
+        Error::Job(JobError::RankFailed {
+            rank,
+            world_size: self.ended.len(),
+            reason: reason.to_owned(),
+        })
+    }
 }
 
-/// The rows of a batch that has the columns of an answer; none of one that has not.
-fn rows(batch: &RecordBatch) -> Vec<(usize, &str, &str, &[u8])> {
+/// A rank, a kind, JSON and bytes.
+type Row<'a> = (usize, &'a str, &'a str, &'a [u8]);
+
+/// Returns the rows of a batch with the columns of an answer; none if it has other columns.
+fn rows(batch: &RecordBatch) -> Vec<Row<'_>> {
     let column = |name| batch.column_by_name(name);
     let (Some(rank), Some(kind), Some(json), Some(data)) = (
         column("rank").and_then(|column| column.as_primitive_opt::<Int32Type>()),
@@ -212,6 +245,7 @@ mod tests {
     use arrow_ipc::reader::StreamReader;
 
     use super::*;
+    use crate::error::TrainingError;
 
     fn answer(rank: usize, files: &[(&str, &[u8])], error: Option<Error>) -> Vec<RecordBatch> {
         let mut bytes = Vec::new();
@@ -231,7 +265,7 @@ mod tests {
         let large: Vec<u8> = (0..(9 << 20) + 17).map(|byte| (byte % 251) as u8).collect();
         let first = answer(0, &[("weights", &large), ("empty", b"")], None);
         let parts = first.iter().flat_map(rows).map(|(.., data)| data.len());
-        assert_eq!(parts.max(), Some(PART));
+        assert_eq!(parts.max(), Some(CHUNK_BYTES));
         let batches = [first, answer(1, &[], None)].concat();
         let answers = Answers::collect(&batches, 2).unwrap();
         assert_eq!(answers.files["weights"], large);
@@ -240,19 +274,19 @@ mod tests {
 
     #[test]
     fn the_error_that_caused_the_others_is_the_one_returned() {
-        let aborted = Error::ExchangeAborted {
+        let aborted = Error::Collective(CollectiveError::ExchangeAborted {
             world_size: 2,
             reason: "gone".to_owned(),
-        };
-        let cause = Error::Diverged {
+        });
+        let cause = Error::Training(TrainingError::Diverged {
             iteration: 3,
             loss: f64::NAN,
-        };
+        });
         let batches = [answer(0, &[], Some(aborted)), answer(1, &[], Some(cause))].concat();
         match Answers::collect(&batches, 2).unwrap_err() {
-            Error::InRank {
+            Error::Job(JobError::InRank {
                 rank: 1, message, ..
-            } => assert!(message.contains("iteration 3"), "{message}"),
+            }) => assert!(message.contains("iteration 3"), "{message}"),
             other => panic!("{other}"),
         }
     }
@@ -260,12 +294,15 @@ mod tests {
     #[test]
     fn a_rank_that_did_not_say_how_it_ended_and_a_cut_file_are_errors() {
         let silent = Answers::collect(&answer(0, &[], None), 2);
-        assert!(matches!(silent, Err(Error::RankFailed { rank: 1, .. })));
+        assert!(matches!(
+            silent,
+            Err(Error::Job(JobError::RankFailed { rank: 1, .. }))
+        ));
         let mut cut = answer(0, &[("weights", &vec![1; 5 << 20])], None);
         cut.remove(0);
         assert!(matches!(
             Answers::collect(&cut, 1),
-            Err(Error::RankFailed { rank: 0, .. })
+            Err(Error::Job(JobError::RankFailed { rank: 0, .. }))
         ));
     }
 }

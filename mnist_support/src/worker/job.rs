@@ -1,4 +1,4 @@
-//! What a worker is to do.
+//! The job of a worker.
 
 use std::{fs, io::Read, path::Path};
 
@@ -6,32 +6,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
+    error::JobError,
     lake::{Credentials, FileSource, LakeFrame},
     program::FitSpec,
     secrets::SecretScope,
     shard::{Data, Shard, read_frame},
 };
 
-/// The secret scope whose credentials a worker uses; each machine has its own.
+/// The secret scope whose credentials a worker uses. Each machine has its own.
 pub(super) const SCOPE: &str = "adls";
 
-/// What all ranks of a job are told.
+/// The description of a job, the same for all its ranks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Job {
     /// A fit, together with the other ranks.
     Fit {
-        /// The stages.
+        /// The stages to fit.
         spec: FitSpec,
         /// The rows to fit them to.
         rows: Rows,
-        /// The URL of the run's folder, which all ranks reach: for checkpoints, progress and the lease.
+        /// The URL of the run's folder, which all ranks can reach, for checkpoints, progress and
+        /// the lease.
         #[serde(default)]
         run_folder: Option<String>,
-        /// How often the fit was tried before.
+        /// The number of earlier attempts.
         #[serde(default)]
         attempt: usize,
-        /// Whether somebody renews a lease in the run's folder, without which the rank is to end.
+        /// Whether the rank must exit once the lease in the run's folder is no longer renewed.
         #[serde(default)]
         lease: bool,
     },
@@ -41,7 +43,7 @@ pub enum Job {
         model: String,
         /// The rows to transform.
         rows: Rows,
-        /// The URL of a folder that the rows are written to, rather than answered.
+        /// The URL of a folder to write the rows to, instead of answering them.
         #[serde(default)]
         save: Option<String>,
     },
@@ -53,31 +55,34 @@ pub enum Job {
 pub enum Rows {
     /// A file in the lake, of which each rank reads its own part.
     File(FileSource),
-    /// An Arrow IPC stream on the standard input, which brings this rank's rows alone.
+    /// An Arrow IPC stream on standard input that holds this rank's rows alone.
     Stdin {
-        /// What errors call them.
+        /// What error messages call the rows.
         name: String,
     },
 }
 
 impl Job {
-    /// Reads a job from a file of JSON.
+    /// Reads a job from a JSON file.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that can't be read, [`Error::InvalidJob`] for one that is no job.
+    /// [`Error::Io`] for a file that cannot be read, [`JobError::InvalidJob`] for one that is not a
+    /// job.
     pub fn read(path: &Path) -> Result<Job> {
         let text = fs::read(path).map_err(|source| Error::Io {
             operation: "reading the job",
             path: path.to_owned(),
             source,
         })?;
-        serde_json::from_slice(&text).map_err(|error| Error::InvalidJob {
-            path: path.to_owned(),
-            reason: error.to_string(),
+        serde_json::from_slice(&text).map_err(|error| {
+            Error::Job(JobError::InvalidJob {
+                path: path.to_owned(),
+                reason: error.into(),
+            })
         })
     }
 
-    /// Writes the job to a file of JSON, for [`read`](Self::read).
+    /// Writes the job to a JSON file, for [`read`](Self::read).
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -87,18 +92,18 @@ impl Job {
             path: path.to_owned(),
             source,
         };
-        let text = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+        let text = serde_json::to_vec_pretty(self).expect("a job is numbers and text");
         fs::write(path, text).map_err(failed)
     }
 }
 
 impl Rows {
-    /// The part of `rank`; `input` is read where the rows come from there.
+    /// Returns the shard of `rank`. `input` is read if the rows come from standard input.
     pub(super) fn shard(&self, rank: usize, world_size: usize, input: impl Read) -> Result<Shard> {
         let shards = match self {
             Rows::File(source) => {
                 let credentials = Credentials::from_scope(&SecretScope::open(SCOPE)?)?;
-                // Every rank cuts the file alike: the cuts depend on the file alone.
+                // The parts depend on the file alone, so every rank computes the same ones.
                 Data::from(LakeFrame::open(source, &credentials)?).shards(world_size)?
             }
             Rows::Stdin { name } => {

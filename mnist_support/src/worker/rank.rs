@@ -1,4 +1,4 @@
-//! One rank of a job.
+//! Runs one rank of a job.
 
 use std::{env, io::Write};
 
@@ -6,6 +6,7 @@ use super::{Job, answer::AnswerWriter, job::SCOPE};
 use crate::{
     Error, Result,
     collective::{Bind, Collective, GlooCollective, GlooConfig},
+    error::PipelineError,
     interrupt::{self, Interrupt},
     lake::{Credentials, Lake},
     program::{
@@ -18,25 +19,25 @@ use crate::{
     train::{Print, Progress},
 };
 
-/// By which Spark's executor knows the worker's machine.
+/// Holds the address by which Spark knows the worker's machine.
 const OWN_ADDRESS: &str = "MNIST_WORKER_ADDR";
 
 /// Where a rank's result goes.
 pub enum Output<W> {
-    /// As an answer, for the program that started the ranks.
+    /// As an answer to the program that started the ranks.
     Answer(W),
-    /// To a folder, as a saved pipeline; progress is printed. For jobs that nobody waits for.
+    /// To a folder, as a saved pipeline. Progress is printed. For jobs that nobody waits for.
     Save(String),
 }
 
 /// Runs this process's rank of `job`.
 ///
-/// With [`Output::Answer`] an error is answered, too, and only one of answering is returned.
+/// With [`Output::Answer`], errors are answered too, and only a failure to answer is returned.
 ///
 /// # Errors
-/// Those of the job; [`Error::InvalidSetting`] for variables of `torch.distributed` that are missing.
+/// Those of the job; [`Error::InvalidSetting`] for missing `torch.distributed` variables.
 pub fn run<W: Write>(job: &Job, output: Output<W>) -> Result<()> {
-    // One thread computes; the machine's other cores are for other ranks.
+    // The rank computes on one thread. The machine's other cores are for other ranks.
     tch::set_num_threads(1);
     match output {
         Output::Save(url) => {
@@ -47,10 +48,16 @@ pub fn run<W: Write>(job: &Job, output: Output<W>) -> Result<()> {
                     reason: "is for fits: a transformation has no model to save".to_owned(),
                 });
             };
-            // torchrun passes Ctrl-C on to the ranks, and gives them 30 seconds to end.
+            // torchrun passes Ctrl-C on to the ranks and gives them 30 seconds to exit.
             interrupt::install()?;
+            // Open to the end, so that a press between fitting and saving does not count as one
+            // while idle.
+            let _scope = interrupt::scope();
             let (rank, models) = fit(job)?;
             if rank == 0 {
+                // Ctrl-C reaches each rank separately: another rank's may have ended the fit before
+                // ours arrives.
+                let _shield = interrupt::shield();
                 stages::save(&models, &open(&url)?)?;
             }
             Ok(())
@@ -95,7 +102,7 @@ fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Resul
     }
 }
 
-/// This process's part of a fit, and its rank.
+/// Runs this process's rank of a fit, and returns the rank and the fitted stages.
 fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
     let Job::Fit {
         spec,
@@ -105,17 +112,17 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
         lease,
     } = job
     else {
-        return Err(Error::InvalidPipeline {
+        return Err(Error::Pipeline(PipelineError::InvalidStage {
             stage: 0,
             kind: "none",
-            reason: "the job is no fit".to_owned(),
-        });
+            reason: "the job is not a fit".to_owned(),
+        }));
     };
     let run = run_folder.as_deref().map(open).transpose()?;
     if *lease && let Some(run) = &run {
         end_without_lease(run, |reason| {
             eprintln!("mnist-worker: {reason}");
-            // Nobody waits for this rank: it may be in the middle of a step or an exchange.
+            // This rank may be in the middle of a step or an exchange, and nobody waits for it.
             std::process::exit(1);
         });
     }
@@ -132,7 +139,7 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
     let interrupt = match &run {
         Some(run) if *lease => {
             let interrupt = Interrupt::new();
-            // The request of rank 0 reaches the others by the exchange.
+            // Rank 0's request reaches the other ranks through the exchange.
             if config.rank == 0 {
                 stop_on_request(run, &interrupt);
             }
@@ -151,7 +158,7 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
     Ok((config.rank, models))
 }
 
-/// A folder, with the credentials that this machine has.
+/// Opens a folder with this machine's credentials.
 fn open(url: &str) -> Result<Lake> {
     Lake::open(url, &Credentials::from_scope(&SecretScope::open(SCOPE)?)?)
 }
@@ -161,6 +168,7 @@ fn number(variable: &'static str) -> Result<usize> {
     value.parse().map_err(|_| Error::InvalidSetting {
         setting: variable,
         value,
-        reason: "must be a whole number from 0: who starts the ranks sets it".to_owned(),
+        reason: "must be a whole number from 0; the program that starts the ranks sets it"
+            .to_owned(),
     })
 }

@@ -1,4 +1,4 @@
-//! A real Azurite for the tests.
+//! A real Azurite for tests.
 #![allow(dead_code)] // each test file uses its own part
 
 use std::net::{TcpListener, TcpStream};
@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::signer::{Method, Signer};
 
-/// The key of every Azurite, from its documentation.
-pub const KEY: &str =
+/// The account key of every Azurite, from its documentation.
+pub(crate) const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A running Azurite, which keeps its blobs in memory. It is killed when the last test that uses it is done,
+/// A running Azurite that keeps its blobs in memory. It is killed after the last test that uses it,
 /// however that test ends.
-pub struct Azurite {
+pub(crate) struct Azurite {
     process: Child,
     port: u16,
 }
 
 impl Azurite {
-    /// The Azurite of the tests that run at the moment, or a new one.
-    pub fn shared() -> Arc<Azurite> {
+    /// Returns the Azurite that the running tests share, or starts one.
+    pub(crate) fn shared() -> Arc<Azurite> {
         static RUNNING: Mutex<Weak<Azurite>> = Mutex::new(Weak::new());
         let mut running = RUNNING
             .lock()
@@ -74,18 +74,18 @@ impl Azurite {
         azurite
     }
 
-    /// The port that it listens on.
-    pub fn port(&self) -> u16 {
+    /// The port on which it listens.
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address of its one account.
-    pub fn endpoint(&self) -> String {
+    /// The address of its only account.
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}/devstoreaccount1", self.port)
     }
 
-    /// A shared access signature to read one blob, valid for a minute.
-    pub fn signature(&self, container: &str, blob: &str) -> String {
+    /// Returns a shared access signature to read one blob, valid for a minute.
+    pub(crate) fn signature(&self, container: &str, blob: &str) -> String {
         let store = MicrosoftAzureBuilder::new()
             .with_account("devstoreaccount1")
             .with_access_key(KEY)
@@ -101,19 +101,19 @@ impl Azurite {
                 &object_store::path::Path::from(blob),
                 Duration::from_secs(60),
             ));
-        signed.unwrap().query().unwrap().to_string()
+        signed.unwrap().query().unwrap().to_owned()
     }
 }
 
 impl Drop for Azurite {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Azurite's program: the variable AZURITE, or where `make setup` puts it.
+/// The path of Azurite: the variable AZURITE, or where `make setup` installs it.
 fn program() -> PathBuf {
     if let Some(program) = std::env::var_os("AZURITE").filter(|program| !program.is_empty()) {
         return program.into();

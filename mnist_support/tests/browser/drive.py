@@ -1,8 +1,8 @@
-"""Runs both notebooks in a real browser, and does there what a person does; tests/browser.rs runs it.
+"""Runs both notebooks in a real browser and uses them as a person would. Run by tests/browser.rs.
 
     drive.py ROOT PYTHON CHROMIUM
 
-ROOT is the repository, PYTHON has JupyterLab, CHROMIUM is the browser's program. Screenshots go to
+ROOT is the repository, PYTHON has JupyterLab, CHROMIUM is the browser's executable. Screenshots go to
 ROOT/target/screenshots.
 """
 import json
@@ -17,12 +17,12 @@ from playwright.sync_api import sync_playwright
 from lab import browser, die_with_parent, jupyterlab
 from notebook import DRAWN, LONG, Notebook
 
-# Seconds; by itself the fit would take hours.
+# In seconds. Left alone, the fit would take hours.
 STOP = 120
 
 
 def pictures_of(path):
-    """How many pictures the outputs of a notebook have that somebody has run."""
+    """Returns the number of pictures in the outputs of a notebook that has been run."""
     cells = json.loads(path.read_text())["cells"]
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     html = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
@@ -32,7 +32,7 @@ def pictures_of(path):
 def every_picture_is_drawn_and_no_error_shown(notebook, expected):
     assert notebook.errors() == [], notebook.errors()
     deadline = time.monotonic() + STOP
-    # evcxr says that a cell has ended a moment before its last output comes.
+    # evcxr reports the end of a cell a moment before its last output arrives.
     while len(notebook.pictures()) < expected and time.monotonic() < deadline:
         notebook.page.wait_for_timeout(200)
     pictures = notebook.pictures()
@@ -41,7 +41,7 @@ def every_picture_is_drawn_and_no_error_shown(notebook, expected):
         picture.scroll_into_view_if_needed()
         drawn = picture.evaluate(DRAWN)
         assert min(drawn["width"], drawn["height"], drawn["shown"]) > 0, f"picture {number}: {drawn}"
-        # Dark ink on a page that may be dark.
+        # Dark ink, on a page that may be dark.
         assert drawn["opaque"], f"picture {number} has no background of its own: {drawn}"
     for theme in ("dark", "light"):
         notebook.theme(theme)
@@ -79,7 +79,7 @@ def shift_tab_documents(notebook, theme):
 
 
 def leave(notebook):
-    """Closes what is open over the cell, and deletes the cell."""
+    """Closes any pop-up over the cell, and deletes the cell."""
     notebook.page.keyboard.press("Escape")
     notebook.page.keyboard.press("Escape")
     notebook.page.keyboard.press("d")
@@ -96,7 +96,7 @@ def mistakes_read_well(notebook):
     print("a wrong file name: " + notebook.hears(
         cell, "trian.csv was not found: there is no such file in the container or folder"))
     notebook.in_both_themes("wrong-file-name", cell)
-    # Neither has cost a variable.
+    # Neither has lost a variable.
     notebook.hears(notebook.run("train.columns().len()"), "785")
 
 
@@ -123,7 +123,7 @@ let model = Pipeline::new()
 
 def stop_keeps_variables_and_shows_the_model_so_far(notebook):
     fit = notebook.begin(FIT)
-    # So that there is something to show.
+    # So that the screenshot has something to show.
     notebook.hears(fit, "iteration      40/1000000", LONG)
     start = time.monotonic()
     notebook.press_stop()
@@ -177,6 +177,6 @@ def drive(root, python, chromium, uses=(traditional, distributed)):
 
 if __name__ == "__main__":
     die_with_parent()
-    # So that the blocks above end what they have started.
+    # So that the blocks above stop what they have started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     drive(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

@@ -1,4 +1,4 @@
-"""JupyterLab and a Chromium that shows it, each with a home of its own, for as long as a block needs them."""
+"""Context managers for JupyterLab and a Chromium that shows it, each with its own home directory."""
 import ctypes
 import json
 import os
@@ -13,13 +13,13 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
-# What starting and ending may take on a busy machine.
+# Time limits for starting and stopping on a busy machine.
 PATIENCE = 120
 
 SETTINGS = {
-    # A first start would ask about news, look for a newer version, and show both above the notebook.
+    # Otherwise a first start asks about news and checks for updates, in pop-ups over the notebook.
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    # Milliseconds. After a second JupyterLab would not wait for the kernel any longer, and show nothing.
+    # In milliseconds. By default JupyterLab stops waiting for the kernel after a second, and shows nothing.
     "completer-extension/manager": {"providerTimeout": 120_000},
 }
 
@@ -34,7 +34,7 @@ CHROMIUM_FLAGS = [
 
 
 def lay_out(root, folder):
-    """A project that consists of links, but for the notebooks: they are copies, without outputs."""
+    """Creates a project of symbolic links, except for the notebooks, which are copies without outputs."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "notebooks").mkdir(parents=True)
     (folder / "mnist_support").symlink_to(root / "mnist_support")
@@ -51,18 +51,18 @@ def lay_out(root, folder):
 
 
 def environment(root, folder, token):
-    """This process's, without what would bring in the user's own settings, credentials or cluster."""
+    """Returns this process's environment without the user's own settings, credentials or cluster."""
     foreign = ("JUPYTER", "XDG_", "ADLS_", "SPARK_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    # Rust's own files lie below the home that is not handed on.
+    # Rust's files are in the home directory, which is not passed on.
     rust = {name: kept.get(name, str(Path.home() / below)) for name, below in
             [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")]}
     return kept | rust | {
         "HOME": str(folder / "home"),
-        # On a busy machine libtorch's threads would wait for one another by keeping each other busy.
+        # On a busy machine, libtorch's threads would spin while they wait for each other.
         "OMP_WAIT_POLICY": "PASSIVE",
         "JUPYTER_PATH": str(root / ".tools/share/jupyter"),
-        # On the command line everybody on this machine could read it.
+        # On the command line, anyone on this machine could read it.
         "JUPYTER_TOKEN": token,
     }
 
@@ -74,35 +74,35 @@ def free_port():
 
 
 def die_with_parent():
-    """The system ends this process when its parent ends, however that comes about."""
+    """Makes the system kill this process when its parent exits, however that happens."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 class Lab:
-    """How to reach a JupyterLab that runs."""
+    """A running JupyterLab."""
 
     def __init__(self, url, token):
         self.url, self.token = url, token
 
     def ask(self, path, method="GET"):
-        """What its REST interface answers, the Jupyter server's `/api/...`."""
+        """Calls the Jupyter server's REST API, `/api/...`."""
         request = urllib.request.Request(
             self.url + path, method=method, headers={"Authorization": "token " + self.token})
-        # The machine's proxy has no business with the loopback address.
+        # The loopback address must not go through the machine's proxy.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=PATIENCE) as response:
             return json.loads(response.read() or "null")
 
     def end_kernels(self):
-        """Ends all kernels, so that the next notebook gets the one whose crates are compiled."""
+        """Shuts down all kernels, so that the next notebook gets the one whose crates are compiled."""
         for kernel in self.ask("/api/kernels"):
             self.ask("/api/kernels/" + kernel["id"], "DELETE")
 
 
 @contextmanager
 def jupyterlab(root, python, folder):
-    """JupyterLab with the Rust kernel, on a port and with a token of its own."""
+    """JupyterLab with the Rust kernel, with its own port and token."""
     lay_out(root, folder)
     token, port = secrets.token_urlsafe(24), free_port()
     command = [python, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
@@ -132,17 +132,17 @@ def wait_for_answer(lab, server, log):
 
 
 def end(server):
-    """Ends JupyterLab, which ends its kernels first, and both by force where that takes too long."""
+    """Stops JupyterLab, which shuts down its kernels first. Kills both if that takes too long."""
     kernels = []
     try:
         kernels = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
     except OSError:
-        pass  # It has ended by itself.
+        pass  # It has exited by itself.
     server.terminate()
     try:
         server.wait(PATIENCE)
     except subprocess.TimeoutExpired:
-        # Each kernel leads a process group.
+        # Each kernel is the leader of a process group.
         for group in [*map(int, kernels), server.pid]:
             try:
                 os.killpg(group, signal.SIGKILL)
@@ -153,10 +153,10 @@ def end(server):
 
 @contextmanager
 def browser(playwright, chromium, folder):
-    """The machine's Chromium, without a window and without anybody's profile."""
+    """The machine's Chromium, headless and with an empty profile."""
     context = playwright.chromium.launch_persistent_context(
         str(folder / "chromium"), executable_path=chromium, headless=True, args=CHROMIUM_FLAGS,
-        # Root may not use the sandbox, and the only page is our own.
+        # The sandbox is not available to root, and the only page is our own.
         chromium_sandbox=os.geteuid() != 0, viewport={"width": 1280, "height": 900},
         timeout=1000 * PATIENCE)
     try:

@@ -1,7 +1,7 @@
-"""A notebook in JupyterLab, used as a person does: menus, keys, the toolbar's buttons."""
+"""A notebook in JupyterLab, used as a person would: menus, keys, toolbar buttons."""
 import re
 
-# Milliseconds. A cell may train, and the first one may compile; nothing that is asserted depends on it.
+# In milliseconds. A cell may train, and the first one may compile. No assertion depends on it.
 LONG = 900_000
 SOON = 120_000
 
@@ -9,7 +9,7 @@ ERRORS = ", ".join(f'.jp-OutputArea-output[data-mime-type="application/vnd.jupyt
                    for kind in ("error", "stderr"))
 PICTURES = ".jp-OutputArea-output img, .jp-OutputArea-output svg"
 
-# Of each picture: the size of what it holds and of what is shown, and how opaque its corners are.
+# For each picture: its natural and its displayed size, and whether its corners are opaque.
 DRAWN = """async picture => {
     if (picture.decode) await picture.decode();
     const shown = picture.getBoundingClientRect();
@@ -33,7 +33,7 @@ class Notebook:
     def __init__(self, context, lab, name, screenshots):
         self.page, self.name, self.screenshots = context.new_page(), name, screenshots
         self.page.set_default_timeout(SOON)
-        # A workspace of its own, so that no other notebook's tab comes back with it.
+        # Its own workspace, so that no other notebook's tab is restored with it.
         self.page.goto(f"{lab.url}/lab/workspaces/{name}/tree/notebooks/{name}.ipynb?token={lab.token}")
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell")
         self.wait_until_idle()
@@ -45,8 +45,8 @@ class Notebook:
             self.page.locator(".lm-Menu-itemLabel", has_text=label).click()
 
     def wait_until_idle(self):
-        # The status bar alone tells a kernel that is idle from one that has not come yet, for which
-        # JupyterLab would ask at the first cell.
+        # Only the status bar distinguishes an idle kernel from one that has not started yet, for
+        # which JupyterLab would ask at the first cell.
         self.page.locator("#jp-main-statusbar").get_by_text("Rust | Idle").wait_for(timeout=LONG)
 
     def run_all(self):
@@ -61,11 +61,11 @@ class Notebook:
         return self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").all_inner_texts()
 
     def new_cell(self, code):
-        """A cell below all others, with the cursor behind its code."""
+        """Appends a cell with this code, with the cursor at its end."""
         self.page.locator(".jp-Notebook-footer").click()
         cell = self.page.locator(".jp-Notebook .jp-CodeCell").last
         cell.locator(".cm-content").click()
-        # In one go: key by key, the editor would add brackets.
+        # Inserted at once: typed key by key, the editor would add brackets.
         self.page.keyboard.insert_text(code)
         return cell
 
@@ -75,14 +75,14 @@ class Notebook:
         return cell
 
     def run(self, code):
-        """Runs a cell, and waits for its end; what it says may come a little later."""
+        """Runs a cell and waits for its end. Its output may arrive a little later."""
         cell = self.begin(code)
         cell.locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:")).wait_for(timeout=LONG)
         self.wait_until_idle()
         return cell
 
     def hears(self, cell, words, limit=SOON):
-        """Waits until a cell's output has these words in one line, and returns that line."""
+        """Waits until a line of a cell's output contains these words, and returns that line."""
         output = cell.locator(".jp-OutputArea-output")
         try:
             output.filter(has_text=words).first.wait_for(timeout=limit)
@@ -105,12 +105,12 @@ class Notebook:
         light = "true" if name == "light" else "false"
         # The body has no height of its own, so it never counts as visible.
         self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached")
-        # The theme's style sheet is fetched and takes effect a moment later.
+        # The theme's style sheet is loaded and takes effect a moment later.
         self.page.wait_for_load_state("networkidle")
         self.page.wait_for_timeout(500)
 
     def shot(self, what, theme, of=None):
-        """What one sees, or one part of it, into `screenshots`."""
+        """Saves a screenshot of the page, or of part of it, to `screenshots`."""
         path = self.screenshots / f"{self.name}-{what}-{theme}.png"
         (of or self.page).screenshot(path=str(path))
 

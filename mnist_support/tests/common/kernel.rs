@@ -1,4 +1,4 @@
-//! A notebook's kernel for a test file: what it needs, and what it must not see of cargo.
+//! A notebook kernel for a test: what it needs, and which of cargo's variables it must not see.
 
 use std::{
     env,
@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-/// What cargo and rustup set for a test beside the variables that begin with `CARGO_`.
+/// The variables that cargo and rustup set for a test, besides those that begin with `CARGO_`.
 const CARGOS: [&str; 7] = [
     "CARGO",
     "LD_LIBRARY_PATH",
@@ -19,39 +19,39 @@ const CARGOS: [&str; 7] = [
 ];
 
 /// The repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_folder.join("..").canonicalize().unwrap()
 }
 
 /// The Python that has Jupyter.
-pub fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let environment = env::var_os("PYTHON_ENV").map_or_else(|| root().join(".venv"), PathBuf::from);
     environment.join("bin/python")
 }
 
-/// The first part that is missing of what a kernel needs.
-pub fn missing() -> Option<PathBuf> {
+/// Returns the first of the kernel's requirements that is missing.
+pub(crate) fn missing() -> Option<PathBuf> {
     let root = root();
     let needed = [
         root.join(".tools/bin/evcxr_jupyter"),
         root.join(".tools/share/jupyter/kernels/rust/kernel.json"),
-        // Without, the kernel would first compile everything that the crate needs.
+        // Without it, the kernel would first compile all of the crate's dependencies.
         root.join("target/kernel/1/built"),
         python(),
     ];
     needed.into_iter().find(|path| !path.exists())
 }
 
-/// Says it past the test harness, which would keep it to itself.
-pub fn leave_out(what: &str, why: &str) {
+/// Reports a skipped test on a channel that the test harness does not capture.
+pub(crate) fn leave_out(what: &str, why: &str) {
     let message = format!("LEFT OUT: {what}: {why}\n");
     std::io::stderr().write_all(message.as_bytes()).unwrap();
 }
 
-/// Runs a program that starts a kernel; fails as it does, with what it said.
-pub fn run(command: &mut Command) {
-    // The kernel's cargo would compile the crate again for what cargo has set for this test.
+/// Runs a program that starts a kernel. Fails with its output if it does.
+pub(crate) fn run(command: &mut Command) {
+    // With cargo's variables for this test, the kernel's cargo would compile the crate again.
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("CARGO_") && name != "CARGO_HOME" || CARGOS.contains(&&*name) {

@@ -1,4 +1,4 @@
-//! What several test files share: the real digits.
+//! Shared by several test files: the real digits.
 #![allow(dead_code)] // each test file uses its own part
 
 use std::fs;
@@ -12,13 +12,13 @@ use mnist_support::{
 use polars::prelude::DataFrame;
 
 /// The local lake that `make data` lays out.
-pub fn lake() -> Lake {
+pub(crate) fn lake() -> Lake {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../data/lake/torchtut");
     assert!(
         folder.join("test.parquet").exists(),
         "the digits are missing: run `make data`"
     );
-    // What these tests expect of a fit is true of MNIST.
+    // These tests' expectations of a fit hold for MNIST.
     let record = fs::read_to_string(folder.with_extension("json")).unwrap_or_default();
     assert!(
         !record.contains("\"folder\""),
@@ -28,11 +28,11 @@ pub fn lake() -> Lake {
 }
 
 /// The first `rows` of the 10,000 test digits, 785 columns.
-pub fn digits(rows: usize) -> DataFrame {
+pub(crate) fn digits(rows: usize) -> DataFrame {
     lake().parquet("test.parquet").unwrap().head(rows).unwrap()
 }
 
-pub fn pixel_columns(frame: &DataFrame) -> Vec<String> {
+pub(crate) fn pixel_columns(frame: &DataFrame) -> Vec<String> {
     let names = frame
         .get_column_names_owned()
         .into_iter()
@@ -40,8 +40,8 @@ pub fn pixel_columns(frame: &DataFrame) -> Vec<String> {
     names.filter(|name| name != "label").collect()
 }
 
-/// The originals' CNN with the settings of a short fit.
-pub fn estimator() -> TorchEstimator {
+/// The originals' CNN with settings for a short fit.
+pub(crate) fn estimator() -> TorchEstimator {
     TorchEstimator::new(CnnConfig::default().network().unwrap())
         .features_col("scaledFeatures")
         .iterations(20)
@@ -50,8 +50,8 @@ pub fn estimator() -> TorchEstimator {
         .verbose(0)
 }
 
-/// Assembler, scaler and `estimator`.
-pub fn pipeline(pixels: Vec<String>, estimator: TorchEstimator) -> Pipeline {
+/// A pipeline of assembler, scaler and `estimator`.
+pub(crate) fn pipeline(pixels: Vec<String>, estimator: TorchEstimator) -> Pipeline {
     Pipeline::new()
         .stage(
             VectorAssembler::new()
@@ -67,7 +67,7 @@ pub fn pipeline(pixels: Vec<String>, estimator: TorchEstimator) -> Pipeline {
 }
 
 /// The bits of a fitted network's weights.
-pub fn bits(model: &PipelineModel) -> Vec<u32> {
+pub(crate) fn bits(model: &PipelineModel) -> Vec<u32> {
     let weights = model.torch_model().unwrap().weights().iter();
     weights
         .flat_map(|weight| Vec::<f32>::try_from(weight.reshape([-1])).unwrap())

@@ -1,4 +1,4 @@
-//! A Spark cluster for a test file.
+//! A Spark cluster for tests.
 #![allow(dead_code)] // each test file uses its own part
 
 use std::{
@@ -9,11 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A master, two workers of one core, and a Connect server, on this machine.
-pub struct Cluster {
+/// A master, two workers with one core each, and a Connect server, on this machine.
+pub(crate) struct Cluster {
     pub url: String,
     pub folder: PathBuf,
-    /// Stops the cluster when this end of its standard input closes, however this process ends.
+    /// Stops the cluster when its standard input is closed, however this process ends.
     _guard: Child,
 }
 
@@ -28,13 +28,13 @@ fn script(name: &str) -> PathBuf {
     root().join("mnist_support/scripts").join(name)
 }
 
-/// The interpreter that the executors use.
-pub fn python() -> PathBuf {
+/// The Python interpreter of the executors.
+pub(crate) fn python() -> PathBuf {
     root().join(".tools/spark/bin/python")
 }
 
-/// Starts a cluster in a folder, unless it is up, and returns its URL.
-pub fn up(folder: &Path, settings: &[&str]) -> String {
+/// Starts a cluster in a folder, unless it is running, and returns its URL.
+pub(crate) fn up(folder: &Path, settings: &[&str]) -> String {
     let started = Command::new(script("spark_up.sh"))
         .arg(folder)
         .args(settings)
@@ -51,9 +51,9 @@ pub fn up(folder: &Path, settings: &[&str]) -> String {
 }
 
 impl Cluster {
-    /// Starts a cluster in `target/` under a name. Without Java it says so, past the test harness, which would
-    /// keep it to itself, and there is none.
-    pub fn start(name: &str, settings: &[&str]) -> Option<Cluster> {
+    /// Starts a cluster of this name in `target/`. Without Java it returns `None` and says so, on a
+    /// channel that the test harness does not capture.
+    pub(crate) fn start(name: &str, settings: &[&str]) -> Option<Cluster> {
         let java = Command::new(script("java.sh")).output().unwrap();
         if !java.status.success() {
             let reason = String::from_utf8_lossy(&java.stderr);
@@ -66,7 +66,7 @@ impl Cluster {
             "Spark is not installed: run `make test` or `make spark-up` once"
         );
         let folder = root().join("target").join(name);
-        // In a session of its own, so that Ctrl-C ends the tests and not what cleans up behind them.
+        // In a session of its own, so that Ctrl-C ends the tests but not what cleans up after them.
         let guard = Command::new("setsid")
             .arg("sh")
             .args(["-c", "cat >/dev/null; exec \"$0\" \"$1\""])
@@ -85,15 +85,18 @@ impl Cluster {
         })
     }
 
-    /// The process of a part: master, worker-1, worker-2, server.
-    pub fn process(&self, part: &str) -> u32 {
+    /// Returns the process of a component: master, worker-1, worker-2 or server.
+    pub(crate) fn process(&self, part: &str) -> u32 {
         let pid = std::fs::read_to_string(self.folder.join("pids").join(part)).unwrap();
         pid.trim().parse().unwrap()
     }
 }
 
-/// The cluster that a test file's tests share, one test at a time; `None` without Java.
-pub fn shared(name: &str, settings: &[&str]) -> Option<MutexGuard<'static, Option<Cluster>>> {
+/// The cluster that the tests of a file share, one test at a time; `None` without Java.
+pub(crate) fn shared(
+    name: &str,
+    settings: &[&str],
+) -> Option<MutexGuard<'static, Option<Cluster>>> {
     static CLUSTER: OnceLock<Mutex<Option<Cluster>>> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(|| Mutex::new(Cluster::start(name, settings)));
     let cluster = cluster
@@ -102,8 +105,8 @@ pub fn shared(name: &str, settings: &[&str]) -> Option<MutexGuard<'static, Optio
     cluster.is_some().then_some(cluster)
 }
 
-/// Waits until something is so, at most `limit`; how long it took.
-pub fn until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+/// Waits until a condition holds, for at most `limit`, and returns how long it took.
+pub(crate) fn until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < limit, "after {limit:?}: not {what}");
@@ -112,8 +115,8 @@ pub fn until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Du
     start.elapsed()
 }
 
-/// Whether a process runs (one that has ended and is not yet reaped does not).
-pub fn runs(process: u32) -> bool {
+/// Whether a process is running. One that has exited but is not yet reaped is not.
+pub(crate) fn runs(process: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     stat.rsplit(')')
         .next()

@@ -1,12 +1,12 @@
-//! What holds for a CSV in every store.
+//! What every store must do with CSV files.
 
-use mnist_support::Error;
 use mnist_support::lake::{Lake, NumberType};
+use mnist_support::{Error, error::TableError};
 use polars::prelude::{DataFrame, DataType};
 
 use super::{floats, integers, put, sent, u8s};
 
-pub fn a_csv_is_read_whole_and_by_its_head(lake: &Lake) {
+pub(crate) fn a_csv_is_read_whole_and_by_its_head(lake: &Lake) {
     put(
         lake,
         "small.csv",
@@ -35,8 +35,8 @@ pub fn a_csv_is_read_whole_and_by_its_head(lake: &Lake) {
     );
 }
 
-pub fn the_partitions_of_a_csv_hold_every_row_once_in_order(lake: &Lake) {
-    // Lines of very different lengths, a quoted field, no line end at the end.
+pub(crate) fn the_partitions_of_a_csv_hold_every_row_once_in_order(lake: &Lake) {
+    // Lines of very different lengths, a quoted field, no newline at the end.
     let numbers = ["1", "22", "\"200\"", "4", "000000000000000005", "6", "7"];
     for end in ["", "\n", "\r\n\r\n\n"] {
         put(
@@ -58,7 +58,7 @@ pub fn the_partitions_of_a_csv_hold_every_row_once_in_order(lake: &Lake) {
     }
 }
 
-/// About 3 MB of rows `index, index % 256`.
+/// Returns about 3 MB of rows `index, index % 256`.
 fn large_csv(rows: usize) -> String {
     let mut text = String::from("index,byte,filler\n");
     for index in 0..rows {
@@ -67,7 +67,7 @@ fn large_csv(rows: usize) -> String {
     text
 }
 
-pub fn a_large_csv_is_cut_at_line_ends(lake: &Lake) {
+pub(crate) fn a_large_csv_is_cut_at_line_ends(lake: &Lake) {
     let rows = 90_000;
     put(lake, "large.csv", large_csv(rows));
     let frame = lake.csv("large.csv").unwrap();
@@ -95,8 +95,8 @@ pub fn a_large_csv_is_cut_at_line_ends(lake: &Lake) {
     assert_eq!(frame.head(20_000).unwrap().height(), 20_000);
 }
 
-pub fn a_column_is_widened_where_a_later_row_needs_it(lake: &Lake) {
-    // Row 60,000 is in none of the samples.
+pub(crate) fn a_column_is_widened_where_a_later_row_needs_it(lake: &Lake) {
+    // Row 60,000 is not in any of the samples.
     let mut lines: Vec<String> = large_csv(90_000).lines().map(String::from).collect();
     lines[60_000] = "59999,-7,0.5".into();
     put(lake, "wide.csv", lines.join("\n"));
@@ -110,7 +110,7 @@ pub fn a_column_is_widened_where_a_later_row_needs_it(lake: &Lake) {
     assert_eq!(integers(&second, "byte")[59_999 - first.height()], -7);
 }
 
-pub fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: &Lake) {
+pub(crate) fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: &Lake) {
     let read_last = |line: &str| {
         let mut lines: Vec<String> = large_csv(90_000).lines().map(String::from).collect();
         lines[60_000] = line.into();
@@ -124,18 +124,18 @@ pub fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: &Lake) 
     let url = format!("{lake}/wrong.csv");
     let error = read_last("1,2");
     assert!(
-        matches!(&error, Error::RaggedRow { file, row: 60_000, expected: 3, found: 2 } if *file == url),
+        matches!(&error, Error::Table(TableError::RaggedRow { file, row: 60_000, expected: 3, found: 2 }) if *file == url),
         "{error}"
     );
     let error = read_last("1,2,3,4");
     assert!(
         matches!(
             error,
-            Error::RaggedRow {
+            Error::Table(TableError::RaggedRow {
                 row: 60_000,
                 found: 4,
                 ..
-            }
+            })
         ),
         "{error}"
     );
@@ -143,22 +143,22 @@ pub fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: &Lake) 
     assert!(
         matches!(
             error,
-            Error::RaggedRow {
+            Error::Table(TableError::RaggedRow {
                 row: 60_000,
                 found: 0,
                 ..
-            }
+            })
         ),
         "{error}"
     );
     let error = read_last("1,,3");
     assert!(
-        matches!(&error, Error::MissingValue { file, row: 60_000, column } if *file == url && column == "byte"),
+        matches!(&error, Error::Table(TableError::MissingValue { file, row: 60_000, column }) if *file == url && column == "byte"),
         "{error}"
     );
     let error = read_last("1,2,three");
     assert!(
-        matches!(&error, Error::InvalidValue { file, row: 60_000, column, value, .. }
+        matches!(&error, Error::Table(TableError::InvalidValue { file, row: 60_000, column, value, .. })
             if *file == url && column == "filler" && value == "three"),
         "{error}"
     );
@@ -169,7 +169,7 @@ pub fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: &Lake) 
     );
 }
 
-pub fn a_csv_that_is_empty_says_what_is_missing(lake: &Lake) {
+pub(crate) fn a_csv_that_is_empty_says_what_is_missing(lake: &Lake) {
     for (text, said) in [
         ("", "first line"),
         ("\n\n", "first line"),
@@ -180,7 +180,7 @@ pub fn a_csv_that_is_empty_says_what_is_missing(lake: &Lake) {
         put(lake, "empty.csv", text);
         let error = lake.csv("empty.csv").unwrap_err();
         assert!(
-            matches!(&error, Error::EmptyFile { file, .. } if *file == format!("{lake}/empty.csv"))
+            matches!(&error, Error::Table(TableError::EmptyFile { file, .. }) if *file == format!("{lake}/empty.csv"))
         );
         assert!(error.to_string().contains(said), "{text:?}: {error}");
     }
@@ -194,7 +194,7 @@ pub fn a_csv_that_is_empty_says_what_is_missing(lake: &Lake) {
     put(lake, "wrong.csv", "a,b\n1,2\nx,4\n");
     let error = lake.csv("wrong.csv").unwrap().collect().unwrap_err();
     assert!(
-        matches!(error, Error::InvalidValue { row: 2, .. }),
+        matches!(error, Error::Table(TableError::InvalidValue { row: 2, .. })),
         "{error}"
     );
 }

@@ -1,19 +1,20 @@
-//! One suite for every store: what holds for a folder on this machine holds for a container.
+//! One suite for every store: what holds for a local folder holds for a container.
 //!
-//! Each function gets an empty folder of a lake.
+//! Each function is given an empty folder of a lake.
 
 mod csv;
 mod parquet;
 
 use bytes::Bytes;
-use mnist_support::Error;
 use mnist_support::lake::{Lake, LakeFrame, Partition};
+use mnist_support::{Error, error::LakeError};
 use polars::prelude::DataFrame;
 
-pub use csv::*;
-pub use parquet::*;
+pub(crate) use csv::*;
+pub(crate) use parquet::*;
 
-/// Makes a test of each function of the suite, with `$open` opening an empty folder named after it.
+/// Generates a test from each function of the suite, with `$open` opening an empty folder named
+/// after it.
 macro_rules! suite {
     ($open:path: $($name:ident),* $(,)?) => {
         $(#[test]
@@ -24,12 +25,12 @@ macro_rules! suite {
     };
 }
 
-/// Makes a test of every function of the suite.
+/// Generates a test from every function of the suite.
 macro_rules! whole_suite {
     ($open:path) => {
         suite!($open:
             files_are_put_listed_read_replaced_and_removed,
-            a_file_that_is_not_there_is_named,
+            a_missing_file_is_named,
             a_large_file_is_uploaded_whole,
             a_csv_is_read_whole_and_by_its_head,
             the_partitions_of_a_csv_hold_every_row_once_in_order,
@@ -51,7 +52,7 @@ fn put(lake: &Lake, name: &str, text: impl Into<Bytes>) {
     lake.put(name, text.into()).unwrap();
 }
 
-pub fn files_are_put_listed_read_replaced_and_removed(lake: &Lake) {
+pub(crate) fn files_are_put_listed_read_replaced_and_removed(lake: &Lake) {
     put(lake, "b.txt", "one");
     put(lake, "a/inner/c.txt", "two");
     assert_eq!(lake.list().unwrap(), ["a/inner/c.txt", "b.txt"]);
@@ -69,17 +70,20 @@ pub fn files_are_put_listed_read_replaced_and_removed(lake: &Lake) {
     assert!(
         lake.list()
             .unwrap()
-            .contains(&"a name with 100% of it #1.txt".to_string())
+            .contains(&"a name with 100% of it #1.txt".to_owned())
     );
 }
 
-pub fn a_file_that_is_not_there_is_named(lake: &Lake) {
+pub(crate) fn a_missing_file_is_named(lake: &Lake) {
     for error in [
         lake.get("nothing.csv").unwrap_err(),
         lake.csv("nothing.csv").unwrap_err(),
         lake.parquet("nothing.csv").unwrap_err(),
     ] {
-        assert!(matches!(error, Error::NotFound { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Lake(LakeError::NotFound { .. })),
+            "{error}"
+        );
         assert!(
             error.to_string().contains(&format!("{lake}/nothing.csv")),
             "{error}"
@@ -87,13 +91,16 @@ pub fn a_file_that_is_not_there_is_named(lake: &Lake) {
     }
     for name in ["../x", "a/../../x", "a//b"] {
         assert!(
-            matches!(lake.get(name), Err(Error::InvalidUrl { .. })),
+            matches!(
+                lake.get(name),
+                Err(Error::Lake(LakeError::InvalidUrl { .. }))
+            ),
             "{name}"
         );
     }
 }
 
-pub fn a_large_file_is_uploaded_whole(lake: &Lake) {
+pub(crate) fn a_large_file_is_uploaded_whole(lake: &Lake) {
     let bytes: Vec<u8> = (0..20_000_000_u32)
         .map(|index| (index % 251) as u8)
         .collect();
@@ -111,7 +118,7 @@ pub fn a_large_file_is_uploaded_whole(lake: &Lake) {
     assert!(!lake.exists("absent.bin").unwrap());
 }
 
-pub fn too_many_partitions_or_none_are_refused(lake: &Lake) {
+pub(crate) fn too_many_partitions_or_none_are_refused(lake: &Lake) {
     put(lake, "three.csv", "a\n1\n2\n3\n");
     put(lake, "table.parquet", parquet_bytes(3, None));
     for frame in [
@@ -141,7 +148,7 @@ pub fn too_many_partitions_or_none_are_refused(lake: &Lake) {
     }
 }
 
-pub fn a_partition_of_a_file_that_changed_is_refused(lake: &Lake) {
+pub(crate) fn a_partition_of_a_file_that_changed_is_refused(lake: &Lake) {
     put(lake, "table.csv", "a\n1\n2\n3\n");
     let before = lake.csv("table.csv").unwrap();
     let parts = before.partitions(3).unwrap();
@@ -160,7 +167,7 @@ pub fn a_partition_of_a_file_that_changed_is_refused(lake: &Lake) {
     );
 }
 
-/// A partition as it arrives in another process.
+/// Returns a partition as it arrives in another process.
 fn sent(part: &Partition) -> Partition {
     serde_json::from_str(&serde_json::to_string(part).unwrap()).unwrap()
 }

@@ -1,14 +1,15 @@
-//! What holds for a Parquet file in every store.
+//! What every store must do with Parquet files.
 
 use bytes::Bytes;
-use mnist_support::Error;
 use mnist_support::lake::Lake;
+use mnist_support::{Error, error::TableError};
 use polars::prelude::{Column, DataFrame, Float64Chunked, IntoColumn, ParquetWriter, UInt8Chunked};
 
 use super::{floats, put, sent, u8s};
 
-/// A Parquet file with `rows` rows in row groups of 10 (or a little more): a byte, and a float of twice the row's index.
-pub fn parquet_bytes(rows: usize, missing: Option<usize>) -> Bytes {
+/// Returns a Parquet file of `rows` rows in row groups of 10 (or slightly more): a byte, and a
+/// float of twice the row's index.
+pub(crate) fn parquet_bytes(rows: usize, missing: Option<usize>) -> Bytes {
     let bytes: UInt8Chunked = (0..rows)
         .map(|index| (missing != Some(index)).then_some(index as u8))
         .collect();
@@ -26,7 +27,7 @@ pub fn parquet_bytes(rows: usize, missing: Option<usize>) -> Bytes {
     file.into()
 }
 
-pub fn a_parquet_file_is_read_whole_and_by_its_head(lake: &Lake) {
+pub(crate) fn a_parquet_file_is_read_whole_and_by_its_head(lake: &Lake) {
     put(lake, "table.parquet", parquet_bytes(95, None));
     let frame = lake.parquet("table.parquet").unwrap();
     assert_eq!(frame.columns(), ["byte", "double"]);
@@ -38,7 +39,7 @@ pub fn a_parquet_file_is_read_whole_and_by_its_head(lake: &Lake) {
     assert_eq!(frame.head(1000).unwrap().height(), 95);
 }
 
-pub fn the_partitions_of_a_parquet_file_hold_every_row_once_in_order(lake: &Lake) {
+pub(crate) fn the_partitions_of_a_parquet_file_hold_every_row_once_in_order(lake: &Lake) {
     put(lake, "table.parquet", parquet_bytes(90, None));
     let frame = lake.parquet("table.parquet").unwrap();
     for n in [1, 2, 3, 8, 9, 10, 40, 90] {
@@ -59,7 +60,7 @@ pub fn the_partitions_of_a_parquet_file_hold_every_row_once_in_order(lake: &Lake
     }
 }
 
-pub fn a_parquet_file_that_is_damaged_is_refused(lake: &Lake) {
+pub(crate) fn a_parquet_file_that_is_damaged_is_refused(lake: &Lake) {
     let whole = parquet_bytes(95, None);
     for (bytes, what) in [
         (whole.slice(..whole.len() - 1), "cut by a byte"),
@@ -70,16 +71,16 @@ pub fn a_parquet_file_that_is_damaged_is_refused(lake: &Lake) {
         put(lake, "damaged.parquet", bytes);
         let error = lake.parquet("damaged.parquet").unwrap_err();
         assert!(
-            matches!(&error, Error::Table { table, .. } if *table == format!("{lake}/damaged.parquet")),
+            matches!(&error, Error::Table(TableError::Failed { table, .. }) if *table == format!("{lake}/damaged.parquet")),
             "{what}: {error}"
         );
     }
     put(lake, "damaged.parquet", "");
     assert!(matches!(
         lake.parquet("damaged.parquet"),
-        Err(Error::EmptyFile { .. })
+        Err(Error::Table(TableError::EmptyFile { .. }))
     ));
-    // Whatever byte of the pages is altered, the program goes on.
+    // Whichever byte of the pages is altered, the program goes on.
     for at in (4..whole.len() / 2).step_by(97) {
         let mut altered = whole.to_vec();
         altered[at] ^= 0xff;
@@ -90,12 +91,12 @@ pub fn a_parquet_file_that_is_damaged_is_refused(lake: &Lake) {
     }
 }
 
-pub fn a_missing_value_of_a_parquet_file_is_named(lake: &Lake) {
+pub(crate) fn a_missing_value_of_a_parquet_file_is_named(lake: &Lake) {
     put(lake, "missing.parquet", parquet_bytes(95, Some(42)));
     let frame = lake.parquet("missing.parquet").unwrap();
     let named = |error: Error| {
         assert!(
-            matches!(&error, Error::MissingValue { row: 43, column, .. } if column == "byte"),
+            matches!(&error, Error::Table(TableError::MissingValue { row: 43, column, .. }) if column == "byte"),
             "{error}"
         );
     };

@@ -1,15 +1,18 @@
-//! Servers that are not there, and addresses that are none.
+//! Servers that do not exist, and invalid addresses.
 
-use mnist_support::{Error, spark::SparkSession};
+use mnist_support::{Error, error::SparkError, spark::SparkSession};
 
 #[test]
-fn a_server_that_is_not_there_is_named_with_what_to_do() {
+fn a_missing_server_is_named_with_what_to_do() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("sc://{}", listener.local_addr().unwrap());
     drop(listener);
     let error = SparkSession::connect(&url).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, Error::Unreachable { .. }), "{text}");
+    assert!(
+        matches!(error, Error::Spark(SparkError::Unreachable { .. })),
+        "{text}"
+    );
     assert!(
         text.contains(&url) && text.contains("make spark-up"),
         "{text}"

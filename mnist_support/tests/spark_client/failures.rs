@@ -1,11 +1,15 @@
-//! Jobs that fail, on the worker's side or for what the executors lack.
+//! Jobs that fail, in the worker or because the executors lack something.
 
 use std::{
     process::Command,
     time::{Duration, Instant},
 };
 
-use mnist_support::{Error, spark::Libtorch};
+use mnist_support::{
+    Error,
+    error::{JobError, SparkError},
+    spark::Libtorch,
+};
 use serde_json::Value;
 
 use crate::{Bench, cluster, rows};
@@ -31,11 +35,11 @@ fn a_failed_worker_is_named_and_quoted_at_length() {
         "a failure arrives after {:.2} s",
         start.elapsed().as_secs_f64()
     );
-    let Error::RankFailed {
+    let Error::Job(JobError::RankFailed {
         rank: 1,
         world_size: 2,
         reason,
-    } = error
+    }) = error
     else {
         panic!("{error}")
     };
@@ -66,7 +70,7 @@ fn a_worker_that_is_killed_and_one_that_says_nothing_are_errors() {
             .run_workers(&frame, 1, &bench.worker(program))
             .unwrap_err();
         assert!(
-            matches!(&error, Error::RankFailed { rank: 0, world_size: 1, reason } if reason.contains(expected)),
+            matches!(&error, Error::Job(JobError::RankFailed { rank: 0, world_size: 1, reason }) if reason.contains(expected)),
             "{error}"
         );
     }
@@ -75,7 +79,7 @@ fn a_worker_that_is_killed_and_one_that_says_nothing_are_errors() {
         .run_workers(&frame, 1, &bench.worker("answer()"))
         .unwrap_err();
     assert!(
-        matches!(&error, Error::RankFailed { reason, .. } if reason.contains("without an answer")),
+        matches!(&error, Error::Job(JobError::RankFailed { reason, .. }) if reason.contains("without an answer")),
         "{error}"
     );
 }
@@ -93,11 +97,11 @@ fn too_few_cores_for_a_barrier_are_said_at_once() {
     assert!(
         matches!(
             error,
-            Error::TooFewSlots {
+            Error::Spark(SparkError::TooFewSlots {
                 needed: 3,
                 found: 2,
                 ..
-            }
+            })
         ),
         "{error}"
     );
@@ -129,7 +133,7 @@ fn another_python_than_the_executors_is_an_error_that_names_both() {
         .run_workers(&frame, 2, &bench.worker("answer((1, b''))"))
         .unwrap_err();
     assert!(
-        matches!(&error, Error::PythonMismatch { executors, given, .. } if *executors == version && given == "3.9"),
+        matches!(&error, Error::Spark(SparkError::PythonMismatch { executors, given, .. }) if *executors == version && given == "3.9"),
         "{error}"
     );
 }
@@ -148,7 +152,7 @@ fn libtorch_is_found_or_missed_by_name() {
     let nowhere = command.libtorch(Libtorch::Folder("/nowhere".to_owned()));
     let error = bench.spark.run_workers(&frame, 1, &nowhere).unwrap_err();
     assert!(
-        matches!(&error, Error::RankFailed { reason, .. } if reason.contains("/nowhere")),
+        matches!(&error, Error::Job(JobError::RankFailed { reason, .. }) if reason.contains("/nowhere")),
         "{error}"
     );
 }

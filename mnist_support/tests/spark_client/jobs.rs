@@ -1,4 +1,4 @@
-//! Jobs that come to their end: rows in, rows out.
+//! Jobs that complete: rows in, rows out.
 
 use std::{
     collections::BTreeSet,
@@ -8,13 +8,13 @@ use std::{
 };
 
 use arrow_array::RecordBatch;
-use mnist_support::Error;
+use mnist_support::{Error, error::SparkError};
 use serde_json::Value;
 
 use crate::{Bench, rows};
 
 #[test]
-fn a_range_gives_each_worker_a_row_and_all_of_them_the_same_meeting_place() {
+fn a_range_gives_each_worker_a_row_and_all_of_them_the_same_rendezvous() {
     let Some(bench) = Bench::new() else { return };
     let command = bench
         .worker(
@@ -136,17 +136,17 @@ fn a_table_s_columns_keep_their_names_and_types_and_no_rows_are_fine() {
 }
 
 #[test]
-fn a_table_that_is_not_there_is_named() {
+fn a_missing_table_is_named() {
     let Some(bench) = Bench::new() else { return };
     let error = bench.spark.table("nowhere").columns().unwrap_err();
     assert!(
-        matches!(&error, Error::Spark { reason, .. } if reason.contains("nowhere")),
+        matches!(&error, Error::Spark(SparkError::Failed { reason, .. }) if reason.contains("nowhere")),
         "{error}"
     );
 }
 
 #[test]
-fn a_job_that_outlives_its_stream_comes_to_its_end() {
+fn a_job_that_outlives_its_stream_completes() {
     let Some(bench) = Bench::new() else { return };
     let command = bench.worker("time.sleep(12)\nanswer((None, b'done'))");
     let start = Instant::now();
@@ -179,13 +179,13 @@ fn without_a_barrier_more_workers_than_cores_run_one_after_another() {
 }
 
 #[test]
-fn files_travel_under_their_own_names_and_changed_content_is_sent_anew() {
+fn files_travel_under_their_own_names_and_changed_content_is_sent_again() {
     let Some(bench) = Bench::new() else { return };
     let frame = bench.spark.range(1).unwrap();
     let file: PathBuf = bench.folder.path().join("lib some.so.1");
     for content in ["first", "other"] {
         fs::write(&file, content).unwrap();
-        // The program changes too, under the name that it has.
+        // The program changes too, under the same name.
         let command = bench
             .worker(&format!(
                 "answer((open('lib some.so.1').read(), b'{content}'))"

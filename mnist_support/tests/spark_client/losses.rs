@@ -1,4 +1,4 @@
-//! Jobs that are interrupted, and parts of the cluster that go away.
+//! Interrupted jobs, and parts of the cluster that disappear.
 
 use std::{
     net::TcpListener,
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mnist_support::{Error, spark::SparkSession};
+use mnist_support::{Error, error::SparkError, spark::SparkSession};
 use tempfile::TempDir;
 
 use crate::{
@@ -38,13 +38,13 @@ fn an_interrupt_ends_the_workers_within_ten_seconds() {
         gone.as_secs_f64()
     );
     assert!(matches!(error, Error::Interrupted { .. }), "{error}");
-    // The session goes on.
+    // The session is still usable.
     assert_eq!(bench.spark.slots().unwrap(), Some(2));
 }
 
 #[test]
 fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
-    // This cluster does not survive: it is this test's own.
+    // This test's own cluster, because it does not survive.
     let Some(cluster) = Cluster::start("spark-loss-tests", &[STREAM]) else {
         return;
     };
@@ -81,9 +81,12 @@ fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
         eprintln!("{what} lost, after {:.2} s: {error}", took.as_secs_f64());
         assert!(took < Duration::from_secs(60), "{took:?}");
         match what {
-            "the server" => assert!(matches!(error, Error::Unreachable { .. }), "{error}"),
+            "the server" => assert!(
+                matches!(error, Error::Spark(SparkError::Unreachable { .. })),
+                "{error}"
+            ),
             _ => assert!(
-                matches!(&error, Error::Spark { reason, .. } if reason.contains("xecutor")),
+                matches!(&error, Error::Spark(SparkError::Failed { reason, .. }) if reason.contains("xecutor")),
                 "{error}"
             ),
         }
@@ -91,14 +94,14 @@ fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
             !processes(folder.path()).into_iter().any(runs)
         });
     }
-    // What is left of it does not stand in the way of starting it anew.
-    let anew = SparkSession::connect(&cluster::up(&cluster.folder, &[])).unwrap();
-    assert_eq!(anew.slots().unwrap(), Some(2));
+    // Its remains do not prevent it from being started again.
+    let again = SparkSession::connect(&cluster::up(&cluster.folder, &[])).unwrap();
+    assert_eq!(again.slots().unwrap(), Some(2));
 }
 
 #[test]
-fn a_session_goes_on_after_the_server_has_closed_it_and_after_it_was_started_anew() {
-    // The port has to be the same when the server comes back.
+fn a_session_survives_the_server_closing_it_and_a_restart() {
+    // The port must be the same when the server comes back.
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = free.unwrap().port();
     let settings = [
@@ -106,11 +109,11 @@ fn a_session_goes_on_after_the_server_has_closed_it_and_after_it_was_started_ane
         "spark.connect.session.manager.defaultSessionTimeout=10s",
         "spark.connect.session.manager.maintenanceInterval=1s",
     ];
-    let Some(cluster) = Cluster::start("spark-anew-tests", &settings) else {
+    let Some(cluster) = Cluster::start("spark-restart-tests", &settings) else {
         return;
     };
-    // A first task starts the executors and their Python, for which a busy machine may need longer than the
-    // server keeps the session.
+    // A first task starts the executors and their Python, for which a busy machine may need longer
+    // than the server keeps the session.
     until(Duration::from_secs(120), "started", || {
         SparkSession::connect(&cluster.url)
             .and_then(|spark| spark.python_version())
@@ -129,7 +132,7 @@ fn a_session_goes_on_after_the_server_has_closed_it_and_after_it_was_started_ane
             .map(|rows| rows.len())
     };
     assert_eq!(run().unwrap(), 1);
-    // Longer than the server keeps a session that nobody uses.
+    // Longer than the server keeps an idle session.
     thread::sleep(Duration::from_secs(15));
     assert_eq!(run().unwrap(), 1);
 
@@ -139,7 +142,10 @@ fn a_session_goes_on_after_the_server_has_closed_it_and_after_it_was_started_ane
     assert!(server.unwrap().success());
     let start = Instant::now();
     let error = run().unwrap_err();
-    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Spark(SparkError::Unreachable { .. })),
+        "{error}"
+    );
     assert!(start.elapsed() < Duration::from_secs(30));
     assert_eq!(cluster::up(&cluster.folder, &settings[..1]), cluster.url);
     assert_eq!(run().unwrap(), 1);

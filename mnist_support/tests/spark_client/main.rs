@@ -1,4 +1,4 @@
-//! Worker programs on a Spark cluster of two cores, which the tests start and stop.
+//! Worker programs on a Spark cluster with two cores, which the tests start and stop.
 
 #[path = "../common/spark.rs"]
 mod cluster;
@@ -16,10 +16,11 @@ use mnist_support::spark::{Libtorch, SparkSession, WorkerCommand};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// So short that every longer job sees its stream end early.
+/// So short that the stream of every longer job ends early.
 const STREAM: &str = "spark.connect.execute.reattachable.senderMaxStreamDuration=5s";
 
-/// What all workers of these tests begin with: the rows of standard input, and an answer to it.
+/// The beginning of all workers in these tests: the rows of standard input, and a function to
+/// answer.
 const WORKER: &str = r#"
 import json, os, signal, sys, time
 import pyarrow as pa
@@ -63,7 +64,7 @@ impl Bench {
     }
 }
 
-/// A Python program as a worker.
+/// Returns a Python program as a worker.
 fn worker(folder: &Path, program: &str) -> WorkerCommand {
     let path = folder.join("worker");
     let python = cluster::python();
@@ -75,7 +76,7 @@ fn worker(folder: &Path, program: &str) -> WorkerCommand {
     WorkerCommand::new(path).libtorch(Libtorch::NotNeeded)
 }
 
-/// Rank, JSON and data of every row.
+/// Returns the rank, JSON and data of every row.
 fn rows(batches: &[RecordBatch]) -> Vec<(i32, Value, Vec<u8>)> {
     let mut rows = Vec::new();
     for batch in batches {
@@ -90,7 +91,7 @@ fn rows(batches: &[RecordBatch]) -> Vec<(i32, Value, Vec<u8>)> {
     rows
 }
 
-/// The processes whose numbers workers have left in a folder.
+/// Returns the processes whose IDs workers have left in a folder.
 fn processes(folder: &Path) -> Vec<u32> {
     fs::read_dir(folder)
         .unwrap()
@@ -106,7 +107,7 @@ fn processes(folder: &Path) -> Vec<u32> {
         .collect()
 }
 
-/// A worker that leaves its number in a folder and then sleeps.
+/// Returns a worker that leaves its process ID in a folder and then sleeps.
 fn sleeper(folder: &Path) -> String {
     format!(
         "open({:?} + str(os.getpid()), 'w').close()\ntime.sleep(600)",

@@ -1,4 +1,4 @@
-//! From a CSV file in the lake to scaled features, as f32: seconds.
+//! From a CSV file in the lake to scaled features as f32, in seconds.
 
 use std::time::Instant;
 
@@ -11,8 +11,8 @@ use mnist_support::{
 use super::{lake, pixels, serve, speed};
 use crate::Result;
 
-/// Reads the columns as the type that they are told to have, or as the one that is found out.
-pub fn run(types: &str) -> Result<()> {
+/// Reads the columns with the types that are given, or with inferred ones.
+pub(super) fn run(types: &str) -> Result<()> {
     let lake = lake()?;
     let read = || -> Result<_> {
         let start = Instant::now();

@@ -1,4 +1,5 @@
-//! The cells of `notebooks/distributed.ipynb`, up to the accuracy of the original's settings, as a program.
+//! The cells of `notebooks/distributed.ipynb` as a program, up to the accuracy with the original's
+//! settings.
 
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use mnist_support::prelude::*;
 use super::{lake, pixels, serve};
 use crate::{Result, messages::Answer};
 
-pub fn run() -> Result<()> {
+pub(super) fn run() -> Result<()> {
     serve(|_| {
         let start = Instant::now();
         let accuracy = accuracy()?;

@@ -1,4 +1,5 @@
-//! Training in processes that `torchrun` starts, as the README shows it: rows a second of the fit itself.
+//! Training in processes that `torchrun` starts, as in the README: rows per second of the fit
+//! itself.
 
 use std::{env, fs, process::Command};
 
@@ -11,17 +12,18 @@ use mnist_support::{
 use super::{estimator, lake, pipeline, pixels, serve, speed};
 use crate::{Result, paths};
 
-const COPIES: usize = 2;
+const WORLD_SIZE: usize = 2;
 
-pub fn run() -> Result<()> {
+pub(super) fn run() -> Result<()> {
     let train = lake()?.parquet("train.parquet")?;
     let folder = paths::logs().join("gloo");
     fs::create_dir_all(&folder)?;
     let (job, model) = (folder.join("job.json"), folder.join("model"));
-    // The workers find their libraries where cargo has this process find them; torchrun has its own.
+    // The workers find their libraries where cargo has this process find them. torchrun has its
+    // own.
     let libraries = env::var("LD_LIBRARY_PATH").unwrap_or_default();
     serve(|request| {
-        let pipeline = pipeline(pixels(train.columns()), estimator(COPIES, request)?);
+        let pipeline = pipeline(pixels(train.columns()), estimator(WORLD_SIZE, request)?);
         Job::fit(&pipeline, &train).write(&job)?;
         let status = Command::new(paths::peers_program("torchrun"))
             .args(paths::TORCHRUN)

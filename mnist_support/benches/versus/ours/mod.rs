@@ -1,4 +1,5 @@
-//! Our side of each row, as a process: what a user of the crate would write, with a clock around it.
+//! Our side of each row, as a process: what a user of the crate would write, with a timer around
+//! it.
 
 mod csv;
 mod distributed;
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// Runs one of the programs.
-pub fn run(program: &[&str]) -> Result<()> {
+pub(crate) fn run(program: &[&str]) -> Result<()> {
     match program {
         ["training", world_size] => training::run(world_size.parse()?),
         ["gloo"] => gloo::run(),
@@ -32,7 +33,8 @@ pub fn run(program: &[&str]) -> Result<()> {
     }
 }
 
-/// Says that it is ready, and answers each request with what `measure` returns, or with its error.
+/// Reports that it is ready, and answers each request with the result of `measure` or with its
+/// error.
 fn serve(mut measure: impl FnMut(&Request) -> Result<Answer>) -> Result<()> {
     let say = |reply: &Reply| -> Result<()> {
         let mut output = stdout().lock();
@@ -72,7 +74,7 @@ fn pixels(columns: Vec<String>) -> Vec<String> {
     columns.into_iter().filter(|name| name != "label").collect()
 }
 
-/// The originals' network on the scaled pixels, with the settings that every training here shares.
+/// The originals' network on the scaled pixels, with the settings that all training here shares.
 fn estimator(world_size: usize, request: &Request) -> Result<TorchEstimator> {
     Ok(TorchEstimator::new(CnnConfig::default().network()?)
         .features_col("scaledFeatures")

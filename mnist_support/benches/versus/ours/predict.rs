@@ -1,4 +1,4 @@
-//! Classes of the test images: images a second.
+//! Predicting the classes of the test images, in images per second.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use mnist_support::{CnnConfig, data::Features, tch::Kind};
 use super::{lake, pixels, serve, speed};
 use crate::Result;
 
-pub fn run() -> Result<()> {
+pub(super) fn run() -> Result<()> {
     let test = lake()?.parquet("test.parquet")?;
     let features = Features::from_frame(&test.collect()?, &pixels(test.columns()), "test.parquet")?;
     let images = features.to_tensor()?.to_kind(Kind::Float) / 255.0;

@@ -1,4 +1,4 @@
-//! Training in this process: rows a second, or the seconds of a whole training.
+//! Training in this process, in rows per second, or the seconds of a whole training.
 
 use mnist_support::{
     engine::Threads,
@@ -14,8 +14,8 @@ use crate::{
     messages::{Answer, Measure, Request},
 };
 
-/// Trains in so many ranks.
-pub fn run(world_size: usize) -> Result<()> {
+/// Trains in `world_size` ranks.
+pub(super) fn run(world_size: usize) -> Result<()> {
     let lake = lake()?;
     let train = lake.parquet("train.parquet")?.collect()?;
     let test = lake.parquet("test.parquet")?.collect()?;
@@ -34,7 +34,7 @@ fn fit(train: &DataFrame, world_size: usize, request: &Request) -> Result<Pipeli
     Ok(pipeline.fit_with(train, &Threads, &Silent)?)
 }
 
-/// The seconds of a training of one cycle, and the accuracy on the test images at its end.
+/// Measures the seconds of a training of one cycle, and its final accuracy on the test images.
 fn one_cycle(
     train: &DataFrame,
     test: &DataFrame,

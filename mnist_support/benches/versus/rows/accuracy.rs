@@ -1,4 +1,4 @@
-//! How long it takes to become good.
+//! The time to reach an accuracy.
 
 use super::{FEW_RUNS, best_variant, tell};
 use crate::{
@@ -12,11 +12,12 @@ use crate::{
 
 const ACCURACY: f64 = 0.985;
 
-/// The schedule of `notebooks/distributed.ipynb`, cut to the number of epochs that reach the accuracy.
+/// The schedule of `notebooks/distributed.ipynb`, with just enough epochs to reach the accuracy.
 const EPOCHS: usize = 7;
 
-/// The seconds of the same training to its end in both; it counts if both reach the accuracy.
-pub fn time_to_accuracy() -> Result<Entry> {
+/// The seconds of the same training to completion on both sides. It counts if both reach the
+/// accuracy.
+pub(super) fn time_to_accuracy() -> Result<Entry> {
     let mut request = Request::images(15_000);
     request.batch = 600;
     let mut peer = Program::peer("train.py", &[]).start()?;

@@ -1,19 +1,20 @@
-//! How fast a CSV file becomes scaled features.
+//! The time from a CSV file to scaled features.
 
 use super::{Comparison, RUNS};
 use crate::{Result, children::Program, messages::Request, pairs::Better, results::Entry};
 
 const PANDAS: &str = "pandas and scikit-learn";
 
-/// Against the best of pandas, with its own parser, and scikit-learn. Both are told the columns' type.
-pub fn csv() -> Result<Entry> {
+/// Against the best of pandas, with its own parser, and scikit-learn. Both are given the columns'
+/// types.
+pub(super) fn csv() -> Result<Entry> {
     Ok(comparison("csv", PANDAS, "told", &[], |_| true)?
         .measure()?
         .target(4.0))
 }
 
-/// As it is usually written: both find out the types.
-pub fn csv_default() -> Result<Entry> {
+/// As it is usually written: both infer the types.
+pub(super) fn csv_default() -> Result<Entry> {
     comparison("csv-default", PANDAS, "found", &[], |variant| {
         variant == "default"
     })?
@@ -21,7 +22,7 @@ pub fn csv_default() -> Result<Entry> {
 }
 
 /// Against pandas with pyarrow's parser.
-pub fn csv_pyarrow() -> Result<Entry> {
+pub(super) fn csv_pyarrow() -> Result<Entry> {
     comparison(
         "csv-pyarrow",
         "pandas on pyarrow and scikit-learn",

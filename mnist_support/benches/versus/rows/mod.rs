@@ -1,4 +1,4 @@
-//! The rows of the table: what is compared with what, and how much better ours must be.
+//! The rows of the table: what is compared with what, and how much better ours has to be.
 
 mod accuracy;
 mod csv;
@@ -18,20 +18,20 @@ use crate::{
     table::amount,
 };
 
-/// How many pairs a row has where one takes a few seconds.
+/// The number of pairs in a row whose pairs take a few seconds.
 const RUNS: usize = 9;
 
-/// How many pairs a row has where one takes longer.
+/// The number of pairs in a row whose pairs take longer.
 const FEW_RUNS: usize = 5;
 
 /// How often each variant is tried before the pairs.
 const TRIES: usize = 3;
 
-/// How long nothing is measured after a pair that was disturbed.
+/// How long to pause after a disturbed pair.
 const REST: Duration = Duration::from_secs(3);
 
-/// The rows, in the order of the table.
-pub const NAMES: [&str; 12] = [
+/// The rows, in table order.
+pub(crate) const NAMES: [&str; 12] = [
     "train",
     "train-bf16",
     "train-gloo",
@@ -47,7 +47,7 @@ pub const NAMES: [&str; 12] = [
 ];
 
 /// Measures a row.
-pub fn measure(name: &str) -> Result<Vec<Entry>> {
+pub(crate) fn measure(name: &str) -> Result<Vec<Entry>> {
     match name {
         "train" => one(training::train()),
         "train-bf16" => one(training::train_bf16()),
@@ -69,23 +69,23 @@ fn one(row: Result<Entry>) -> Result<Vec<Entry>> {
     row.map(|row| vec![row])
 }
 
-/// Whether a variant of PyTorch's computes with bfloat16.
+/// Whether a PyTorch variant computes in bfloat16.
 fn is_bf16(variant: &str) -> bool {
     variant.contains("bf16")
 }
 
-/// Ours and a peer that do the same work, many times.
+/// Ours and a peer that do the same work many times.
 struct Comparison {
     name: &'static str,
     ours: Program,
     peer: Program,
-    /// How the table calls the peer.
+    /// The peer's name in the table.
     called: &'static str,
-    /// The peer's variants that take part.
+    /// The variants of the peer that take part.
     variants: fn(&str) -> bool,
-    /// What a variant is tried with.
+    /// The request with which a variant is tried.
     trial: Request,
-    /// What both measure.
+    /// The request that both sides measure.
     request: Request,
     runs: usize,
     better: Better,
@@ -178,7 +178,7 @@ fn in_turn(
     })
 }
 
-/// Tells of a pair, and gives processes that disturbed it some time to end.
+/// Prints a pair, and gives processes that disturbed it some time to finish.
 fn tell(ours: f64, peer: f64, unit: &str, other_load: f64) {
     println!(
         "    ours {}, theirs {}, other processes {other_load:.2} of a core",

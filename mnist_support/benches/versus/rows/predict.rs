@@ -1,17 +1,17 @@
-//! How fast the originals' network predicts.
+//! The speed at which the originals' network predicts.
 
 use super::{Comparison, RUNS, is_bf16};
 use crate::{Result, children::Program, messages::Request, pairs::Better, results::Entry};
 
 /// The test images, several times over.
-pub fn predict() -> Result<Entry> {
+pub(super) fn predict() -> Result<Entry> {
     Ok(comparison("predict", |variant| !is_bf16(variant))?
         .measure()?
         .target(1.2))
 }
 
 /// Our 32-bit floats against PyTorch's bfloat16.
-pub fn predict_bf16() -> Result<Entry> {
+pub(super) fn predict_bf16() -> Result<Entry> {
     comparison("predict-bf16", is_bf16)?.measure()
 }
 

@@ -1,4 +1,4 @@
-//! The original notebook, from its CSV files to its accuracy: how long it takes, and how much memory.
+//! The original notebook, from its CSV files to its accuracy: duration and memory.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::{
 
 const AGAINST: &str = "SparkTorch 0.2.0 on local[2]";
 
-/// Ours several times, each in a process of its own; theirs once, because it takes minutes.
-pub fn sparktorch() -> Result<Vec<Entry>> {
+/// Ours several times, each in a process of its own. The original once, because it takes minutes.
+pub(super) fn sparktorch() -> Result<Vec<Entry>> {
     let request = Request::images(90_000);
     println!("    SparkTorch, once (3 to 7 minutes)");
     let theirs = Program::peer("spark_torch.py", &[])
@@ -57,7 +57,7 @@ pub fn sparktorch() -> Result<Vec<Entry>> {
         100.0 * accuracy,
         100.0 * theirs.answer.accuracy.unwrap_or(0.0)
     ));
-    // Other processes take time, not this memory: the first runs are as good as any.
+    // Other processes take time, not this memory, so the first runs are as good as any.
     memories.truncate(FEW_RUNS);
     let memory = Pairs {
         pairs: memories,

@@ -1,16 +1,17 @@
-//! What each rank tells the others before an exchange, so that ranks that got out of step find out.
+//! The header that ranks exchange before each collective call, so that mismatched calls are
+//! detected.
 
 use tch::{Kind, Tensor};
 
-use crate::{Error, Result, collective::ReduceOp};
+use crate::{Error, Result, collective::ReduceOp, error::CollectiveError};
 
-/// How many sizes of a tensor's shape a header has room for.
-const SIZES: usize = 8;
+/// The most dimensions that a header can describe.
+const MAX_DIMS: usize = 8;
 
-/// How many numbers a header has.
-pub(super) const HEADER: usize = 4 + SIZES;
+/// The length of a header.
+pub(super) const HEADER: usize = 4 + MAX_DIMS;
 
-/// One call of a method of the collective.
+/// A call of one of the collective's methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     AllReduce(ReduceOp),
@@ -19,7 +20,7 @@ pub(super) enum Call {
 }
 
 impl Call {
-    /// The call and the tensor's kind and shape as numbers.
+    /// Encodes the call and the tensor's kind and shape as integers.
     pub(super) fn header(self, tensor: Option<&Tensor>) -> Result<[i64; HEADER]> {
         let (operation, detail) = match self {
             Call::AllReduce(ReduceOp::Sum) => (0, 0),
@@ -33,11 +34,11 @@ impl Call {
         header[1] = detail;
         if let Some(tensor) = tensor {
             let sizes = tensor.size();
-            if sizes.len() > SIZES {
+            if sizes.len() > MAX_DIMS {
                 return Err(Error::ShapeMismatch {
                     what: format!("the tensor for {}", name(&header)),
                     found: sizes,
-                    expected: format!("a shape of at most {SIZES} sizes"),
+                    expected: format!("a shape of at most {MAX_DIMS} dimensions"),
                 });
             }
             header[2] = kind_number(tensor.kind());
@@ -48,31 +49,31 @@ impl Call {
     }
 }
 
-/// Checks that every rank makes the same call. Every rank comes to the same verdict, since each compares
-/// all with rank 0.
+/// Checks that every rank makes the same call. All ranks reach the same verdict, since each
+/// compares every header with rank 0's.
 pub(super) fn check_headers(headers: &[[i64; HEADER]]) -> Result<()> {
     let Some((first, others)) = headers.split_first() else {
         return Ok(());
     };
     for (rank, other) in (1..).zip(others) {
         if other[..2] != first[..2] {
-            return Err(Error::ExchangeAborted {
+            return Err(Error::Collective(CollectiveError::ExchangeAborted {
                 world_size: headers.len(),
                 reason: format!(
                     "rank {rank} called {} where rank 0 called {}",
                     name(other),
                     name(first)
                 ),
-            });
+            }));
         }
         if other != first {
             return Err(Error::ShapeMismatch {
-                what: format!("the tensor that rank {rank} brought to {}", name(other)),
+                what: format!("the tensor that rank {rank} passed to {}", name(other)),
                 found: sizes(other),
                 expected: if other[2] == first[2] {
                     format!("{:?}, as rank 0's,", sizes(first))
                 } else {
-                    format!("{:?} of the kind of rank 0's", sizes(first))
+                    format!("{:?} of rank 0's kind", sizes(first))
                 },
             });
         }
@@ -81,7 +82,7 @@ pub(super) fn check_headers(headers: &[[i64; HEADER]]) -> Result<()> {
 }
 
 fn sizes(header: &[i64; HEADER]) -> Vec<i64> {
-    let length = usize::try_from(header[3]).unwrap_or(0).min(SIZES);
+    let length = usize::try_from(header[3]).unwrap_or(0).min(MAX_DIMS);
     header[4..4 + length].to_vec()
 }
 
@@ -97,7 +98,7 @@ fn name(header: &[i64; HEADER]) -> String {
 }
 
 fn kind_number(kind: Kind) -> i64 {
-    // The numbers of c10::ScalarType.
+    // The values of `c10::ScalarType`.
     match kind {
         Kind::Uint8 => 0,
         Kind::Int8 => 1,
@@ -142,12 +143,12 @@ mod tests {
         let error = check_headers(&[first, first, shape]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the tensor that rank 2 brought to all_reduce(Sum) has shape [3, 2], where [2, 3], as rank \
+            "the tensor that rank 2 passed to all_reduce(Sum) has shape [3, 2], where [2, 3], as rank \
              0's, is needed"
         );
         let kind = all_reduce(&Tensor::zeros([2, 3], DOUBLE_CPU));
         let error = check_headers(&[first, kind]).unwrap_err().to_string();
-        assert!(error.contains("of the kind of rank 0's"), "{error}");
+        assert!(error.contains("of rank 0's kind"), "{error}");
     }
 
     #[test]

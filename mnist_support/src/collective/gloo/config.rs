@@ -1,32 +1,34 @@
-//! Who a rank is and where it finds the others.
+//! A rank's configuration: which rank it is, and where it finds the others.
 
 use std::{env, str::FromStr, time::Duration};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::CollectiveError};
 
-/// How a rank joins its group; the names are those of `torch.distributed`'s environment.
+/// How a rank joins its group, with the names of `torch.distributed`'s environment variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GlooConfig {
-    /// This rank's number, from 0.
+    /// The rank of this process, from 0.
     pub rank: usize,
-    /// How many ranks there are.
+    /// The number of ranks.
     pub world_size: usize,
-    /// The address or name of rank 0's machine.
+    /// The address or host name of rank 0's machine.
     pub master_addr: String,
-    /// The port at which the store listens that the ranks find each other through.
+    /// The port of the rendezvous store.
     pub master_port: u16,
-    /// How long to wait for another rank: to come at all, and in each exchange. An error comes at most a
-    /// second later.
+    /// How long to wait for another rank, in the rendezvous and in each exchange. An error is
+    /// returned at most a second later.
     ///
-    /// A rank that reads longer than this before its first exchange counts as lost. By default 5 minutes.
+    /// A rank that spends longer than this reading its rows before its first exchange counts as
+    /// lost. Default: 5 minutes.
     pub timeout: Duration,
-    /// Where this rank accepts the others' connections.
+    /// The address on which this rank accepts connections.
     pub bind: Bind,
-    /// Who serves the store.
+    /// The process that serves the store.
     pub store: StoreHost,
 }
 
-/// Where a rank accepts connections: always one address, never all of the machine's.
+/// The address on which a rank accepts connections: always a single one, never all of the
+/// machine's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Bind {
     /// The address from which this machine reaches `master_addr`.
@@ -34,22 +36,22 @@ pub enum Bind {
     RouteToMaster,
     /// An address of this machine.
     Address(String),
-    /// The address of a network interface of this machine, for instance `eth0`.
+    /// The address of a network interface of this machine, such as `eth0`.
     Interface(String),
 }
 
-/// Who serves the store.
+/// The process that serves the rendezvous store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StoreHost {
     /// Rank 0, at `master_addr` and `master_port`.
     #[default]
     RankZero,
-    /// Somebody who serves it already: `torchrun` does.
+    /// A process that already serves it, as `torchrun` does.
     Existing,
 }
 
 impl GlooConfig {
-    /// A configuration with the defaults.
+    /// Creates a configuration with the default settings.
     pub fn new(
         rank: usize,
         world_size: usize,
@@ -67,13 +69,14 @@ impl GlooConfig {
         }
     }
 
-    /// Reads `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`, as `torch.distributed`'s `env://` does.
+    /// Reads `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`, like `torch.distributed`'s
+    /// `env://`.
     ///
-    /// `TORCHELASTIC_USE_AGENT_STORE=True`, which `torchrun` sets, says that the store is served already;
-    /// `GLOO_SOCKET_IFNAME` names the network interface to use.
+    /// `TORCHELASTIC_USE_AGENT_STORE=True`, which `torchrun` sets, means that the store is already
+    /// served. `GLOO_SOCKET_IFNAME` names the network interface to use.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] names the variable that is missing or not a number in its range.
+    /// [`Error::InvalidSetting`] names the variable that is missing, not a number or out of range.
     pub fn from_environment() -> Result<Self> {
         Self::from_variables(|name| env::var(name).ok())
     }
@@ -115,7 +118,7 @@ impl GlooConfig {
         Ok(config)
     }
 
-    /// Checks the numbers against each other.
+    /// Checks that the settings are consistent.
     pub(super) fn validate(&self) -> Result<()> {
         let invalid = |setting, value: String, reason: String| {
             Err(Error::InvalidSetting {
@@ -148,7 +151,7 @@ impl GlooConfig {
         Ok(())
     }
 
-    /// The store's address, as errors show it.
+    /// The store's address for error messages.
     pub(super) fn master(&self) -> String {
         if self.master_addr.contains(':') {
             format!("[{}]:{}", self.master_addr, self.master_port)
@@ -157,14 +160,14 @@ impl GlooConfig {
         }
     }
 
-    /// An error about how the ranks find each other.
+    /// Returns a rendezvous error.
     pub(super) fn rendezvous_error(&self, reason: impl Into<String>) -> Error {
-        Error::Rendezvous {
+        Error::Collective(CollectiveError::Rendezvous {
             rank: self.rank,
             world_size: self.world_size,
             master: self.master(),
             reason: reason.into(),
-        }
+        })
     }
 }
 

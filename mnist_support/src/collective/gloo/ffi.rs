@@ -1,4 +1,4 @@
-//! The calls into the C++ bridge (`native/gloo/bridge.h`), and all unsafe code of the collectives.
+//! The calls into the C++ bridge (`native/gloo/bridge.h`), with all unsafe code of the collectives.
 
 use std::{
     ffi::{CString, c_char, c_int},
@@ -70,16 +70,16 @@ unsafe extern "C" {
     fn mnist_gloo_group_close(group: *mut RawGroup);
 }
 
-/// A client of a TCPStore, and its server too in the rank that hosts it.
+/// A client of a `TCPStore`, and in the rank that hosts it also the server.
 #[derive(Debug)]
 pub(super) struct Store(*mut RawStore);
 
-// SAFETY: c10d's stores belong to no thread; a Store has one owner, and its methods take it by reference
-// from one thread at a time, since it is not Sync.
+// SAFETY: c10d's stores are not bound to a thread. A Store has one owner and is not Sync, so its
+// methods are called from one thread at a time.
 unsafe impl Send for Store {}
 
 impl Store {
-    /// Connects to the store at an address, and serves it from `listener` if there is one.
+    /// Connects to the store at an address, and serves it on `listener` if there is one.
     pub(super) fn open(
         host: &str,
         port: u16,
@@ -88,9 +88,10 @@ impl Store {
     ) -> Result<Store, String> {
         let host = c_string(host)?;
         let mut store = ptr::null_mut();
-        // From here on the socket is the server's to close.
+        // From here on, the server closes the socket.
         let listen_fd = listener.map_or(-1, IntoRawFd::into_raw_fd);
-        // SAFETY: `host` ends with a zero and outlives the call; `store` is written before it returns null.
+        // SAFETY: `host` is NUL-terminated and outlives the call. `store` is written before it
+        // returns null.
         check(unsafe {
             mnist_gloo_store_open(
                 host.as_ptr(),
@@ -103,14 +104,15 @@ impl Store {
         Ok(Store(store))
     }
 
-    /// Writes a key.
+    /// Sets a key.
     pub(super) fn set(&self, key: &str, value: &str) -> Result<(), String> {
         let (key, value) = (c_string(key)?, c_string(value)?);
-        // SAFETY: the store is open until it is dropped; both strings end with a zero and outlive the call.
+        // SAFETY: the store is open until it is dropped. Both strings are NUL-terminated and
+        // outlive the call.
         check(unsafe { mnist_gloo_store_set(self.0, key.as_ptr(), value.as_ptr()) })
     }
 
-    /// Reads a key, if it is there.
+    /// Returns the value of a key, if it is set.
     pub(super) fn get(&self, key: &str) -> Result<Option<String>, String> {
         let key = c_string(key)?;
         let mut value = ptr::null_mut();
@@ -127,21 +129,21 @@ impl Drop for Store {
     }
 }
 
-/// Where a rank accepts its peers' connections.
+/// The address on which a rank accepts its peers' connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Address(String),
     Interface(String),
 }
 
-/// What one peer gets from this rank and gives to it.
+/// What this rank sends to one peer and receives from it.
 pub(super) struct Transfer<'a> {
     pub(super) peer: usize,
     pub(super) send: Option<&'a Tensor>,
     pub(super) receive: Option<&'a mut Tensor>,
 }
 
-/// An exchange that failed, and the peer that it waited for.
+/// A failed exchange, and the peer that it was waiting for.
 #[derive(Debug)]
 pub(super) struct ExchangeFailure {
     pub(super) peer: Option<usize>,
@@ -161,12 +163,12 @@ impl ExchangeFailure {
 #[derive(Debug)]
 pub(super) struct Group(*mut RawGroup);
 
-// SAFETY: a ProcessGroupGloo belongs to no thread; a Group has one owner, and its methods take it by
-// reference from one thread at a time, since it is not Sync.
+// SAFETY: a ProcessGroupGloo is not bound to a thread. A Group has one owner and is not Sync, so
+// its methods are called from one thread at a time.
 unsafe impl Send for Group {}
 
 impl Group {
-    /// Connects with every other rank; the keys in the store begin with `prefix`.
+    /// Connects to every other rank. Keys in the store begin with `prefix`.
     pub(super) fn open(
         store: &Store,
         prefix: &str,
@@ -182,8 +184,8 @@ impl Group {
         };
         let (rank, world_size) = (number(rank)?, number(world_size)?);
         let mut group = ptr::null_mut();
-        // SAFETY: the store is open, and the group takes its own reference to it; the strings end with a
-        // zero and outlive the call; `group` is written before it returns null.
+        // SAFETY: the store is open, and the group holds its own reference to it. The strings are
+        // NUL-terminated and outlive the call. `group` is written before the call returns null.
         check(unsafe {
             mnist_gloo_group_open(
                 store.0,
@@ -199,7 +201,8 @@ impl Group {
         Ok(Group(group))
     }
 
-    /// Sends and receives all transfers and returns when all have arrived; what is empty stays here.
+    /// Sends and receives all transfers and returns when all have completed. Empty tensors are not
+    /// sent.
     ///
     /// The sizes must be those that the peers expect. After an error the group must be dropped.
     pub(super) fn exchange(
@@ -230,9 +233,9 @@ impl Group {
             });
         }
         let mut peer = -1;
-        // SAFETY: the group is open until it is dropped. `raw` is an array of `raw.len()` transfers whose
-        // tensors are borrowed for longer than the call; the bridge takes references of its own to what it
-        // still needs after a timeout. `peer` is written before the call returns.
+        // SAFETY: the group is open until it is dropped. `raw` is an array of `raw.len()` transfers
+        // whose tensors are borrowed for longer than the call. The bridge holds its own references
+        // to what it still needs after a timeout. `peer` is written before the call returns.
         let failed = unsafe {
             mnist_gloo_exchange(
                 self.0,
@@ -266,7 +269,7 @@ fn number(value: usize) -> Result<i32, String> {
 }
 
 fn milliseconds(timeout: Duration) -> i64 {
-    // 0 stands for c10d's own default.
+    // 0 would select c10d's own default.
     i64::try_from(timeout.as_millis()).map_or(i64::from(i32::MAX), |milliseconds| {
         milliseconds.clamp(1, i64::from(i32::MAX))
     })

@@ -8,35 +8,36 @@ use std::{
 
 use super::{config::GlooConfig, ffi::Store};
 
-/// How often a rank looks whether another has written a key.
+/// How often a rank polls the store for a key.
 const POLL: Duration = Duration::from_millis(5);
 
 /// Why a rendezvous failed.
 pub(super) enum JoinFailure {
-    /// Ranks that are missing, or were told something else.
+    /// Ranks are missing, or disagree with this one.
     Ranks(String),
-    /// The store does not answer any more.
+    /// The store no longer responds.
     Store(String),
 }
 
-/// What the store's functions fail with.
+/// The store's functions fail with text.
 impl From<String> for JoinFailure {
     fn from(reason: String) -> Self {
         JoinFailure::Store(reason)
     }
 }
 
-/// Rank 0's part of the rendezvous: admits every other rank and returns the key of this round.
+/// Rank 0's side of the rendezvous: admits every other rank and returns the key of this round.
 ///
-/// A store that outlives a restart, as torchrun's does, still holds what earlier rounds wrote. So each
-/// rank says hello with a word that it has just made up, and only the answer to that word counts; an
-/// answer to a rank of an earlier round reaches nobody, and is given again when the new rank comes.
+/// A store that outlives a restart, as torchrun's does, still holds the keys of earlier rounds.
+/// Each rank therefore says hello with a fresh nonce, and only the answer to that nonce counts. An
+/// answer to a rank of an earlier round is never read, and rank 0 answers again when the new rank
+/// arrives.
 pub(super) fn admit(
     store: &Store,
     config: &GlooConfig,
     deadline: Instant,
 ) -> Result<String, JoinFailure> {
-    let round = format!("mnist_support/{}", word());
+    let round = format!("mnist_support/{}", nonce());
     let mut answered: HashMap<usize, String> = HashMap::new();
     let mut missing: Vec<usize> = (1..config.world_size).collect();
     loop {
@@ -64,7 +65,7 @@ pub(super) fn admit(
         if Instant::now() >= deadline {
             let ranks: Vec<String> = absent.iter().map(usize::to_string).collect();
             return Err(JoinFailure::Ranks(format!(
-                "rank {} did not come within {:?}",
+                "rank {} did not join within {:?}",
                 ranks.join(", "),
                 config.timeout
             )));
@@ -74,20 +75,20 @@ pub(super) fn admit(
     }
 }
 
-/// The other ranks' part: joins the round and returns its key.
+/// The other ranks' side: joins the round and returns its key.
 pub(super) fn ask_to_join(
     store: &Store,
     config: &GlooConfig,
     deadline: Instant,
 ) -> Result<String, JoinFailure> {
-    let hello = word();
+    let hello = nonce();
     store.set(&hello_key(config.rank), &hello)?;
     let welcome = wait_for(store, &welcome_key(&hello), deadline)?.ok_or_else(|| {
-        JoinFailure::Ranks(format!("rank 0 did not come within {:?}", config.timeout))
+        JoinFailure::Ranks(format!("rank 0 did not join within {:?}", config.timeout))
     })?;
     let (world_size, round) = welcome.split_once(' ').ok_or_else(|| {
         JoinFailure::Ranks(format!(
-            "rank 0 answered {welcome:?}: is it of the same version?"
+            "rank 0 answered {welcome:?}: does it run the same version?"
         ))
     })?;
     store.set(
@@ -97,7 +98,7 @@ pub(super) fn ask_to_join(
     check_world_size(config, 0, world_size)?;
     wait_for(store, &format!("{round}/complete"), deadline)?.ok_or_else(|| {
         JoinFailure::Ranks(format!(
-            "rank 0 is here, but not all {} ranks came within {:?}",
+            "rank 0 has joined, but not all {} ranks did within {:?}",
             config.world_size, config.timeout
         ))
     })?;
@@ -109,7 +110,7 @@ fn check_world_size(config: &GlooConfig, rank: usize, world_size: &str) -> Resul
         return Ok(());
     }
     Err(JoinFailure::Ranks(format!(
-        "rank {rank} was told that there are {world_size} ranks"
+        "rank {rank} has a world size of {world_size}"
     )))
 }
 
@@ -131,7 +132,7 @@ fn welcome_key(hello: &str) -> String {
     format!("mnist_support/welcome/{hello}")
 }
 
-/// A word that nobody has used before.
-fn word() -> String {
+/// Returns a nonce that identifies a round or a greeting.
+fn nonce() -> String {
     format!("{:032x}", rand::random::<u128>())
 }

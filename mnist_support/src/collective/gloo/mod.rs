@@ -1,15 +1,16 @@
-//! Ranks that are processes, on one machine or several, and exchange through libtorch's Gloo.
+//! A collective of processes, on one machine or several, over libtorch's Gloo.
 //!
-//! The processes find each other as those of `torch.distributed` do: through a store that rank 0, or
-//! `torchrun`, serves at `MASTER_ADDR` and `MASTER_PORT`. Then each pair of them holds a TCP connection.
+//! The processes find each other as those of `torch.distributed` do, through a store that rank 0 or
+//! `torchrun` serves at `MASTER_ADDR` and `MASTER_PORT`. Each pair of ranks then holds a TCP
+//! connection.
 //!
-//! **What is exchanged is neither authenticated nor encrypted**, as in `torch.distributed`: whoever
-//! reaches the ports can read and change it, or take a rank's place. Run it in a network that only you
-//! can reach.
+//! **Traffic is neither authenticated nor encrypted**, as in `torch.distributed`: anyone who can
+//! reach the ports can read and change it, or impersonate a rank. Use it only in a network that
+//! nobody else can reach.
 //!
-//! Gloo carries the bytes; the sums are computed here, in the order of the ranks, so that a program gets
-//! the bits that [`ThreadCollective`](super::ThreadCollective) gives. Gloo's own algorithms add in other
-//! orders.
+//! Gloo carries the bytes. The sums are computed here, in rank order, so that a program gets the
+//! same bits as with [`ThreadCollective`](super::ThreadCollective). Gloo's own algorithms add in
+//! other orders.
 
 mod call;
 mod config;
@@ -26,16 +27,16 @@ use std::{
 use tch::{Device, Tensor};
 
 use super::{Collective, ReduceOp};
-use crate::{Error, Result};
+use crate::{Error, Result, error::CollectiveError};
 use call::{Call, HEADER, check_headers};
 pub use config::{Bind, GlooConfig, StoreHost};
 use ffi::{ExchangeFailure, Group, Transfer};
 
-/// A process's end of a group.
+/// One process's handle to a group of ranks.
 ///
-/// An end that fails or is dropped closes its connections, which ends the others' exchanges with
-/// [`Error::ExchangeAborted`]; so does a rank that does not answer within the timeout. After such an error
-/// every further exchange of this end fails too.
+/// A rank that fails, or drops its handle, closes its connections, which ends the other ranks'
+/// exchanges with [`CollectiveError::ExchangeAborted`]. So does a rank that does not answer within
+/// the timeout. After such an error, every further exchange of this handle fails too.
 ///
 /// ```
 /// use mnist_support::collective::{Collective, GlooCollective, GlooConfig, ReduceOp};
@@ -59,18 +60,19 @@ pub struct GlooCollective {
 
 #[derive(Debug)]
 struct Connection {
-    /// Closed by the first failure.
+    /// `Err` after the first failure, which closes the connections.
     group: Result<Group, String>,
-    /// How many exchanges there were: the tag of the next one's messages.
+    /// The number of exchanges so far, used as the tag of the next one's messages.
     exchanges: u32,
 }
 
 impl GlooCollective {
-    /// Connects with the other ranks and returns when all are connected.
+    /// Connects to the other ranks and returns when all are connected.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for a rank that is none of the group; [`Error::Rendezvous`] when rank 0
-    /// does not answer, a rank does not come within the timeout, or an address cannot be used.
+    /// [`Error::InvalidSetting`] for a rank, world size or port out of range;
+    /// [`CollectiveError::Rendezvous`] when rank 0 does not answer, a rank does not join within the
+    /// timeout, or an address cannot be used.
     pub fn connect(config: &GlooConfig) -> Result<Self> {
         config.validate()?;
         let start = Instant::now();
@@ -84,18 +86,19 @@ impl GlooCollective {
                 exchanges: 0,
             }),
         };
-        // A rank that is connected with all may leave, and take the store with it, while others still
-        // look for each other there.
+        // Otherwise a rank that is fully connected could leave, and take the store with it, while
+        // others are still looking each other up there.
         collective
             .call(Call::Barrier, None, start + config.timeout)
             .map_err(|error| config.rendezvous_error(error.to_string()))?;
         Ok(collective)
     }
 
-    /// Connects as the environment says; see [`GlooConfig::from_environment`].
+    /// Connects as the environment specifies; see [`GlooConfig::from_environment`].
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`Error::InvalidSetting`] names a variable that is missing or wrong.
+    /// As [`connect`](Self::connect); [`Error::InvalidSetting`] names a variable that is missing or
+    /// wrong.
     pub fn from_environment() -> Result<Self> {
         Self::connect(&GlooConfig::from_environment()?)
     }
@@ -110,13 +113,13 @@ impl GlooCollective {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The other ranks, in their order.
+    /// The other ranks, in order.
     fn peers(&self) -> impl Iterator<Item = usize> + use<> {
         let rank = self.rank;
         (0..self.world_size).filter(move |peer| *peer != rank)
     }
 
-    /// Tells the others what is called, and checks that they call the same.
+    /// Exchanges headers with the other ranks and checks that all make the same call.
     fn call(&self, call: Call, tensor: Option<&Tensor>, deadline: Instant) -> Result<()> {
         let header = call.header(tensor)?;
         let ours = Tensor::f_from_slice(&header)?;
@@ -140,7 +143,7 @@ impl GlooCollective {
         check_headers(&headers)
     }
 
-    /// Sends and receives; a failure closes the connections.
+    /// Sends and receives. A failure closes the connections.
     fn exchange(&self, transfers: &mut [Transfer<'_>], deadline: Instant) -> Result<()> {
         let mut connection = self.connection();
         let group = match &connection.group {
@@ -175,13 +178,13 @@ impl GlooCollective {
     }
 
     fn aborted(&self, reason: String) -> Error {
-        Error::ExchangeAborted {
+        Error::Collective(CollectiveError::ExchangeAborted {
             world_size: self.world_size,
             reason,
-        }
+        })
     }
 
-    /// Replaces `tensor`'s values by those of `flat`.
+    /// Copies the values of `flat` into `tensor`.
     fn write_back(tensor: &mut Tensor, flat: &Tensor) -> Result<()> {
         let values = flat.f_view(tensor.size().as_slice())?;
         tch::no_grad(|| tensor.f_copy_(&values))?;
@@ -189,7 +192,7 @@ impl GlooCollective {
     }
 }
 
-/// The tensor's values in one row on the CPU; a copy only where they are not that already.
+/// Returns the tensor flattened, contiguous and on the CPU. Copies only if it is not so already.
 fn flat(tensor: &Tensor) -> Result<Tensor> {
     Ok(tensor
         .f_detach()?
@@ -260,7 +263,7 @@ mod tests {
     use super::*;
     use crate::collective::suite::{self, Start, run};
 
-    /// A port of the loopback interface that was free a moment ago.
+    /// Returns a port of the loopback interface that was free a moment ago.
     pub(super) fn free_port() -> u16 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.local_addr().unwrap().port()

@@ -1,4 +1,4 @@
-//! The sum, minimum or maximum of all ranks' values, computed in the order of the ranks.
+//! All-reduce: the sum, minimum or maximum over all ranks, computed in rank order.
 
 use std::time::Instant;
 
@@ -10,35 +10,36 @@ use crate::{
     collective::{ReduceOp, reduce::reduce_in_order},
 };
 
-/// How the values travel. Both ways give the same bits.
+/// How the values are exchanged. Both algorithms give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// Every rank gets every other rank's values: one exchange.
+enum Algorithm {
+    /// Every rank receives every other rank's values (all-gather): one exchange.
     Gather,
-    /// Every rank reduces one part of the values and hands it out: two exchanges, but never more than
-    /// twice the values in and out of a rank.
+    /// Every rank reduces one part of the values and sends the result to the others
+    /// (reduce-scatter, then all-gather): two exchanges, but at most twice the values in and out of
+    /// a rank.
     ScatterThenGather,
 }
 
-/// Up to how many bytes a rank takes in at once rather than in two exchanges.
+/// The most bytes that a rank receives in a single exchange.
 ///
-/// On loopback, one exchange of 41,000 floats took half as long as two between 2 ranks, and no more
-/// between 4; with more bytes than this the network's speed counts for more than an exchange's delay.
+/// On loopback, one exchange of 41,000 floats took half as long as two between 2 ranks, and no
+/// longer between 4. Above this size, bandwidth matters more than the latency of an exchange.
 const GATHER_BYTES: usize = 512 * 1024;
 
-impl Way {
-    fn of(world_size: usize, bytes: usize) -> Way {
-        // Two ranks exchange the same bytes either way.
+impl Algorithm {
+    fn of(world_size: usize, bytes: usize) -> Algorithm {
+        // Two ranks exchange the same bytes either algorithm.
         if world_size <= 2 || bytes.saturating_mul(world_size - 1) <= GATHER_BYTES {
-            Way::Gather
+            Algorithm::Gather
         } else {
-            Way::ScatterThenGather
+            Algorithm::ScatterThenGather
         }
     }
 }
 
 impl GlooCollective {
-    /// Reduces one row of values of all ranks into a new tensor.
+    /// Reduces the flattened values of all ranks into a new tensor.
     pub(super) fn reduce(
         &self,
         values: &Tensor,
@@ -46,12 +47,17 @@ impl GlooCollective {
         deadline: Instant,
     ) -> Result<Tensor> {
         let bytes = values.numel() * values.kind().elt_size_in_bytes();
-        self.reduce_by(Way::of(self.world_size, bytes), values, operation, deadline)
+        self.reduce_by(
+            Algorithm::of(self.world_size, bytes),
+            values,
+            operation,
+            deadline,
+        )
     }
 
     fn reduce_by(
         &self,
-        way: Way,
+        algorithm: Algorithm,
         values: &Tensor,
         operation: ReduceOp,
         deadline: Instant,
@@ -59,9 +65,9 @@ impl GlooCollective {
         if self.world_size == 1 || values.numel() == 0 {
             return Ok(values.f_detach_copy()?);
         }
-        match way {
-            Way::Gather => self.gather(values, operation, deadline),
-            Way::ScatterThenGather => self.scatter_then_gather(values, operation, deadline),
+        match algorithm {
+            Algorithm::Gather => self.gather(values, operation, deadline),
+            Algorithm::ScatterThenGather => self.scatter_then_gather(values, operation, deadline),
         }
     }
 
@@ -104,7 +110,8 @@ impl GlooCollective {
         Ok(result)
     }
 
-    /// Sends each peer what `for_peer` gives, receives from each what belongs to `ours`, and reduces that.
+    /// Sends `for_peer(peer)` to each peer, receives each peer's version of `ours`, and reduces
+    /// them.
     fn reduce_part(
         &self,
         ours: &Tensor,
@@ -146,15 +153,15 @@ mod tests {
     use crate::collective::{Collective, gloo::tests::group, suite};
 
     #[test]
-    fn both_ways_give_the_same_bits() {
+    fn both_algorithms_give_the_same_bits() {
         for world_size in [2, 3, 4] {
-            // Fewer values than ranks, as many, and a number that cannot be dealt out evenly.
+            // Fewer values than ranks, as many, and a number that does not divide evenly.
             for length in [1, 3, 1001] {
                 for [gathered, scattered] in suite::run(&group, world_size, |collective| {
                     let values = suite::awkward(collective.rank(), length);
-                    [Way::Gather, Way::ScatterThenGather].map(|way| {
+                    [Algorithm::Gather, Algorithm::ScatterThenGather].map(|algorithm| {
                         let sum = collective
-                            .reduce_by(way, &values, ReduceOp::Sum, collective.deadline())
+                            .reduce_by(algorithm, &values, ReduceOp::Sum, collective.deadline())
                             .unwrap();
                         suite::bits(&sum)
                     })
@@ -167,8 +174,8 @@ mod tests {
 
     #[test]
     fn only_many_bytes_of_many_ranks_travel_in_two_exchanges() {
-        assert_eq!(Way::of(2, 1 << 30), Way::Gather);
-        assert_eq!(Way::of(4, 4 * 41_000), Way::Gather);
-        assert_eq!(Way::of(5, 4 * 41_000), Way::ScatterThenGather);
+        assert_eq!(Algorithm::of(2, 1 << 30), Algorithm::Gather);
+        assert_eq!(Algorithm::of(4, 4 * 41_000), Algorithm::Gather);
+        assert_eq!(Algorithm::of(5, 4 * 41_000), Algorithm::ScatterThenGather);
     }
 }

@@ -1,4 +1,4 @@
-//! How the ranks find each other: through a store, once, before the first exchange.
+//! The rendezvous: how the ranks find each other, once, before the first exchange.
 
 use std::{
     io,
@@ -15,30 +15,31 @@ use super::{
 };
 use crate::Result;
 
-/// How often a rank tries whether the store listens by now.
+/// How often a rank retries to connect to the store.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// What is left for an error of the rendezvous's own, which says more than that nothing came.
+/// Time for the rendezvous to return its own error, which says more than a timeout.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Connects this rank with all others, or fails when the time is up.
+/// Connects this rank to all others, or fails at the timeout.
 pub(super) fn join(config: &GlooConfig) -> Result<Group> {
     let (sender, receiver) = mpsc::channel();
     let deadline = Instant::now() + config.timeout;
     let config_of_thread = config.clone();
-    // c10d reads some of the store's answers without a limit of time: a store that accepts the connection
-    // and then stops would hold this rank for ever. It holds a thread instead, until the process ends.
+    // c10d reads some of the store's answers without a timeout: a store that accepts the connection
+    // and then hangs would block this rank for ever. It blocks a thread instead, until the process
+    // ends.
     thread::Builder::new()
         .name("gloo-rendezvous".to_owned())
         .spawn(move || {
-            // Nobody listens any more when the time was up: a group that comes too late is closed here.
-            let _ = sender.send(meet(&config_of_thread, deadline));
+            // The receiver is gone after a timeout. A group that comes too late is closed here.
+            let _ = sender.send(rendezvous(&config_of_thread, deadline));
         })
         .map_err(|error| config.rendezvous_error(format!("no thread could be started: {error}")))?;
     match receiver.recv_timeout(config.timeout + GRACE) {
         Ok(group) => group.map_err(|reason| config.rendezvous_error(reason)),
         Err(RecvTimeoutError::Timeout) => Err(config.rendezvous_error(format!(
-            "what listens there said nothing within {:?}: is it rank 0's store, and does it run?",
+            "no response within {:?}: does rank 0's store listen there, and is it running?",
             config.timeout
         ))),
         Err(RecvTimeoutError::Disconnected) => {
@@ -47,10 +48,10 @@ pub(super) fn join(config: &GlooConfig) -> Result<Group> {
     }
 }
 
-fn meet(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
+fn rendezvous(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
     let address = (config.master_addr.as_str(), config.master_port);
     let listener = if config.rank == 0 && config.store == StoreHost::RankZero {
-        // c10d itself would listen at all of the machine's addresses.
+        // c10d itself would listen on all of the machine's addresses.
         Some(TcpListener::bind(address).map_err(|error| {
             format!(
                 "rank 0 cannot listen there: {error}. MASTER_ADDR must be an address of rank 0's machine, \
@@ -62,16 +63,16 @@ fn meet(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
         None
     };
     let store = Store::open(address.0, address.1, listener, left(deadline))
-        .map_err(|reason| format!("what listens there is no store: {reason}"))?;
+        .map_err(|reason| format!("the process that listens there is not a store: {reason}"))?;
     let round = if config.rank == 0 {
         admit(&store, config, deadline)
     } else {
         ask_to_join(&store, config, deadline)
     }
-    .map_err(|absence| match absence {
+    .map_err(|failure| match failure {
         JoinFailure::Ranks(reason) => reason,
         JoinFailure::Store(reason) => format!(
-            "the store that the ranks meet in is gone ({reason}): if rank 0 serves it, rank 0 gave up or \
+            "the rendezvous store is gone ({reason}): if rank 0 serves it, rank 0 gave up or \
              died, and says why"
         ),
     })?;
@@ -83,12 +84,12 @@ fn meet(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
         &endpoint(config)?,
         left(deadline),
     )
-    .map_err(|reason| format!("the ranks met, and could not connect with each other: {reason}"))
+    .map_err(|reason| format!("the ranks found each other but could not connect: {reason}"))
 }
 
 /// Waits until something listens at the store's address.
 ///
-/// c10d's own client would wait as well, but writes its failures with their C++ calls to standard error.
+/// c10d's own client would wait too, but writes its failures to standard error with C++ backtraces.
 fn wait_for_listener(config: &GlooConfig, deadline: Instant) -> Result<(), String> {
     loop {
         let connected = (config.master_addr.as_str(), config.master_port)
@@ -108,7 +109,7 @@ fn wait_for_listener(config: &GlooConfig, deadline: Instant) -> Result<(), Strin
             Ok(()) => return Ok(()),
             Err(error) if Instant::now() >= deadline => {
                 return Err(format!(
-                    "nobody answered there within {:?} ({error}): does rank 0 run, and is MASTER_ADDR its \
+                    "no answer within {:?} ({error}): is rank 0 running, and is MASTER_ADDR its \
                      machine's address?",
                     config.timeout
                 ));
@@ -123,7 +124,8 @@ fn endpoint(config: &GlooConfig) -> Result<Endpoint, String> {
         Bind::Address(address) => Ok(Endpoint::Address(address.clone())),
         Bind::Interface(interface) => Ok(Endpoint::Interface(interface.clone())),
         Bind::RouteToMaster => {
-            // Connecting a datagram socket sends nothing; it makes the kernel choose the route.
+            // Connecting a datagram socket sends nothing. It makes the operating system choose the
+            // route.
             let route = |local: &str| {
                 let socket = UdpSocket::bind(local)?;
                 socket.connect((config.master_addr.as_str(), config.master_port))?;
@@ -149,6 +151,7 @@ mod tests {
     use crate::{
         Error,
         collective::{Collective, GlooCollective, gloo::join::hello_key},
+        error::CollectiveError,
     };
 
     const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -160,11 +163,14 @@ mod tests {
         }
     }
 
-    /// The message of a rendezvous that fails, and how long it took.
+    /// The error message of a failing rendezvous, and how long it took.
     fn failure(config: &GlooConfig) -> (String, Duration) {
         let start = Instant::now();
         let error = GlooCollective::connect(config).unwrap_err();
-        assert!(matches!(error, Error::Rendezvous { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Collective(CollectiveError::Rendezvous { .. })),
+            "{error}"
+        );
         (error.to_string(), start.elapsed())
     }
 
@@ -175,14 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn a_master_that_is_not_there_is_an_error_with_its_address() {
+    fn a_missing_master_is_an_error_with_its_address() {
         let timeout = Duration::from_secs(1);
         let (_, port) = listener();
         let (message, took) = failure(&config(1, 2, port, timeout));
         assert!(
-            message.contains(&format!(
-                "127.0.0.1:{port}: nobody answered there within 1s"
-            )),
+            message.contains(&format!("127.0.0.1:{port}: no answer within 1s")),
             "{message}"
         );
         assert!(took < timeout + Duration::from_secs(3), "{took:?}");
@@ -193,7 +197,7 @@ mod tests {
         let timeout = Duration::from_secs(1);
         let (_listener, port) = listener();
         let (message, took) = failure(&config(1, 2, port, timeout));
-        assert!(message.contains("said nothing within 1s"), "{message}");
+        assert!(message.contains("no response within 1s"), "{message}");
         assert!(took < timeout + Duration::from_secs(3), "{took:?}");
     }
 
@@ -206,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn ranks_that_were_told_different_numbers_of_ranks_find_out() {
+    fn ranks_with_different_world_sizes_find_out() {
         let (listener, port) = listener();
         drop(listener);
         let timeout = Duration::from_secs(60);
@@ -214,24 +218,18 @@ mod tests {
             let ranks = [config(0, 2, port, timeout), config(1, 3, port, timeout)]
                 .map(|config| scope.spawn(move || failure(&config)));
             let [(first, _), (second, took)] = ranks.map(|rank| rank.join().unwrap());
-            assert!(
-                first.contains("rank 1 was told that there are 3 ranks"),
-                "{first}"
-            );
-            assert!(
-                second.contains("rank 0 was told that there are 2 ranks"),
-                "{second}"
-            );
+            assert!(first.contains("rank 1 has a world size of 3"), "{first}");
+            assert!(second.contains("rank 0 has a world size of 2"), "{second}");
             assert!(took < Duration::from_secs(30), "{took:?}");
         });
     }
 
     #[test]
-    fn ranks_that_start_again_meet_in_a_store_that_stayed() {
+    fn restarted_ranks_meet_in_a_store_that_stayed() {
         let (listener, port) = listener();
         let timeout = Duration::from_secs(30);
         let store = Store::open("127.0.0.1", port, Some(listener), timeout).unwrap();
-        // What a rank leaves behind that was killed before all had come.
+        // The leftover of a rank that was killed before all had joined.
         store.set(&hello_key(2), "gone").unwrap();
         for world_size in [3, 3, 2, 3] {
             thread::scope(|scope| {
@@ -276,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_is_not_there_is_named() {
+    fn a_missing_interface_is_named() {
         let (listener, port) = listener();
         drop(listener);
         let config = GlooConfig {

@@ -10,10 +10,10 @@ use super::table_file::TableFile;
 use crate::Result;
 use crate::lake::store::Lake;
 
-/// The format of a table's file.
+/// The format of a table file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileFormat {
-    /// Comma-separated numbers below a header.
+    /// Comma-separated numbers with a header.
     Csv,
     /// Apache Parquet.
     Parquet,

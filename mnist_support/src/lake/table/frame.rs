@@ -1,4 +1,4 @@
-//! A file of a lake, seen as a table.
+//! A file of a lake as a lazy table.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,23 +12,27 @@ use super::number_type::NumberType;
 use super::partition::Partition;
 use super::table_file::TableFile;
 use crate::lake::credentials::Credentials;
-use crate::lake::reading::{Tell, tell_who_looks};
+use crate::lake::reading::{OnProgress, print_if_watched};
 use crate::lake::store::Lake;
-use crate::{Error, Result, interrupt};
+use crate::{
+    Error, Result,
+    error::{LakeError, TableError},
+    interrupt,
+};
 
-/// What another process needs to open the same table itself. It holds no credentials: each process has its
-/// own.
+/// What another process needs to open the same table. It contains no credentials: each process has
+/// its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSource {
     /// The file's URL.
     pub url: String,
     /// Its format.
     pub format: FileFormat,
-    /// The type that every column of a CSV is read as; without it, the types are learnt from samples.
+    /// The type to read every column of a CSV file as. `None` infers the types from samples.
     pub dtype: Option<NumberType>,
 }
 
-/// A file seen as a table, not read yet.
+/// A file as a table, read lazily.
 ///
 /// ```
 /// # use mnist_support::lake::{Credentials, Lake};
@@ -38,26 +42,27 @@ pub struct FileSource {
 /// # lake.put("train.csv", "pixel1,label\n0,7\n255,1\n9,2\n".into())?;
 /// let frame = lake.csv("train.csv")?;
 /// let parts = frame.partitions(2)?;
-/// let rows: usize = parts.iter().map(|part| Ok(frame.read(part)?.height())).sum::<mnist_support::Result<_>>()?;
-/// assert_eq!(rows, 3);
+/// let rows = parts.iter().map(|part| Ok(frame.read(part)?.height()));
+/// assert_eq!(rows.sum::<mnist_support::Result<usize>>()?, 3);
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// # What a CSV may be
+/// # What a CSV file may contain
 /// UTF-8, with or without a byte order mark, a header of distinct names (spaces around them are
-/// dropped), commas, lines that end in `\n` or
-/// `\r\n`, and in every field a finite number: `7`, `-1`, `0.5`, `1e-3`. A field may stand in double quotes.
-/// A line break inside quotes is refused with an error that names the row, as lines are where a file is cut.
-/// Blank lines at the end are ignored; elsewhere they are ragged rows.
+/// dropped), commas, lines that end in `\n` or `\r\n`, and a finite number in every field: `7`,
+/// `-1`, `0.5`, `1e-3`. A field may be in double quotes. A line break inside quotes is an error
+/// that names the row, because files are split at line ends. Blank lines at the end are ignored.
+/// Elsewhere they are ragged rows.
 ///
 /// # Types
-/// The columns of a CSV are learnt from samples of its beginning, its middle and its end, each as the
-/// narrowest of `UInt8`, `Int64` and `Float64` that holds the sample. The samples depend on the file alone,
-/// so that every worker starts from the same types. Where a part then has a value that does not fit, that
-/// column of that part is widened, never cut: two parts of one file may therefore have a column as `UInt8`
-/// and as `Int64`, with equal numbers in them, and features that are made of them are equal.
-/// [`LakeFrame::with_dtype`] gives every part one and the same type. A Parquet file says its own types.
+/// The column types of a CSV file are inferred from samples of its beginning, middle and end. Each
+/// is the narrowest of `UInt8`, `Int64` and `Float64` that holds the sample. The samples depend
+/// only on the file, so every worker starts from the same types. If a partition has a value that
+/// does not fit, its column is widened in that partition and never truncated. Two partitions of one
+/// file may therefore have the same column as `UInt8` and as `Int64`. The numbers are equal, and so
+/// are the features made of them. [`LakeFrame::with_dtype`] gives every partition the same type. A
+/// Parquet file has its own schema.
 #[derive(Clone)]
 pub struct LakeFrame {
     source: FileSource,
@@ -65,21 +70,23 @@ pub struct LakeFrame {
 }
 
 impl Lake {
-    /// A CSV file as a table. Its header and a few samples are read, no more.
+    /// Opens a CSV file as a table. This reads its header and a few samples.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::AccessDenied`], [`Error::Unreachable`] from the store;
-    /// [`Error::EmptyFile`] for a file without a header or without rows; [`Error::Table`] for a header that
-    /// is none.
+    /// - [`LakeError::NotFound`], [`LakeError::AccessDenied`] and [`LakeError::Unreachable`] from
+    ///   the store.
+    /// - [`TableError::EmptyFile`] for a file without a header or without rows.
+    /// - [`TableError::Failed`] for an invalid header.
     pub fn csv(&self, path: &str) -> Result<LakeFrame> {
         self.open_table(FileFormat::Csv, path)
     }
 
-    /// A Parquet file as a table. Its footer is read, no more.
+    /// Opens a Parquet file as a table. This reads its footer.
     ///
     /// # Errors
-    /// As [`Lake::csv`]; [`Error::Table`] for a file that is not Parquet, or is cut short.
-    /// [`Error::ColumnType`] for a column of a type that is not read, such as `Int16` or a date.
+    /// - The errors of [`Lake::csv`].
+    /// - [`TableError::Failed`] for a file that is not Parquet or is truncated.
+    /// - [`TableError::ColumnType`] for a column of an unsupported type, such as `Int16` or a date.
     pub fn parquet(&self, path: &str) -> Result<LakeFrame> {
         self.open_table(FileFormat::Parquet, path)
     }
@@ -100,15 +107,15 @@ impl LakeFrame {
     /// Opens the table that `source` describes.
     ///
     /// # Errors
-    /// As [`Lake::open`], [`Lake::csv`] and [`Lake::parquet`].
+    /// The errors of [`Lake::open`], [`Lake::csv`] and [`Lake::parquet`].
     pub fn open(source: &FileSource, credentials: &Credentials) -> Result<LakeFrame> {
         let Some((folder, name)) = source.url.rsplit_once('/') else {
-            return Err(Error::InvalidUrl {
+            return Err(Error::Lake(LakeError::InvalidUrl {
                 url: source.url.clone(),
                 reason: "it names no file".into(),
-            });
+            }));
         };
-        // `Lake::open` undoes the encoding of the folder; a file's name is given to it as it is.
+        // `Lake::open` decodes the folder. A file name is passed to it as it is.
         let name = percent_decode_str(name).decode_utf8_lossy();
         let frame = Lake::open(folder, credentials)?.open_table(source.format, &name)?;
         match source.dtype {
@@ -117,10 +124,10 @@ impl LakeFrame {
         }
     }
 
-    /// The same table with every column read as `dtype`.
+    /// Returns the same table with every column read as `dtype`.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for a Parquet file, which says its own types.
+    /// [`Error::InvalidSetting`] for a Parquet file, which has its own schema.
     pub fn with_dtype(&self, dtype: NumberType) -> Result<LakeFrame> {
         let file = self
             .file
@@ -129,7 +136,7 @@ impl LakeFrame {
                 setting: "dtype",
                 value: format!("{dtype:?}"),
                 reason: format!(
-                    "cannot be set for {}: a {:?} file says its own types",
+                    "cannot be set for {}: a {:?} file has its own types",
                     self.name(),
                     self.source.format
                 ),
@@ -151,39 +158,44 @@ impl LakeFrame {
         &self.source
     }
 
-    /// The names of the columns, in order.
+    /// The column names, in order.
     pub fn columns(&self) -> Vec<String> {
         self.file.columns().to_vec()
     }
 
-    /// The first `n` rows, or all where there are fewer. Of a CSV just the beginning is read, of a Parquet
-    /// file the first row groups.
+    /// Returns the first `n` rows, or all rows if there are fewer. This reads only the beginning of
+    /// a CSV file, or the first row groups of a Parquet file.
     ///
     /// # Errors
-    /// As [`LakeFrame::collect`].
+    /// Same as [`LakeFrame::collect`].
     pub fn head(&self, n: usize) -> Result<DataFrame> {
         let _scope = interrupt::scope();
         self.file.head(n)
     }
 
-    /// All rows. In a notebook or a terminal, a read of more than 3 seconds prints how far it has come.
+    /// Reads all rows. In a notebook or on a terminal, a read that takes more than 3 seconds prints
+    /// its progress.
     ///
     /// # Errors
-    /// [`Error::RaggedRow`], [`Error::InvalidValue`], [`Error::MissingValue`] name the row, which counts
-    /// from 1 below the header; [`Error::Table`] for a file that is damaged; [`Error::Interrupted`] for a
-    /// read that was [stopped](crate::interrupt); and the store's errors, as [`Lake::get`].
+    /// - [`TableError::RaggedRow`], [`TableError::InvalidValue`] and [`TableError::MissingValue`],
+    ///   which name the row, counted from 1 below the header.
+    /// - [`TableError::Failed`] for a damaged file.
+    /// - [`Error::Interrupted`] for a read that was [stopped](crate::interrupt).
+    /// - The errors of the store, as in [`Lake::get`].
     pub fn collect(&self) -> Result<DataFrame> {
         let _scope = interrupt::scope();
-        self.file.collect(&tell_who_looks)
+        self.file.collect(&print_if_watched)
     }
 
-    /// Cuts the file into `n` partitions of about equal size, in order, that hold every row once.
+    /// Splits the file into `n` partitions of about equal size. They are in order and hold every
+    /// row once.
     ///
-    /// A CSV is cut at line ends, found by a few small reads. A Parquet file is cut between row groups; with
-    /// fewer row groups than `n` it is cut within them, and neighbours read the same group.
+    /// A CSV file is split at line ends, which a few small reads find. A Parquet file is split
+    /// between row groups. If it has fewer than `n` row groups, it is split within them, and
+    /// neighbouring partitions read the same row group.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for 0 partitions, and for more partitions than rows.
+    /// [`Error::InvalidSetting`] for 0 partitions or for more partitions than rows.
     pub fn partitions(&self, n: usize) -> Result<Vec<Partition>> {
         let _scope = interrupt::scope();
         if n == 0 {
@@ -198,28 +210,34 @@ impl LakeFrame {
         Ok(parts.map(|part| Partition { file_size, part }).collect())
     }
 
-    /// The rows of one partition. No other part of the file is fetched, except to count the rows above a
-    /// row that is named in an error.
+    /// Reads the rows of one partition. No other part of the file is fetched, except to count the
+    /// rows above a row that an error names.
     ///
     /// # Errors
-    /// As [`LakeFrame::collect`]; [`Error::Table`] for a partition of another file.
+    /// Same as [`LakeFrame::collect`], and [`TableError::Failed`] for a partition of another file.
     pub fn read(&self, partition: &Partition) -> Result<DataFrame> {
-        self.read_telling(partition, &tell_who_looks)
+        self.read_with_progress(partition, &print_if_watched)
     }
 
-    /// As [`read`](Self::read), and reports its progress.
-    pub(crate) fn read_telling(&self, partition: &Partition, tell: Tell<'_>) -> Result<DataFrame> {
+    /// Like [`read`](Self::read), but reports progress to `on_progress`.
+    pub(crate) fn read_with_progress(
+        &self,
+        partition: &Partition,
+        on_progress: OnProgress<'_>,
+    ) -> Result<DataFrame> {
         let _scope = interrupt::scope();
         let rows = if self.file.size() == partition.file_size {
-            self.file.read(&partition.part, tell)?
+            self.file.read(&partition.part, on_progress)?
         } else {
             None
         };
-        rows.ok_or_else(|| Error::Table {
-            table: self.name().into(),
-            reason: format!(
-                "the partition ({partition}) is of another file, or the file has changed since"
-            ),
+        rows.ok_or_else(|| {
+            TableError::failed(
+                self.name(),
+                format!(
+                    "the partition ({partition}) is of another file, or the file has changed since"
+                ),
+            )
         })
     }
 }

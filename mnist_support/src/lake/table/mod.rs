@@ -1,6 +1,7 @@
 //! Files of a lake, seen as tables.
 //!
-//! A format is a folder that implements [`TableFile`](table_file::TableFile), and a line in [`FileFormat`].
+//! A format is a folder that implements [`TableFile`](table_file::TableFile) and a variant of
+//! [`FileFormat`].
 
 mod csv;
 mod format;

@@ -1,18 +1,18 @@
-//! The types of a CSV's numbers.
+//! The number types of a CSV file.
 
 use polars::prelude::DataType;
 use serde::{Deserialize, Serialize};
 
-/// A number's type in a CSV, from the narrowest to the widest.
+/// The type of a CSV column, from narrowest to widest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum NumberType {
-    /// Whole numbers from 0 to 255, a byte each.
+    /// Integers from 0 to 255, one byte each.
     UInt8,
-    /// Whole numbers.
+    /// 64-bit integers.
     Int64,
-    /// Numbers of about 7 digits.
+    /// 32-bit floats, with about 7 digits.
     Float32,
-    /// Numbers of about 16 digits.
+    /// 64-bit floats, with about 16 digits.
     Float64,
 }
 

@@ -1,29 +1,29 @@
-//! A part of a table's file.
+//! A partition of a table file.
 
 use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of a table's file that one worker reads: a byte range of a CSV cut at line ends, or a set of row
-/// groups of a Parquet file.
+/// The part of a table file that one worker reads: a byte range of a CSV file, cut at line ends, or
+/// row groups of a Parquet file.
 ///
-/// It is data: it can be sent to another process, which opens the file by its
+/// A partition is plain data. It can be sent to another process, which opens the file by its
 /// [`FileSource`](super::FileSource) and reads just this part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
-    /// The size of the file that was cut, so that a part is not read from another file.
+    /// The size of the file that was split, to detect a partition of another file.
     pub(crate) file_size: u64,
     pub(crate) part: Part,
 }
 
-/// What a partition is made of.
+/// What a partition consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Part {
-    /// A byte range of a CSV: whole lines, without the header.
+    /// A byte range of a CSV file: whole lines, without the header.
     Bytes(Range<u64>),
-    /// Rows of consecutive row groups of a Parquet file. All of their rows, except where there are more
+    /// Rows of consecutive row groups of a Parquet file: all of their rows, unless there are more
     /// partitions than row groups.
     RowGroups {
         groups: Range<usize>,

@@ -1,4 +1,4 @@
-//! What a file format has to do to be a table.
+//! The trait of file formats that hold tables.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use polars::prelude::DataFrame;
 use super::number_type::NumberType;
 use super::partition::Part;
 use crate::Result;
-use crate::lake::reading::Tell;
+use crate::lake::reading::OnProgress;
 
-/// An open file of some format: it knows its columns and rows, and has read as little as that takes.
+/// An open table file. It has read no more than it needs to know its columns and rows.
 pub(crate) trait TableFile: Send + Sync {
     /// The file's URL.
     fn url(&self) -> &str;
@@ -17,24 +17,25 @@ pub(crate) trait TableFile: Send + Sync {
     /// The file's size in bytes.
     fn size(&self) -> u64;
 
-    /// The names of the columns, in order.
+    /// The column names, in order.
     fn columns(&self) -> &[String];
 
-    /// The same file with every column read as `dtype`, if the format leaves types open.
+    /// The same file with every column read as `dtype`, or `None` if the format has its own schema.
     fn with_dtype(&self, dtype: NumberType) -> Option<Arc<dyn TableFile>>;
 
-    /// The first `n` rows, or all where there are fewer.
+    /// Returns the first `n` rows, or all rows if there are fewer.
     fn head(&self, n: usize) -> Result<DataFrame>;
 
-    /// All rows.
-    fn collect(&self, tell: Tell<'_>) -> Result<DataFrame>;
+    /// Reads all rows.
+    fn collect(&self, on_progress: OnProgress<'_>) -> Result<DataFrame>;
 
-    /// Cuts the file into exactly `n` parts, at least 1, in order, that hold every row once.
+    /// Splits the file into exactly `n` parts, at least 1. They are in order and hold every row
+    /// once.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for more parts than rows.
     fn partitions(&self, n: usize) -> Result<Vec<Part>>;
 
-    /// The rows of one part; `None` where no part of this file can be like it.
-    fn read(&self, part: &Part, tell: Tell<'_>) -> Result<Option<DataFrame>>;
+    /// Reads the rows of one part. Returns `None` for a part that this file cannot have.
+    fn read(&self, part: &Part, on_progress: OnProgress<'_>) -> Result<Option<DataFrame>>;
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::MnistError;
 
 fn folder_with(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -17,7 +18,7 @@ const MNIST: [&str; 4] = [
     "t10k-labels-idx1-ubyte",
 ];
 
-/// The names of a set of EMNIST.
+/// The file names of an EMNIST set.
 fn emnist(set: &str) -> Vec<String> {
     let names = MNIST.map(|name| name.replace("t10k", "test"));
     names.map(|name| format!("emnist-{set}-{name}.gz")).to_vec()
@@ -27,7 +28,7 @@ fn strs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-/// The four files that are found, relative to the folder.
+/// The four files found, relative to the folder.
 fn found(folder: &tempfile::TempDir) -> [String; 4] {
     let set = Set::find(folder.path()).unwrap();
     set.files.map(|path| {
@@ -38,7 +39,7 @@ fn found(folder: &tempfile::TempDir) -> [String; 4] {
 
 fn problem(place: &Path) -> FolderError {
     match Set::find(place) {
-        Err(Error::IdxFolder { path, source }) if path == place => source,
+        Err(Error::Mnist(MnistError::IdxFolder { path, source })) if path == place => source,
         other => panic!("{other:?}"),
     }
 }
@@ -62,7 +63,7 @@ fn the_files_of_the_known_sets_are_found_by_their_names() {
 }
 
 #[test]
-fn files_are_found_in_the_folders_that_others_lay_out() {
+fn files_are_found_in_common_folder_layouts() {
     for inner in ["raw", "package/data", "FashionMNIST/raw"] {
         let names = MNIST.map(|name| format!("{inner}/{name}"));
         assert_eq!(found(&folder_with(&strs(&names))), names);
@@ -70,7 +71,7 @@ fn files_are_found_in_the_folders_that_others_lay_out() {
 }
 
 #[test]
-fn an_unpacked_file_goes_before_the_packed_one_beside_it() {
+fn an_unpacked_file_is_preferred_to_the_gzip_beside_it() {
     let mut names = MNIST.to_vec();
     names.extend([
         "train-images-idx3-ubyte.gz",
@@ -80,7 +81,7 @@ fn an_unpacked_file_goes_before_the_packed_one_beside_it() {
 }
 
 #[test]
-fn only_emnist_is_taken_to_be_transposed() {
+fn only_emnist_is_assumed_to_be_transposed() {
     let transposed = |names: &[&str]| {
         let folder = folder_with(names);
         Set::find(folder.path()).unwrap().is_transposed()
@@ -90,7 +91,7 @@ fn only_emnist_is_taken_to_be_transposed() {
 }
 
 #[test]
-fn several_sets_are_named_and_one_is_chosen_by_the_beginning_of_its_names() {
+fn several_sets_are_named_and_one_is_chosen_by_its_prefix() {
     let names = [emnist("letters"), emnist("digits")].concat();
     let folder = folder_with(&strs(&names));
     let FolderError::SeveralSets { sets, example } = problem(folder.path()) else {
@@ -114,7 +115,7 @@ fn several_sets_are_named_and_one_is_chosen_by_the_beginning_of_its_names() {
 }
 
 #[test]
-fn two_files_that_hold_the_same_are_both_named() {
+fn two_files_for_one_role_are_both_named() {
     let folder = folder_with(&[&MNIST[..], &["test-labels-idx1-ubyte"]].concat());
     let said = problem(folder.path()).to_string();
     for part in [
@@ -127,7 +128,7 @@ fn two_files_that_hold_the_same_are_both_named() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     let said = problem(folder_with(&MNIST[..3]).path()).to_string();
     assert!(
         said.contains("no test labels") && said.contains(MNIST[3]),
@@ -142,7 +143,7 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn what_is_no_folder_of_idx_files_is_named_as_what_it_is() {
+fn a_path_without_idx_files_is_named_as_what_it_is() {
     let empty = folder_with(&[]);
     assert!(matches!(problem(empty.path()), FolderError::Empty));
     let folder = folder_with(&["gzip.zip"]);

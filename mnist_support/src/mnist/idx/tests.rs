@@ -1,3 +1,4 @@
+use crate::error::MnistError;
 use std::fs;
 use std::io::Write;
 
@@ -24,12 +25,12 @@ const TWO_IMAGES: [u8; 24] = [
 
 fn problem<T: std::fmt::Debug>(result: Result<T>) -> IdxError {
     match result {
-        Err(Error::InvalidIdx { source, .. }) => source,
+        Err(Error::Mnist(MnistError::InvalidIdx { source, .. })) => source,
         other => panic!("{other:?}"),
     }
 }
 
-/// What is said of a file of images, which is the same whether it is packed or not.
+/// The error for a file of images, which is the same whether it is gzipped or not.
 fn refused(bytes: &[u8]) -> IdxError {
     let plain = problem(read_images(file(bytes).path()));
     let packed = problem(read_images(file(&gzip(bytes)).path()));
@@ -38,7 +39,7 @@ fn refused(bytes: &[u8]) -> IdxError {
 }
 
 #[test]
-fn images_and_labels_are_read_with_their_sizes_plain_or_packed() {
+fn images_and_labels_are_read_with_their_sizes_plain_or_gzipped() {
     let labels = [0, 0, 8, 1, 0, 0, 0, 2, 7, 9];
     for pack in [|bytes: &[u8]| bytes.to_vec(), gzip] {
         let images = read_images(file(&pack(&TWO_IMAGES)).path()).unwrap();
@@ -48,7 +49,7 @@ fn images_and_labels_are_read_with_their_sizes_plain_or_packed() {
     }
 }
 
-/// Two rows of QMNIST's labels: the class, then who wrote the digit and where.
+/// Two rows of QMNIST labels: the class, then who wrote the digit and where.
 fn two_rows_of_8(first: i32, second: i32) -> Vec<u8> {
     let mut bytes = vec![0, 0, 0x0C, 2, 0, 0, 0, 2, 0, 0, 0, 8];
     for label in [first, second] {
@@ -59,7 +60,7 @@ fn two_rows_of_8(first: i32, second: i32) -> Vec<u8> {
 }
 
 #[test]
-fn of_labels_in_several_columns_the_first_is_the_class() {
+fn the_first_of_several_label_columns_is_the_class() {
     let labels = |bytes: &[u8]| read_labels(file(bytes).path()).unwrap();
     assert_eq!(labels(&two_rows_of_8(5, 255)), [5, 255]);
     let one_column = [0, 0, 0x0C, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 46];
@@ -69,7 +70,7 @@ fn of_labels_in_several_columns_the_first_is_the_class() {
 }
 
 #[test]
-fn a_label_that_is_no_class_is_named_with_its_place() {
+fn a_label_that_is_not_a_class_is_named_with_its_position() {
     for label in [-1, 256] {
         let error = problem(read_labels(file(&two_rows_of_8(0, label)).path()));
         assert!(
@@ -80,7 +81,7 @@ fn a_label_that_is_no_class_is_named_with_its_place() {
 }
 
 #[test]
-fn labels_in_place_of_images_are_told_by_their_dimensions() {
+fn labels_in_place_of_images_are_recognised_by_their_dimensions() {
     let error = refused(&[0, 0, 8, 1, 0, 0, 0, 2, 7, 9]);
     assert_eq!(
         error.to_string(),
@@ -99,7 +100,7 @@ fn values_of_another_type_are_named() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_is_told_with_both_lengths() {
+fn a_truncated_file_is_reported_with_both_lengths() {
     let error = refused(&TWO_IMAGES[..23]);
     assert!(
         matches!(
@@ -114,7 +115,7 @@ fn a_file_that_is_cut_short_is_told_with_both_lengths() {
 }
 
 #[test]
-fn bytes_after_the_last_value_are_told() {
+fn bytes_after_the_last_value_are_reported() {
     let error = refused(&[&TWO_IMAGES[..], &[0]].concat());
     assert!(
         matches!(error, IdxError::TrailingBytes { expected: 8, .. }),
@@ -123,11 +124,11 @@ fn bytes_after_the_last_value_are_told() {
 }
 
 #[test]
-fn a_gzip_that_is_cut_short_or_damaged_is_told_apart() {
+fn a_truncated_gzip_and_a_damaged_one_are_told_apart() {
     let whole = gzip(&TWO_IMAGES);
     let error = problem(read_images(file(&whole[..whole.len() - 12]).path()));
     assert!(matches!(error, IdxError::CutGzip { .. }), "{error}");
-    // All values are there, the checksum is not.
+    // All values are there, but the checksum is not.
     let error = problem(read_images(file(&whole[..whole.len() - 8]).path()));
     assert!(matches!(error, IdxError::CutGzip { .. }), "{error}");
     let mut wrong = whole;
@@ -139,7 +140,7 @@ fn a_gzip_that_is_cut_short_or_damaged_is_told_apart() {
 
 #[test]
 fn a_gzip_that_claims_more_than_it_holds_takes_no_memory_for_the_claim() {
-    // 4 thousand million images of 64 kB: no machine has that much.
+    // 4 billion images of 64 kB: no machine has that much memory.
     let mut bytes = TWO_IMAGES;
     bytes[4..8].fill(0xff);
     bytes[8..16].copy_from_slice(&[0, 0, 1, 0, 0, 0, 1, 0]);
@@ -157,7 +158,7 @@ fn sizes_that_no_image_has_are_refused() {
 }
 
 #[test]
-fn what_a_failed_download_leaves_is_named_as_what_it_is() {
+fn the_remains_of_a_failed_download_are_named_as_what_they_are() {
     for page in [
         "<!DOCTYPE html>\n<html><head><title>404",
         "\n <html>",

@@ -1,8 +1,8 @@
-//! The fused operation beside the same in plain loops: `native/fused/reference.cpp`.
+//! Tests the fused operation against the plain loops of `native/fused/reference.cpp`.
 //!
 //! Most of these tests use small integers. No sum of them is rounded, so the order of additions
-//! does not matter and every number must be the reference's, bit by bit. And they are often equal
-//! within a window: another choice of the argmax would be seen in the gradients.
+//! does not matter and every number must equal the reference bit for bit. Small integers are also
+//! often equal within a window, so a different choice of the argmax would show in the gradients.
 
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
@@ -54,7 +54,7 @@ unsafe extern "C" {
 }
 
 impl Sizes {
-    /// A block of any of the kinds that have a pass of their own, and those between.
+    /// A random block, of any of the kinds that have a pass of their own, or in between.
     fn any(random: &mut ChaCha8Rng) -> Sizes {
         let (kernel, pool) = (random.random_range(1..=5), random.random_range(1..=4));
         let side = (kernel + pool - 1).max(3);
@@ -75,7 +75,8 @@ impl Sizes {
     }
 }
 
-/// What goes into both: the input as [images, height, width, channels], as the passes have it.
+/// The inputs of both sides. The images are [images, height, width, channels], as the passes have
+/// them.
 struct Case {
     sizes: Sizes,
     images: usize,
@@ -85,7 +86,7 @@ struct Case {
     gradient: Vec<f32>,
 }
 
-/// What comes out, in the same layouts.
+/// The results, in the same layouts.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     output: Vec<f32>,
@@ -108,7 +109,7 @@ impl Case {
         }
     }
 
-    /// By the plain loops.
+    /// The result of the plain loops.
     fn expected(&self) -> Outcome {
         let mut argmax = vec![0; self.gradient.len()];
         let mut outcome = Outcome {
@@ -117,7 +118,7 @@ impl Case {
             weight_gradient: vec![0.0; self.weight.len()],
             bias_gradient: vec![0.0; self.bias.len()],
         };
-        // SAFETY: every vector has the length that the sizes ask for, and outlives the calls.
+        // SAFETY: every vector has the length that the sizes require, and outlives the calls.
         unsafe {
             mnist_reference_forward(
                 &self.sizes,
@@ -147,7 +148,7 @@ impl Case {
         outcome
     }
 
-    /// By the fused operation, for input and gradient in a memory layout of the caller's.
+    /// The result of the fused operation, with the input and gradient in the given memory layout.
     fn found(&self, with_input: bool, layout: impl Fn(Tensor) -> Tensor) -> Outcome {
         let number = |size: usize| i64::try_from(size).unwrap();
         let images = |values: &[f32], [height, width]: [usize; 2], channels: usize| {
@@ -197,19 +198,19 @@ impl Case {
     fn check(&self, layout: impl Fn(Tensor) -> Tensor) {
         let mut expected = self.expected();
         assert_eq!(self.found(true, &layout), expected, "{:?}", self.sizes);
-        // Without a gradient of the input, images of one channel have a backward pass of their own.
+        // Without an input gradient, one-channel images have a backward pass of their own.
         expected.input_gradient.clear();
         assert_eq!(self.found(false, &layout), expected, "{:?}", self.sizes);
     }
 }
 
-/// From -2 to 2.
+/// A random integer from -2 to 2.
 fn small_integer(random: &mut ChaCha8Rng) -> f32 {
     f32::from(random.random_range(-2_i8..=2))
 }
 
 #[test]
-fn blocks_of_any_size_have_the_bits_of_the_plain_loops_on_integers() {
+fn on_integers_blocks_of_any_size_equal_the_plain_loops_bit_for_bit() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     for _ in 0..60 {
         let sizes = Sizes::any(&mut random);
@@ -238,10 +239,11 @@ fn the_first_of_equal_values_in_a_window_gets_the_gradient() {
                 padding: 0,
                 ..SMALL
             };
-            // All pixels are 1: every position of a window has the same sum.
+            // All pixels are 1, so every position of a window has the same sum.
             let case = Case::new(sizes, 2, || 1.0);
             let gradient = case.found(true, |images| images).input_gradient;
-            // First positions don't read the last row of an image, and last ones not the first.
+            // First positions don't read the last row of an image, and last positions don't read
+            // the first.
             let row = sizes.width * in_channels;
             let last_row = &gradient[(sizes.height - 1) * row..sizes.height * row];
             assert_eq!(gradient[0], out_channels as f32);
@@ -252,7 +254,7 @@ fn the_first_of_equal_values_in_a_window_gets_the_gradient() {
 }
 
 #[test]
-fn where_every_sum_is_below_zero_nothing_passes_in_either_direction() {
+fn if_every_sum_is_negative_nothing_passes_in_either_direction() {
     for in_channels in [1, 3, 4, 16] {
         let sizes = Sizes {
             in_channels,
@@ -274,19 +276,19 @@ fn where_every_sum_is_below_zero_nothing_passes_in_either_direction() {
 }
 
 #[test]
-fn how_input_and_gradient_lie_in_memory_does_not_matter() {
+fn the_memory_format_of_input_and_gradient_does_not_matter() {
     let mut random = ChaCha8Rng::seed_from_u64(2);
     let layouts: [fn(Tensor) -> Tensor; 4] = [
         |images| images.contiguous(),
         // Columns before rows.
         |images| images.transpose(2, 3).contiguous().transpose(2, 3),
-        // Every second of twice as many columns.
+        // Every second column of twice as many.
         |images| {
             images
                 .repeat_interleave_self_int(2, 3, None)
                 .slice(3, 0, None, 2)
         },
-        // From the third image on, in a larger batch.
+        // The second half of a batch of twice as many images.
         |images| Tensor::cat(&[&images, &images], 0).slice(0, images.size()[0], None, 1),
     ];
     for layout in layouts {
@@ -301,7 +303,7 @@ fn how_input_and_gradient_lie_in_memory_does_not_matter() {
 }
 
 #[test]
-fn real_numbers_come_as_near_to_the_plain_loops_as_float_can() {
+fn floats_agree_with_the_plain_loops_up_to_rounding() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     for _ in 0..30 {
         let sizes = Sizes::any(&mut random);

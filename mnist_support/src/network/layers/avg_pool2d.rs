@@ -1,14 +1,13 @@
-//! The mean of each square.
+//! Average pooling.
 
 use tch::{TchError, Tensor};
 
-use super::{AvgPool2d, Definition, Layer};
-use crate::network::forward::Mode;
+use super::{AvgPool2d, Definition, Layer, Mode};
 use crate::network::shape::pooled;
 use crate::network::state::StateTensor;
 
 impl Layer {
-    /// A [`Layer::AvgPool2d`] with PyTorch's default stride, the kernel's size.
+    /// A [`Layer::AvgPool2d`] with PyTorch's default stride, the kernel size.
     pub fn avg_pool2d(kernel_size: i64) -> Self {
         Self::AvgPool2d {
             kernel_size,
@@ -42,7 +41,7 @@ mod tests {
     use crate::network::layers::tests::evaluate;
 
     #[test]
-    fn the_mean_of_each_whole_square_is_left() {
+    fn each_whole_window_becomes_its_mean() {
         let values: Vec<f32> = (0..15).map(|value| value as f32).collect();
         let image = Tensor::from_slice(&values).view([1, 1, 3, 5]);
         let layer = Layer::avg_pool2d(2);

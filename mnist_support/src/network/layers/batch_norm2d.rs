@@ -1,24 +1,23 @@
-//! Batch normalisation of images.
+//! Batch normalisation.
 
 use tch::{TchError, Tensor};
 
-use super::{BatchNorm2d, Definition, Layer};
-use crate::network::forward::Mode;
+use super::{BatchNorm2d, Definition, Layer, Mode};
 use crate::network::shape::{at_least_one, image};
 use crate::network::state::{Role, StateTensor};
 
-/// The settings of a batch normalisation that have defaults, PyTorch's.
+/// The settings of [`Layer::BatchNorm2d`] that have defaults in PyTorch, with the same defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNorm2dConfig {
-    /// Is added to the variance, so that nothing is divided by 0: 1e-5.
+    /// Added to the variance, to avoid division by zero: 1e-5.
     pub eps: f64,
-    /// How far each training step moves the running statistics towards those of its rows: 0.1.
-    /// `None`: to the mean over all steps.
+    /// The weight of each mini-batch in the running statistics: 0.1. `None` averages over all
+    /// iterations.
     pub momentum: Option<f64>,
-    /// Whether a weight and a bias for each channel are learnt: true.
+    /// Whether to learn a weight and a bias for each channel: true.
     pub affine: bool,
-    /// Whether there are running statistics: true. Otherwise those of the rows at hand serve in
-    /// evaluation too, and what is made of a row depends on the others.
+    /// Whether to track running statistics: true. Otherwise evaluation uses the batch statistics
+    /// too, and the output for a row depends on the other rows.
     pub track_running_stats: bool,
 }
 
@@ -34,10 +33,10 @@ impl Default for BatchNorm2dConfig {
 }
 
 impl Layer {
-    /// A [`Layer::BatchNorm2d`] for images of `num_features` channels.
+    /// A [`Layer::BatchNorm2d`] for images with `num_features` channels.
     ///
-    /// Where several ranks train, each normalises with its own mini-batch, and their running
-    /// statistics are averaged, each weighted by its rows: see [`train`](crate::train::train).
+    /// With several ranks, each rank normalises with its own mini-batch, and the running statistics
+    /// of the ranks are averaged, weighted by their rows. See [`train`](crate::train::train).
     ///
     /// ```
     /// use mnist_support::network::{BatchNorm2dConfig, Conv2dConfig, Layer, Network};
@@ -120,7 +119,7 @@ impl Definition for BatchNorm2d {
         let by_batch = training || buffers.is_empty();
         if by_batch && input.numel() as i64 == self.num_features {
             return Err(TchError::Shape(
-                "one value for each channel has no variance: take larger mini-batches".to_string(),
+                "one value for each channel has no variance: use larger mini-batches".to_owned(),
             ));
         }
         let momentum = match buffers.get(2) {
@@ -138,16 +137,16 @@ impl Definition for BatchNorm2d {
         format!(
             "{}, eps={}, momentum={}, affine={}, track_running_stats={}",
             self.num_features,
-            number(self.eps),
-            self.momentum.map_or("None".to_string(), number),
-            truth(self.affine),
-            truth(self.track_running_stats),
+            python_float(self.eps),
+            self.momentum.map_or("None".to_owned(), python_float),
+            python_bool(self.affine),
+            python_bool(self.track_running_stats),
         )
     }
 }
 
 impl BatchNorm2d {
-    /// Counts a training step; returns how much it weighs in the running statistics.
+    /// Counts an iteration. Returns the weight of its mini-batch in the running statistics.
     fn count(&self, batches: &Tensor) -> Result<f64, TchError> {
         let _ = batches.shallow_clone().f_add_scalar_(1)?;
         match self.momentum {
@@ -157,8 +156,8 @@ impl BatchNorm2d {
     }
 }
 
-/// A number as Python prints it: 1e-05.
-fn number(value: f64) -> String {
+/// Formats a number as Python does: 1e-05.
+fn python_float(value: f64) -> String {
     let text = format!("{value:?}");
     match text.split_once("e-") {
         Some((digits, exponent)) => format!("{digits}e-{exponent:0>2}"),
@@ -166,7 +165,7 @@ fn number(value: f64) -> String {
     }
 }
 
-fn truth(value: bool) -> &'static str {
+fn python_bool(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }
 
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn evaluation_leaves_the_state_alone_and_looks_at_each_row_by_itself() {
+    fn evaluation_changes_no_buffer_and_treats_each_row_independently() {
         let layer = Layer::batch_norm2d(2, BatchNorm2dConfig::default());
         let network = Network::new(&[2, 3, 2], vec![layer]).unwrap();
         let state = network.initialize(1);
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_without_sense_and_other_inputs_are_refused() {
+    fn invalid_settings_and_inputs_are_refused() {
         let with = |eps, momentum| BatchNorm2dConfig {
             eps,
             momentum,

@@ -2,17 +2,16 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Conv2d, Definition, Layer};
-use crate::network::forward::Mode;
+use super::{Conv2d, Definition, Layer, Mode};
 use crate::network::shape::{Window, at_least_one, image};
 use crate::network::state::StateTensor;
 
-/// The settings of a convolution that have defaults, PyTorch's.
+/// The settings of [`Layer::Conv2d`] that have defaults in PyTorch, with the same defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2dConfig {
-    /// How far the kernel moves: 1.
+    /// The stride of the kernel: 1.
     pub stride: i64,
-    /// Zeros added on each of the four sides: 0.
+    /// Zero padding on each of the four sides: 0.
     pub padding: i64,
 }
 
@@ -26,7 +25,7 @@ impl Default for Conv2dConfig {
 }
 
 impl Layer {
-    /// A [`Layer::Conv2d`]; `Conv2dConfig::default()` is stride 1 and no padding.
+    /// A [`Layer::Conv2d`]. `Conv2dConfig::default()` has stride 1 and no padding.
     pub fn conv2d(
         in_channels: i64,
         out_channels: i64,
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn each_output_is_the_sum_below_the_kernel_and_the_bias() {
+    fn each_output_is_the_sum_under_the_kernel_plus_the_bias() {
         let image = Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 4.0]).view([1, 1, 2, 2]);
         let state = [
             Tensor::ones([1, 1, 2, 2], (tch::Kind::Float, tch::Device::Cpu)),

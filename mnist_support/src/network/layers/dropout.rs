@@ -1,14 +1,13 @@
-//! Dropout, and masks that a training step can draw again.
+//! Dropout, with masks that can be reproduced.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
 
-use super::{Definition, Dropout, Layer};
+use super::{Definition, Dropout, Layer, Mode};
 use crate::Result;
-use crate::network::forward::Mode;
-use crate::network::random::{Purpose, stream};
 use crate::network::state::StateTensor;
+use crate::random::{Purpose, stream};
 
 impl Layer {
     /// A [`Layer::Dropout`].
@@ -48,11 +47,10 @@ impl Definition for Dropout {
     }
 }
 
-/// The dropout masks of one training step of one rank.
+/// The dropout masks of one iteration on one rank.
 ///
-/// libtorch has one generator for the whole process, so what a thread draws from it depends on the
-/// other threads. Here the masks depend on (seed, step, rank) alone: the same three give the same
-/// masks again.
+/// libtorch has one generator for the whole process, so what one thread draws depends on the
+/// others. These masks depend only on (seed, step, rank): the same three give the same masks.
 ///
 /// ```
 /// use mnist_support::network::{DropoutMasks, Layer, Network};
@@ -71,15 +69,15 @@ pub struct DropoutMasks {
 }
 
 impl DropoutMasks {
-    /// The masks of a step, counted in any way that does not repeat, of that rank.
+    /// The masks of rank `rank` in iteration `step`, which must not be repeated.
     pub fn new(seed: u64, step: u64, rank: u64) -> Self {
         Self {
-            random: stream(Purpose::Dropout, seed, step, rank),
+            random: stream(Purpose::Dropout, seed, [step, rank]),
         }
     }
 
-    /// The next mask, for values like `like` (shape, type, device): 0 with probability `p`, else
-    /// 1 / (1 - p), so that a masked value keeps its mean (inverted dropout, as PyTorch does it).
+    /// Draws the next mask, with the shape, type and device of `like`: 0 with probability `p`,
+    /// otherwise 1 / (1 - p), which preserves the mean (inverted dropout, as in PyTorch).
     ///
     /// # Errors
     /// [`crate::Error::Torch`] if the mask cannot be moved to `like`'s device.
@@ -91,7 +89,7 @@ impl DropoutMasks {
         let shape = like.size();
         let mut bits = vec![0_u32; shape.iter().product::<i64>() as usize];
         self.random.fill(&mut bits);
-        // A whole number that is below this one comes with probability p, to 2^-32.
+        // A random u32 is below this threshold with probability p, up to 2^-32.
         let dropped_below = (p * 2.0_f64.powi(32)).round() as u64;
         let kept = (1.0 / (1.0 - p)) as f32;
         let values: Vec<f32> = bits
@@ -145,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_within_a_step_differ() {
+    fn masks_within_an_iteration_differ() {
         let like = Tensor::zeros([10, 10], (Kind::Float, Device::Cpu));
         let mut masks = DropoutMasks::new(1, 1, 1);
         assert_ne!(
@@ -155,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_p_is_dropped_and_the_mean_is_kept() {
+    fn a_fraction_of_p_is_dropped_and_the_mean_is_kept() {
         let mask = mask(9, 9, 9);
         let dropped = f64::try_from(mask.eq(0.0).to_kind(Kind::Double).mean(None)).unwrap();
-        // 38,400 draws: the standard deviation of the share is 0.0015.
+        // With 38,400 draws, the standard deviation of the fraction is 0.0015.
         assert!((dropped - 0.1).abs() < 0.008, "{dropped}");
         let kept = f64::try_from(mask.max()).unwrap();
         assert!((kept - 1.0 / 0.9).abs() < 1e-6, "{kept}");
@@ -167,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_has_the_type_of_what_it_masks() {
+    fn a_mask_has_the_dtype_of_its_input() {
         let like = Tensor::zeros([2, 3, 4], (Kind::Double, Device::Cpu));
         let mask = DropoutMasks::new(0, 0, 0).mask(&like, 0.5).unwrap();
         assert_eq!((mask.size(), mask.kind()), (vec![2, 3, 4], Kind::Double));

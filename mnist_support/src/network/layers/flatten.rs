@@ -1,9 +1,8 @@
-//! All values of a row in one line.
+//! Flattening.
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, Flatten};
-use crate::network::forward::Mode;
+use super::{Definition, Flatten, Mode};
 use crate::network::shape::elements;
 use crate::network::state::StateTensor;
 

@@ -3,23 +3,22 @@
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
-use super::{Definition, GELU, Layer};
-use crate::network::forward::Mode;
+use super::{Definition, GELU, Layer, Mode};
 use crate::network::state::StateTensor;
 
-/// How GELU computes the normal distribution, by PyTorch's names.
+/// How GELU computes the normal distribution, with PyTorch's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GeluApproximate {
-    /// Exactly, by the error function. The default.
+    /// Exact, with the error function. The default.
     #[default]
     None,
-    /// By a hyperbolic tangent, as in GPT-2.
+    /// Approximated with a hyperbolic tangent, as in GPT-2.
     Tanh,
 }
 
 impl Layer {
-    /// A [`Layer::GELU`] with PyTorch's default, no approximation.
+    /// A [`Layer::GELU`] without approximation, PyTorch's default.
     pub fn gelu() -> Self {
         Self::GELU {
             approximate: GeluApproximate::None,

@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, Layer, Linear};
-use crate::network::forward::Mode;
+use super::{Definition, Layer, Linear, Mode};
 use crate::network::shape::{at_least_one, elements};
 use crate::network::state::StateTensor;
 
@@ -22,7 +21,7 @@ impl Definition for Linear {
         let (in_features, out_features) = (self.in_features, self.out_features);
         at_least_one(&[("in_features", in_features), ("out_features", out_features)])?;
         let Some((&width, before)) = input.split_last() else {
-            return Err("the input has no dimension besides the rows".to_string());
+            return Err("the input has no dimension besides the rows".to_owned());
         };
         if width != in_features {
             return Err(mismatch(in_features, width, before, elements(input)?));
@@ -58,7 +57,7 @@ fn mismatch(in_features: i64, width: i64, before: &[i64], flattened: i64) -> Str
             "in_features is {in_features}, but the input has {width}: set in_features to {width}"
         )
     } else if flattened == in_features {
-        "put a Flatten before it".to_string()
+        "put a Flatten before it".to_owned()
     } else {
         format!(
             "in_features is {in_features}, but the input is not flat: \
@@ -73,7 +72,7 @@ mod tests {
     use crate::network::layers::tests::evaluate;
 
     #[test]
-    fn each_output_is_a_weighted_sum_and_the_bias() {
+    fn each_output_is_a_weighted_sum_plus_the_bias() {
         let rows = Tensor::from_slice(&[1.0_f32, 2.0]).view([1, 2]);
         let weight = Tensor::from_slice(&[1.0_f32, 0.0, 3.0, 4.0]).view([2, 2]);
         let state = [weight, Tensor::from_slice(&[0.5_f32, -1.0])];

@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, LogSoftmax};
-use crate::network::forward::Mode;
+use super::{Definition, LogSoftmax, Mode};
 use crate::network::state::StateTensor;
 
 impl Definition for LogSoftmax {
@@ -20,7 +19,7 @@ impl Definition for LogSoftmax {
     }
 
     fn extra_repr(&self) -> String {
-        "dim=1".to_string()
+        "dim=1".to_owned()
     }
 }
 
@@ -30,7 +29,7 @@ mod tests {
     use crate::network::layers::{Layer, tests::evaluate};
 
     #[test]
-    fn it_is_the_logarithm_of_the_shares() {
+    fn it_is_the_logarithm_of_the_softmax() {
         let input = Tensor::from_slice(&[0.0_f32, 3.0_f32.ln()]).view([1, 2]);
         let output = evaluate(&Layer::LogSoftmax, &[], &input);
         let expected = [0.25_f64.ln(), 0.75_f64.ln()];

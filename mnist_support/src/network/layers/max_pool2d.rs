@@ -1,14 +1,13 @@
-//! The largest value of each square.
+//! Max pooling.
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, Layer, MaxPool2d};
-use crate::network::forward::Mode;
+use super::{Definition, Layer, MaxPool2d, Mode};
 use crate::network::shape::pooled;
 use crate::network::state::StateTensor;
 
 impl Layer {
-    /// A [`Layer::MaxPool2d`] with PyTorch's default stride, the kernel's size.
+    /// A [`Layer::MaxPool2d`] with PyTorch's default stride, the kernel size.
     pub fn max_pool2d(kernel_size: i64) -> Self {
         Self::MaxPool2d {
             kernel_size,
@@ -42,7 +41,7 @@ mod tests {
     use crate::network::layers::tests::evaluate;
 
     #[test]
-    fn the_largest_value_of_each_whole_square_is_left() {
+    fn each_whole_window_becomes_its_maximum() {
         let values: Vec<f32> = (0..15).map(|value| value as f32).collect();
         let image = Tensor::from_slice(&values).view([1, 1, 3, 5]);
         let layer = Layer::max_pool2d(2);

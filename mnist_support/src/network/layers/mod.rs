@@ -1,8 +1,8 @@
-//! The layers that a network is made of, each in a file of its own.
+//! The layers of a network, each in a file of its own.
 //!
-//! To add one, give it an entry in the list below and a file that implements [`Definition`] for it;
-//! everything else follows from these two. The settings stand in the list, because Rust wants the
-//! fields of an enum in one place; what they mean stands in the layer's file.
+//! To add a layer, give it an entry in the list below and a file that implements [`Definition`] for
+//! it. Everything else follows from these two. The settings are declared in the list, because Rust
+//! wants the fields of an enum in one place. What they mean is documented in the layer's file.
 
 mod avg_pool2d;
 mod batch_norm2d;
@@ -23,7 +23,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
-use super::forward::Mode;
 use super::shape::elements;
 use super::state::{Role, StateTensor};
 
@@ -32,19 +31,28 @@ pub use conv2d::Conv2dConfig;
 pub use dropout::DropoutMasks;
 pub use gelu::GeluApproximate;
 
-/// What a layer is.
+/// The mode in which a network runs.
+pub(crate) enum Mode<'a> {
+    /// Evaluation: the output for a row depends on that row alone.
+    Evaluation,
+    /// Training. Dropout uses reproducible masks, or else draws from libtorch's generator, which
+    /// the whole process shares.
+    Training(Option<&'a mut DropoutMasks>),
+}
+
+/// The definition of a layer.
 ///
-/// No method has a default, so that nobody forgets one.
+/// No method has a default, so that none can be forgotten.
 trait Definition {
-    /// The shape of the output, without the rows; the error says what is wrong with the settings or
-    /// with the input.
+    /// Infers the output shape, without the row dimension. The error says what is wrong with the
+    /// settings or the input.
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>, String>;
 
     /// The layer's tensors, in the order of PyTorch's `state_dict`: parameters, then buffers.
     fn state(&self) -> Vec<StateTensor>;
 
-    /// The output for some rows; `state` holds the tensors that [`Definition::state`] lists. In
-    /// training a layer writes into its buffers.
+    /// Runs the layer on a batch of rows. `state` holds the tensors that [`Definition::state`]
+    /// lists. In training, a layer may update its buffers.
     fn forward(
         &self,
         state: &[Tensor],
@@ -52,12 +60,12 @@ trait Definition {
         mode: &mut Mode<'_>,
     ) -> Result<Tensor, TchError>;
 
-    /// What PyTorch prints between the parentheses.
+    /// The settings, as PyTorch prints them between the parentheses.
     fn extra_repr(&self) -> String;
 }
 
-/// Makes [`Layer`] of the list, and of each entry a struct with the same settings, which has the
-/// [`Definition`].
+/// Generates [`Layer`] from the list, and for each entry a struct with the same settings, which
+/// implements [`Definition`].
 macro_rules! layers {
     ($(#[$attribute:meta])* pub enum Layer { $(
         $(#[$doc:meta])*
@@ -69,11 +77,11 @@ macro_rules! layers {
             $kind $({ $( $(#[$setting_attribute])* $setting: $type ),* })?
         ),* }
 
-        // The names are PyTorch's, GELU for instance.
+        // The names are PyTorch's, such as GELU.
         $( #[allow(clippy::upper_case_acronyms)] struct $kind { $($( $setting: $type ),*)? } )*
 
         impl Layer {
-            /// The name of the layer's kind, as in PyTorch.
+            /// The layer's kind: its name in PyTorch.
             pub fn kind(&self) -> &'static str {
                 match self { $( Self::$kind { .. } => stringify!($kind) ),* }
             }
@@ -88,20 +96,25 @@ macro_rules! layers {
 }
 
 layers! {
-/// One layer of a [`Network`](super::Network), named and set as in PyTorch's `torch.nn`.
+/// One layer of a [`Network`](super::Network), with the names and settings of `torch.nn`.
 ///
-/// As JSON a layer is an object with its kind under `"type"`:
+/// In JSON, a layer is an object with its kind as `"type"`:
 ///
 /// ```
 /// use mnist_support::network::{Conv2dConfig, Layer};
 ///
 /// let layer = Layer::conv2d(1, 4, 3, Conv2dConfig { padding: 1, ..Default::default() });
 /// assert_eq!(
-///     serde_json::to_string(&layer)?,
-///     r#"{"type":"Conv2d","in_channels":1,"out_channels":4,"kernel_size":3,"stride":1,"padding":1}"#
+///     serde_json::to_value(&layer)?,
+///     serde_json::json!({
+///         "type": "Conv2d", "in_channels": 1, "out_channels": 4, "kernel_size": 3,
+///         "stride": 1, "padding": 1,
+///     })
 /// );
 /// # Ok::<(), serde_json::Error>(())
 /// ```
+// The settings are named as in `torch.nn`.
+#[allow(missing_docs)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum Layer {
@@ -111,15 +124,16 @@ pub enum Layer {
         out_channels: i64,
         kernel_size: i64,
         stride: i64,
-        /// Zeros added on each of the four sides.
+        /// Zero padding on each of the four sides.
         padding: i64,
     },
-    /// (x - mean) / sqrt(variance + `eps`) of each channel of images, times a weight plus a bias.
-    /// In training the mean and the variance are those of the mini-batch, in evaluation running ones.
+    /// (x - mean) / sqrt(variance + `eps`) for each channel of images, times a weight plus a bias.
+    /// In training, the mean and variance are those of the mini-batch. In evaluation, they are the
+    /// running statistics.
     BatchNorm2d {
         num_features: i64,
         eps: f64,
-        /// `None` stands for the mean over all steps; left out of the JSON it is an error.
+        /// `None` is the mean over all iterations. Leaving it out of the JSON is an error.
         #[serde(deserialize_with = "Option::deserialize")]
         momentum: Option<f64>,
         affine: bool,
@@ -127,32 +141,31 @@ pub enum Layer {
     },
     /// max(x, 0).
     ReLU,
-    /// x times the share of a normal distribution that lies below x.
+    /// x times the standard normal cumulative distribution function of x.
     GELU { approximate: GeluApproximate },
     /// The hyperbolic tangent.
     Tanh,
     /// 1 / (1 + exp(-x)).
     Sigmoid,
-    /// The largest value of each square of the image; what a last, smaller square would cover is
-    /// left out.
+    /// The maximum of each window of an image. Incomplete windows at the edges are dropped.
     MaxPool2d { kernel_size: i64, stride: i64 },
-    /// The mean of each square of the image; what a last, smaller square would cover is left out.
+    /// The mean of each window of an image. Incomplete windows at the edges are dropped.
     AvgPool2d { kernel_size: i64, stride: i64 },
-    /// All values of a row in one line.
+    /// Flattens each row to one dimension.
     Flatten,
     /// x W^T + b, over the last dimension.
     Linear { in_features: i64, out_features: i64 },
-    /// In training, each value is zeroed with probability `p`, the others divided by 1 - `p`.
+    /// In training, zeroes each value with probability `p` and divides the others by 1 - `p`.
     Dropout { p: f64 },
-    /// log(softmax(x)) over the dimension after the rows, as `LogSoftmax(dim=1)`.
+    /// log(softmax(x)) over the dimension after the rows, like `LogSoftmax(dim=1)`.
     LogSoftmax,
-    /// softmax(x) over the dimension after the rows, as `Softmax(dim=1)`.
+    /// softmax(x) over the dimension after the rows, like `Softmax(dim=1)`.
     Softmax,
 }
 }
 
 impl Layer {
-    /// The shape of the layer's output, without the rows; the error says what is wrong.
+    /// Infers the output shape, without the row dimension. The error says what is wrong.
     pub(super) fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>, String> {
         let output = self.with_definition(|layer| layer.output_shape(input))?;
         elements(&output)?;
@@ -167,7 +180,7 @@ impl Layer {
         self.with_definition(|layer| layer.state())
     }
 
-    /// The shapes of the layer's parameters, weight before bias; empty for a layer without any.
+    /// The shapes of the parameters, weight before bias. Empty for a layer without parameters.
     pub fn parameter_shapes(&self) -> Vec<Vec<i64>> {
         let parameters = self.state().into_iter();
         parameters
@@ -176,7 +189,7 @@ impl Layer {
             .collect()
     }
 
-    /// The output for some rows; the caller has checked `state`.
+    /// Runs the layer on a batch of rows. The caller has checked `state`.
     pub(super) fn forward(
         &self,
         state: &[Tensor],
@@ -187,7 +200,7 @@ impl Layer {
     }
 }
 
-/// As PyTorch prints a layer, for example `Linear(in_features=64, out_features=128)`.
+/// Prints a layer as PyTorch does, for example `Linear(in_features=64, out_features=128)`.
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = self.with_definition(|layer| layer.extra_repr());
@@ -200,14 +213,14 @@ pub(super) mod tests {
     use super::*;
     use std::{collections::HashMap, path::Path};
 
-    /// The tensors of a file of `tests/fixtures`, which PyTorch wrote.
+    /// The tensors of a file in `tests/fixtures`, written by PyTorch.
     pub(super) fn fixture(name: &str) -> HashMap<String, Tensor> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         let tensors = Tensor::read_safetensors(folder.join(name)).unwrap();
         tensors.into_iter().collect()
     }
 
-    /// Makes sure that two tensors agree as well as two ways to add floats do.
+    /// Checks that two tensors agree up to rounding.
     pub(super) fn assert_close(found: &Tensor, expected: &Tensor) {
         assert_eq!(found.size(), expected.size());
         assert!(
@@ -216,14 +229,14 @@ pub(super) mod tests {
         );
     }
 
-    /// What a layer makes of some rows, as one line of numbers.
+    /// The layer's output in evaluation, flattened.
     pub(super) fn evaluate(layer: &Layer, state: &[Tensor], input: &Tensor) -> Vec<f64> {
         let output = layer.forward(state, input, &mut Mode::Evaluation).unwrap();
         Vec::try_from(output.reshape([-1]).to_kind(tch::Kind::Double)).unwrap()
     }
 
     #[test]
-    fn every_layer_goes_through_json_and_comes_back_the_same() {
+    fn every_layer_survives_json() {
         let layers = vec![
             Layer::conv2d(
                 1,

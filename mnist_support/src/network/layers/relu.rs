@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, ReLU};
-use crate::network::forward::Mode;
+use super::{Definition, Mode, ReLU};
 use crate::network::state::StateTensor;
 
 impl Definition for ReLU {

@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, Sigmoid};
-use crate::network::forward::Mode;
+use super::{Definition, Mode, Sigmoid};
 use crate::network::state::StateTensor;
 
 impl Definition for Sigmoid {

@@ -1,9 +1,8 @@
-//! Values that sum to 1.
+//! The softmax.
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, Softmax};
-use crate::network::forward::Mode;
+use super::{Definition, Mode, Softmax};
 use crate::network::state::StateTensor;
 
 impl Definition for Softmax {
@@ -20,7 +19,7 @@ impl Definition for Softmax {
     }
 
     fn extra_repr(&self) -> String {
-        "dim=1".to_string()
+        "dim=1".to_owned()
     }
 }
 
@@ -30,7 +29,7 @@ mod tests {
     use crate::network::layers::{Layer, tests::evaluate};
 
     #[test]
-    fn the_values_of_a_row_become_shares() {
+    fn the_values_of_a_row_become_probabilities() {
         let input = Tensor::from_slice(&[0.0_f32, 3.0_f32.ln()]).view([1, 2]);
         let output = evaluate(&Layer::Softmax, &[], &input);
         assert!((output[0] - 0.25).abs() < 1e-6 && (output[1] - 0.75).abs() < 1e-6);

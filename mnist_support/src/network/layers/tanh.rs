@@ -2,8 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Definition, Tanh};
-use crate::network::forward::Mode;
+use super::{Definition, Mode, Tanh};
 use crate::network::state::StateTensor;
 
 impl Definition for Tanh {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 use torch_sys::C_tensor;
 
-use super::step::{OptimizerConfig, Step, check_fraction, check_not_negative};
+use super::rule::{OptimizerConfig, UpdateRule, check_fraction, check_not_negative};
 use crate::{Result, native::check};
 
 unsafe extern "C" {
@@ -25,20 +25,21 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// The settings of Adam and AdamW (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015;
-/// Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). The defaults are
+/// The settings of Adam and AdamW (Kingma and Ba, "Adam: A Method for Stochastic Optimization",
+/// 2015; Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). The defaults are
 /// `torch.optim.Adam`'s.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adam {
-    /// The decay rates of the mean and of the mean square. Default: 0.9 and 0.999.
+    /// The decay rates of the running averages of the gradient and of its square. Default: 0.9 and
+    /// 0.999.
     pub betas: (f64, f64),
-    /// What keeps the denominator from 0. Default: 1e-8.
+    /// Added to the denominator for numerical stability. Default: 1e-8.
     pub eps: f64,
-    /// How strongly weights are drawn to 0. Default: 0.
+    /// The weight decay (L2 penalty). Default: 0.
     pub weight_decay: f64,
-    /// Whether the decay acts on the weights themselves (AdamW) rather than through the gradient.
-    /// Default: false.
+    /// Whether weight decay applies to the weights themselves (AdamW) rather than through the
+    /// gradient. Default: false.
     pub decoupled_weight_decay: bool,
 }
 
@@ -61,7 +62,7 @@ impl OptimizerConfig for Adam {
         check_not_negative("eps", self.eps)
     }
 
-    fn start(&self, parameters: &Tensor) -> Result<Box<dyn Step>> {
+    fn start(&self, parameters: &Tensor) -> Result<Box<dyn UpdateRule>> {
         Ok(Box::new(AdamState {
             settings: *self,
             steps: 0,
@@ -71,8 +72,8 @@ impl OptimizerConfig for Adam {
     }
 }
 
-/// A step is libtorch's own, that of `torch.optim.Adam(fused=True)`: it goes through memory once, where
-/// separate operations go ten times.
+/// A step is libtorch's own, as in `torch.optim.Adam(fused=True)`: one pass through memory, where
+/// separate operations make ten.
 struct AdamState {
     settings: Adam,
     steps: i32,
@@ -80,7 +81,7 @@ struct AdamState {
     mean_square: Tensor,
 }
 
-impl Step for AdamState {
+impl UpdateRule for AdamState {
     fn step(
         &mut self,
         parameters: &mut Tensor,
@@ -123,11 +124,11 @@ impl Step for AdamState {
         self.steps
     }
 
-    fn state(&self) -> Vec<Tensor> {
+    fn state_dict(&self) -> Vec<Tensor> {
         vec![self.mean.shallow_clone(), self.mean_square.shallow_clone()]
     }
 
-    fn restore(&mut self, steps: i32, state: &[Tensor]) -> Result<()> {
+    fn load_state_dict(&mut self, steps: i32, state: &[Tensor]) -> Result<()> {
         self.steps = steps;
         for (own, saved) in [&mut self.mean, &mut self.mean_square]
             .into_iter()

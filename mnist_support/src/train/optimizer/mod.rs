@@ -1,26 +1,28 @@
-//! The rules that turn a gradient into new weights.
+//! The optimisers.
 //!
-//! They work on one flat vector of all parameters. tch's own optimisers keep their state to themselves;
-//! these hand it out, because a checkpoint has to hold it.
+//! They work on one flat vector of all parameters. tch's own optimisers do not expose their state.
+//! These do, because a checkpoint has to hold it.
 //!
-//! An optimiser is one file: its settings, which implement [`OptimizerConfig`], and its state, which
-//! implements [`Step`]. Here it has a variant and a line in [`Optimizer::config`].
+//! An optimiser is one file: its settings, which implement [`OptimizerConfig`], and its state,
+//! which implements [`UpdateRule`]. In this file it has a variant and a line in
+//! [`Optimizer::config`].
 
 mod adam;
+mod rule;
 mod sgd;
-mod step;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 pub use adam::Adam;
+use rule::OptimizerConfig;
+pub(crate) use rule::UpdateRule;
 pub use sgd::Sgd;
-use step::OptimizerConfig;
-pub(crate) use step::Step;
 
 use crate::Result;
 
-/// An optimiser by PyTorch's names and defaults; the learning rate is a setting of the fit.
+/// An optimiser, by PyTorch's names and with its defaults. The learning rate is a setting of the
+/// fit.
 ///
 /// ```
 /// use mnist_support::train::{Optimizer, Sgd};
@@ -50,7 +52,8 @@ impl Optimizer {
         Optimizer::Adam(Adam::default())
     }
 
-    /// `torch.optim.AdamW`: Adam with `weight_decay` on the weights themselves (PyTorch's default: 0.01).
+    /// `torch.optim.AdamW`: Adam with `weight_decay` on the weights themselves (PyTorch's default:
+    /// 0.01).
     pub fn adam_w(weight_decay: f64) -> Self {
         Optimizer::Adam(Adam {
             weight_decay,
@@ -78,8 +81,8 @@ impl Optimizer {
         self.config().validate()
     }
 
-    /// Starts the optimiser for parameters like `parameters`.
-    pub(crate) fn start(&self, parameters: &Tensor) -> Result<Box<dyn Step>> {
+    /// Creates the optimiser's state for `parameters`.
+    pub(crate) fn start(&self, parameters: &Tensor) -> Result<Box<dyn UpdateRule>> {
         self.config().start(parameters)
     }
 }
@@ -91,7 +94,7 @@ mod tests {
     use super::*;
     use crate::Error;
 
-    /// Twenty steps on `sum((w - target)^4)`, by PyTorch's own optimiser and by ours.
+    /// Takes twenty steps on `sum((w - target)^4)` with PyTorch's own optimiser and with ours.
     fn compare(theirs: impl OptimizerConfig, ours: Optimizer) {
         let (start, target) = (
             [1.0_f32, -2.0, 0.5, 3.0],

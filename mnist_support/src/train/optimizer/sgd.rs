@@ -3,18 +3,18 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::step::{OptimizerConfig, Step, check, check_fraction, check_not_negative};
+use super::rule::{OptimizerConfig, UpdateRule, check, check_fraction, check_not_negative};
 use crate::Result;
 
 /// The settings of stochastic gradient descent; the defaults are `torch.optim.SGD`'s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
-    /// The part of the former step that is kept, in `[0, 1)`. Default: 0.
+    /// The momentum factor, in `[0, 1)`. Default: 0.
     pub momentum: f64,
-    /// How strongly weights are drawn to 0. Default: 0.
+    /// The weight decay (L2 penalty). Default: 0.
     pub weight_decay: f64,
-    /// Whether to look ahead along the momentum. Default: false.
+    /// Whether to use Nesterov momentum. Default: false.
     pub nesterov: bool,
 }
 
@@ -31,7 +31,7 @@ impl OptimizerConfig for Sgd {
         )
     }
 
-    fn start(&self, parameters: &Tensor) -> Result<Box<dyn Step>> {
+    fn start(&self, parameters: &Tensor) -> Result<Box<dyn UpdateRule>> {
         Ok(Box::new(SgdState {
             settings: *self,
             velocity: parameters.f_zeros_like()?,
@@ -39,13 +39,13 @@ impl OptimizerConfig for Sgd {
     }
 }
 
-/// The order of operations is that of `torch.optim.SGD` (dampening 0).
+/// The order of operations is that of `torch.optim.SGD` with a dampening of 0.
 struct SgdState {
     settings: Sgd,
     velocity: Tensor,
 }
 
-impl Step for SgdState {
+impl UpdateRule for SgdState {
     fn step(
         &mut self,
         parameters: &mut Tensor,
@@ -81,11 +81,11 @@ impl Step for SgdState {
         0
     }
 
-    fn state(&self) -> Vec<Tensor> {
+    fn state_dict(&self) -> Vec<Tensor> {
         vec![self.velocity.shallow_clone()]
     }
 
-    fn restore(&mut self, _steps: i32, state: &[Tensor]) -> Result<()> {
+    fn load_state_dict(&mut self, _steps: i32, state: &[Tensor]) -> Result<()> {
         for saved in state {
             self.velocity.f_copy_(saved)?;
         }

@@ -1,4 +1,4 @@
-//! The loop on a toy set: three ranks on threads, each with as many rows as it happens to have.
+//! The training loop on a toy data set: three ranks on threads, with uneven shards.
 
 use std::thread;
 
@@ -12,10 +12,10 @@ use crate::{
     network::{BatchNorm2dConfig, Conv2dConfig},
 };
 
-/// How many rows each rank has.
+/// The number of rows of each rank.
 const SHARDS: [i64; 3] = [21, 8, 34];
 
-/// Images of 4 by 4: label 1 where the right half is the brighter one, over a noise of its own.
+/// Images of 4 by 4 pixels with noise, labelled 1 if the right half is brighter.
 fn toy(rank: usize) -> TrainingData {
     let rows = SHARDS[rank];
     let labels: Vec<i64> = (0..rows).map(|row| (row + rank as i64) % 2).collect();
@@ -29,7 +29,8 @@ fn toy(rank: usize) -> TrainingData {
     TrainingData::new(pixels, Tensor::from_slice(&labels), None).unwrap()
 }
 
-/// The first layer's running statistics are those of the pixels; the second's move with the weights.
+/// The first layer's running statistics are those of the pixels. The second's move with the
+/// weights.
 fn normalised() -> Network {
     let padded = Conv2dConfig {
         padding: 1,
@@ -56,7 +57,7 @@ fn settings(iterations: usize) -> TrainingSettings {
     }
 }
 
-/// Asks for a stop once an iteration has ended.
+/// Requests a stop once an iteration has ended.
 struct StopAfter {
     iteration: usize,
     interrupt: Interrupt,
@@ -108,7 +109,7 @@ fn fit(
 
 const NEVER: usize = usize::MAX;
 
-/// A tensor of the state by its name.
+/// Returns a tensor of the state by name.
 fn tensor<'a>(network: &Network, trained: &'a Trained, name: &str) -> &'a Tensor {
     let names = network.state_names();
     let index = names.iter().position(|own| own == name).unwrap();
@@ -154,7 +155,7 @@ fn running_statistics_are_the_means_of_the_ranks_weighted_by_their_rows() {
         variances += rows as f64 * pixels.var(true).double_value(&[]);
     }
     let rows = SHARDS.iter().sum::<i64>() as f64;
-    // Two steps with all rows, of which each moves the statistics a tenth of the way.
+    // Two steps with all rows, each of which moves the statistics by a tenth.
     let mean = 0.19 * sum / rows;
     let variance = 0.81 + 0.19 * variances / rows;
     let found = |name| tensor(&network, &trained, name).double_value(&[0]);
@@ -182,7 +183,7 @@ fn the_weights_that_are_kept_come_with_the_statistics_of_their_iteration() {
 }
 
 #[test]
-fn a_fit_that_goes_on_from_a_checkpoint_ends_with_the_bits_of_an_undisturbed_one() {
+fn a_fit_that_resumes_from_a_checkpoint_ends_with_the_bits_of_an_uninterrupted_one() {
     let network = normalised();
     let settings = TrainingSettings {
         validation_fraction: 0.25,
@@ -190,7 +191,7 @@ fn a_fit_that_goes_on_from_a_checkpoint_ends_with_the_bits_of_an_undisturbed_one
         mini_batch: Some(5),
         ..settings(12)
     };
-    let undisturbed = fit(&network, &settings, None, NEVER);
+    let uninterrupted = fit(&network, &settings, None, NEVER);
     for stop in [1, 3, 7] {
         let folder = tempfile::tempdir().unwrap();
         let folder = Lake::open(folder.path().to_str().unwrap(), &Credentials::local()).unwrap();
@@ -198,7 +199,7 @@ fn a_fit_that_goes_on_from_a_checkpoint_ends_with_the_bits_of_an_undisturbed_one
         let stopped = fit(&network, &settings, Some(&checkpoints), stop);
         assert!(stopped[0].report.iterations() < 12);
         let resumed = fit(&network, &settings, Some(&checkpoints), NEVER);
-        for (rank, expected) in resumed.iter().zip(&undisturbed) {
+        for (rank, expected) in resumed.iter().zip(&uninterrupted) {
             assert_eq!(rank.report.history, expected.report.history);
             assert_eq!(rank.weights, expected.weights);
         }
@@ -220,7 +221,7 @@ fn the_same_loop_trains_a_network_without_buffers() {
 }
 
 #[test]
-fn the_time_left_is_told_once_there_is_a_rate_and_something_is_left() {
+fn the_time_left_is_reported_once_there_is_a_rate_and_something_is_left() {
     assert_eq!(seconds_left(1, 1000, 0.1), None);
     assert_eq!(seconds_left(2, 100, 4.0), Some(196.0));
     assert_eq!(seconds_left(20, 150, 0.5), Some(3.25));

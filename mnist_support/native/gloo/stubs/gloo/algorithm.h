@@ -1,3 +1,3 @@
-// c10d includes this header and uses nothing of it. PyTorch's packages carry Gloo's code, in
-// libtorch_cpu, but not its headers; these five declare as much as c10d's own headers ask for.
+// c10d includes this header but uses nothing from it. PyTorch's packages contain Gloo's code, in
+// libtorch_cpu, but not its headers. These five declare just what c10d's own headers need.
 #pragma once

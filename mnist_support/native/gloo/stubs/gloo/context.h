@@ -1,4 +1,4 @@
-// Gloo's connections to all peers: the bridge only ever holds a pointer to one.
+// Gloo's connections to all peers. The bridge only holds a pointer to one.
 #pragma once
 
 #include <chrono>

@@ -1,41 +1,37 @@
-//! A block of a file's lines, parsed in the fast way where it can be.
+//! A block of lines, parsed by the fast parser if possible.
 
 use bytes::Bytes;
 use polars::prelude::DataFrame;
 
-use super::byte_rows::{ByteRows, PIECE};
+use super::byte_rows::{ByteRows, CHUNK_SIZE};
 use super::columns::Columns;
 use super::diagnose::Problem;
 use super::parse;
-use crate::{Error, Result};
+use crate::{Result, error::TableError};
 
 /// The rows of a block.
 pub(super) enum Block {
-    /// Whole numbers from 0 to 255. They become columns once all blocks are there, so that none is copied
-    /// again to make the columns of several blocks one.
+    /// Integers from 0 to 255. They become columns only when all blocks have been parsed, so that
+    /// joining the blocks needs no second copy.
     Bytes(ByteRows),
-    /// Anything else.
+    /// Any other values.
     Frame(DataFrame),
 }
 
 impl Block {
     /// Parses whole lines.
     pub(super) fn parse(bytes: Bytes, columns: &Columns) -> Result<Block, Problem> {
-        match ByteRows::parse(&bytes, columns, PIECE) {
+        match ByteRows::parse(&bytes, columns, CHUNK_SIZE) {
             Some(rows) => Ok(Block::Bytes(rows)),
             None => parse::parse(bytes, columns).map(Block::Frame),
         }
     }
 }
 
-/// One frame of the blocks of a file, with each column in the widest of its types and in one piece.
+/// Joins the blocks of a file into one frame. Each column has the widest of its types and is
+/// contiguous.
 pub(super) fn join(blocks: Vec<Block>, columns: &Columns, file: &str) -> Result<DataFrame> {
-    let framed = |rows: ByteRows| {
-        rows.into_frame(columns).map_err(|error| Error::Table {
-            table: file.into(),
-            reason: error.to_string(),
-        })
-    };
+    let framed = |rows: ByteRows| rows.into_frame(columns).map_err(TableError::about(file));
     let mut frames = Vec::new();
     let mut pending: Option<ByteRows> = None;
     for block in blocks {

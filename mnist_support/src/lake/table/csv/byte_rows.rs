@@ -1,4 +1,4 @@
-//! The fast way from lines of small whole numbers, as pixels are, to a frame.
+//! The fast parser, for lines of small integers such as pixels.
 
 use polars::prelude::{DataFrame, IntoColumn, PolarsResult, UInt8Chunked};
 use rayon::prelude::*;
@@ -6,50 +6,51 @@ use rayon::prelude::*;
 use super::columns::Columns;
 use crate::lake::table::NumberType;
 
-/// Lines are parsed in pieces of about this size, on all cores.
-pub(super) const PIECE: usize = 1 << 20;
-/// Rows and columns are turned in squares of so many bytes.
+/// Lines are parsed in chunks of about this size, on all cores.
+pub(super) const CHUNK_SIZE: usize = 1 << 20;
+/// The side of the squares in which bytes are transposed.
 const SIDE: usize = 8;
-/// Columns that one core fills at a time.
+/// The number of columns that one core fills at a time.
 const COLUMNS: usize = 64;
-/// The fields that most pixels are.
+/// The most common fields of pixels.
 const ZEROS: &[u8; 16] = b"0,0,0,0,0,0,0,0,";
 const ZEROS_COLUMNS: usize = ZEROS.len() / 2;
 
-/// Rows of whole numbers from 0 to 255.
+/// Rows of integers from 0 to 255.
 pub(super) struct ByteRows {
     width: usize,
     /// Row-major, in the order of the file.
-    pieces: Vec<Vec<u8>>,
+    chunks: Vec<Vec<u8>>,
 }
 
 impl ByteRows {
-    /// Parses whole lines, if every column is to be `UInt8` and every field of every line is one to three
-    /// digits, at most 255. Anything else, be it wrong or merely unusual, is left to the general parser.
-    pub(super) fn parse(bytes: &[u8], columns: &Columns, piece: usize) -> Option<ByteRows> {
+    /// Parses whole lines if every column is `UInt8` and every field is one to three digits, at
+    /// most 255. Returns `None` for anything else, whether invalid or merely unusual, and leaves it
+    /// to the general parser.
+    pub(super) fn parse(bytes: &[u8], columns: &Columns, chunk_size: usize) -> Option<ByteRows> {
         let all_bytes = columns.types().iter().all(|t| *t == NumberType::UInt8);
         if bytes.is_empty() || columns.len() == 0 || !all_bytes {
             return None;
         }
         let width = columns.len();
-        let pieces = pieces(bytes, piece)
+        let chunks = chunks(bytes, chunk_size)
             .into_par_iter()
             .map(|lines| rows(lines, width))
             .collect::<Option<_>>()?;
-        Some(ByteRows { width, pieces })
+        Some(ByteRows { width, chunks })
     }
 
-    /// Adds the rows that come next in the file.
+    /// Appends the rows that come next in the file.
     pub(super) fn append(&mut self, mut next: ByteRows) {
-        self.pieces.append(&mut next.pieces);
+        self.chunks.append(&mut next.chunks);
     }
 
-    /// The frame of these rows.
+    /// Converts the rows to a frame.
     pub(super) fn into_frame(self, columns: &Columns) -> PolarsResult<DataFrame> {
         let rows: Vec<&[u8]> = self
-            .pieces
+            .chunks
             .iter()
-            .flat_map(|piece| piece.chunks_exact(self.width))
+            .flat_map(|chunk| chunk.chunks_exact(self.width))
             .collect();
         let columns = columns
             .names()
@@ -66,25 +67,25 @@ impl ByteRows {
     }
 }
 
-/// Cuts whole lines into pieces of whole lines.
-fn pieces(mut bytes: &[u8], size: usize) -> Vec<&[u8]> {
-    let mut pieces = Vec::with_capacity(bytes.len() / size.max(1) + 1);
+/// Splits whole lines into chunks of whole lines.
+fn chunks(mut bytes: &[u8], size: usize) -> Vec<&[u8]> {
+    let mut chunks = Vec::with_capacity(bytes.len() / size.max(1) + 1);
     while !bytes.is_empty() {
         let line_end = bytes
             .iter()
             .skip(size)
             .position(|byte| *byte == b'\n')
             .map_or(bytes.len(), |at| size + at + 1);
-        let (piece, rest) = bytes.split_at(line_end);
-        pieces.push(piece);
+        let (chunk, rest) = bytes.split_at(line_end);
+        chunks.push(chunk);
         bytes = rest;
     }
-    pieces
+    chunks
 }
 
-/// The rows of some lines, row-major.
+/// Parses lines into rows, row-major.
 fn rows(mut lines: &[u8], width: usize) -> Option<Vec<u8>> {
-    // A field takes at least two bytes: a digit, and what ends it.
+    // A field takes at least two bytes: a digit and a separator.
     let mut rows = Vec::with_capacity(lines.len() / 2 + 1);
     while !lines.is_empty() {
         let start = rows.len();
@@ -94,7 +95,7 @@ fn rows(mut lines: &[u8], width: usize) -> Option<Vec<u8>> {
     Some(rows)
 }
 
-/// Fills a row of zeros from the first of some lines; the other lines.
+/// Fills a row of zeros from the first line. Returns the remaining lines.
 fn fill<'a>(row: &mut [u8], mut lines: &'a [u8]) -> Option<&'a [u8]> {
     let last = row.len() - 1;
     let mut column = 0;
@@ -120,7 +121,8 @@ fn fill<'a>(row: &mut [u8], mut lines: &'a [u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// The number of one to three digits that `bytes` begin with, and what stands behind it.
+/// Parses the number of one to three digits at the start of `bytes`. Returns it with the remaining
+/// bytes.
 fn number(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let digit = |at: usize| {
         let value = bytes.get(at)?.wrapping_sub(b'0');
@@ -137,7 +139,7 @@ fn number(bytes: &[u8]) -> Option<(u8, &[u8])> {
     Some((u8::try_from(value).ok()?, &bytes[3..]))
 }
 
-/// Some neighbouring columns of all rows.
+/// Extracts neighbouring columns of all rows.
 fn columns_of(rows: &[&[u8]], first: usize, count: usize) -> Vec<Vec<u8>> {
     let mut columns = vec![vec![0; rows.len()]; count];
     let whole = count / SIDE * SIDE;
@@ -158,7 +160,7 @@ fn columns_of(rows: &[&[u8]], first: usize, count: usize) -> Vec<Vec<u8>> {
             }
             done = whole;
         }
-        // What is left at the right and at the bottom.
+        // The remaining columns on the right and rows at the bottom.
         for (index, column) in columns.iter_mut().enumerate().skip(done) {
             for (value, row) in column[top..].iter_mut().zip(tile) {
                 *value = row[first + index];
@@ -168,8 +170,9 @@ fn columns_of(rows: &[&[u8]], first: usize, count: usize) -> Vec<Vec<u8>> {
     columns
 }
 
-/// Turns a square of bytes: byte `j` of number `i` becomes byte `i` of number `j`, bytes counted from the
-/// lowest. Halves change places, then quarters, then single bytes (Warren, "Hacker's Delight", 7-3).
+/// Transposes a square of bytes: byte `j` of number `i` becomes byte `i` of number `j`, counted
+/// from the lowest byte. First halves are swapped, then quarters, then single bytes (Warren,
+/// "Hacker's Delight", 7-3).
 fn transpose(mut square: [u64; SIDE]) -> [u64; SIDE] {
     const STEPS: [(usize, u64); 3] = [
         (4, 0x0000_0000_ffff_ffff),

@@ -1,4 +1,4 @@
-//! The columns of a CSV.
+//! The columns of a CSV file.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use polars::prelude::{DataType, Field, Schema, SchemaRef};
 
 use crate::lake::table::NumberType;
 
-/// The columns of a CSV: their names and types.
+/// The names and types of the columns of a CSV file.
 pub(super) struct Columns {
     names: Vec<String>,
     types: Vec<NumberType>,
@@ -32,7 +32,7 @@ impl Columns {
         }
     }
 
-    /// The same columns, all of one type, which is not widened.
+    /// The same columns, all of one fixed type, which is not widened.
     pub(super) fn fixed(&self, dtype: NumberType) -> Columns {
         Columns {
             names: self.names.clone(),

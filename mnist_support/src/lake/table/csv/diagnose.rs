@@ -1,17 +1,18 @@
-//! The slow look at lines that the fast parser refused: which row and column is it, or which type is needed?
+//! The slow pass over lines that the fast parsers rejected: finds the row and column at fault, or
+//! the types that are needed.
 
 use super::columns::Columns;
 use super::lines;
 use super::numbers::{self, FieldKind};
-use crate::Error;
 use crate::lake::table::NumberType;
+use crate::{Error, error::TableError};
 
-/// What is wrong with some lines.
+/// What is wrong with a block of lines.
 #[derive(Debug, PartialEq)]
 pub(super) enum Problem {
-    /// One row, counted from 0 within the lines.
+    /// The row at fault, counted from 0 within the lines.
     Row { row: u64, kind: RowProblem },
-    /// Something that no row shows.
+    /// A problem that belongs to no row.
     Other(String),
 }
 
@@ -33,53 +34,50 @@ pub(super) enum RowProblem {
 }
 
 impl Problem {
-    /// The error for lines with `rows_above` rows before them.
+    /// Converts the problem to an error. `rows_above` rows come before these lines in the file.
     pub(super) fn into_error(self, file: &str, rows_above: u64, names: &[String]) -> Error {
-        let file = file.to_string();
+        let file = file.to_owned();
         let (row, kind) = match self {
             Problem::Row { row, kind } => (rows_above + row + 1, kind),
             Problem::Other(reason) => {
-                return Error::Table {
-                    table: file,
-                    reason,
-                };
+                return TableError::failed(file, reason);
             }
         };
         match kind {
-            RowProblem::Ragged { expected, found } => Error::RaggedRow {
+            RowProblem::Ragged { expected, found } => Error::Table(TableError::RaggedRow {
                 file,
                 row,
                 expected,
                 found,
-            },
-            RowProblem::Missing { column } => Error::MissingValue {
+            }),
+            RowProblem::Missing { column } => Error::Table(TableError::MissingValue {
                 file,
                 row,
                 column: names[column].clone(),
-            },
+            }),
             RowProblem::Invalid {
                 column,
                 value,
                 expected,
-            } => Error::InvalidValue {
+            } => Error::Table(TableError::InvalidValue {
                 file,
                 row,
                 column: names[column].clone(),
                 value,
                 expected: expected.into(),
-            },
-            RowProblem::OpenQuote => Error::Table {
-                table: file,
-                reason: format!(
+            }),
+            RowProblem::OpenQuote => TableError::failed(
+                file,
+                format!(
                     "row {row} has a quote that does not close on its line; a line break inside a field is \
                      not supported"
                 ),
-            },
+            ),
         }
     }
 }
 
-/// Finds the first row whose quotes do not close.
+/// Finds the first row with an unclosed quote.
 pub(super) fn check_quotes(bytes: &[u8]) -> Result<(), Problem> {
     match lines::split(bytes).position(|line| !lines::quotes_close(line)) {
         Some(row) => Err(Problem::Row {
@@ -90,7 +88,7 @@ pub(super) fn check_quotes(bytes: &[u8]) -> Result<(), Problem> {
     }
 }
 
-/// Looks at every field: the types that the lines need, or the first row that is wrong.
+/// Checks every field. Returns the types that the lines need, or the first row that is invalid.
 pub(super) fn examine(bytes: &[u8], columns: &Columns) -> Result<Vec<NumberType>, Problem> {
     let mut types = columns.types().to_vec();
     for (row, line) in lines::split(bytes).enumerate() {
@@ -134,7 +132,7 @@ pub(super) fn examine(bytes: &[u8], columns: &Columns) -> Result<Vec<NumberType>
     Ok(types)
 }
 
-/// At most 60 characters of a value.
+/// Truncates a value to 60 characters.
 fn shortened(value: &str) -> String {
     match value.char_indices().nth(60) {
         Some((at, _)) => format!("{}...", &value[..at]),

@@ -1,80 +1,74 @@
-//! The first line of a CSV.
+//! The header of a CSV file.
 
 use std::collections::BTreeSet;
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 use super::lines;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// A CSV's columns, and where its data begins.
+/// The column names of a CSV file, and where its data begins.
 #[derive(Debug, PartialEq)]
 pub(super) struct Header {
     pub(super) names: Vec<String>,
     pub(super) data_start: usize,
 }
 
-/// Reads the header from the beginning of a file (`whole`: from all of it); nothing where its end is not in
-/// these bytes.
+/// Parses the header from the beginning of a file, or from all of it if `whole`. Returns `None` if
+/// it does not end within these bytes.
 pub(super) fn read(bytes: &[u8], whole: bool, file: &str) -> Result<Option<Header>> {
-    let start = if bytes.starts_with(BYTE_ORDER_MARK) {
-        BYTE_ORDER_MARK.len()
-    } else {
-        0
+    let Some((line, data_start)) = first_line(bytes, whole) else {
+        return Ok(None);
     };
-    let (line, data_start) = match bytes[start..].iter().position(|byte| *byte == b'\n') {
-        Some(length) => (&bytes[start..start + length], start + length + 1),
-        None if whole => (&bytes[start..], bytes.len()),
-        None => return Ok(None),
-    };
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.iter().all(u8::is_ascii_whitespace) {
-        let reason = "its first line, which names the columns, is missing".into();
-        return Err(Error::EmptyFile {
+        return Err(Error::Table(TableError::EmptyFile {
             file: file.into(),
-            reason,
-        });
+            reason: "its first line, which names the columns, is missing".into(),
+        }));
     }
-    let invalid = |reason: String| Error::Table {
-        table: file.into(),
-        reason,
+    let names = names_in(line).map_err(|reason| TableError::failed(file, reason))?;
+    Ok(Some(Header { names, data_start }))
+}
+
+/// The first line without its line end, and where the next line begins.
+fn first_line(bytes: &[u8], whole: bool) -> Option<(&[u8], usize)> {
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let start = bytes.len() - text.len();
+    let (line, data_start) = match text.iter().position(|byte| *byte == b'\n') {
+        Some(length) => (&text[..length], start + length + 1),
+        None if whole => (text, bytes.len()),
+        None => return None,
     };
+    Some((line.strip_suffix(b"\r").unwrap_or(line), data_start))
+}
+
+/// The column names in a line, or why it is not a header.
+fn names_in(line: &[u8]) -> Result<Vec<String>, String> {
     if !lines::quotes_close(line) {
-        return Err(invalid(
-            "a name in the header has a line break, which is not supported".into(),
-        ));
+        return Err("a name in the header has a line break, which is not supported".into());
     }
     let names = lines::fields(line)
         .iter()
-        .map(|name| std::str::from_utf8(name).map(|name| name.trim().to_string()))
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .map_err(|_| invalid("the header is not UTF-8 text; is the file a CSV?".into()))?;
+        .map(|name| std::str::from_utf8(name).map(|name| name.trim().to_owned()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| "the header is not UTF-8 text; is the file a CSV?")?;
     if names.iter().any(|name| name.contains('\r')) {
-        return Err(invalid(
-            "lines must end in \\n or \\r\\n, not in \\r alone".into(),
-        ));
+        return Err("lines must end in \\n or \\r\\n, not in \\r alone".into());
     }
     if names.iter().all(|name| name.parse::<f64>().is_ok()) {
-        return Err(invalid(
-            "its first line is numbers; a header that names the columns is needed".into(),
-        ));
+        return Err("its first line is numbers; a header that names the columns is needed".into());
     }
     let mut seen = BTreeSet::new();
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() {
-            return Err(invalid(format!(
-                "column {} of the header has no name",
-                index + 1
-            )));
+            return Err(format!("column {} of the header has no name", index + 1));
         }
         if !seen.insert(name) {
-            return Err(invalid(format!(
-                "the header names the column {name:?} twice"
-            )));
+            return Err(format!("the header names the column {name:?} twice"));
         }
     }
-    Ok(Some(Header { names, data_start }))
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -102,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_none_says_why() {
+    fn an_invalid_header_says_why() {
         for (bytes, said) in [
             (&b""[..], "missing"),
             (b"\n1,2\n", "missing"),

@@ -1,16 +1,16 @@
-//! Lines and fields, and where a file is cut.
+//! Lines, fields, and where to split a file.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::lake::file::LakeFile;
-use crate::lake::reading::tell_nobody;
+use crate::lake::reading::ignore_progress;
 use crate::{Error, Result};
 
-/// The first look for a line's end.
+/// The size of the first read that pending for a line end.
 const WINDOW: u64 = 16 << 10;
 
-/// The lines of `bytes`, without their ends.
+/// Iterates over the lines of `bytes`, without their line ends.
 pub(super) fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     bytes
@@ -18,7 +18,7 @@ pub(super) fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// `bytes` up to their last line end.
+/// Returns `bytes` up to the last line end.
 pub(super) fn whole_lines(bytes: &[u8]) -> &[u8] {
     let end = bytes
         .iter()
@@ -27,7 +27,7 @@ pub(super) fn whole_lines(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-/// `bytes` without the line ends and the blank lines at their end.
+/// Returns `bytes` without trailing blank lines and line ends.
 pub(super) fn without_blank_end(bytes: &[u8]) -> &[u8] {
     let end = bytes
         .iter()
@@ -36,7 +36,7 @@ pub(super) fn without_blank_end(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-/// Where the line `n` of `bytes` ends, if it does.
+/// Returns where line `n` of `bytes` ends, if it does.
 pub(super) fn end_of(bytes: &[u8], n: usize) -> Option<usize> {
     match n.checked_sub(1) {
         None => Some(0),
@@ -49,12 +49,12 @@ pub(super) fn end_of(bytes: &[u8], n: usize) -> Option<usize> {
     }
 }
 
-/// Whether every quote of a line closes on it.
+/// Whether every quote in a line is closed.
 pub(super) fn quotes_close(line: &[u8]) -> bool {
     line.iter().filter(|byte| **byte == b'"').count() % 2 == 0
 }
 
-/// The fields of one line.
+/// Splits a line into its fields.
 pub(super) fn fields(line: &[u8]) -> Vec<Cow<'_, [u8]>> {
     if !line.contains(&b'"') {
         return line
@@ -72,20 +72,20 @@ pub(super) fn fields(line: &[u8]) -> Vec<Cow<'_, [u8]>> {
             .iter()
             .map(|field| Cow::Owned(field.to_vec()))
             .collect(),
-        // Reading from memory does not fail; an empty record is a line of one empty field.
+        // Reading from memory cannot fail. An empty record is a line with one empty field.
         _ => vec![Cow::Borrowed(&[])],
     }
 }
 
-/// Cuts a byte range that begins at a line's start into at most `n` ranges of whole lines, of about equal
-/// size, none of them empty, by one small read for each cut.
+/// Splits a byte range that begins at the start of a line into at most `n` non-empty ranges of
+/// whole lines, of about equal size, with one small read for each split.
 pub(super) fn cut(file: &LakeFile, data: Range<u64>, n: usize) -> Result<Vec<Range<u64>>> {
     let length = u128::from(data.end - data.start);
-    // From one byte before: a cut that falls on a line's start stays there.
+    // Starts one byte before, so that a split at the start of a line stays there.
     let targets: Vec<u64> = (1..n)
         .map(|part| data.start + (length * part as u128 / n as u128) as u64)
         .collect();
-    let looks = targets
+    let pending = targets
         .iter()
         .map(|target| {
             let from = target.saturating_sub(1).max(data.start);
@@ -95,8 +95,8 @@ pub(super) fn cut(file: &LakeFile, data: Range<u64>, n: usize) -> Result<Vec<Ran
         .collect::<Result<Vec<_>>>()?;
     let mut ranges = Vec::with_capacity(n);
     let mut start = data.start;
-    for (window, look) in looks {
-        let end = line_end(file, window, &look.wait()??, data.end)?;
+    for (window, read) in pending {
+        let end = line_end(file, window, &read.wait()??, data.end)?;
         if end > start {
             ranges.push(start..end);
             start = end;
@@ -108,7 +108,7 @@ pub(super) fn cut(file: &LakeFile, data: Range<u64>, n: usize) -> Result<Vec<Ran
     Ok(ranges)
 }
 
-/// The byte after the next line end from a window's start on, at most `last`.
+/// Finds the byte after the next line end from the start of a window, at most `last`.
 fn line_end(file: &LakeFile, mut window: Range<u64>, bytes: &[u8], last: u64) -> Result<u64> {
     let find = |bytes: &[u8]| {
         bytes
@@ -129,7 +129,8 @@ fn line_end(file: &LakeFile, mut window: Range<u64>, bytes: &[u8], last: u64) ->
     Ok(last)
 }
 
-/// Cuts the data of a file into exactly `n` ranges with equal numbers of lines, by reading it.
+/// Splits the data of a file into exactly `n` ranges with equal numbers of lines, by reading all of
+/// it.
 pub(super) fn cut_by_rows(
     file: &LakeFile,
     data: Range<u64>,
@@ -139,7 +140,7 @@ pub(super) fn cut_by_rows(
     let mut starts = vec![data.start];
     let mut content_end = data.start;
     let blocks = blocks(data.clone(), block);
-    let meter = file.meter(&blocks, &tell_nobody);
+    let meter = file.meter(&blocks, &ignore_progress);
     for block in file.read_ahead(&blocks, &meter) {
         let (range, bytes) = block?;
         for (at, byte) in bytes.iter().enumerate() {
@@ -150,7 +151,7 @@ pub(super) fn cut_by_rows(
             }
         }
     }
-    // Blank lines at the end are no rows.
+    // Blank lines at the end are not rows.
     starts.retain(|start| *start < content_end);
     let rows = starts.len();
     if n > rows {
@@ -165,11 +166,11 @@ pub(super) fn cut_by_rows(
     Ok((0..n).map(|part| at(part)..at(part + 1)).collect())
 }
 
-/// The number of lines that end in a byte range.
+/// Counts the line ends in a byte range.
 pub(super) fn count(file: &LakeFile, range: Range<u64>, block: u64) -> Result<u64> {
     let mut lines = 0;
     let blocks = blocks(range, block);
-    let meter = file.meter(&blocks, &tell_nobody);
+    let meter = file.meter(&blocks, &ignore_progress);
     for block in file.read_ahead(&blocks, &meter) {
         lines += block?.1.iter().filter(|byte| **byte == b'\n').count() as u64;
     }
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_may_stand_in_quotes() {
+    fn fields_may_be_quoted() {
         assert_eq!(fields(b"1,,3"), [&b"1"[..], b"", b"3"]);
         assert_eq!(
             fields(br#""1,5","a ""b""",3"#),

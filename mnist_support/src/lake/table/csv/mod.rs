@@ -1,4 +1,4 @@
-//! CSV files: a header, samples to learn the types from, and byte ranges cut at line ends.
+//! CSV files: a header, samples to infer the types from, and byte ranges cut at line ends.
 
 mod block;
 mod byte_rows;
@@ -19,36 +19,36 @@ use super::number_type::NumberType;
 use super::partition::Part;
 use super::table_file::TableFile;
 use crate::lake::file::LakeFile;
-use crate::lake::reading::Tell;
+use crate::lake::reading::OnProgress;
 use crate::lake::store::Lake;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 use block::Block;
 use columns::Columns;
 use header::Header;
 
-/// The first read of a file: its header and the first sample.
+/// The size of the first read of a file: its header and the first sample.
 const FIRST_READ: u64 = 256 << 10;
-/// The longest header.
+/// The longest header that is accepted.
 const LONGEST_HEADER: u64 = 64 << 20;
-/// The samples of the middle and the end of a larger file.
+/// The size of the samples from the middle and the end of a larger file.
 const SAMPLE: u64 = 64 << 10;
-/// A part is parsed in blocks of about this size, the next one being fetched meanwhile: large enough for
-/// all cores, small enough that no second copy of the file is in memory.
+/// A part is parsed in blocks of about this size, while the next one is being fetched: large enough
+/// for all cores, small enough to avoid a second copy of the file in memory.
 const BLOCK: u64 = 32 << 20;
-/// Files with less data than this are cut by counting their lines.
+/// Files with less data than this are split by counting their lines.
 const SMALL: u64 = 1 << 20;
 
-/// A CSV file, not read yet.
+/// A CSV file, read lazily.
 pub(crate) struct CsvFile {
     file: LakeFile,
     columns: Arc<Columns>,
     data_start: u64,
-    /// The beginning of the data, as far as the first read has it.
+    /// The beginning of the data, as much of it as the first read fetched.
     first: Bytes,
 }
 
 impl CsvFile {
-    /// Reads the header and the samples of a file.
+    /// Reads the header and the samples.
     pub(crate) fn open(lake: &Lake, path: &str) -> Result<CsvFile> {
         let (file, mut first) = lake.file(path, FIRST_READ)?;
         let header = loop {
@@ -56,10 +56,10 @@ impl CsvFile {
             match header::read(&first, whole, file.url())? {
                 Some(header) => break header,
                 None if first.len() as u64 >= LONGEST_HEADER => {
-                    return Err(Error::Table {
-                        table: file.url().into(),
-                        reason: format!("no line ends within the first {LONGEST_HEADER} bytes"),
-                    });
+                    return Err(TableError::failed(
+                        file.url(),
+                        format!("no line ends within the first {LONGEST_HEADER} bytes"),
+                    ));
                 }
                 None => first = file.read(0..(first.len() as u64 * 8).min(file.size()))?,
             }
@@ -70,10 +70,10 @@ impl CsvFile {
         if data_start + first.len() as u64 == file.size()
             && lines::without_blank_end(&first).is_empty()
         {
-            return Err(Error::EmptyFile {
+            return Err(Error::Table(TableError::EmptyFile {
                 file: file.url().into(),
                 reason: "there is no row below its header".into(),
-            });
+            }));
         }
         let mut csv = CsvFile {
             columns: Arc::new(Columns::new(names)),
@@ -121,11 +121,11 @@ impl CsvFile {
         Ok(types)
     }
 
-    fn read_range(&self, range: Range<u64>, tell: Tell<'_>) -> Result<DataFrame> {
+    fn read_range(&self, range: Range<u64>, on_progress: OnProgress<'_>) -> Result<DataFrame> {
         let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
         let ranges = lines::cut(&self.file, range, blocks)?;
         let mut parsed = Vec::with_capacity(ranges.len());
-        let meter = self.file.meter(&ranges, tell);
+        let meter = self.file.meter(&ranges, on_progress);
         for block in self.file.read_ahead(&ranges, &meter) {
             let (range, bytes) = block?;
             parsed.push(self.parse(range.start, bytes)?);
@@ -133,12 +133,12 @@ impl CsvFile {
         block::join(parsed, &self.columns, self.url())
     }
 
-    /// The frame of whole lines that stand at byte `start` of the file.
+    /// Parses whole lines at byte `start` of the file into a frame.
     fn frame(&self, start: u64, bytes: Bytes) -> Result<DataFrame> {
         block::join(vec![self.parse(start, bytes)?], &self.columns, self.url())
     }
 
-    /// Parses whole lines that stand at byte `start` of the file.
+    /// Parses whole lines at byte `start` of the file.
     fn parse(&self, start: u64, bytes: Bytes) -> Result<Block> {
         let at_end = start + bytes.len() as u64 == self.file.size();
         let bytes = if at_end {
@@ -194,11 +194,11 @@ impl TableFile for CsvFile {
         }
     }
 
-    fn collect(&self, tell: Tell<'_>) -> Result<DataFrame> {
-        self.read_range(self.data_start..self.file.size(), tell)
+    fn collect(&self, on_progress: OnProgress<'_>) -> Result<DataFrame> {
+        self.read_range(self.data_start..self.file.size(), on_progress)
     }
 
-    /// Byte ranges of about equal size, cut at line ends.
+    /// Splits the file into byte ranges of about equal size, at line ends.
     fn partitions(&self, n: usize) -> Result<Vec<Part>> {
         let data = self.data_start..self.file.size();
         let mut ranges = Vec::new();
@@ -211,7 +211,7 @@ impl TableFile for CsvFile {
         Ok(ranges.into_iter().map(Part::Bytes).collect())
     }
 
-    fn read(&self, part: &Part, tell: Tell<'_>) -> Result<Option<DataFrame>> {
+    fn read(&self, part: &Part, on_progress: OnProgress<'_>) -> Result<Option<DataFrame>> {
         let data = self.data_start..=self.file.size();
         match part {
             Part::Bytes(range)
@@ -219,7 +219,7 @@ impl TableFile for CsvFile {
                     && data.contains(&range.end)
                     && range.start <= range.end =>
             {
-                self.read_range(range.clone(), tell).map(Some)
+                self.read_range(range.clone(), on_progress).map(Some)
             }
             Part::Bytes(_) | Part::RowGroups { .. } => Ok(None),
         }

@@ -3,17 +3,17 @@
 use super::lines;
 use crate::lake::table::NumberType;
 
-/// What a field is.
+/// The kind of a field.
 #[derive(Debug, PartialEq)]
 pub(super) enum FieldKind {
     Missing,
-    /// A number that this type holds, and the wider ones.
+    /// A number that this type and all wider ones can hold.
     Number(NumberType),
-    /// Anything else, `nan` and infinities among it.
+    /// Anything else, including `nan` and infinities.
     Other,
 }
 
-/// What `field` is. Spaces before a number are skipped, as polars does; after it they are not.
+/// Classifies a field. As in polars, spaces before a number are skipped, but not spaces after it.
 pub(super) fn kind(field: &[u8]) -> FieldKind {
     let field = field.trim_ascii_start();
     if field.is_empty() {
@@ -33,13 +33,14 @@ pub(super) fn kind(field: &[u8]) -> FieldKind {
     }
 }
 
-/// Whether a column of type `column` holds a number that needs `number`.
+/// Whether a column of type `column` can hold a number that needs type `number`.
 pub(super) fn holds(column: NumberType, number: NumberType) -> bool {
-    // Float32 is chosen by a caller, who accepts its rounding.
+    // Float32 is the caller's choice, who accepts its rounding.
     column >= number || column == NumberType::Float32
 }
 
-/// Widens `types` to what a sample of whole lines needs. What is no number is left for the read to name.
+/// Widens `types` to hold a sample of whole lines. Anything that is not a number is left for the
+/// read to report.
 pub(super) fn widen(types: &mut [NumberType], sample: &[u8]) {
     for line in lines::split(sample) {
         let fields = lines::fields(line);

@@ -1,4 +1,4 @@
-//! From lines to a frame, by polars' CSV parser.
+//! The general parser: polars' CSV reader.
 
 use std::io::Cursor;
 
@@ -8,13 +8,14 @@ use polars::prelude::{CsvReadOptions, DataFrame, DataType, PolarsResult, SchemaR
 use super::columns::Columns;
 use super::diagnose::{Problem, check_quotes, examine};
 use super::lines;
-use crate::{Error, Result};
+use crate::{Result, error::TableError};
 
 /// Parses whole lines.
 ///
-/// Polars fills short rows and empty fields with nulls and reads `nan` as a number, so that a frame with any
-/// of these is looked at again, slowly, to name the row. So are lines that it refuses: either a row is
-/// wrong, or a column needs a wider type, and then it is parsed once more.
+/// Polars fills short rows and empty fields with nulls and reads `nan` as a number. A frame with
+/// any of these is therefore examined again, slowly, to name the row. The same goes for lines that
+/// polars rejects: either a row is invalid, or a column needs a wider type and the lines are parsed
+/// once more.
 pub(super) fn parse(bytes: Bytes, columns: &Columns) -> Result<DataFrame, Problem> {
     if bytes.is_empty() {
         return Ok(DataFrame::empty_with_schema(
@@ -27,7 +28,7 @@ pub(super) fn parse(bytes: Bytes, columns: &Columns) -> Result<DataFrame, Proble
     }
     let refusal = match attempt(&bytes, columns.schema(columns.types()), quoted) {
         Ok(frame) if is_complete(&frame) && last_line_fits(&bytes, columns) => return Ok(frame),
-        Ok(_) => "values are missing".to_string(),
+        Ok(_) => "values are missing".to_owned(),
         Err(error) => error.to_string(),
     };
     let types = examine(&bytes, columns)?;
@@ -54,7 +55,7 @@ fn attempt(bytes: &Bytes, schema: SchemaRef, quoted: bool) -> PolarsResult<DataF
         .finish()
 }
 
-/// Whether every value is there and finite.
+/// Whether every value is present and finite.
 fn is_complete(frame: &DataFrame) -> bool {
     frame.columns().iter().all(|column| {
         let series = column.as_materialized_series();
@@ -75,19 +76,15 @@ fn is_complete(frame: &DataFrame) -> bool {
     })
 }
 
-/// Polars drops an empty field too many at the very end of its input.
+/// Polars drops one surplus empty field at the very end of its input.
 fn last_line_fits(bytes: &[u8], columns: &Columns) -> bool {
     lines::split(bytes)
         .last()
         .is_some_and(|line| lines::fields(line).len() == columns.len())
 }
 
-/// One frame of the blocks of a file, with each column in the widest of its types and in one piece.
+/// Joins the frames of a file's blocks. Each column has the widest of its types and is contiguous.
 pub(super) fn stack(frames: Vec<DataFrame>, columns: &Columns, file: &str) -> Result<DataFrame> {
-    let failed = |error: polars::error::PolarsError| Error::Table {
-        table: file.into(),
-        reason: error.to_string(),
-    };
     let width = |dtype: &DataType| match dtype {
         DataType::UInt8 => 0,
         DataType::Int64 => 1,
@@ -109,14 +106,16 @@ pub(super) fn stack(frames: Vec<DataFrame>, columns: &Columns, file: &str) -> Re
             if width(&left) < width(&right) {
                 whole
                     .try_apply_at_idx(index, |column| column.cast(&right))
-                    .map_err(failed)?;
+                    .map_err(TableError::about(file))?;
             } else if width(&right) < width(&left) {
                 frame
                     .try_apply_at_idx(index, |column| column.cast(&left))
-                    .map_err(failed)?;
+                    .map_err(TableError::about(file))?;
             }
         }
-        whole.vstack_mut_owned(frame).map_err(failed)?;
+        whole
+            .vstack_mut_owned(frame)
+            .map_err(TableError::about(file))?;
     }
     whole.rechunk_mut_par();
     Ok(whole)
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_wrong_is_found_whatever_the_parser_makes_of_it() {
+    fn an_invalid_row_is_found_whatever_the_parser_makes_of_it() {
         let ragged = |found| RowProblem::Ragged { expected: 2, found };
         assert_eq!(problem("1,2\n3\n"), (1, ragged(1)));
         assert_eq!(problem("1,2\n3,4,5\n6,7\n"), (1, ragged(3)));

@@ -1,33 +1,35 @@
-//! From a small Parquet file in memory to a frame, by polars' Parquet reader.
+//! Decodes a small Parquet file in memory with polars' Parquet reader.
 
-use std::fmt;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polars::prelude::{ArrowDataType, Column, DataFrame, ParquetReader, PolarsResult, SerReader};
 
 use super::footer::Footer;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    error::{Cause, TableError},
+};
 
-/// The names of a file's columns, all of types that this build of polars reads.
+/// Returns the column names, if this build of polars can read all of their types.
 pub(super) fn columns(footer: &Footer, file: &str) -> Result<Vec<String>> {
-    let small = footer.extract(0..0, 0, &[], file)?;
+    let small = footer.extract(0..0, 0, &[]);
     let schema = guarded(file, || ParquetReader::new(Cursor::new(small)).schema())?;
     for field in schema.iter_values() {
         if !is_supported(&field.dtype) {
-            return Err(Error::ColumnType {
+            return Err(Error::Table(TableError::ColumnType {
                 table: file.into(),
                 column: field.name.to_string(),
                 found: format!("{:?}", field.dtype),
                 expected: "UInt8, Int32, Int64, UInt32, UInt64, Float32 or Float64".into(),
-            });
+            }));
         }
     }
     Ok(schema.iter_names().map(|name| name.to_string()).collect())
 }
 
-/// Polars is built with the types that images, labels and features need; text and truth values are read
-/// too, and refused where they are used as features.
+/// Polars is built with the types that images, labels and features need. Strings and booleans can
+/// be read too, and strings are rejected when they are used as features.
 fn is_supported(dtype: &ArrowDataType) -> bool {
     use ArrowDataType as D;
     matches!(
@@ -49,7 +51,7 @@ fn is_supported(dtype: &ArrowDataType) -> bool {
     )
 }
 
-/// `rows` rows of a small file, after the first `skip`.
+/// Reads `rows` rows of a small file, after skipping `skip`.
 pub(super) fn read(small: Vec<u8>, skip: usize, rows: usize, file: &str) -> Result<DataFrame> {
     guarded(file, || {
         ParquetReader::new(Cursor::new(small))
@@ -58,8 +60,8 @@ pub(super) fn read(small: Vec<u8>, skip: usize, rows: usize, file: &str) -> Resu
     })
 }
 
-/// The decoder is given bytes that may be damaged anywhere, and has places that panic on such, as on types
-/// that this build of polars leaves out. Neither may end the program.
+/// Catches panics of the decoder, which may panic on corrupt bytes and on types that this build of
+/// polars leaves out. Neither may end the program.
 fn guarded<T>(file: &str, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(read) => read.map_err(|error| damaged(file, error)),
@@ -70,16 +72,13 @@ fn guarded<T>(file: &str, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
     }
 }
 
-/// The error for a file that cannot be read.
-pub(super) fn damaged(file: &str, reason: impl fmt::Display) -> Error {
-    Error::Table {
-        table: file.into(),
-        reason: reason.to_string(),
-    }
+/// The error for a file that cannot be decoded.
+pub(super) fn damaged(file: &str, reason: impl Into<Cause>) -> Error {
+    TableError::failed(file, reason)
 }
 
-/// Names the first value that is missing or not finite, where the frame begins with row `first_row` of the
-/// file (from 0).
+/// Returns an error for the first value that is missing or not finite. The frame begins with row
+/// `first_row` of the file, counted from 0.
 pub(super) fn check(frame: &DataFrame, file: &str, first_row: usize) -> Result<()> {
     let row = |index: usize| (first_row + index) as u64 + 1;
     let mut missing: Option<(usize, &Column)> = None;
@@ -92,11 +91,11 @@ pub(super) fn check(frame: &DataFrame, file: &str, first_row: usize) -> Result<(
         }
     }
     if let Some((index, column)) = missing {
-        return Err(Error::MissingValue {
+        return Err(Error::Table(TableError::MissingValue {
             file: file.into(),
             row: row(index),
             column: column.name().to_string(),
-        });
+        }));
     }
     for column in frame.columns() {
         let series = column.as_materialized_series();
@@ -117,13 +116,13 @@ pub(super) fn check(frame: &DataFrame, file: &str, first_row: usize) -> Result<(
             None
         };
         if let Some((index, value)) = found {
-            return Err(Error::InvalidValue {
+            return Err(Error::Table(TableError::InvalidValue {
                 file: file.into(),
                 row: row(index),
                 column: column.name().to_string(),
                 value: value.to_string(),
                 expected: "a finite number".into(),
-            });
+            }));
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The footer of a Parquet file.
 //!
-//! Layout: `PAR1`, the row groups' bytes, the footer (Thrift, compact protocol), its length in 4 bytes,
-//! `PAR1` (the Apache Parquet format's specification, "File format").
+//! Layout: `PAR1`, the bytes of the row groups, the footer (Thrift compact protocol), its length in
+//! 4 bytes, `PAR1` ("File format" in the Apache Parquet specification).
 
 use std::ops::Range;
 
@@ -9,15 +9,15 @@ use polars_parquet_format::FileMetaData;
 use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
 
 use crate::lake::file::LakeFile;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 
 pub(super) const MAGIC: &[u8; 4] = b"PAR1";
-/// The footer's length and the second magic.
+/// The length of the footer and the second magic number.
 const TAIL: usize = 8;
-/// The first read at the file's end; a footer is mostly shorter.
+/// The size of the first read at the end of the file. Most footers are shorter.
 const GUESS: u64 = 64 << 10;
 
-/// What a file says about its row groups.
+/// The metadata of a file and the layout of its row groups.
 pub(super) struct Footer {
     metadata: FileMetaData,
     group_rows: Vec<usize>,
@@ -25,13 +25,15 @@ pub(super) struct Footer {
 }
 
 impl Footer {
-    /// Reads the footer of a file that begins with `first`.
+    /// Reads the footer of a file whose first bytes are `first`.
     pub(super) fn read(file: &LakeFile, first: &[u8]) -> Result<Footer> {
-        let invalid = |reason: &str| Error::Table {
-            table: file.url().into(),
-            reason: reason.into(),
+        let invalid = |reason: &str| {
+            Error::Table(TableError::Failed {
+                table: file.url().into(),
+                reason: reason.into(),
+            })
         };
-        let cut = "it does not end as a Parquet file does: it is cut short or damaged";
+        let cut = "it does not end like a Parquet file: it is cut short or damaged";
         if first != MAGIC {
             return Err(invalid(
                 "it is not a Parquet file: it does not begin with PAR1",
@@ -53,7 +55,8 @@ impl Footer {
             end = file.read(size - length..size)?;
         }
         let encoded = &end[end.len() - length as usize..end.len() - TAIL];
-        // The decoder may reserve what the footer says it holds; no footer holds more than this per byte.
+        // The decoder may allocate as much as the footer claims. No footer holds more than this per
+        // byte.
         let mut protocol = TCompactInputProtocol::new(encoded, encoded.len().saturating_mul(64));
         let metadata = FileMetaData::read_from_in_protocol(&mut protocol)
             .map_err(|error| invalid(&format!("its footer cannot be read: {error}")))?;
@@ -62,7 +65,7 @@ impl Footer {
         })
     }
 
-    /// Checks that the row groups lie before `data_end`, and finds their bytes.
+    /// Checks that the row groups end before `data_end`, and computes their byte ranges.
     fn new(metadata: FileMetaData, data_end: u64) -> Option<Footer> {
         let mut group_rows = Vec::with_capacity(metadata.row_groups.len());
         let mut group_bytes = Vec::with_capacity(metadata.row_groups.len());
@@ -108,7 +111,7 @@ impl Footer {
         &self.group_rows
     }
 
-    /// The bytes of a run of row groups, and of what lies between them.
+    /// The byte range of consecutive row groups, including any gaps between them.
     pub(super) fn bytes_of(&self, groups: Range<usize>) -> Range<u64> {
         let bytes = &self.group_bytes[groups];
         let start = bytes.iter().map(|bytes| bytes.start).min().unwrap_or(0);
@@ -116,7 +119,7 @@ impl Footer {
         start..end
     }
 
-    /// Cuts a run of row groups into runs of at most `size` bytes, or of one group.
+    /// Splits consecutive row groups into runs of at most `size` bytes, or of a single row group.
     pub(super) fn runs(&self, groups: Range<usize>, size: u64) -> Vec<Range<usize>> {
         let mut runs: Vec<Range<usize>> = Vec::new();
         for group in groups {
@@ -135,18 +138,13 @@ impl Footer {
         runs
     }
 
-    /// A Parquet file of a run of row groups alone, from their bytes, which begin at `start` of this file.
+    /// Builds a Parquet file in memory from consecutive row groups. `bytes` are their bytes, which
+    /// begin at `start` in this file.
     ///
-    /// Polars' blocking reader wants a whole file. The offsets in the footer are moved to where the bytes
-    /// are now; indexes and filters, which lie elsewhere, are left out, as are statistics, which a full read
-    /// doesn't use.
-    pub(super) fn extract(
-        &self,
-        groups: Range<usize>,
-        start: u64,
-        bytes: &[u8],
-        file: &str,
-    ) -> Result<Vec<u8>> {
+    /// Polars' blocking reader wants a whole file. The offsets in the footer are shifted to the new
+    /// positions of the bytes. Page indexes and bloom filters, which are stored elsewhere, are
+    /// dropped, as are statistics, which a full read doesn't use.
+    pub(super) fn extract(&self, groups: Range<usize>, start: u64, bytes: &[u8]) -> Vec<u8> {
         let shift = MAGIC.len() as i64 - start as i64;
         let mut metadata = FileMetaData {
             row_groups: self.metadata.row_groups[groups].to_vec(),
@@ -179,18 +177,15 @@ impl Footer {
         let data_end = small.len();
         metadata
             .write_to_out_protocol(&mut TCompactOutputProtocol::new(&mut small))
-            .map_err(|error| Error::Table {
-                table: file.into(),
-                reason: format!("its footer cannot be written: {error}"),
-            })?;
+            .expect("writing to memory cannot fail");
         let length = (small.len() - data_end) as u32;
         small.extend_from_slice(&length.to_le_bytes());
         small.extend_from_slice(MAGIC);
-        Ok(small)
+        small
     }
 }
 
-/// A copy of everything but the row groups, which are the bulk.
+/// Copies everything except the row groups, which are most of it.
 fn without_groups(metadata: &FileMetaData) -> FileMetaData {
     FileMetaData {
         version: metadata.version,

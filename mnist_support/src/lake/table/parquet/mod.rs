@@ -1,4 +1,4 @@
-//! Parquet files: a footer that says where each row group is, and reads of the row groups' bytes alone.
+//! Parquet files: the footer says where each row group is, and only their bytes are read.
 
 mod extract;
 mod footer;
@@ -13,15 +13,16 @@ use super::number_type::NumberType;
 use super::partition::Part;
 use super::table_file::TableFile;
 use crate::lake::file::LakeFile;
-use crate::lake::reading::{Tell, tell_nobody};
+use crate::lake::reading::{OnProgress, ignore_progress};
 use crate::lake::store::Lake;
-use crate::{Error, Result};
+use crate::{Error, Result, error::TableError};
 use footer::Footer;
 
-/// Row groups are fetched and read in runs of about this size, the next one being fetched meanwhile.
+/// Row groups are fetched and decoded in runs of about this size, while the next run is being
+/// fetched.
 const RUN: u64 = 16 << 20;
 
-/// A Parquet file, not read yet.
+/// A Parquet file, read lazily.
 pub(crate) struct ParquetFile {
     file: LakeFile,
     footer: Footer,
@@ -29,21 +30,21 @@ pub(crate) struct ParquetFile {
 }
 
 impl ParquetFile {
-    /// Reads the footer of a file.
+    /// Reads the footer.
     pub(crate) fn open(lake: &Lake, path: &str) -> Result<ParquetFile> {
         let (file, first) = lake.file(path, footer::MAGIC.len() as u64)?;
         if file.size() == 0 {
-            return Err(Error::EmptyFile {
+            return Err(Error::Table(TableError::EmptyFile {
                 file: file.url().into(),
                 reason: "it has no bytes".into(),
-            });
+            }));
         }
         let footer = Footer::read(&file, &first)?;
         if footer.rows() == 0 {
-            return Err(Error::EmptyFile {
+            return Err(Error::Table(TableError::EmptyFile {
                 file: file.url().into(),
                 reason: "it has no rows".into(),
-            });
+            }));
         }
         let columns = extract::columns(&footer, file.url())?;
         Ok(ParquetFile {
@@ -58,7 +59,7 @@ impl ParquetFile {
         groups: Range<usize>,
         skip: usize,
         rows: usize,
-        tell: Tell<'_>,
+        on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
         let runs = self.footer.runs(groups.clone(), RUN);
         let bytes: Vec<Range<u64>> = runs
@@ -68,12 +69,12 @@ impl ParquetFile {
         let mut first_row: usize = self.footer.group_rows()[..groups.start].iter().sum();
         let (mut skip, mut left) = (skip, rows);
         let mut whole: Option<DataFrame> = None;
-        let meter = self.file.meter(&bytes, tell);
+        let meter = self.file.meter(&bytes, on_progress);
         for (run, fetched) in runs.into_iter().zip(self.file.read_ahead(&bytes, &meter)) {
             let (range, bytes) = fetched?;
             let available: usize = self.footer.group_rows()[run.clone()].iter().sum();
             let take = left.min(available.saturating_sub(skip));
-            let small = self.footer.extract(run, range.start, &bytes, self.url())?;
+            let small = self.footer.extract(run, range.start, &bytes);
             drop(bytes);
             let frame = extract::read(small, skip, take, self.url())?;
             extract::check(&frame, self.url(), first_row + skip)?;
@@ -96,12 +97,7 @@ impl ParquetFile {
                 whole.rechunk_mut_par();
                 Ok(whole)
             }
-            None => extract::read(
-                self.footer.extract(0..0, 0, &[], self.url())?,
-                0,
-                0,
-                self.url(),
-            ),
+            None => extract::read(self.footer.extract(0..0, 0, &[]), 0, 0, self.url()),
         }
     }
 }
@@ -119,7 +115,7 @@ impl TableFile for ParquetFile {
         &self.columns
     }
 
-    /// A Parquet file says its own types.
+    /// A Parquet file has its own schema.
     fn with_dtype(&self, _dtype: NumberType) -> Option<Arc<dyn TableFile>> {
         None
     }
@@ -127,15 +123,15 @@ impl TableFile for ParquetFile {
     fn head(&self, n: usize) -> Result<DataFrame> {
         let (groups, skip, rows) =
             plan::locate(self.footer.group_rows(), 0..n.min(self.footer.rows()));
-        self.read_groups(groups, skip, rows, &tell_nobody)
+        self.read_groups(groups, skip, rows, &ignore_progress)
     }
 
-    fn collect(&self, tell: Tell<'_>) -> Result<DataFrame> {
+    fn collect(&self, on_progress: OnProgress<'_>) -> Result<DataFrame> {
         let groups = 0..self.footer.group_rows().len();
-        self.read_groups(groups, 0, self.footer.rows(), tell)
+        self.read_groups(groups, 0, self.footer.rows(), on_progress)
     }
 
-    /// Runs of row groups, cut within them where there are fewer than `n`.
+    /// Splits the file into runs of row groups, or within row groups if there are fewer than `n`.
     fn partitions(&self, n: usize) -> Result<Vec<Part>> {
         let rows = self.footer.rows();
         if n > rows {
@@ -153,7 +149,7 @@ impl TableFile for ParquetFile {
         Ok(ranges.into_iter().map(part).collect())
     }
 
-    fn read(&self, part: &Part, tell: Tell<'_>) -> Result<Option<DataFrame>> {
+    fn read(&self, part: &Part, on_progress: OnProgress<'_>) -> Result<Option<DataFrame>> {
         let Part::RowGroups { groups, skip, rows } = part else {
             return Ok(None);
         };
@@ -164,7 +160,7 @@ impl TableFile for ParquetFile {
         if skip.checked_add(*rows).is_none_or(|end| end > available) {
             return Ok(None);
         }
-        self.read_groups(groups.clone(), *skip, *rows, tell)
+        self.read_groups(groups.clone(), *skip, *rows, on_progress)
             .map(Some)
     }
 }

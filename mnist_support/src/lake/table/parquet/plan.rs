@@ -1,9 +1,9 @@
-//! Which rows of which row groups make a partition.
+//! Which rows of which row groups make up a partition.
 
 use std::ops::Range;
 
-/// Cuts the rows of a file into `n` ranges, none of them empty: between row groups where there are enough,
-/// else within them.
+/// Splits the rows of a file into `n` non-empty ranges: between row groups if there are enough of
+/// them, otherwise within them.
 pub(super) fn cut(group_rows: &[usize], n: usize) -> Vec<Range<usize>> {
     let rows: usize = group_rows.iter().sum();
     let even = |part: usize| (rows as u128 * part as u128 / n as u128) as usize;
@@ -18,7 +18,8 @@ pub(super) fn cut(group_rows: &[usize], n: usize) -> Vec<Range<usize>> {
     ends.retain(|end| *end > 0);
     let mut cuts = vec![0];
     if n <= ends.len() {
-        // The end nearest to an even cut, leaving at least one group for each part on both sides.
+        // The row group end closest to an even split that leaves at least one row group for each
+        // part on either side.
         let mut next = 0;
         for part in 1..n {
             let candidates = next..ends.len() - (n - part);
@@ -35,7 +36,8 @@ pub(super) fn cut(group_rows: &[usize], n: usize) -> Vec<Range<usize>> {
     cuts.windows(2).map(|pair| pair[0]..pair[1]).collect()
 }
 
-/// The row groups that hold a range of rows, the rows to skip in the first of them, and their number.
+/// The row groups that hold a range of rows, the number of rows to skip in the first one, and the
+/// number of rows.
 pub(super) fn locate(group_rows: &[usize], rows: Range<usize>) -> (Range<usize>, usize, usize) {
     let mut start = 0;
     let mut groups: Option<Range<usize>> = None;
@@ -70,13 +72,13 @@ mod tests {
     }
 
     #[test]
-    fn with_too_few_row_groups_they_are_cut_within() {
+    fn with_too_few_row_groups_partitions_end_within_them() {
         assert_eq!(cut(&[10], 3), [0..3, 3..6, 6..10]);
         assert_eq!(cut(&[2, 2], 4), [0..1, 1..2, 2..3, 3..4]);
     }
 
     #[test]
-    fn every_cut_holds_every_row_once_and_none_is_empty() {
+    fn every_row_is_in_one_partition_and_none_is_empty() {
         for groups in [&[7][..], &[3, 4], &[1, 1, 1, 9, 2], &[6, 0, 1, 0]] {
             let rows: usize = groups.iter().sum();
             for n in 1..=rows {

@@ -1,2 +1,2 @@
-// Included by c10d, of which the bridge needs nothing.
+// Included by c10d. The bridge needs nothing from it.
 #pragma once

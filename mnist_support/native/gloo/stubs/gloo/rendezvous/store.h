@@ -1,6 +1,5 @@
-// The store that Gloo reads its peers' addresses from. c10d's headers derive a class from it; the
-// only objects of that class are made inside libtorch, by code that was compiled with Gloo's own
-// header.
+// The store from which Gloo reads its peers' addresses. c10d's headers derive a class from it. The
+// only objects of that class are created inside libtorch, by code compiled with Gloo's own header.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// A network interface and a piece of memory that is sent or received: pointers to the bridge.
+// A network interface, and a buffer to send or receive. The bridge only holds pointers to them.
 #pragma once
 
 #include <memory>

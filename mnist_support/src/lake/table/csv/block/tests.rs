@@ -11,15 +11,16 @@ fn columns(width: usize) -> Columns {
     Columns::new((0..width).map(|column| format!("c{column}")).collect())
 }
 
-/// The fast way alone, with pieces so short that small inputs are cut too.
-fn fast(bytes: &[u8], columns: &Columns, piece: usize) -> Option<DataFrame> {
-    ByteRows::parse(bytes, columns, piece).map(|rows| rows.into_frame(columns).unwrap())
+/// The fast parser alone, with chunks so short that small inputs are split too.
+fn fast(bytes: &[u8], columns: &Columns, chunk_size: usize) -> Option<DataFrame> {
+    ByteRows::parse(bytes, columns, chunk_size).map(|rows| rows.into_frame(columns).unwrap())
 }
 
-/// Checks that the fast way gives what the general one gives, or nothing; says whether it gave something.
-fn agree(bytes: &[u8], columns: &Columns, piece: usize) -> bool {
+/// Checks that the fast parser gives the same frame as the general one, or nothing. Returns whether
+/// it gave a frame.
+fn agree(bytes: &[u8], columns: &Columns, chunk_size: usize) -> bool {
     let shown = String::from_utf8_lossy(bytes);
-    let Some(frame) = fast(bytes, columns, piece) else {
+    let Some(frame) = fast(bytes, columns, chunk_size) else {
         return false;
     };
     match parse::parse(Bytes::copy_from_slice(bytes), columns) {
@@ -29,7 +30,7 @@ fn agree(bytes: &[u8], columns: &Columns, piece: usize) -> bool {
     true
 }
 
-/// Lines of mostly zeros, as pixels are.
+/// Lines of mostly zeros, like pixels.
 fn lines(random: &mut ChaCha8Rng, rows: usize, width: usize) -> Vec<u8> {
     let ends = [&b"\n"[..], b"\r\n"];
     let end = ends[usize::from(random.random_bool(0.3))];
@@ -55,13 +56,13 @@ fn lines(random: &mut ChaCha8Rng, rows: usize, width: usize) -> Vec<u8> {
 }
 
 #[test]
-fn lines_of_small_whole_numbers_take_the_fast_way_to_the_same_frame() {
+fn lines_of_small_integers_take_the_fast_path_to_the_same_frame() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     for _ in 0..300 {
         let (rows, width) = (random.random_range(1..200), random.random_range(1..150));
         let bytes = lines(&mut random, rows, width);
-        let piece = random.random_range(0..3000);
-        assert!(agree(&bytes, &columns(width), piece));
+        let chunk_size = random.random_range(0..3000);
+        assert!(agree(&bytes, &columns(width), chunk_size));
     }
 }
 
@@ -76,7 +77,7 @@ fn a_field_that_is_not_one_to_three_digits_is_left_to_the_general_parser() {
             fields[at] = field;
             let bytes = format!("{}\n{}\n", "0,".repeat(11) + "0", fields.join(","));
             let taken = agree(bytes.as_bytes(), &columns(12), 8);
-            // A carriage return that ends a line is no part of its field.
+            // A carriage return at the end of a line is not part of the field.
             assert_eq!(taken, field == "7\r" && at == 11, "{bytes:?}");
         }
     }
@@ -98,14 +99,17 @@ fn a_row_that_is_too_short_too_long_or_blank_is_left_to_the_general_parser() {
         "1,2,3\r\r\n",
         "",
     ] {
-        for piece in [0, 4, 100] {
-            assert!(!agree(bytes.as_bytes(), &columns(3), piece), "{bytes:?}");
+        for chunk_size in [0, 4, 100] {
+            assert!(
+                !agree(bytes.as_bytes(), &columns(3), chunk_size),
+                "{bytes:?}"
+            );
         }
     }
 }
 
 #[test]
-fn both_ways_agree_whatever_bytes_are_changed_added_or_lost() {
+fn both_parsers_agree_whatever_bytes_are_changed_added_or_lost() {
     let mut random = ChaCha8Rng::seed_from_u64(2);
     let (mut taken, mut left) = (0, 0);
     for _ in 0..20_000 {
@@ -123,13 +127,13 @@ fn both_ways_agree_whatever_bytes_are_changed_added_or_lost() {
                 _ => {}
             }
         }
-        let piece = random.random_range(0..60);
-        match agree(&bytes, &columns(width), piece) {
+        let chunk_size = random.random_range(0..60);
+        match agree(&bytes, &columns(width), chunk_size) {
             true => taken += 1,
             false => left += 1,
         }
     }
-    // Neither way is tried on a handful of inputs only.
+    // Both outcomes are tested on many inputs.
     assert!(taken > 2000 && left > 2000, "{taken} {left}");
 }
 
@@ -144,7 +148,7 @@ fn columns_of_another_type_are_left_to_the_general_parser() {
 }
 
 #[test]
-fn blocks_read_in_different_ways_become_one_frame_in_their_order() {
+fn blocks_of_both_parsers_become_one_frame_in_order() {
     let columns = columns(2);
     let blocks = ["1,2\n3,4\n", "5,6\n", "-7,8\n", "9,10\n", "11, 12\n"]
         .map(|text| Block::parse(Bytes::from_static(text.as_bytes()), &columns).unwrap());

@@ -1,35 +1,29 @@
-//! Which rows a rank holds back for validation, and which it draws at each iteration.
+//! Splits a rank's rows into training and validation rows, and draws mini-batches.
 
-use rand::{SeedableRng, seq::SliceRandom};
-use rand_chacha::ChaCha8Rng;
+use rand::seq::SliceRandom;
 
-/// A stream of random numbers for one purpose of one rank.
-fn stream(seed: u64, rank: usize, purpose: u64) -> ChaCha8Rng {
-    let mut key = [0; 32];
-    for (bytes, value) in key.chunks_exact_mut(8).zip([seed, rank as u64, purpose]) {
-        bytes.copy_from_slice(&value.to_le_bytes());
-    }
-    ChaCha8Rng::from_seed(key)
-}
+use crate::random::{Purpose, stream};
 
-/// A rank's row numbers in random order, cut into those to train on and those to validate with.
+/// Takes the place of an epoch: the split comes before the first one.
+const SPLIT: u64 = u64::MAX;
+
+/// Shuffles a rank's row indices and splits them into training and validation rows.
 pub(super) fn split(
     seed: u64,
     rank: usize,
     rows: usize,
     validation_rows: usize,
 ) -> (Vec<i64>, Vec<i64>) {
-    const SPLIT: u64 = u64::MAX;
     let mut all: Vec<i64> = (0..rows as i64).collect();
-    all.shuffle(&mut stream(seed, rank, SPLIT));
+    all.shuffle(&mut stream(Purpose::Rows, seed, [rank as u64, SPLIT]));
     let validation = all.split_off(rows - validation_rows);
     (all, validation)
 }
 
-/// The endless sequence of a rank's training rows: every epoch all of them, each time in another order.
+/// The endless sequence of a rank's training rows, reshuffled in every epoch.
 ///
-/// The rows of an iteration follow from its number alone, so a fit can start again in the middle.
-pub(super) struct Batches {
+/// The rows of an iteration depend only on its number, so a fit can resume in the middle.
+pub(super) struct BatchSampler {
     seed: u64,
     rank: usize,
     rows: Vec<i64>,
@@ -38,9 +32,9 @@ pub(super) struct Batches {
     order: Vec<i64>,
 }
 
-impl Batches {
+impl BatchSampler {
     pub(super) fn new(seed: u64, rank: usize, rows: Vec<i64>, mini_batch: usize) -> Self {
-        Batches {
+        BatchSampler {
             seed,
             rank,
             rows,
@@ -50,7 +44,7 @@ impl Batches {
         }
     }
 
-    /// The rows of `iteration`, which counts from 0. A mini-batch may reach into the next epoch.
+    /// The rows of `iteration`, which counts from 0. A mini-batch may extend into the next epoch.
     pub(super) fn rows_of(&mut self, iteration: usize) -> Vec<i64> {
         let mut batch = Vec::with_capacity(self.mini_batch);
         let mut position = iteration as u64 * self.mini_batch as u64;
@@ -68,7 +62,8 @@ impl Batches {
     fn shuffle_for(&mut self, epoch: u64) {
         if self.epoch != Some(epoch) {
             self.order.clone_from(&self.rows);
-            self.order.shuffle(&mut stream(self.seed, self.rank, epoch));
+            let mut random = stream(Purpose::Rows, self.seed, [self.rank as u64, epoch]);
+            self.order.shuffle(&mut random);
             self.epoch = Some(epoch);
         }
     }
@@ -95,7 +90,7 @@ mod tests {
 
     #[test]
     fn an_epoch_draws_every_row_once_and_the_next_in_another_order() {
-        let mut batches = Batches::new(1, 0, (0..12).collect(), 4);
+        let mut batches = BatchSampler::new(1, 0, (0..12).collect(), 4);
         let mut epoch = |first: usize| {
             (first..first + 3)
                 .flat_map(|i| batches.rows_of(i))
@@ -109,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_mini_batch_that_does_not_divide_the_rows_reaches_into_the_next_epoch() {
-        let mut batches = Batches::new(1, 0, (0..5).collect(), 3);
+        let mut batches = BatchSampler::new(1, 0, (0..5).collect(), 3);
         let drawn: Vec<i64> = (0..5).flat_map(|i| batches.rows_of(i)).collect();
         assert_eq!(sorted(drawn[..5].to_vec()), [0, 1, 2, 3, 4]);
         assert_eq!(sorted(drawn[5..10].to_vec()), [0, 1, 2, 3, 4]);
@@ -117,15 +112,15 @@ mod tests {
 
     #[test]
     fn any_iteration_can_be_drawn_by_its_number_alone() {
-        let mut forward = Batches::new(7, 1, (0..11).collect(), 4);
+        let mut forward = BatchSampler::new(7, 1, (0..11).collect(), 4);
         let drawn: Vec<_> = (0..9).map(|i| forward.rows_of(i)).collect();
-        let mut late = Batches::new(7, 1, (0..11).collect(), 4);
+        let mut late = BatchSampler::new(7, 1, (0..11).collect(), 4);
         assert_eq!(late.rows_of(8), drawn[8]);
     }
 
     #[test]
     fn another_rank_or_seed_draws_other_rows() {
-        let first = |seed, rank| Batches::new(seed, rank, (0..1000).collect(), 10).rows_of(0);
+        let first = |seed, rank| BatchSampler::new(seed, rank, (0..1000).collect(), 10).rows_of(0);
         assert_ne!(first(1, 0), first(1, 1));
         assert_ne!(first(1, 0), first(2, 0));
     }

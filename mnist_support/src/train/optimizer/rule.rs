@@ -1,4 +1,4 @@
-//! What an optimiser is made of.
+//! The traits that make up an optimiser.
 
 use tch::Tensor;
 
@@ -10,13 +10,13 @@ pub(super) trait OptimizerConfig {
     /// [`Error::InvalidSetting`] names the first setting that is outside its range.
     fn validate(&self) -> Result<()>;
 
-    /// Starts the optimiser for parameters like `parameters`, a flat vector.
-    fn start(&self, parameters: &Tensor) -> Result<Box<dyn Step>>;
+    /// Creates the optimiser's state for `parameters`, a flat vector.
+    fn start(&self, parameters: &Tensor) -> Result<Box<dyn UpdateRule>>;
 }
 
-/// A started optimiser.
-pub(crate) trait Step {
-    /// Moves `parameters` against `gradient`, both flat. The caller has switched gradients off.
+/// An optimiser's state, and its step.
+pub(crate) trait UpdateRule {
+    /// Updates `parameters` with `gradient`, both flat. The caller has disabled gradients.
     fn step(
         &mut self,
         parameters: &mut Tensor,
@@ -24,17 +24,17 @@ pub(crate) trait Step {
         learning_rate: f64,
     ) -> Result<()>;
 
-    /// How many steps were made, for rules that depend on it; else 0.
+    /// The number of steps taken, for rules that depend on it; otherwise 0.
     fn steps(&self) -> i32;
 
-    /// What the rule remembers from step to step, shaped like the parameters, sharing its memory.
-    fn state(&self) -> Vec<Tensor>;
+    /// The state that the rule keeps between steps, shaped like the parameters. Shares its memory.
+    fn state_dict(&self) -> Vec<Tensor>;
 
-    /// Goes on where another of the same rule left off, with copies of its `state`.
-    fn restore(&mut self, steps: i32, state: &[Tensor]) -> Result<()>;
+    /// Copies the state of an optimiser with the same rule, to continue from there.
+    fn load_state_dict(&mut self, steps: i32, state: &[Tensor]) -> Result<()>;
 }
 
-/// Makes sure that a setting is in `[0, 1)`.
+/// Checks that a setting is in `[0, 1)`.
 pub(super) fn check_fraction(setting: &'static str, value: f64) -> Result<()> {
     check(
         setting,
@@ -44,7 +44,7 @@ pub(super) fn check_fraction(setting: &'static str, value: f64) -> Result<()> {
     )
 }
 
-/// Makes sure that a setting is a number from 0 on.
+/// Checks that a setting is a number of at least 0.
 pub(super) fn check_not_negative(setting: &'static str, value: f64) -> Result<()> {
     check(
         setting,

@@ -1,72 +1,92 @@
-//! What can be wrong with IDX files and with a folder of them.
+//! Errors of IDX files: MNIST's, and others in that format.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::text::grouped;
 
-/// Why a file is not the IDX file that it is taken for, and what to do.
+/// What is wrong with IDX files: MNIST's, or others in that format.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MnistError {
+    /// A file that is not the IDX file it should be.
+    #[error("{} cannot be used: {source}", path.display())]
+    InvalidIdx { path: PathBuf, source: IdxError },
+    /// A folder without a usable set of four IDX files.
+    #[error("{} has no set of IDX files that can be used: {source}", path.display())]
+    IdxFolder { path: PathBuf, source: FolderError },
+    /// A download with the wrong hash. It was moved aside and is not used.
+    #[error("{} has SHA-256 {found}, not {expected}; it was kept as {} and is not used; run `make data` to download it again", path.display(), kept_as.display())]
+    HashMismatch {
+        path: PathBuf,
+        expected: String,
+        found: String,
+        kept_as: PathBuf,
+    },
+}
+
+/// Why a file is not the IDX file it should be, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdxError {
-    /// A file without a byte.
+    /// An empty file.
     #[error("it is empty: download or copy it again")]
     Empty,
-    /// A page, as a server sends where a download fails.
+    /// A web page, such as a server sends when a download fails.
     #[error(
         "it is a web page, probably a server's error or log-in page: open it in a browser to see \
          why, and download the file again"
     )]
     WebPage,
-    /// The three lines that Git keeps in place of a large file.
+    /// The three-line pointer that Git LFS keeps in place of a large file.
     #[error("it is a Git LFS pointer, not the file itself: fetch the file with `git lfs pull`")]
     GitLfsPointer,
-    /// Text of another kind, such as a server's message.
+    /// Other text, such as a server's message.
     #[error("it is text, perhaps a server's message: read it, and download the file again")]
     Text,
-    /// Packed with something else than gzip, or packed twice.
+    /// A file compressed with something other than gzip, or compressed twice.
     #[error("it is packed with {with}: unpack it with `{command}`")]
     Packed {
-        /// The format.
+        /// The compression format.
         with: &'static str,
-        /// What unpacks it.
+        /// The command that unpacks it.
         command: &'static str,
     },
-    /// A gzip file that ends too early.
+    /// A truncated gzip file.
     #[error(
         "the compressed file was cut short, {} bytes can be unpacked: download or copy it again",
         grouped(*unpacked)
     )]
     CutGzip {
-        /// The bytes that came out of it.
+        /// The number of bytes that could be unpacked.
         unpacked: u64,
     },
-    /// A gzip file whose content or checksum is wrong.
+    /// A gzip file with damaged content or a wrong checksum.
     #[error("the compressed file is damaged ({source}): download or copy it again")]
     DamagedGzip {
-        /// What the unpacking said.
+        /// The error of the decompressor.
         source: io::Error,
     },
-    /// Two bytes at the beginning that are not zero, or a header that is cut.
+    /// A file that does not begin with two zero bytes, or whose header is cut short.
     #[error(
         "it begins with the bytes {first:02x?}, where the header of {wanted} is needed: is it \
          another kind of file?"
     )]
     Header {
-        /// The first bytes, four at most.
+        /// The first bytes, at most four.
         first: Vec<u8>,
-        /// What the file is to hold.
+        /// What the file should hold.
         wanted: &'static str,
     },
-    /// Values of another type than the file may have.
+    /// Values of a type that the file may not have.
     #[error("its values are {found}, where {wanted} are needed: convert them")]
     ValueType {
-        /// The type's name, with its number in the header.
+        /// The name of the type, with its code in the header.
         found: String,
-        /// The types that are taken.
+        /// The accepted types.
         wanted: &'static str,
     },
-    /// Another number of dimensions than the file may have.
+    /// The wrong number of dimensions.
     #[error(
         "it has {found} dimension{}, where {wanted}: is it the right file?",
         if *found == 1 { "" } else { "s" }
@@ -74,7 +94,7 @@ pub enum IdxError {
     Dimensions {
         /// The number in the header.
         found: u8,
-        /// What is needed.
+        /// The accepted numbers.
         wanted: &'static str,
     },
     /// Fewer values than the header says.
@@ -85,9 +105,9 @@ pub enum IdxError {
     Cut {
         /// The sizes of the dimensions.
         shape: String,
-        /// The bytes that these take.
+        /// The number of bytes that these sizes take.
         expected: u64,
-        /// The bytes that are there.
+        /// The number of bytes in the file.
         found: u64,
     },
     /// Bytes after the last value.
@@ -98,7 +118,7 @@ pub enum IdxError {
     TrailingBytes {
         /// The sizes of the dimensions.
         shape: String,
-        /// The bytes that these take.
+        /// The number of bytes that these sizes take.
         expected: u64,
     },
     /// Sizes that no set of images has.
@@ -109,7 +129,7 @@ pub enum IdxError {
         /// Why they are refused.
         reason: &'static str,
     },
-    /// Labels and images of different counts.
+    /// Labels and images that differ in number.
     #[error(
         "it has {} labels, where {} has {} images: they are not of the same set",
         grouped(*labels), file.display(), grouped(*images)
@@ -117,12 +137,12 @@ pub enum IdxError {
     Counts {
         /// The number of labels.
         labels: u64,
-        /// The file of the images.
+        /// The file with the images.
         file: PathBuf,
-        /// Their number.
+        /// The number of images.
         images: u64,
     },
-    /// Test images of another size than the training images.
+    /// Test images of a different size from the training images.
     #[error(
         "its images are of {} x {} pixels, where those of {} are of {} x {}: they are not of the \
          same set", found.0, found.1, file.display(), expected.0, expected.1
@@ -130,83 +150,83 @@ pub enum IdxError {
     ImageSize {
         /// Height and width.
         found: (usize, usize),
-        /// The file of the training images.
+        /// The file with the training images.
         file: PathBuf,
-        /// Their height and width.
+        /// The height and width of the training images.
         expected: (usize, usize),
     },
-    /// A label that does not fit a byte.
+    /// A label that does not fit into a byte.
     #[error("its label {row} is {label}: classes are whole numbers from 0 to 255")]
     Label {
-        /// The label's place, from 1.
+        /// The position of the label, from 1.
         row: u64,
         /// The label.
         label: i64,
     },
-    /// A class of a test image that is above those of the training images.
-    #[error("its label {row} is of class {class}, and the classes of {} end at {last}", file.display())]
+    /// A test label above the largest class of the training labels.
+    #[error("its label {row} is of class {class}, but the classes of {} end at {last}", file.display())]
     UnknownClass {
-        /// The label's place, from 1.
+        /// The position of the label, from 1.
         row: u64,
         /// Its class, from 0.
         class: u8,
-        /// The file of the training labels.
+        /// The file with the training labels.
         file: PathBuf,
-        /// The last of their classes.
+        /// The largest class of the training labels.
         last: u8,
     },
 }
 
-/// Why a folder has no set of four IDX files that can be used, and what to do.
+/// Why a folder has no usable set of four IDX files, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderError {
-    /// A path at which nothing is.
+    /// A path that does not exist.
     #[error("there is no such folder: check the path")]
     NoSuchFolder,
-    /// A file in place of a folder.
+    /// A file where a folder is needed.
     #[error(
         "it is a file: name the folder that the four IDX files are in, unpacked if it was an archive"
     )]
     NotAFolder,
-    /// A folder without any file.
+    /// An empty folder.
     #[error("the folder is empty: it needs {NEEDED}")]
     Empty,
-    /// A folder with files of other names.
+    /// A folder whose files have other names.
     #[error("no file in it has the name of an IDX file; it has {found}, and needs {NEEDED}")]
     NoIdxFiles {
-        /// Some of the names that are there.
+        /// Some of the names found.
         found: String,
     },
-    /// Some of the four files are there.
-    #[error("there are no {missing}: put {example} there too")]
+    /// A folder with only some of the four files.
+    #[error("it has no {missing}: add {example}")]
     Missing {
-        /// What is not there: "test labels".
+        /// What is missing: "test labels".
         missing: String,
-        /// A file's name: "t10k-labels-idx1-ubyte".
+        /// A file name that would do: "t10k-labels-idx1-ubyte".
         example: String,
     },
-    /// Several files of which each may be the one.
+    /// Several files that could each be the one.
     #[error("{first} and {second} both hold {what}: keep one of them there")]
     SeveralFiles {
-        /// One file.
+        /// The first file.
         first: PathBuf,
-        /// Another one.
+        /// The second file.
         second: PathBuf,
         /// What both hold: "training images".
         what: &'static str,
     },
-    /// Several sets of four.
+    /// Several sets of four files.
     #[error(
         "it holds files of several sets: {sets}; {}",
-        example.as_ref().map_or("keep one of them there".to_string(), |example| format!(
+        example.as_ref().map_or("keep one of them there".to_owned(), |example| format!(
             "name one of them, as in MNIST_DIR={}", example.display()
         ))
     )]
     SeveralSets {
-        /// The first file of each.
+        /// The first file of each set.
         sets: String,
-        /// The path that means one of them.
+        /// A path that names one of the sets.
         example: Option<PathBuf>,
     },
 }

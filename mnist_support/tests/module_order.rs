@@ -1,4 +1,5 @@
-//! Imports go down only: a module of the crate uses those that stand above it in lib.rs, and no other.
+//! The layout of the sources: a module imports only those above it in lib.rs, and comments are
+//! not wide.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if ["rs", "h", "cpp"]
+            .iter()
+            .any(|kind| path.extension().is_some_and(|own| own == *kind))
+        {
             found.push(path);
         }
     }
@@ -37,7 +41,7 @@ fn name(text: &str) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// What stands between the braces that `text` begins with, cut at the commas that are in no others.
+/// Splits what is between the braces that `text` begins with at its top-level commas.
 fn list(text: &str) -> Vec<&str> {
     let (mut depth, mut start, mut items) = (0, 1, Vec::new());
     for (at, character) in text.char_indices() {
@@ -57,7 +61,8 @@ fn list(text: &str) -> Vec<&str> {
     items
 }
 
-/// The names that follow `prefix` anywhere in `code`: `a` and `b` of `crate::{a::x, b}` for `crate::`.
+/// Returns the names that follow `prefix` anywhere in `code`: `a` and `b` of `crate::{a::x, b}` for
+/// `crate::`.
 fn named<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
     code.match_indices(prefix)
         .flat_map(|(at, _)| {
@@ -72,41 +77,45 @@ fn named<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The floors from the bottom to the top, and the floors that the names in the crate's root come from.
-fn floors() -> (Vec<String>, BTreeMap<String, String>) {
+/// Returns the modules from bottom to top, and the module of each name that the crate's root
+/// re-exports.
+fn modules() -> (Vec<String>, BTreeMap<String, String>) {
     let root = code(&source().join("lib.rs"));
-    let mut floors = Vec::new();
+    let mut modules = Vec::new();
     for line in root.lines() {
         let line = line.strip_prefix("pub ").unwrap_or(line);
         if let Some(module) = line.strip_prefix("mod ") {
-            floors.push(module.trim_end_matches(';').to_owned());
+            modules.push(module.trim_end_matches(';').to_owned());
         }
     }
     let mut origins: BTreeMap<String, String> = BTreeMap::new();
-    for floor in &floors {
-        for reexported in named(&root, &format!("pub use {floor}::")) {
-            origins.insert(reexported.to_owned(), floor.clone());
+    for module in &modules {
+        for reexported in named(&root, &format!("pub use {module}::")) {
+            origins.insert(reexported.to_owned(), module.clone());
         }
     }
-    (floors, origins)
+    (modules, origins)
 }
 
 #[test]
 fn imports_go_down_only() {
-    let (floors, origins) = floors();
-    assert!(floors.len() > 15 && origins.contains_key("Error"));
-    let height = |floor: &str| floors.iter().position(|known| known == floor);
+    let (modules, origins) = modules();
+    assert!(modules.len() > 15 && origins.contains_key("Error"));
+    let height = |module: &str| modules.iter().position(|known| known == module);
     let (mut looked_at, mut wrong) = (0, Vec::new());
     for path in files(&source()) {
         let within = path.strip_prefix(source()).unwrap().with_extension("");
-        let floor = within.iter().next().unwrap().to_str().unwrap();
-        let Some(own) = height(floor) else {
-            assert!(["lib", "bin"].contains(&floor), "{floor} is not in lib.rs");
+        let module = within.iter().next().unwrap().to_str().unwrap();
+        let Some(own) = height(module) else {
+            assert!(
+                ["lib", "bin"].contains(&module),
+                "{module} is not in lib.rs"
+            );
             continue;
         };
         let code = code(&path);
         let mut used = named(&code, "crate::");
-        // The parent of a floor's own file is the root, too.
+        // The parent of a top-level file is also the root.
         if within.iter().count() == 1 || within.ends_with("mod") && within.iter().count() == 2 {
             let above = named(&code, "super::").into_iter();
             used.extend(above.filter(|name| height(name).is_some()));
@@ -114,16 +123,31 @@ fn imports_go_down_only() {
         for used in used {
             let used = origins.get(used).map_or(used, String::as_str);
             let Some(other) = height(used) else {
-                panic!("{}: crate::{used} is no floor", path.display());
+                panic!("{}: crate::{used} is not a module", path.display());
             };
             looked_at += 1;
             if other > own {
-                wrong.push(format!("{}: {floor} uses {used}", path.display()));
+                wrong.push(format!("{}: {module} uses {used}", path.display()));
             }
         }
     }
     assert!(looked_at > 300, "only {looked_at} imports were found");
     assert!(wrong.is_empty(), "imports go up:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn comments_end_within_100_columns() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["src", "tests", "benches", "native"].map(|folder| package.join(folder));
+    let mut long = Vec::new();
+    for path in folders.iter().flat_map(|folder| files(folder)) {
+        for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            if line.trim_start().starts_with("//") && line.chars().count() > 100 {
+                long.push(format!("{}:{}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(long.is_empty(), "too long:\n{}", long.join("\n"));
 }
 
 #[test]

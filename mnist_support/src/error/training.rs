@@ -1,0 +1,24 @@
+//! Errors of training.
+
+use super::Cause;
+
+/// Why a fit cannot start or cannot continue.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// The loss is no longer a finite number.
+    #[error(
+        "the training loss is {loss} at iteration {iteration}: lower learning_rate, or scale the features"
+    )]
+    Diverged { iteration: usize, loss: f64 },
+    /// A checkpoint that is damaged or belongs to another fit.
+    #[error("the checkpoint {url} cannot be used: {reason}")]
+    InvalidCheckpoint {
+        url: String,
+        #[source]
+        reason: Cause,
+    },
+    /// A device that this machine or this build of libtorch does not have.
+    #[error("device {device:?} is not available: {reason}")]
+    DeviceUnavailable { device: String, reason: String },
+}
