@@ -3,6 +3,7 @@
 
 include mnist_support/scripts/versions.env
 scripts := mnist_support/scripts
+kernel := mnist_support/kernel
 
 # The Python environment: the one that is active, else .venv. A virtual environment that was
 # activated inside a conda environment goes first.
@@ -51,7 +52,7 @@ protoc := target/stamps/protoc-$(PROTOC_VERSION)-$(place)
 clang_format := $(stamps)/clang-format-$(CLANG_FORMAT_VERSION)
 azurite := .tools/azurite-$(AZURITE_VERSION)
 evcxr := .tools/evcxr-$(EVCXR_VERSION)
-kernel := .tools/kernel-$(place)
+kernelspec := .tools/kernel-$(place)
 spark := .tools/spark-$(SPARK_VERSION)-$(place)
 browser := .tools/browser-$(PLAYWRIGHT_VERSION)-$(place)
 peers := .tools/peers-$(place)
@@ -71,7 +72,7 @@ help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
-	@echo 'Variables: TORCH=cuda (PyTorch with CUDA), PYTHON=python3.12, CXX=g++, MNIST_DIR=a folder with four IDX files (empty: MNIST again), SPARK_REMOTE=sc://HOST:PORT (a Spark cluster to run on)'
+	@echo 'Variables: TORCH=cuda (PyTorch with CUDA), PYTHON=python3.12, CXX=g++, MNIST_DIR=a folder with four IDX files (empty: MNIST again), SPARK_REMOTE=sc://HOST:PORT (a Spark cluster to run on), KERNEL_PLAIN=1 (stock evcxr as the Rust kernel)'
 
 setup: warm $(azurite) ## install and compile everything
 	@echo '==> Set up: Python environment $(PYTHON_ENV), libtorch for $(TORCH)'
@@ -101,7 +102,7 @@ bench: $(native) $(lake) $(peers) ## compare with PyTorch, pandas and SparkTorch
 	    env -u SPARK_REMOTE cargo bench --quiet --profile dev --package mnist_support --bench versus -- $(ROWS)
 
 bench-cells: warm $(lake) ## compare how long cells keep one waiting with evcxr as it comes (about 10 minutes)
-	@'$(PYTHON_ENV)/bin/python' mnist_support/benches/cells/bench.py '$(CURDIR)' $(ROUNDS)
+	@'$(PYTHON_ENV)/bin/python' $(kernel)/bench/bench.py '$(CURDIR)' $(ROUNDS)
 
 run-notebooks: warm $(lake) ## run the notebooks, executed copies in target/notebooks
 	@$(scripts)/run_notebooks.sh copies
@@ -139,7 +140,7 @@ $(tools_checked): $(scripts)/check_tools.sh Cargo.toml
 
 # Looked for each time: another toolchain, or a newer one, may have come since.
 rust-sources: | $(tools_checked)
-	@$(scripts)/rust_sources.sh
+	@$(kernel)/rust_sources.sh
 
 $(python): requirements.txt | $(tools_checked)
 	@$(scripts)/python_environment.sh '$(PYTHON)'
@@ -170,11 +171,11 @@ $(azurite): | node
 	@touch $@
 
 $(evcxr): | rust-sources
-	@$(scripts)/evcxr.sh
+	@$(kernel)/evcxr.sh
 	@touch $@
 
-$(kernel): $(evcxr) $(scripts)/install_kernel.sh | $(python)
-	@$(scripts)/install_kernel.sh
+$(kernelspec): $(evcxr) $(kernel)/install.sh | $(python)
+	@$(kernel)/install.sh
 	@rm -f .tools/kernel-* && touch $@
 
 # Spark without Java is of no use, and large: java.sh says so first.
@@ -193,15 +194,15 @@ $(peers): $(scripts)/peers.sh $(scripts)/versions.env | $(python)
 
 # Cargo knows best whether the crate is up to date: it is asked each time.
 crate: $(native)
-	@$(scripts)/warm_kernel.sh
+	@$(kernel)/warm.sh
 	$(if $(SPARK_REMOTE),@$(scripts)/worker.sh)
 
 # The kernel is compiled while libtorch comes and while the crate is compiled: each alone leaves a
 # core idle at times.
 side-by-side: | $(tools_checked)
-	@$(MAKE) --no-print-directory --jobs=2 SIDE_BY_SIDE=1 $(evcxr) $(kernel) crate
+	@$(MAKE) --no-print-directory --jobs=2 SIDE_BY_SIDE=1 $(evcxr) $(kernelspec) crate
 
-warm: $(if $(wildcard $(evcxr)),,side-by-side) rust-sources $(kernel) crate
+warm: $(if $(wildcard $(evcxr)),,side-by-side) rust-sources $(kernelspec) crate
 
 # MNIST_DIR, and the files in it, may be others than the last time: the script is asked each time.
 .PHONY: $(lake)

@@ -45,7 +45,7 @@ else
         lacks "Rust $needed_rust or later; this is $found_rust ('rustup update')."
     else
         rust=yes
-        how=$("$scripts/rust_sources.sh" --how 2>&1) || lacks "${how#error: }"
+        how=$("$kernel/rust_sources.sh" --how 2>&1) || lacks "${how#error: }"
         [[ -e $root/.tools/bin/evcxr_jupyter ]] || ask "Rust's crates" cargo info --quiet evcxr_jupyter
     fi
 fi

@@ -7,6 +7,7 @@ unset MAKEFLAGS MFLAGS
 
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(cd "$scripts/../.." && pwd -P)
+kernel=$root/mnist_support/kernel
 tools=$root/.tools
 triple=x86_64-unknown-linux-gnu
 source "$scripts/versions.env"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs every notebook from its first cell to its last, and fails if a cell fails.
-# Usage: run_notebooks.sh copies     executed copies go to target/notebooks
-#        run_notebooks.sh in-place   the committed notebooks get the new outputs
+# Runs notebooks, all of the repository's if none is named, from the first cell to the last, and
+# fails if a cell fails.
+# Usage: run_notebooks.sh copies [NOTEBOOK...]     executed copies go to target/notebooks
+#        run_notebooks.sh in-place [NOTEBOOK...]   the notebooks themselves get the new outputs
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 case $1 in
@@ -23,14 +24,18 @@ cd "$root/notebooks"
 run() {
     say "Running $1 (about a minute)"
     local start=$SECONDS
-    "$PYTHON_ENV/bin/python" -m nbconvert --config "$scripts/nbconvert_config.py" --log-level WARN \
+    "$PYTHON_ENV/bin/python" -m nbconvert --config "$kernel/nbconvert_config.py" --log-level WARN \
         --to notebook --execute "${output[@]}" "$1" || fail "$1 failed, see above."
     say "$1 ran in $((SECONDS - start)) s"
 }
+how=$1
+shift
+(($#)) || set -- *.ipynb
 running=()
-for notebook in *.ipynb; do
-    if [[ $1 == in-place ]]; then
-        # One after the other: the times in their outputs are to be those of a machine that does nothing else.
+for notebook; do
+    if [[ $how == in-place || ${KERNEL_PLAIN:-0} != 0 ]]; then
+        # One after the other: the times in their outputs are to be those of a machine that does nothing
+        # else. Without the kernel's shortcuts only one kernel at a time finds the crate compiled.
         run "$notebook"
     else
         # What a shell starts in the background ignores Ctrl-C, unless it is told otherwise.

@@ -1,4 +1,4 @@
-//! The cargo and rustc of the notebook kernel (`scripts/toolchain/`), called as evcxr calls them,
+//! The cargo and rustc of the notebook kernel (`kernel/toolchain/`), called as evcxr calls them,
 //! in a repository whose crate is a single function. The real cargo and rustc do the work.
 
 use serde_json::Value;
@@ -26,10 +26,10 @@ impl Kernel {
             repository: tempfile::tempdir().unwrap(),
             variables: Vec::new(),
         };
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR"));
         run(Command::new("cp")
             .arg("-r")
-            .arg(scripts)
+            .args([ours.join("kernel"), ours.join("scripts")])
             .arg(kernel.folder("mnist_support")));
         kernel.write("Cargo.toml", "[workspace]\n");
         kernel.write("Cargo.lock", "version = 4\n");
@@ -64,7 +64,7 @@ impl Kernel {
         std::os::unix::fs::symlink(real.join("bin/rustc"), kernel.path("sysroot/bin/rustc"))
             .unwrap();
 
-        let prepare = kernel.path("mnist_support/scripts/prepare_slot.sh");
+        let prepare = kernel.path("mnist_support/kernel/prepare_slot.sh");
         run(Command::new(prepare).arg("1"));
         kernel.folder("target/kernel/1/session");
         kernel.write(
@@ -110,13 +110,13 @@ impl Kernel {
     }
 
     fn cargo(&self, arguments: &[&str]) -> Output {
-        Command::new(self.path("mnist_support/scripts/toolchain/cargo"))
+        Command::new(self.path("mnist_support/kernel/toolchain/cargo"))
             .args(arguments)
             .current_dir(self.path("target/kernel/1/cells"))
             .env("KERNEL_ROOT", self.path(""))
             .env("KERNEL_SLOT", self.path("target/kernel/1"))
             .env("KERNEL_SYSROOT", self.path("sysroot"))
-            .env("RUSTC", self.path("mnist_support/scripts/toolchain/rustc"))
+            .env("RUSTC", self.path("mnist_support/kernel/toolchain/rustc"))
             .env("CARGO_TARGET_DIR", "target")
             .env("RUSTFLAGS", "-Cprefer-dynamic")
             .env_remove("RUSTC_WRAPPER")

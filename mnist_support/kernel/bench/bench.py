@@ -1,5 +1,5 @@
-"""Measures the waiting time of notebook cells: this repository's kernel against stock evcxr, which links the
-crate statically. Called by `make bench-cells`.
+"""Measures the waiting time of notebook cells: this repository's kernel against stock evcxr
+(KERNEL_PLAIN=1), which links the crate statically. Called by `make bench-cells`.
 
 Usage: bench.py ROOT [ROUNDS]
 
@@ -29,15 +29,23 @@ AGAINST = "evcxr as it comes, the crate linked statically"
 
 
 def measure(root, notebook, ours):
-    here = root / "mnist_support/benches/cells"
-    kernel = [root / "mnist_support/scripts/kernel.sh"]
-    if not ours:
-        kernel = [here / "static_kernel.sh", '{ path = "../mnist_support" }']
+    kernel = root / "mnist_support/kernel"
+    dependency = [] if ours else ['{ path = "../mnist_support" }']
     done = subprocess.run(
-        [sys.executable, here / "run.py", root / f"notebooks/{notebook}.ipynb", *kernel],
+        [
+            sys.executable,
+            kernel / "bench/run.py",
+            root / f"notebooks/{notebook}.ipynb",
+            kernel / "start.sh",
+            *dependency,
+        ],
         stdout=subprocess.PIPE,
         check=True,
-        env={**os.environ, "JUPYTER_PATH": str(root / ".tools/share/jupyter")},
+        env={
+            **os.environ,
+            "JUPYTER_PATH": str(root / ".tools/share/jupyter"),
+            "KERNEL_PLAIN": "0" if ours else "1",
+        },
     )
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -1,7 +1,7 @@
 """Ends the process of a notebook's cells at the second press of Stop within 3 seconds.
 
 It leaves a process alone that listens for Stop itself, as it does once it has loaded the crate.
-kernel.sh starts this beside the kernel, in whose process group every press arrives as SIGINT:
+start.sh starts this beside the kernel, in whose process group every press arrives as SIGINT:
     interrupt_watch.py KERNEL_PROCESS
 """
 import os

@@ -4,7 +4,7 @@
 #        rust_sources.sh --how    says how it would, or fails with what to install by hand
 #
 # Only the toolchain's own manager adds to a toolchain, and only where the folder is the user's.
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
 
 cd "$root"
 sysroot=$(rustc --print sysroot)

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Tells Jupyter about the Rust kernel: in .tools, where JUPYTER_PATH points, and in the Python
 # environment, for a Jupyter that is started there by hand.
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
 
 one_at_a_time "$@"
 folder=$tools/share/jupyter/kernels/rust
 # The logos, and the version.txt without which evcxr would write its own kernel.json at each start.
 JUPYTER_PATH=$tools/share/jupyter "$tools/bin/evcxr_jupyter" --install >/dev/null
 
-"$PYTHON_ENV/bin/python" - "$scripts/kernel.sh" "$PYTHON_ENV/bin/python" \
+"$PYTHON_ENV/bin/python" - "$kernel/start.sh" "$PYTHON_ENV/bin/python" \
     >"$folder/kernel.json" <<'PYTHON'
 import json, sys
 

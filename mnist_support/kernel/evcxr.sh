@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles the Rust kernel for Jupyter into .tools/bin.
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
 
 lock=evcxr one_at_a_time "$@"
 if [[ -x $tools/bin/evcxr_jupyter ]] &&

@@ -1,9 +1,9 @@
 """A kernel that runs nothing: every cell shows one sentence that says why the Rust kernel can't start.
 
-kernel.sh starts it in the Rust kernel's place, because what a kernel writes to its standard error is
+start.sh starts it in the Rust kernel's place, because what a kernel writes to its standard error is
 seen in the server's log only, where nobody looks.
 
-Usage: explain_kernel.py CONNECTION_FILE SENTENCE
+Usage: explain.py CONNECTION_FILE SENTENCE
 """
 
 import sys

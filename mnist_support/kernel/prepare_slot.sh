@@ -12,7 +12,7 @@
 # Slot 1 shares the repository's target folder, so that a crate of the registry is compiled once
 # for tests and cells. The kernel's own files have fixed names there, so each further slot has a
 # target folder of its own, in which the compiled crates of the registry are hard links.
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
 
 slot=$1
 folder=$root/target/kernel/$slot
@@ -45,6 +45,12 @@ fi
 
 if [[ $slot == 1 ]]; then
     [[ -L $cells/target ]] || ln -s ../../.. "$cells/target"
+    exit
+fi
+
+# Without shortcuts cargo compiles every crate there itself.
+if [[ ${KERNEL_PLAIN:-0} != 0 ]]; then
+    [[ ! -e $cells/target/linked ]] || rm -rf "$cells/target"
     exit
 fi
 
