@@ -2,6 +2,7 @@
 //!
 //! Read [`train`] first: it is the whole loop. The other files are its parts.
 
+mod check;
 mod checkpoint;
 mod data;
 mod device;
@@ -28,7 +29,7 @@ pub(crate) use loss::Prediction;
 pub use loss::{
     BceWithLogits, CrossEntropy, Huber, KlDiv, L1, Loss, Mse, Nll, PoissonNll, SmoothL1, Target,
 };
-pub use optimizer::{Adam, Optimizer, Sgd};
+pub use optimizer::{Adadelta, Adagrad, Adam, Adamax, NAdam, Optimizer, RAdam, RmsProp, Sgd};
 pub use print::Print;
 pub use progress::{Progress, ProgressEvent, Silent};
 pub use report::{FitReport, LossPoint};

@@ -6,7 +6,7 @@ use tch::{Device, Tensor};
 use super::{
     LossPoint, TrainingSettings,
     flat::FlatParameters,
-    optimizer::UpdateRule,
+    optimizer::OptimizerState,
     stopping::{Best, BestSoFar},
 };
 use crate::{Network, Result};
@@ -20,7 +20,7 @@ pub(super) struct State {
     pub(super) iteration: usize,
     /// The parameters and the buffers.
     pub(super) parameters: FlatParameters,
-    pub(super) optimizer: Box<dyn UpdateRule>,
+    pub(super) optimizer: OptimizerState,
     pub(super) best: BestSoFar,
     pub(super) history: Vec<LossPoint>,
     pub(super) stopped_early: bool,
@@ -113,10 +113,12 @@ impl State {
         scalars: Scalars,
         take: impl Fn(&str, &Tensor) -> Result<Tensor>,
     ) -> Result<()> {
-        let (flat, all) = (self.parameters.flat(), self.parameters.snapshot()?);
+        let all = self.parameters.snapshot()?;
         self.parameters.restore(&take("parameters", &all)?)?;
-        let optimizer = (0..self.optimizer.state_dict().len())
-            .map(|index| take(&format!("optimizer.{index}"), &flat))
+        let own = self.optimizer.state_dict();
+        let optimizer = own.iter().enumerate();
+        let optimizer = optimizer
+            .map(|(index, own)| take(&format!("optimizer.{index}"), own))
             .collect::<Result<Vec<_>>>()?;
         self.optimizer
             .load_state_dict(scalars.optimizer_steps, &optimizer)?;

@@ -3,20 +3,32 @@
 //! They work on one flat vector of all parameters. tch's own optimisers do not expose their state.
 //! These do, because a checkpoint has to hold it.
 //!
-//! An optimiser is one file: its settings, which implement [`OptimizerConfig`], and its state,
-//! which implements [`UpdateRule`]. In this file it has a variant and a line in
-//! [`Optimizer::config`].
+//! An optimiser is one file: its settings, which implement [`OptimizerConfig`], and its step and
+//! state, which implement [`UpdateRule`](rule::UpdateRule). In this file it has a `mod` line, a
+//! variant, a constructor and a line in [`Optimizer::config`].
 
+mod adadelta;
+mod adagrad;
 mod adam;
+mod adamax;
+mod nadam;
+mod radam;
+mod rms_prop;
 mod rule;
 mod sgd;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+pub use adadelta::Adadelta;
+pub use adagrad::Adagrad;
 pub use adam::Adam;
+pub use adamax::Adamax;
+pub use nadam::NAdam;
+pub use radam::RAdam;
+pub use rms_prop::RmsProp;
 use rule::OptimizerConfig;
-pub(crate) use rule::UpdateRule;
+pub(crate) use rule::OptimizerState;
 pub use sgd::Sgd;
 
 use crate::Result;
@@ -37,6 +49,18 @@ pub enum Optimizer {
     Adam(Adam),
     /// `torch.optim.SGD`.
     Sgd(Sgd),
+    /// `torch.optim.NAdam`.
+    NAdam(NAdam),
+    /// `torch.optim.RAdam`.
+    RAdam(RAdam),
+    /// `torch.optim.Adamax`.
+    Adamax(Adamax),
+    /// `torch.optim.RMSprop`.
+    RmsProp(RmsProp),
+    /// `torch.optim.Adagrad`.
+    Adagrad(Adagrad),
+    /// `torch.optim.Adadelta`.
+    Adadelta(Adadelta),
 }
 
 impl Default for Optimizer {
@@ -70,10 +94,47 @@ impl Optimizer {
         })
     }
 
+    /// `torch.optim.NAdam` with its defaults: those of Adam, and a momentum decay of 0.004.
+    pub fn nadam() -> Self {
+        Optimizer::NAdam(NAdam::default())
+    }
+
+    /// `torch.optim.RAdam` with its defaults, which are those of Adam.
+    pub fn radam() -> Self {
+        Optimizer::RAdam(RAdam::default())
+    }
+
+    /// `torch.optim.Adamax` with its defaults, which are those of Adam.
+    pub fn adamax() -> Self {
+        Optimizer::Adamax(Adamax::default())
+    }
+
+    /// `torch.optim.RMSprop` with its defaults: alpha 0.99, eps 1e-8, no momentum, not centred.
+    pub fn rms_prop() -> Self {
+        Optimizer::RmsProp(RmsProp::default())
+    }
+
+    /// `torch.optim.Adagrad` with its defaults: no decay of the learning rate, eps 1e-10.
+    pub fn adagrad() -> Self {
+        Optimizer::Adagrad(Adagrad::default())
+    }
+
+    /// `torch.optim.Adadelta` with its defaults: rho 0.9, eps 1e-6. It is meant for a learning rate
+    /// of 1.
+    pub fn adadelta() -> Self {
+        Optimizer::Adadelta(Adadelta::default())
+    }
+
     fn config(&self) -> &dyn OptimizerConfig {
         match self {
             Optimizer::Adam(adam) => adam,
             Optimizer::Sgd(sgd) => sgd,
+            Optimizer::NAdam(nadam) => nadam,
+            Optimizer::RAdam(radam) => radam,
+            Optimizer::Adamax(adamax) => adamax,
+            Optimizer::RmsProp(rms_prop) => rms_prop,
+            Optimizer::Adagrad(adagrad) => adagrad,
+            Optimizer::Adadelta(adadelta) => adadelta,
         }
     }
 
@@ -82,8 +143,8 @@ impl Optimizer {
     }
 
     /// Creates the optimiser's state for `parameters`.
-    pub(crate) fn start(&self, parameters: &Tensor) -> Result<Box<dyn UpdateRule>> {
-        self.config().start(parameters)
+    pub(crate) fn start(&self, parameters: &Tensor) -> Result<OptimizerState> {
+        Ok(OptimizerState::new(self.config().start(parameters)?))
     }
 }
 
@@ -167,6 +228,7 @@ mod tests {
                 momentum: 0.9,
                 weight_decay: 0.1,
                 nesterov: true,
+                ..Sgd::default()
             }),
         );
     }
