@@ -4,8 +4,11 @@
 
 mod check;
 mod checkpoint;
+mod clip;
 mod data;
 mod device;
+#[cfg(test)]
+mod fixture;
 mod flat;
 mod initial_weights;
 mod loss;
@@ -33,6 +36,9 @@ pub use optimizer::{Adadelta, Adagrad, Adam, Adamax, NAdam, Optimizer, RAdam, Rm
 pub use print::Print;
 pub use progress::{Progress, ProgressEvent, Silent};
 pub use report::{FitReport, LossPoint};
-pub use schedule::LearningRateSchedule;
+pub use schedule::{
+    CosineAnnealingLr, ExponentialLr, LearningRateSchedule, LinearLr, MultiStepLr,
+    ReduceLrOnPlateau, StepLr,
+};
 pub use settings::TrainingSettings;
 pub use trainer::{Trained, train};

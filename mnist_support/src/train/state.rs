@@ -7,6 +7,7 @@ use super::{
     LossPoint, TrainingSettings,
     flat::FlatParameters,
     optimizer::OptimizerState,
+    schedule::ScheduleState,
     stopping::{Best, BestSoFar},
 };
 use crate::{Network, Result};
@@ -21,6 +22,7 @@ pub(super) struct State {
     /// The parameters and the buffers.
     pub(super) parameters: FlatParameters,
     pub(super) optimizer: OptimizerState,
+    pub(super) schedule: ScheduleState,
     pub(super) best: BestSoFar,
     pub(super) history: Vec<LossPoint>,
     pub(super) stopped_early: bool,
@@ -34,6 +36,8 @@ pub(super) struct State {
 pub(super) struct Scalars {
     pub(super) iteration: usize,
     optimizer_steps: i32,
+    #[serde(default)]
+    schedule: ScheduleState,
     best: Option<(usize, f64)>,
     /// Whether the best weights are kept.
     #[serde(default = "kept_before")]
@@ -67,6 +71,7 @@ impl State {
         Ok(State {
             iteration: 0,
             optimizer: settings.optimizer.start(parameters.flat_mut())?,
+            schedule: ScheduleState::default(),
             parameters,
             best: BestSoFar::new(settings.early_stop_patience, settings.min_delta),
             history: Vec::new(),
@@ -95,6 +100,7 @@ impl State {
         let scalars = Scalars {
             iteration: self.iteration,
             optimizer_steps: self.optimizer.steps(),
+            schedule: self.schedule.clone(),
             best: best.map(|best| (best.iteration, best.loss)),
             keeps_best: weights.is_some(),
             without_improvement,
@@ -135,6 +141,7 @@ impl State {
         };
         let patience = (scalars.without_improvement, scalars.improved_to);
         self.best.restore(best, patience);
+        self.schedule = scalars.schedule;
         self.iteration = scalars.iteration;
         self.history = scalars.history;
         self.stopped_early = scalars.stopped_early;
