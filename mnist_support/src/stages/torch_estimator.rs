@@ -265,6 +265,18 @@ impl TorchEstimator {
     }
 
     /// A warm-up of the learning rate before the schedule; see [`TrainingSettings::warm_up`].
+    ///
+    /// ```
+    /// # use mnist_support::prelude::*;
+    /// # let network = Network::new(&[2], vec![Layer::linear(2, 2)])?;
+    /// let estimator = TorchEstimator::new(network)
+    ///     .optimizer(Optimizer::sgd(0.9))
+    ///     .learning_rate(0.1)
+    ///     .warm_up(LinearLr { start_factor: 0.1, total_iters: 100, ..Default::default() })
+    ///     .learning_rate_schedule(LearningRateSchedule::step_lr(1000, 0.5))
+    ///     .clip_grad_norm(1.0);
+    /// # Ok::<(), mnist_support::Error>(())
+    /// ```
     pub fn warm_up(mut self, warm_up: impl Into<Option<LinearLr>>) -> Self {
         self.settings.warm_up = warm_up.into();
         self

@@ -457,6 +457,15 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_that_is_not_used_does_not_keep_a_fit_from_its_checkpoint() {
+        // A checkpoint belongs to the fit whose settings are the same JSON.
+        let json = serde_json::to_string(&TrainingSettings::default()).unwrap();
+        for setting in ["warm_up", "clip_grad_norm", "clip_grad_value", "amsgrad"] {
+            assert!(!json.contains(setting), "{json}");
+        }
+    }
+
+    #[test]
     fn a_misspelt_setting_in_json_is_refused() {
         assert!(serde_json::from_str::<TrainingSettings>(r#"{"iters": 5}"#).is_err());
     }

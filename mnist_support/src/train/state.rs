@@ -149,3 +149,17 @@ impl State {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_from_before_schedules_had_a_state_is_read() {
+        let json = r#"{"iteration":3,"optimizer_steps":3,"best":[2,0.5],"without_improvement":1,
+            "history":[],"stopped_early":false,"seconds":1.5}"#;
+        let scalars: Scalars = serde_json::from_str(json).unwrap();
+        assert_eq!(scalars.schedule, ScheduleState::default());
+        assert_eq!((scalars.iteration, scalars.optimizer_steps), (3, 3));
+    }
+}
