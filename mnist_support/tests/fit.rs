@@ -372,7 +372,7 @@ fn every_optimizer_lowers_the_loss() {
             0.02,
         ),
         (Optimizer::nadam(), 0.01),
-        (Optimizer::radam(), 0.01),
+        (Optimizer::radam(), 0.02),
         (Optimizer::adamax(), 0.01),
         (Optimizer::rms_prop(), 0.002),
         (Optimizer::adagrad(), 0.02),

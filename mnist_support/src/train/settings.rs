@@ -71,9 +71,9 @@ pub struct TrainingSettings {
     /// before the optimiser's step. `None`: any norm. Default: `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_grad_norm: Option<f64>,
-    /// The largest absolute value of a gradient, as for `torch.nn.utils.clip_grad_value_`. It is the
-    /// mean gradient over all ranks that is clipped, before its norm. `None`: any value. Default:
-    /// `None`.
+    /// The largest absolute value of a gradient, as for `torch.nn.utils.clip_grad_value_`. It is
+    /// the mean gradient over all ranks that is clipped, before its norm. `None`: any value.
+    /// Default: `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_grad_value: Option<f64>,
     /// The device that the ranks compute on, and on which the fitted model predicts, on the machine

@@ -9,9 +9,9 @@ use crate::{
     train::check::{check_fraction, check_not_negative},
 };
 
-/// The settings of RMSprop (Hinton, "Neural Networks for Machine Learning", lecture 6, 2012; Graves,
-/// "Generating Sequences With Recurrent Neural Networks", 2013, for `centered`). The defaults are
-/// `torch.optim.RMSprop`'s, whose default learning rate is 0.01.
+/// The settings of RMSprop (Hinton, "Neural Networks for Machine Learning", lecture 6, 2012;
+/// Graves, "Generating Sequences With Recurrent Neural Networks", 2013, for `centered`). The
+/// defaults are `torch.optim.RMSprop`'s, whose default learning rate is 0.01.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RmsProp {

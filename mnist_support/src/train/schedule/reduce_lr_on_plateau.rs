@@ -8,8 +8,8 @@ use crate::{
     train::check::{check, check_not_negative},
 };
 
-/// The settings of `torch.optim.lr_scheduler.ReduceLROnPlateau` in its mode `min`: the learning rate
-/// is multiplied by `factor` when the loss has not become lower for a while. The defaults are
+/// The settings of `torch.optim.lr_scheduler.ReduceLROnPlateau` in its mode `min`: the learning
+/// rate is multiplied by `factor` when the loss has not become lower for a while. The defaults are
 /// PyTorch's.
 ///
 /// The losses are those that early stopping looks at: the validation loss if rows are held out,
