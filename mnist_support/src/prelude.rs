@@ -12,7 +12,10 @@ pub use crate::{
         EvcxrDisplay, Picture, confusion_matrix, loss_curves, misread_digits, sample_digits,
     },
     engine::{Engine, Session, Threads},
-    evaluate::{ConfusionMatrix, Metric, MulticlassClassificationEvaluator, accuracy_score},
+    evaluate::{
+        BinaryClassificationEvaluator, BinaryMetric, ConfusionMatrix, Metric,
+        MulticlassClassificationEvaluator, RegressionEvaluator, RegressionMetric, accuracy_score,
+    },
     interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},
     ml::{Fit, MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, Transform, VectorAssembler},

@@ -1,10 +1,19 @@
-//! Evaluates predictions: accuracy, the confusion matrix, and SparkML's evaluator.
+//! Evaluates predictions: accuracy, the confusion matrix, and SparkML's evaluators.
 
 mod accuracy;
+mod binary;
 mod class_counts;
+mod columns;
 mod confusion_matrix;
+mod curve;
 mod multiclass;
+mod multiclass_metric;
+mod regression;
+mod regression_sums;
 
 pub use accuracy::accuracy_score;
+pub use binary::{BinaryClassificationEvaluator, BinaryMetric};
 pub use confusion_matrix::ConfusionMatrix;
-pub use multiclass::{Metric, MulticlassClassificationEvaluator};
+pub use multiclass::MulticlassClassificationEvaluator;
+pub use multiclass_metric::Metric;
+pub use regression::{RegressionEvaluator, RegressionMetric};
