@@ -6,10 +6,12 @@ mod class_counts;
 mod columns;
 mod confusion_matrix;
 mod curve;
+mod metric_state;
 mod multiclass;
 mod multiclass_metric;
 mod regression;
 mod regression_sums;
+mod validation_metric;
 
 pub use accuracy::accuracy_score;
 pub use binary::{BinaryClassificationEvaluator, BinaryMetric};
@@ -17,3 +19,4 @@ pub use confusion_matrix::ConfusionMatrix;
 pub use multiclass::MulticlassClassificationEvaluator;
 pub use multiclass_metric::Metric;
 pub use regression::{RegressionEvaluator, RegressionMetric};
+pub use validation_metric::ValidationMetric;

@@ -226,7 +226,7 @@ impl MulticlassClassificationEvaluator {
 const TOLERANCE: f64 = 1e-6;
 
 /// The log loss of a row whose label has this probability.
-fn log_loss(probability: f64, eps: f64) -> f64 {
+pub(super) fn log_loss(probability: f64, eps: f64) -> f64 {
     if probability < eps {
         -eps.ln()
     } else if probability > 1.0 - eps {

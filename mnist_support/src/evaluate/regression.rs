@@ -30,6 +30,15 @@ pub enum RegressionMetric {
 }
 
 impl RegressionMetric {
+    /// All metrics, in SparkML's order.
+    pub const ALL: [RegressionMetric; 5] = [
+        RegressionMetric::Rmse,
+        RegressionMetric::Mse,
+        RegressionMetric::R2,
+        RegressionMetric::Mae,
+        RegressionMetric::Var,
+    ];
+
     /// Whether a larger value means better predictions, as SparkML's `isLargerBetter`.
     pub fn is_larger_better(self) -> bool {
         match self {
