@@ -14,7 +14,8 @@ pub use crate::{
     engine::{Engine, Session, Threads},
     evaluate::{
         BinaryClassificationEvaluator, BinaryMetric, ConfusionMatrix, Metric,
-        MulticlassClassificationEvaluator, RegressionEvaluator, RegressionMetric, accuracy_score,
+        MulticlassClassificationEvaluator, MultilabelClassificationEvaluator, MultilabelMetric,
+        RegressionEvaluator, RegressionMetric, accuracy_score,
     },
     interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},

@@ -8,7 +8,7 @@ use std::{fs, process::Command};
 
 use mnist_support::evaluate::{
     BinaryClassificationEvaluator, BinaryMetric, Metric, MulticlassClassificationEvaluator,
-    RegressionEvaluator, RegressionMetric,
+    MultilabelClassificationEvaluator, MultilabelMetric, RegressionEvaluator, RegressionMetric,
 };
 use polars::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
@@ -286,6 +286,37 @@ fn regression_cases(cases: &mut Vec<Case>, random: &mut impl Rng) {
     }
 }
 
+fn multilabel_cases(cases: &mut Vec<Case>, random: &mut impl Rng) {
+    for (rows, labels, empty) in [(2, 2, false), (300, 5, false), (40, 4, true)] {
+        let mut ours = vec![("label", Vec::new()), ("prediction", Vec::new())];
+        let mut sparks = ours.clone();
+        for row in 0..rows {
+            for (place, (ours, sparks)) in ours.iter_mut().zip(&mut sparks).enumerate() {
+                let mut list: Vec<u8> = (0..labels).map(|_| random.random_range(0..2)).collect();
+                if !empty && place == 0 || row == 0 {
+                    list[0] = 1;
+                }
+                if empty && row == 1 {
+                    list.fill(0);
+                }
+                let set = (0..labels).filter(|label| list[*label] == 1);
+                sparks.1.push(column(set).into());
+                ours.1.push(list.into());
+            }
+        }
+        for metric in MultilabelMetric::ALL {
+            let evaluator = MultilabelClassificationEvaluator::new().metric_name(metric);
+            cases.push(Case {
+                evaluator: "MultilabelClassificationEvaluator",
+                params: json!({"metricName": metric.to_string(), "metricLabel": 0.0}),
+                found: evaluator.evaluate(&frame(&ours)).unwrap(),
+                is_larger_better: evaluator.is_larger_better(),
+                columns: sparks.clone(),
+            });
+        }
+    }
+}
+
 /// Whether two numbers are equal, infinities and NaN included.
 fn near(found: f64, expected: f64) -> bool {
     (found.is_nan() && expected.is_nan())
@@ -308,6 +339,7 @@ fn every_metric_equals_sparks_on_the_same_frame() {
     multiclass_cases(&mut cases, &mut random);
     binary_cases(&mut cases, &mut random);
     regression_cases(&mut cases, &mut random);
+    multilabel_cases(&mut cases, &mut random);
     let Some(answers) = spark_answers(&cases) else {
         return;
     };
