@@ -16,7 +16,7 @@ pub use crate::{
     evaluate::{
         BinaryClassificationEvaluator, BinaryMetric, ConfusionMatrix, Metric,
         MulticlassClassificationEvaluator, MultilabelClassificationEvaluator, MultilabelMetric,
-        RegressionEvaluator, RegressionMetric, accuracy_score,
+        RegressionEvaluator, RegressionMetric, ValidationMetric, accuracy_score,
     },
     interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},

@@ -29,13 +29,10 @@ pub enum ValidationMetric {
 /// What a network predicts, as far as metrics are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Predicted {
-    /// A class from 0 to `classes - 1`.
-    Classes {
-        classes: usize,
-        /// Whether the probability of each class is known.
-        probabilities: bool,
-    },
-    /// Numbers.
+    /// One of so many classes, or labels that are 0 or 1, of which each counts as a row of two
+    /// classes.
+    Classes(usize),
+    /// Numbers, of which each counts as a row.
     Numbers,
 }
 
@@ -59,27 +56,20 @@ impl ValidationMetric {
                 "is of one class only: compute it after the fit with \
                  MulticlassClassificationEvaluator and its metric_label"
             }
-            (
-                ValidationMetric::Classification(Metric::LogLoss) | ValidationMetric::Binary(_),
-                Predicted::Classes {
-                    probabilities: false,
-                    ..
-                },
-            ) => "needs probabilities, which this loss does not know: choose another metric",
-            (ValidationMetric::Binary(_), Predicted::Classes { classes, .. }) if classes != 2 => {
-                "needs two classes, and the network has more: choose a Metric, such as \
+            (ValidationMetric::Binary(_), Predicted::Classes(classes)) if classes != 2 => {
+                "needs two classes, and the network has another number: choose a Metric, such as \
                  Metric::Accuracy"
             }
             (
                 ValidationMetric::Classification(_) | ValidationMetric::Binary(_),
                 Predicted::Numbers,
             ) => "is of classes, and this loss is of numbers: choose a RegressionMetric",
-            (ValidationMetric::Regression(_), Predicted::Classes { .. }) => {
+            (ValidationMetric::Regression(_), Predicted::Classes(_)) => {
                 "is of numbers, and this loss is of classes: choose a Metric or a BinaryMetric"
             }
             (
                 ValidationMetric::Classification(_) | ValidationMetric::Binary(_),
-                Predicted::Classes { .. },
+                Predicted::Classes(_),
             )
             | (ValidationMetric::Regression(_), Predicted::Numbers) => return Ok(()),
         };
@@ -124,10 +114,7 @@ impl From<BinaryMetric> for ValidationMetric {
 mod tests {
     use super::*;
 
-    const DIGITS: Predicted = Predicted::Classes {
-        classes: 10,
-        probabilities: true,
-    };
+    const DIGITS: Predicted = Predicted::Classes(10);
 
     #[test]
     fn a_metric_of_each_family_survives_json_under_its_name() {
@@ -161,10 +148,5 @@ mod tests {
         assert!(refused(RegressionMetric::Mae.into(), DIGITS).contains("of numbers"));
         assert!(refused(BinaryMetric::AreaUnderPR.into(), DIGITS).contains("two classes"));
         assert!(refused(Metric::RecallByLabel.into(), DIGITS).contains("of one class"));
-        let unsure = Predicted::Classes {
-            classes: 2,
-            probabilities: false,
-        };
-        assert!(refused(Metric::LogLoss.into(), unsure).contains("probabilities"));
     }
 }

@@ -18,6 +18,7 @@ mod settings;
 mod state;
 mod stopping;
 mod trainer;
+mod validation;
 
 pub(crate) use checkpoint::CHECKPOINT_FILE;
 pub use checkpoint::Checkpoints;
@@ -35,3 +36,4 @@ pub use report::{FitReport, LossPoint};
 pub use schedule::LearningRateSchedule;
 pub use settings::TrainingSettings;
 pub use trainer::{Trained, train};
+pub use validation::{MetricPoint, MetricValue};

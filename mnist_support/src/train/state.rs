@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use super::{
-    LossPoint, TrainingSettings,
+    LossPoint, MetricPoint, TrainingSettings,
     flat::FlatParameters,
     optimizer::UpdateRule,
     stopping::{Best, BestSoFar},
@@ -23,6 +23,7 @@ pub(super) struct State {
     pub(super) optimizer: Box<dyn UpdateRule>,
     pub(super) best: BestSoFar,
     pub(super) history: Vec<LossPoint>,
+    pub(super) metrics: Vec<MetricPoint>,
     pub(super) stopped_early: bool,
     /// The time spent in iterations, over all attempts.
     pub(super) seconds: f64,
@@ -42,6 +43,8 @@ pub(super) struct Scalars {
     #[serde(default)]
     improved_to: Option<f64>,
     history: Vec<LossPoint>,
+    #[serde(default)]
+    metrics: Vec<MetricPoint>,
     stopped_early: bool,
     seconds: f64,
 }
@@ -70,6 +73,7 @@ impl State {
             parameters,
             best: BestSoFar::new(settings.early_stop_patience, settings.min_delta),
             history: Vec::new(),
+            metrics: Vec::new(),
             stopped_early: false,
             seconds: 0.0,
         })
@@ -100,6 +104,7 @@ impl State {
             without_improvement,
             improved_to,
             history: self.history.clone(),
+            metrics: self.metrics.clone(),
             stopped_early: self.stopped_early,
             seconds: self.seconds,
         };
@@ -135,6 +140,7 @@ impl State {
         self.best.restore(best, patience);
         self.iteration = scalars.iteration;
         self.history = scalars.history;
+        self.metrics = scalars.metrics;
         self.stopped_early = scalars.stopped_early;
         self.seconds = scalars.seconds;
         Ok(())
