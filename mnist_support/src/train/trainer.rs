@@ -12,13 +12,12 @@ use super::{
     loss::WeightedSum,
     sampler::{BatchSampler, split, split_by},
     state::State,
-    validation::ValidationMetrics,
+    validation::{ValidationMetrics, score},
 };
 use crate::{
     DropoutMasks, Error, Network, Result,
     collective::{Collective, ReduceOp},
     error::{CollectiveError, TrainingError},
-    evaluate::ValidationMetric,
     interrupt::Interrupt,
     network::prediction_batch_size,
 };
@@ -473,21 +472,6 @@ fn finite(loss: f64, iteration: usize) -> Result<f64> {
         Ok(loss)
     } else {
         Err(Error::Training(TrainingError::Diverged { iteration, loss }))
-    }
-}
-
-/// Returns the number that is lowest for the best weights: the validation loss, or what is
-/// monitored in its place.
-fn score(monitor: Option<ValidationMetric>, loss: f64, metrics: &[MetricValue]) -> f64 {
-    let Some(monitor) = monitor else {
-        return loss;
-    };
-    let monitored = metrics.iter().find(|value| value.metric == monitor);
-    match monitored.map(|monitored| monitored.value) {
-        Some(value) if value.is_finite() && monitor.is_larger_better() => -value,
-        Some(value) if value.is_finite() => value,
-        // Any value is better than none.
-        Some(_) | None => f64::MAX,
     }
 }
 

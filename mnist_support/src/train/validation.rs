@@ -181,6 +181,21 @@ impl Running<'_> {
     }
 }
 
+/// Returns the number that is lowest for the best weights: the validation loss, or what is
+/// monitored in its place.
+pub(super) fn score(monitor: Option<ValidationMetric>, loss: f64, metrics: &[MetricValue]) -> f64 {
+    let Some(monitor) = monitor else {
+        return loss;
+    };
+    let monitored = metrics.iter().find(|value| value.metric == monitor);
+    match monitored.map(|monitored| monitored.value) {
+        Some(value) if value.is_finite() && monitor.is_larger_better() => -value,
+        Some(value) if value.is_finite() => value,
+        // Any value is better than none.
+        Some(_) | None => f64::MAX,
+    }
+}
+
 /// Returns the probability of each target, and that of class 1, from the probabilities of the
 /// classes, `[rows, classes]` for targets `[rows]`, or of labels that are 0 or 1, of the targets'
 /// shape.
