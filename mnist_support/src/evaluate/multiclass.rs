@@ -138,8 +138,8 @@ impl MulticlassClassificationEvaluator {
     ///   the log loss, for a probability outside 0 to 1, for lists of different lengths, and for a
     ///   label that has no probability in its list.
     /// - [`Error::ShapeMismatch`] if there are no rows.
-    /// - [`Error::InvalidSetting`] for a `metric_label` that is no row's label, for `beta` and `eps`
-    ///   outside their ranges, and if all weights are 0.
+    /// - [`Error::InvalidSetting`] for a `metric_label` that is no row's label, for `beta` or `eps`
+    ///   outside its range, and if all weights are 0.
     pub fn evaluate(&self, frame: &DataFrame) -> Result<f64> {
         self.check_settings()?;
         let labels = numbers(frame, &self.label_col)?;

@@ -38,12 +38,14 @@ pub struct TrainingSettings {
     pub early_stop_patience: Option<usize>,
     /// A loss is a new best for early stopping only if it is lower by more than this. Default: 0.
     pub min_delta: f64,
-    /// The metrics of the validation rows that are computed whenever the validation loss is.
-    /// Default: none.
+    /// The metrics of the validation rows that are computed whenever the validation loss is, for a
+    /// loss of classes, of labels that are 0 or 1, or of numbers. Rows count as much as their
+    /// `weight_col` says, whatever the class weights of the loss. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<ValidationMetric>,
     /// The metric that early stopping and the choice of the weights to keep follow, in place of the
-    /// validation loss. It is computed even if it is not among `metrics`. Default: `None`.
+    /// validation loss, and that `min_delta` is of. It is computed even if it is not among
+    /// `metrics`. Default: `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitor: Option<ValidationMetric>,
     /// The number of ranks, each of which trains on its own part of the rows. `None`: one per CPU
@@ -188,7 +190,8 @@ impl TrainingSettings {
     ///
     /// # Errors
     /// Those of [`validate`](Self::validate); [`Error::InvalidSetting`] for a metric of something
-    /// else than the loss predicts; [`Error::ShapeMismatch`] for an output that the loss can't use; [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) for
+    /// else than the loss predicts; [`Error::ShapeMismatch`] for an output that the loss can't
+    /// use; [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) for
     /// initial weights that do not fit.
     pub(crate) fn validate_for(&self, network: &Network) -> Result<()> {
         self.validate()?;

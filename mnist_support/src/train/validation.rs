@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::{Loss, TrainingSettings, data::Batch, loss::Prediction};
+use super::{Loss, Target, TrainingSettings, data::Batch, loss::Prediction};
 use crate::{
     Network, Result,
     collective::{Collective, ReduceOp},
@@ -42,6 +42,9 @@ impl fmt::Display for MetricPoint {
     }
 }
 
+/// The target of a row that metrics leave out, which is no class.
+const IGNORED: f64 = -1.0;
+
 /// JSON has no NaN: it is written as null.
 fn nan_if_null<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
@@ -74,14 +77,12 @@ impl<'a> ValidationMetrics<'a> {
         rows: usize,
     ) -> Result<Self> {
         let metrics = settings.computed_metrics();
+        let outputs = network.output_shape().iter().product();
         let gathers = |metric: &ValidationMetric| matches!(metric, ValidationMetric::Binary(_));
         let mut of_ranks = vec![0_i64; collective.world_size()];
         if metrics.iter().any(gathers) {
-            let values = match settings
-                .loss
-                .prediction(network.output_shape().iter().product())
-            {
-                Prediction::Labels => network.output_shape().iter().product(),
+            let values = match settings.loss.prediction(outputs) {
+                Prediction::Labels => outputs,
                 Prediction::Class
                 | Prediction::BinaryClass
                 | Prediction::Number
@@ -133,7 +134,14 @@ impl Running<'_> {
         }
         let loss = self.of.loss;
         let outputs = outputs.f_to_kind(Kind::Double)?;
-        let targets = batch.targets.f_to_kind(Kind::Double)?;
+        let mut targets = batch.targets.f_to_kind(Kind::Double)?;
+        if let Target::Class {
+            ignore_index: Some(ignored),
+            ..
+        } = loss.target(outputs.size()[1])
+        {
+            targets = targets.f_masked_fill(&batch.targets.f_eq(ignored)?, IGNORED)?;
+        }
         let (mut target_probabilities, mut scores) = (Vec::new(), Vec::new());
         if let (Predicted::Classes(_), Some(probabilities)) =
             (self.of.predicted, loss.probabilities(&outputs)?)

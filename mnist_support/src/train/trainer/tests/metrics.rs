@@ -99,20 +99,33 @@ fn metrics_that_are_the_loss_by_another_name_have_its_value() {
 
 #[test]
 fn ignored_rows_are_left_out_of_metrics_as_of_the_loss() {
-    let shard = |rank: usize| {
-        let rows: Vec<i64> = (0..SHARDS[rank]).collect();
-        let batch = toy(rank).select(&rows).unwrap();
-        TrainingData::new(batch.features.flatten(1, -1), batch.targets - 1, None).unwrap()
-    };
-    let settings = TrainingSettings {
-        loss: Loss::CrossEntropy(CrossEntropy {
-            ignore_index: Some(-1),
-            ..Default::default()
-        }),
-        ..measured(vec![Metric::LogLoss.into()])
-    };
-    let report = report(&shard, &normalised(), &settings);
-    assert_is_the_loss(&report, Metric::LogLoss.into());
+    for ignored in [-1, 0] {
+        let settings = TrainingSettings {
+            loss: Loss::CrossEntropy(CrossEntropy {
+                ignore_index: Some(ignored),
+                ..Default::default()
+            }),
+            ..measured(vec![
+                Metric::LogLoss.into(),
+                BinaryMetric::AreaUnderROC.into(),
+            ])
+        };
+        // Every third row is ignored.
+        let shard = |rank: usize| {
+            let rows: Vec<i64> = (0..SHARDS[rank]).collect();
+            let batch = toy(rank).select(&rows).unwrap();
+            let third = Tensor::from_slice(&rows).remainder(3).eq(0);
+            let targets = batch.targets.masked_fill(&third, ignored);
+            TrainingData::new(batch.features, targets, None).unwrap()
+        };
+        let report = report(&shard, &normalised(), &settings);
+        assert_is_the_loss(&report, Metric::LogLoss.into());
+        if ignored == 0 {
+            // All that is left is of class 1.
+            let areas = values(&report, BinaryMetric::AreaUnderROC);
+            assert_eq!(areas, [1.0; 6]);
+        }
+    }
 }
 
 #[test]
