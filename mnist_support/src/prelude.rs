@@ -9,8 +9,8 @@ pub use crate::{
     CnnConfig, Layer, Network,
     data::{Features, NumClasses, labels_from_frame},
     display::{
-        EvcxrDisplay, Picture, confusion_matrix, loss_curves, misread_digits, reconstructed_digits,
-        sample_digits,
+        EvcxrDisplay, Picture, confusion_matrix, loss_curves, metric_curves, misread_digits,
+        reconstructed_digits, sample_digits,
     },
     engine::{Engine, Session, Threads},
     evaluate::{

@@ -90,6 +90,44 @@ fn spark_answers(cases: &[Case]) -> Option<Vec<Value>> {
     Some(serde_json::from_slice(&fs::read(&answers).unwrap()).unwrap())
 }
 
+/// Labels, predictions and probabilities.
+fn classification(rows: usize, classes: usize, random: &mut impl Rng) -> Columns {
+    // The last class is never a label, and the one before never a prediction.
+    let labels: Vec<usize> = (0..rows)
+        .map(|row| {
+            if row == 0 {
+                0
+            } else {
+                random.random_range(0..classes - 1)
+            }
+        })
+        .collect();
+    let predictions = labels.iter().map(|label| match random.random_range(0..3) {
+        0 => *label,
+        _ if classes > 2 => [0, 1, classes - 1][random.random_range(0..3)],
+        _ => classes - 1,
+    });
+    let predictions: Vec<usize> = predictions.collect();
+    let probabilities = (0..rows).map(|_| {
+        let shares = (0..classes).map(|_| random.random_range(0.0..1.0_f64).powi(4));
+        let mut shares: Vec<f64> = shares.collect();
+        let all: f64 = shares.iter().sum();
+        shares.iter_mut().for_each(|share| *share /= all);
+        // Certain rows, right or wrong.
+        if random.random_range(0..20) == 0 {
+            shares.fill(0.0);
+            shares[0] = 1.0;
+        }
+        shares
+    });
+    let probabilities: Vec<Value> = column(probabilities);
+    vec![
+        ("label", column(labels)),
+        ("prediction", column(predictions)),
+        ("probability", probabilities),
+    ]
+}
+
 fn multiclass_cases(cases: &mut Vec<Case>, random: &mut impl Rng) {
     for (rows, classes, weighted) in [
         (1, 2, false),
@@ -97,40 +135,7 @@ fn multiclass_cases(cases: &mut Vec<Case>, random: &mut impl Rng) {
         (500, 10, false),
         (500, 4, true),
     ] {
-        // The last class is never a label, and the one before never a prediction.
-        let labels: Vec<usize> = (0..rows)
-            .map(|row| {
-                if row == 0 {
-                    0
-                } else {
-                    random.random_range(0..classes - 1)
-                }
-            })
-            .collect();
-        let predictions = labels.iter().map(|label| match random.random_range(0..3) {
-            0 => *label,
-            _ if classes > 2 => [0, 1, classes - 1][random.random_range(0..3)],
-            _ => classes - 1,
-        });
-        let predictions: Vec<usize> = predictions.collect();
-        let probabilities = (0..rows).map(|_| {
-            let shares = (0..classes).map(|_| random.random_range(0.0..1.0_f64).powi(4));
-            let mut shares: Vec<f64> = shares.collect();
-            let all: f64 = shares.iter().sum();
-            shares.iter_mut().for_each(|share| *share /= all);
-            // Certain rows, right or wrong.
-            if random.random_range(0..20) == 0 {
-                shares.fill(0.0);
-                shares[0] = 1.0;
-            }
-            shares
-        });
-        let probabilities: Vec<Value> = column(probabilities);
-        let mut columns = vec![
-            ("label", column(labels)),
-            ("prediction", column(predictions)),
-            ("probability", probabilities),
-        ];
+        let mut columns = classification(rows, classes, random);
         if weighted {
             columns.push(("weight", weights(rows, random)));
         }
@@ -157,7 +162,7 @@ fn multiclass_cases(cases: &mut Vec<Case>, random: &mut impl Rng) {
     }
 }
 
-fn binary_cases(cases: &mut Vec<Case>, random: &mut impl Rng) {
+fn binary_frames(random: &mut impl Rng) -> Vec<Columns> {
     let mut frames: Vec<Columns> = Vec::new();
     for (rows, ties) in [
         (2, false),
@@ -210,7 +215,11 @@ fn binary_cases(cases: &mut Vec<Case>, random: &mut impl Rng) {
         ("rawPrediction", column([0.9, 0.8, 0.7, 0.6])),
         ("weight", column([0.0, 1.0, 2.0, 3.0])),
     ]);
-    for columns in frames {
+    frames
+}
+
+fn binary_cases(cases: &mut Vec<Case>, random: &mut impl Rng) {
+    for columns in binary_frames(random) {
         for (metric, num_bins) in [
             (BinaryMetric::AreaUnderROC, 1000),
             (BinaryMetric::AreaUnderPR, 1000),

@@ -45,9 +45,9 @@ pub struct Trained {
 /// SyncBatchNorm, and the resulting statistics are averaged, weighted by each rank's rows.
 /// DistributedDataParallel keeps those of rank 0. The average sees every row, at no extra cost.
 ///
-/// If rows are held out, the weights with the lowest validation loss are kept, otherwise the last
-/// ones. With `checkpoints`, the fit resumes from the last one, if there is one,
-/// and writes new ones.
+/// If rows are held out, the weights with the lowest validation loss (or the best value of the
+/// [monitored](TrainingSettings::monitor) metric) are kept, otherwise the last ones. With
+/// `checkpoints`, the fit resumes from the last one, if there is one, and writes new ones.
 ///
 /// A request of `interrupt` in any rank travels with the all-reduce. All ranks stop after the same
 /// iteration, write a checkpoint if they write any, and return what they have.
