@@ -236,7 +236,7 @@ fn metrics_at_validation_are_what_evaluators_find_in_the_same_rows() {
     let model = fit(estimator).unwrap();
     let frame = points();
     let held_out = frame.column("is_validation").unwrap().bool().unwrap();
-    let predictions = model.transform(&frame.filter(held_out).unwrap()).unwrap();
+    let predictions = model.transform(frame.filter(held_out).unwrap()).unwrap();
     let report = model.report().unwrap();
     let kept = |metric: ValidationMetric| {
         let points = report.metric(metric).into_iter();
