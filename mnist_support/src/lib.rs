@@ -98,6 +98,8 @@ pub mod network;
 
 pub mod collective;
 
+pub mod evaluate;
+
 pub mod train;
 
 mod stages;
@@ -115,8 +117,6 @@ pub mod spark;
 pub mod engine;
 
 pub mod ml;
-
-pub mod evaluate;
 
 pub mod display;
 

@@ -9,11 +9,15 @@ pub use crate::{
     CnnConfig, Layer, Network,
     data::{Features, NumClasses, labels_from_frame},
     display::{
-        EvcxrDisplay, Picture, confusion_matrix, loss_curves, misread_digits, reconstructed_digits,
-        sample_digits,
+        EvcxrDisplay, Picture, confusion_matrix, loss_curves, metric_curves, misread_digits,
+        reconstructed_digits, sample_digits,
     },
     engine::{Engine, Session, Threads},
-    evaluate::{ConfusionMatrix, Metric, MulticlassClassificationEvaluator, accuracy_score},
+    evaluate::{
+        BinaryClassificationEvaluator, BinaryMetric, ConfusionMatrix, Metric,
+        MulticlassClassificationEvaluator, MultilabelClassificationEvaluator, MultilabelMetric,
+        RegressionEvaluator, RegressionMetric, ValidationMetric, accuracy_score,
+    },
     interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},
     ml::{

@@ -11,6 +11,10 @@ use std::sync::Mutex;
 use mnist_support::{
     Layer, Network, Result,
     engine::Threads,
+    evaluate::{
+        BinaryClassificationEvaluator, BinaryMetric, Metric, MulticlassClassificationEvaluator,
+        ValidationMetric,
+    },
     lake::{Credentials, Lake},
     ml::{Label, PipelineModel, TorchEstimator, TorchModel, Transform, VectorAssembler},
     network::write_safetensors,
@@ -215,6 +219,51 @@ fn a_weight_of_0_leaves_a_row_out_of_training_and_validation() {
     let report = model.report().unwrap();
     assert!(report.history[0].training_loss < 10.0, "{report:?}");
     assert!(report.best_validation_loss < Some(10.0), "{report:?}");
+}
+
+#[test]
+fn metrics_at_validation_are_what_evaluators_find_in_the_same_rows() {
+    let area = BinaryMetric::AreaUnderROC;
+    let estimator = short(perceptron(1))
+        .loss(Loss::bce_with_logits())
+        .weight_col("weight")
+        .validation_indicator_col("is_validation")
+        .metrics([Metric::Accuracy, Metric::LogLoss, Metric::WeightedPrecision])
+        .monitor(area)
+        .probability_col("probability")
+        .raw_prediction_col("rawPrediction")
+        .partitions(3);
+    let model = fit(estimator).unwrap();
+    let frame = points();
+    let held_out = frame.column("is_validation").unwrap().bool().unwrap();
+    let predictions = model.transform(frame.filter(held_out).unwrap()).unwrap();
+    let report = model.report().unwrap();
+    let kept = |metric: ValidationMetric| {
+        let points = report.metric(metric).into_iter();
+        let mut points = points.filter(|point| point.0 == report.best_iteration as f64);
+        points.next().unwrap().1
+    };
+    for metric in [Metric::Accuracy, Metric::LogLoss, Metric::WeightedPrecision] {
+        let evaluator = MulticlassClassificationEvaluator::new().metric_name(metric);
+        let expected = evaluator
+            .weight_col("weight")
+            .evaluate(&predictions)
+            .unwrap();
+        let found = kept(metric.into());
+        assert!(
+            (found - expected).abs() < 1e-5,
+            "{metric}: {found}, {expected}"
+        );
+    }
+    let expected = BinaryClassificationEvaluator::new()
+        .weight_col("weight")
+        .evaluate(&predictions)
+        .unwrap();
+    assert!((kept(area.into()) - expected).abs() < 1e-9);
+    let largest = report.metric(area).into_iter().map(|point| point.1);
+    assert_eq!(largest.fold(0.0, f64::max), kept(area.into()));
+    let text = report.to_string();
+    assert!(text.contains("there, accuracy 0."), "{text}");
 }
 
 #[derive(Default)]

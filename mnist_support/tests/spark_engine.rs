@@ -128,6 +128,8 @@ fn targets_of_every_kind_are_trained_on_spark_to_the_bits_of_threads() {
         let spark = spark.unwrap_or_else(|error| panic!("{what}: {error}"));
         let threads = pipeline.fit_with(&points, &Threads, &Silent).unwrap();
         assert_eq!(history(&spark), history(&threads), "{what}");
+        let metrics = |model: &PipelineModel| model.report().unwrap().metrics.clone();
+        assert_eq!(metrics(&spark), metrics(&threads), "{what}");
         assert_eq!(bits(&spark), bits(&threads), "{what}");
         let data = Data::from(&points);
         let there = engine.transform(&data, spark.stages()).unwrap();

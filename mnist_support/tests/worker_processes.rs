@@ -122,6 +122,8 @@ fn three_processes_train_targets_of_every_kind_to_the_bits_of_threads() {
             .unwrap();
         let history = |model: &PipelineModel| model.report().unwrap().history.clone();
         assert_eq!(history(&processes), history(&threads), "{what}");
+        let metrics = |model: &PipelineModel| model.report().unwrap().metrics.clone();
+        assert_eq!(metrics(&processes), metrics(&threads), "{what}");
         assert_eq!(bits(&processes), bits(&threads), "{what}");
     }
 }

@@ -1,4 +1,6 @@
-//! The losses over the course of training.
+//! Losses and metrics over the course of training.
+
+use std::fmt;
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -20,6 +22,13 @@ const MARKED_POINTS: usize = 40;
 
 const TRAINING: RGBColor = RGBColor(66, 133, 190);
 const VALIDATION: RGBColor = RGBColor(217, 95, 14);
+/// Of metrics, in their order.
+const COLOURS: [RGBColor; 4] = [
+    VALIDATION,
+    TRAINING,
+    RGBColor(44, 140, 72),
+    RGBColor(130, 90, 170),
+];
 
 /// Plots the training and validation losses over `x_label`, such as "iteration" or "epoch". Points
 /// are `(x, loss)`, ordered by x. Either curve may be empty.
@@ -66,25 +75,74 @@ pub fn loss_curves(
             label: format!("validation, lowest {loss:.4} at {x_label} {x}"),
         });
     }
-    let Some(last) = curves.last() else {
-        return Err(failed(NAME, "there is no point to draw"));
-    };
-    let picture = Picture::draw(NAME, SIZE, |area| {
+    let picture = draw(NAME, [x_label, "loss"], &curves, lowest)?;
+    let last = curves.last().map_or("", |curve| &curve.label);
+    Ok(picture.describe(format!("loss curves; {last}")))
+}
+
+/// Plots metrics of the validation rows over `x_label`, such as "iteration". Each has a name and
+/// its points `(x, value)`, as [`FitReport::metric`](crate::train::FitReport::metric) returns them.
+///
+/// The legend states the last value of each. Points that are not finite leave a gap.
+///
+/// # Errors
+/// [`Error::Drawing`](crate::Error::Drawing) if there is no finite point.
+///
+/// ```
+/// use mnist_support::{display::metric_curves, evaluate::Metric};
+///
+/// # fn main() -> mnist_support::Result<()> {
+/// let accuracy = vec![(10.0, 0.81), (20.0, 0.93), (30.0, 0.95)];
+/// let picture = metric_curves("iteration", &[(Metric::Accuracy, accuracy)])?;
+/// assert!(picture.svg().contains("accuracy, 0.9500 at iteration 30"));
+/// # Ok(())
+/// # }
+/// ```
+pub fn metric_curves<N: fmt::Display>(
+    x_label: &str,
+    metrics: &[(N, Vec<(f64, f64)>)],
+) -> Result<Picture> {
+    let mut curves = Vec::new();
+    for ((name, points), colour) in metrics.iter().zip(COLOURS.into_iter().cycle()) {
+        if let Some((x, value)) = points.iter().rfind(|point| drawn(point)) {
+            let x = ticks::label(*x);
+            curves.push(Curve {
+                points,
+                colour,
+                label: format!("{name}, {value:.4} at {x_label} {x}"),
+            });
+        }
+    }
+    let picture = draw("the metrics", [x_label, "metric"], &curves, None)?;
+    let labels: Vec<&str> = curves.iter().map(|curve| curve.label.as_str()).collect();
+    Ok(picture.describe(format!("metrics; {}", labels.join("; "))))
+}
+
+/// Draws curves over axes of these labels below a legend, with a ring around the point `marked`.
+fn draw(
+    name: &'static str,
+    axes: [&str; 2],
+    curves: &[Curve],
+    marked: Option<&(f64, f64)>,
+) -> Result<Picture> {
+    if curves.is_empty() {
+        return Err(failed(name, "there is no point to draw"));
+    }
+    Picture::draw(name, SIZE, |area| {
         let (legend, plot) = area.split_vertically(LEGEND_HEIGHT);
-        draw_legend(&legend, &curves)?;
-        let mut chart = draw_axes(&plot, x_label, &curves)?;
-        for curve in &curves {
+        draw_legend(&legend, curves)?;
+        let mut chart = draw_axes(&plot, axes, curves)?;
+        for curve in curves {
             curve.draw(&mut chart)?;
         }
-        if let Some(&at) = lowest {
+        if let Some(&at) = marked {
             chart.draw_series([
                 Circle::new(at, 12, WHITE.filled()),
                 Circle::new(at, 12, VALIDATION.stroke_width(5)),
             ])?;
         }
         Ok(())
-    })?;
-    Ok(picture.describe(format!("loss curves; {}", last.label)))
+    })
 }
 
 /// Draws the legend in one line above the plot, where it does not cover the curves.
@@ -104,7 +162,7 @@ fn draw_legend(area: &Area, curves: &[Curve]) -> Result<(), Cause> {
 
 fn draw_axes<'a, 'b>(
     area: &Area<'b>,
-    x_label: &str,
+    [x_label, y_label]: [&str; 2],
     curves: &[Curve],
 ) -> Result<Chart<'a, 'b>, Cause> {
     let points = || {
@@ -130,7 +188,7 @@ fn draw_axes<'a, 'b>(
         .x_label_style(numbers.pos(Pos::new(HPos::Center, VPos::Top)))
         .axis_desc_style((FONT, 36).into_font().color(&INK))
         .x_desc(x_label)
-        .y_desc("loss")
+        .y_desc(y_label)
         .x_label_formatter(&|x| ticks::label(*x))
         .y_label_formatter(&|loss| ticks::label(*loss))
         .draw()?;
@@ -232,5 +290,19 @@ mod tests {
             let error = loss_curves("epoch", points, &[]).unwrap_err();
             assert!(matches!(error, Error::Drawing { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn each_metric_has_a_curve_and_its_last_value_in_the_legend() {
+        let rising = vec![(1.0, -0.5), (2.0, 0.25), (3.0, f64::NAN)];
+        let metrics = [("r2", rising), ("nothing", vec![(1.0, f64::NAN)])];
+        let picture = metric_curves("iteration", &metrics).unwrap();
+        assert!(
+            picture.svg().contains("r2, 0.2500 at iteration 2"),
+            "{picture:?}"
+        );
+        assert!(!picture.svg().contains("nothing"), "{picture:?}");
+        let error = metric_curves("iteration", &metrics[1..]).unwrap_err();
+        assert!(matches!(error, Error::Drawing { .. }), "{error}");
     }
 }

@@ -16,7 +16,7 @@ mod table;
 mod ticks;
 
 pub use confusion::confusion_matrix;
-pub use curves::loss_curves;
+pub use curves::{loss_curves, metric_curves};
 pub use digits::{misread_digits, reconstructed_digits, sample_digits};
 pub use picture::Picture;
 pub use table::EvcxrDisplay;

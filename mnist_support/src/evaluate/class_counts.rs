@@ -1,14 +1,14 @@
-//! Precision, recall and F1 from the counts of one class.
+//! The metrics of one class, from its counts.
 
-/// The counts from which the metrics of one class are computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The counts from which the metrics of one class are computed. A row counts as much as it weighs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct ClassCounts {
     /// Rows that have the class and are predicted to have it.
-    pub true_positives: u64,
+    pub true_positives: f64,
     /// Rows that have the class.
-    pub labels: u64,
+    pub labels: f64,
     /// Rows that are predicted to have the class.
-    pub predictions: u64,
+    pub predictions: f64,
 }
 
 impl ClassCounts {
@@ -22,19 +22,31 @@ impl ClassCounts {
         share(self.true_positives, self.labels)
     }
 
-    /// The harmonic mean of precision and recall, which is 2 TP / (labels + predictions); 0 if both
-    /// are 0.
+    /// The fraction of the other classes' rows that are predicted as this class, where `rows` is
+    /// the number of all rows; NaN if there are no others, as in SparkML.
+    pub(super) fn false_positive_rate(self, rows: f64) -> f64 {
+        (self.predictions - self.true_positives) / (rows - self.labels)
+    }
+
+    /// The weighted harmonic mean of precision and recall, in which recall counts `beta` times as
+    /// much as precision; 0 if both are 0.
+    pub(super) fn f_measure(self, beta: f64) -> f64 {
+        // (1 + beta²) P R / (beta² P + R), with TP / predictions for P and TP / labels for R.
+        let beta2 = beta * beta;
+        share(
+            (1.0 + beta2) * self.true_positives,
+            beta2 * self.labels + self.predictions,
+        )
+    }
+
+    /// The harmonic mean of precision and recall; 0 if both are 0.
     pub(super) fn f1(self) -> f64 {
-        share(2 * self.true_positives, self.labels + self.predictions)
+        self.f_measure(1.0)
     }
 }
 
 /// Returns a / b, and 0 for 0 / 0, as SparkML's MulticlassMetrics and scikit-learn
 /// (zero_division=0) do.
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
+fn share(part: f64, whole: f64) -> f64 {
+    if whole == 0.0 { 0.0 } else { part / whole }
 }

@@ -109,9 +109,9 @@ impl ConfusionMatrix {
             .zip(self.counts.columns())
             .enumerate()
             .map(|(class, (row, column))| ClassCounts {
-                true_positives: self.counts[[class, class]],
-                labels: row.sum(),
-                predictions: column.sum(),
+                true_positives: self.counts[[class, class]] as f64,
+                labels: row.sum() as f64,
+                predictions: column.sum() as f64,
             });
         counts.map(measure).collect()
     }

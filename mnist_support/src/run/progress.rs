@@ -148,6 +148,7 @@ mod tests {
                 training_loss: 0.1 * iteration as f64,
                 validation_loss: None,
             },
+            metrics: None,
             iterations: 50,
             rows_per_second: 1.0,
             seconds_left: None,

@@ -14,6 +14,7 @@ use crate::{
         classes_from_frame, indicator_from_frame, targets_from_frame, tensor_from_array,
         weights_from_frame,
     },
+    evaluate::ValidationMetric,
     train::{
         Checkpoints, Device, InitialWeights, LearningRateSchedule, LinearLr, Loss, Optimizer,
         Prediction, Scaling, Target, Targets, TrainingData, TrainingSettings, train,
@@ -209,6 +210,42 @@ impl TorchEstimator {
     /// By how much a loss must fall to count as lower; see [`TrainingSettings::min_delta`].
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.settings.min_delta = min_delta;
+        self
+    }
+
+    /// The metrics that are computed with each validation loss, from the rows of all ranks. They
+    /// are in the fit's progress and [report](crate::train::FitReport::metric); see
+    /// [`TrainingSettings::metrics`].
+    ///
+    /// ```
+    /// use mnist_support::prelude::*;
+    ///
+    /// let frame = df!("x" => [-2.0, -1.0, 1.0, 2.0], "label" => [0, 0, 1, 1])?;
+    /// let network = Network::new(&[1], vec![Layer::linear(1, 2)])?;
+    /// let estimator = TorchEstimator::new(network)
+    ///     .metrics([Metric::Accuracy])
+    ///     .validation_fraction(0.5)
+    ///     .partitions(1);
+    /// let model = Pipeline::new()
+    ///     .stage(VectorAssembler::new().input_cols(["x"]))
+    ///     .stage(estimator)
+    ///     .fit(&frame)?;
+    /// let accuracies = model.torch_model()?.report().metric(Metric::Accuracy);
+    /// assert_eq!(accuracies.len(), 1); // after the 10th iteration
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn metrics<M: Into<ValidationMetric>>(
+        mut self,
+        metrics: impl IntoIterator<Item = M>,
+    ) -> Self {
+        self.settings.metrics = metrics.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The metric that early stopping and the choice of the weights follow, in place of the
+    /// validation loss; see [`TrainingSettings::monitor`].
+    pub fn monitor(mut self, metric: impl Into<ValidationMetric>) -> Self {
+        self.settings.monitor = Some(metric.into());
         self
     }
 

@@ -22,6 +22,7 @@ mod settings;
 mod state;
 mod stopping;
 mod trainer;
+mod validation;
 
 pub(crate) use checkpoint::CHECKPOINT_FILE;
 pub use checkpoint::Checkpoints;
@@ -42,3 +43,4 @@ pub use schedule::{
 };
 pub use settings::TrainingSettings;
 pub use trainer::{Trained, train};
+pub use validation::{MetricPoint, MetricValue};

@@ -167,6 +167,7 @@ mod tests {
                     .filter(|every| iteration.is_multiple_of(*every))
                     .map(|_| 1.0),
             },
+            metrics: None,
             iterations,
             rows_per_second: 2000.0,
             seconds_left: (iteration < iterations).then_some(42.0),

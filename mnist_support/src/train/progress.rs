@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::LossPoint;
+use super::{LossPoint, MetricPoint};
 use crate::{lake::ReadProgress, text};
 
 /// A progress event of a fit, reported by rank 0.
@@ -40,6 +40,9 @@ pub enum ProgressEvent {
     Iteration {
         /// Its losses.
         losses: LossPoint,
+        /// The metrics of the validation rows after it, if they were computed.
+        #[serde(default)]
+        metrics: Option<MetricPoint>,
         /// The maximum number of iterations.
         iterations: usize,
         /// Training rows per second so far, over all ranks.
@@ -78,6 +81,7 @@ impl fmt::Display for ProgressEvent {
             }
             ProgressEvent::Iteration {
                 losses,
+                metrics,
                 iterations,
                 rows_per_second,
                 seconds_left,
@@ -90,6 +94,9 @@ impl fmt::Display for ProgressEvent {
                 )?;
                 if let Some(loss) = losses.validation_loss {
                     write!(f, "  validation loss {loss:.4}")?;
+                }
+                if let Some(metrics) = metrics {
+                    write!(f, "  {metrics}")?;
                 }
                 write!(f, "  {rows_per_second:.0} rows/s")?;
                 match seconds_left {

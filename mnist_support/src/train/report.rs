@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::MetricPoint;
+use crate::evaluate::ValidationMetric;
+
 /// The losses at one iteration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LossPoint {
@@ -30,7 +33,14 @@ pub struct FitReport {
     pub global_batch: usize,
     /// The losses of every iteration that ran.
     pub history: Vec<LossPoint>,
-    /// The iteration whose weights were kept: the one with the lowest validation loss, or the last.
+    /// The metrics of each validation, if any were asked for.
+    #[serde(default)]
+    pub metrics: Vec<MetricPoint>,
+    /// The metric that decided which weights were kept; `None`: the validation loss.
+    #[serde(default)]
+    pub monitor: Option<ValidationMetric>,
+    /// The iteration whose weights were kept: the one with the lowest validation loss, or with the
+    /// best value of the monitored metric, or the last.
     pub best_iteration: usize,
     /// The validation loss at that iteration.
     pub best_validation_loss: Option<f64>,
@@ -77,6 +87,17 @@ impl FitReport {
             .filter_map(|point| Some((point.iteration as f64, point.validation_loss?)))
             .collect()
     }
+
+    /// The values of a metric as (iteration, value) points, for a plot. Empty if it was not asked
+    /// for.
+    pub fn metric(&self, metric: impl Into<ValidationMetric>) -> Vec<(f64, f64)> {
+        let metric = metric.into();
+        let points = self.metrics.iter().filter_map(|point| {
+            let value = point.values.iter().find(|value| value.metric == metric)?;
+            Some((point.iteration as f64, value.value))
+        });
+        points.collect()
+    }
 }
 
 impl fmt::Display for FitReport {
@@ -98,18 +119,27 @@ impl fmt::Display for FitReport {
             self.rows_per_second(),
         )?;
         if let Some(loss) = self.best_validation_loss {
+            let best = match self.monitor {
+                None => "lowest validation loss".to_owned(),
+                Some(metric) => format!("best {metric}, validation loss"),
+            };
             write!(
                 f,
-                "\nlowest validation loss {loss:.4} on {} rows at iteration {}, whose weights are kept",
+                "\n{best} {loss:.4} on {} rows at iteration {}, whose weights are kept",
                 self.validation_rows, self.best_iteration
             )?;
         }
+        let mut points = self.metrics.iter();
+        if let Some(point) = points.find(|point| point.iteration == self.best_iteration) {
+            write!(f, "\nthere, {point}")?;
+        }
         if self.stopped_early {
-            let loss = match self.best_validation_loss {
-                Some(_) => "validation",
-                None => "training",
+            let reason = match (self.monitor, self.best_validation_loss) {
+                (Some(metric), _) => format!("{metric} no longer improved"),
+                (None, Some(_)) => "the validation loss no longer fell".to_owned(),
+                (None, None) => "the training loss no longer fell".to_owned(),
             };
-            write!(f, "\nstopped early: the {loss} loss no longer fell")?;
+            write!(f, "\nstopped early: {reason}")?;
         }
         if self.interrupted {
             let (done, planned) = (self.iterations(), self.max_iterations);

@@ -7,8 +7,9 @@ use super::{
     check::check_positive,
     loss,
     schedule::{Moment, Schedule, ScheduleState},
+    validation,
 };
-use crate::{Error, Network, Result, network::Role};
+use crate::{Error, Network, Result, evaluate::ValidationMetric, network::Role};
 
 /// The number of iterations of a fit that sets neither `iterations` nor `epochs`, as in SparkTorch.
 const DEFAULT_ITERATIONS: usize = 10;
@@ -43,6 +44,16 @@ pub struct TrainingSettings {
     pub early_stop_patience: Option<usize>,
     /// A loss is a new best for early stopping only if it is lower by more than this. Default: 0.
     pub min_delta: f64,
+    /// The metrics of the validation rows that are computed whenever the validation loss is, for a
+    /// loss of classes, of labels that are 0 or 1, or of numbers. Rows count as much as their
+    /// `weight_col` says, whatever the class weights of the loss. Default: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<ValidationMetric>,
+    /// The metric that early stopping and the choice of the weights to keep follow, in place of the
+    /// validation loss, and that `min_delta` is of. It is computed even if it is not among
+    /// `metrics`. Default: `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<ValidationMetric>,
     /// The number of ranks, each of which trains on its own part of the rows. `None`: one per CPU
     /// core. Default: `None`.
     pub partitions: Option<usize>,
@@ -104,6 +115,8 @@ impl Default for TrainingSettings {
             validation_every: 10,
             early_stop_patience: None,
             min_delta: 0.0,
+            metrics: Vec::new(),
+            monitor: None,
             partitions: None,
             optimizer: Optimizer::default(),
             loss: Loss::default(),
@@ -196,6 +209,13 @@ impl TrainingSettings {
         self.loss.validate()
     }
 
+    /// Returns the metrics that are computed at each validation.
+    pub(super) fn computed_metrics(&self) -> Vec<ValidationMetric> {
+        let mut metrics = self.metrics.clone();
+        metrics.extend(self.monitor.filter(|metric| !metrics.contains(metric)));
+        metrics
+    }
+
     /// Returns how many of a rank's `rows` are held out for validation.
     pub(crate) fn validation_rows(&self, rows: usize) -> usize {
         (rows as f64 * self.validation_fraction) as usize
@@ -205,12 +225,17 @@ impl TrainingSettings {
     /// weights given.
     ///
     /// # Errors
-    /// Those of [`validate`](Self::validate); [`Error::ShapeMismatch`] for an output that the loss
-    /// can't use; [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) for
+    /// Those of [`validate`](Self::validate); [`Error::InvalidSetting`] for a metric of something
+    /// else than the loss predicts; [`Error::ShapeMismatch`] for an output that the loss can't
+    /// use; [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) for
     /// initial weights that do not fit.
     pub(crate) fn validate_for(&self, network: &Network) -> Result<()> {
         self.validate()?;
         self.loss.validate_for(network)?;
+        let predicted = validation::predicted(&self.loss, network);
+        for metric in self.computed_metrics() {
+            metric.validate_for(predicted)?;
+        }
         self.frozen(network)?;
         match &self.initial_weights {
             None => Ok(()),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use super::{
-    LossPoint, TrainingSettings,
+    LossPoint, MetricPoint, TrainingSettings,
     flat::FlatParameters,
     optimizer::OptimizerState,
     schedule::ScheduleState,
@@ -25,6 +25,7 @@ pub(super) struct State {
     pub(super) schedule: ScheduleState,
     pub(super) best: BestSoFar,
     pub(super) history: Vec<LossPoint>,
+    pub(super) metrics: Vec<MetricPoint>,
     pub(super) stopped_early: bool,
     /// The time spent in iterations, over all attempts.
     pub(super) seconds: f64,
@@ -46,6 +47,8 @@ pub(super) struct Scalars {
     #[serde(default)]
     improved_to: Option<f64>,
     history: Vec<LossPoint>,
+    #[serde(default)]
+    metrics: Vec<MetricPoint>,
     stopped_early: bool,
     seconds: f64,
 }
@@ -75,6 +78,7 @@ impl State {
             parameters,
             best: BestSoFar::new(settings.early_stop_patience, settings.min_delta),
             history: Vec::new(),
+            metrics: Vec::new(),
             stopped_early: false,
             seconds: 0.0,
         })
@@ -106,6 +110,7 @@ impl State {
             without_improvement,
             improved_to,
             history: self.history.clone(),
+            metrics: self.metrics.clone(),
             stopped_early: self.stopped_early,
             seconds: self.seconds,
         };
@@ -144,6 +149,7 @@ impl State {
         self.schedule = scalars.schedule;
         self.iteration = scalars.iteration;
         self.history = scalars.history;
+        self.metrics = scalars.metrics;
         self.stopped_early = scalars.stopped_early;
         self.seconds = scalars.seconds;
         Ok(())

@@ -2,7 +2,8 @@
 
 use tch::Tensor;
 
-/// Tracks the loss: the best so far, its weights, and how long it has not improved.
+/// Tracks the loss, or what is monitored in its place: the lowest so far, its weights, and how long
+/// it has not improved.
 pub(super) struct BestSoFar {
     patience: Option<usize>,
     min_delta: f64,

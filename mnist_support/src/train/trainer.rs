@@ -5,13 +5,15 @@ use std::time::Instant;
 use tch::{Kind, Tensor};
 
 use super::{
-    Checkpoints, FitReport, LossPoint, Progress, ProgressEvent, TrainingData, TrainingSettings,
+    Checkpoints, FitReport, LossPoint, MetricPoint, MetricValue, Progress, ProgressEvent,
+    TrainingData, TrainingSettings,
     checkpoint::fit_identity,
     clip::clip,
     data::Batch,
     loss::WeightedSum,
     sampler::{BatchSampler, split, split_by},
     state::State,
+    validation::{ValidationMetrics, score},
 };
 use crate::{
     DropoutMasks, Error, Network, Result,
@@ -44,9 +46,9 @@ pub struct Trained {
 /// SyncBatchNorm, and the resulting statistics are averaged, weighted by each rank's rows.
 /// DistributedDataParallel keeps those of rank 0. The average sees every row, at no extra cost.
 ///
-/// If rows are held out, the weights with the lowest validation loss are kept, otherwise the last
-/// ones. With `checkpoints`, the fit resumes from the last one, if there is one,
-/// and writes new ones.
+/// If rows are held out, the weights with the lowest validation loss (or the best value of the
+/// [monitored](TrainingSettings::monitor) metric) are kept, otherwise the last ones. With
+/// `checkpoints`, the fit resumes from the last one, if there is one, and writes new ones.
 ///
 /// A request of `interrupt` in any rank travels with the all-reduce. All ranks stop after the same
 /// iteration, write a checkpoint if they write any, and return what they have.
@@ -104,6 +106,7 @@ struct Trainer<'a> {
     /// This rank's rows, and the indices of its validation rows.
     data: TrainingData,
     validation: Vec<i64>,
+    metrics: ValidationMetrics<'a>,
     sampler: BatchSampler,
     /// The row counts over all ranks.
     training_rows: usize,
@@ -155,6 +158,7 @@ impl<'a> Trainer<'a> {
             settings,
             interrupt,
             data: data.to_device(device)?,
+            metrics: ValidationMetrics::new(network, settings, collective, validation.len())?,
             validation,
             sampler: BatchSampler::new(settings.seed, rank, training, mini_batch),
             training_rows,
@@ -206,7 +210,7 @@ impl<'a> Trainer<'a> {
         }
         if self.validation_is_due() && !self.interrupted {
             match tch::no_grad(|| self.validate())? {
-                Some(loss) => self.observe(loss)?,
+                Some((loss, metrics)) => self.observe(loss, metrics)?,
                 None => self.interrupted = true,
             }
         }
@@ -283,47 +287,71 @@ impl<'a> Trainer<'a> {
 
     /// Returns the summed loss of a batch, in training mode with dropout if there are `masks`.
     fn loss(&self, batch: &Batch, masks: Option<&mut DropoutMasks>) -> Result<WeightedSum> {
+        self.loss_of(&self.outputs(batch, masks)?, batch)
+    }
+
+    fn loss_of(&self, outputs: &Tensor, batch: &Batch) -> Result<WeightedSum> {
+        let weights = batch.weights.as_ref();
+        self.settings.loss.sum(outputs, &batch.targets, weights)
+    }
+
+    /// Returns the network's outputs for a batch, in the targets' shape.
+    fn outputs(&self, batch: &Batch, masks: Option<&mut DropoutMasks>) -> Result<Tensor> {
         let tensors = self.state.parameters.tensors();
         let mut outputs = self.network.forward(tensors, &batch.features, masks)?;
         if outputs.dim() > 2 || batch.targets.dim() > 1 {
             outputs = outputs.f_flatten(1, -1)?;
         }
-        let weights = batch.weights.as_ref();
-        self.settings.loss.sum(&outputs, &batch.targets, weights)
+        Ok(outputs)
     }
 
-    /// Returns the mean validation loss over all ranks' rows; `None` if a rank wants to stop.
-    fn validate(&self) -> Result<Option<f64>> {
+    /// Returns the mean validation loss over all ranks' rows, and their metrics; `None` if a rank
+    /// wants to stop.
+    fn validate(&self) -> Result<Option<(f64, Vec<MetricValue>)>> {
         let batch_size = prediction_batch_size(self.state.parameters.device());
+        let mut metrics = self.metrics.start();
         let [mut sum, mut weight] = [0.0; 2];
         for rows in self.validation.chunks(batch_size) {
             if self.interrupt.is_requested() {
                 break;
             }
-            let own = self.loss(&self.data.select(rows)?, None)?;
+            let batch = self.data.select(rows)?;
+            let outputs = self.outputs(&batch, None)?;
+            let own = self.loss_of(&outputs, &batch)?;
             sum += own.loss.f_double_value(&[])?;
             weight += own.weight;
+            metrics.update(&outputs, &batch)?;
         }
         // Read again: a rank that has broken out of the loop must not claim otherwise.
         let wish = f64::from(u8::from(self.interrupt.is_requested()));
-        let mut sums = Tensor::f_from_slice(&[sum, weight, wish])?;
+        let mut own = vec![sum, weight, wish];
+        own.extend(metrics.state());
+        let mut sums = Tensor::f_from_slice(&own)?;
         self.collective.all_reduce(&mut sums, ReduceOp::Sum)?;
-        let [sum, weight, wishes] = values(&sums, 0)?;
-        Ok((wishes == 0.0).then_some(sum / weight))
+        let sums = Vec::<f64>::try_from(sums)?;
+        let (loss, wishes) = (sums[0] / sums[1], sums[2]);
+        Ok((wishes == 0.0).then(|| (loss, metrics.compute(&sums[3..]))))
     }
 
-    /// Records the validation loss of the last iteration.
-    fn observe(&mut self, loss: f64) -> Result<()> {
+    /// Records the validation loss and the metrics of the last iteration.
+    fn observe(&mut self, loss: f64, metrics: Vec<MetricValue>) -> Result<()> {
         let state = &mut self.state;
         let loss = finite(loss, state.iteration)?;
         self.settings
             .observe_loss(state.iteration, loss, &mut state.schedule);
-        let improved = state.best.is_improved_by(loss);
+        let score = score(self.settings.monitor, loss, &metrics);
+        let improved = state.best.is_improved_by(score);
         let weights = improved.then(|| state.parameters.snapshot()).transpose()?;
-        state.stopped_early =
-            state.best.observe(state.iteration, loss, weights) && state.iteration < self.iterations;
+        state.stopped_early = state.best.observe(state.iteration, score, weights)
+            && state.iteration < self.iterations;
         if let Some(last) = state.history.last_mut() {
             last.validation_loss = Some(loss);
+        }
+        if !metrics.is_empty() {
+            state.metrics.push(MetricPoint {
+                iteration: state.iteration,
+                values: metrics,
+            });
         }
         Ok(())
     }
@@ -375,6 +403,9 @@ impl<'a> Trainer<'a> {
         let (done, iterations) = (self.state.iteration, self.iterations);
         ProgressEvent::Iteration {
             losses: self.state.history.last().copied().unwrap_or_default(),
+            metrics: (self.state.metrics.last())
+                .filter(|point| point.iteration == done)
+                .cloned(),
             iterations,
             rows_per_second: (done * self.global_batch) as f64 / self.state.seconds,
             seconds_left: seconds_left(done, iterations, self.state.seconds),
@@ -396,7 +427,12 @@ impl<'a> Trainer<'a> {
             && let Some(weights) = &best.weights
         {
             state.parameters.restore(weights)?;
-            kept = Some((best.iteration, best.loss));
+            let mut points = state.history.iter();
+            let point = points.find(|point| point.iteration == best.iteration);
+            kept = Some((
+                best.iteration,
+                point.and_then(|point| point.validation_loss),
+            ));
         }
         check_identical(&state.parameters.snapshot()?, self.collective)?;
         Ok(Trained {
@@ -407,8 +443,10 @@ impl<'a> Trainer<'a> {
                 validation_rows: self.validation_rows,
                 global_batch: self.global_batch,
                 best_iteration: kept.map_or(state.iteration, |(iteration, _)| iteration),
-                best_validation_loss: kept.map(|(_, loss)| loss),
+                best_validation_loss: kept.and_then(|(_, loss)| loss),
                 history: self.state.history,
+                metrics: self.state.metrics,
+                monitor: self.settings.monitor,
                 max_iterations: self.iterations,
                 stopped_early: self.state.stopped_early,
                 interrupted: self.interrupted,
@@ -461,7 +499,15 @@ fn check_rows(rows: [usize; 3], data: &TrainingData, settings: &TrainingSettings
     match (training, validation) {
         (0, _) if indicator => invalid(INDICATOR, "true".to_owned(), "holds out all rows"),
         (_, 0) if indicator => invalid(INDICATOR, "false".to_owned(), "holds out no row"),
-        (_, 0) if settings.validation_fraction > 0.0 => invalid(
+        (_, 0) if settings.validation_fraction == 0.0 => match settings.computed_metrics()[..] {
+            [] => Ok(()),
+            [metric, ..] => invalid(
+                "metrics",
+                metric.to_string(),
+                "needs validation rows: set validation_fraction or validation_indicator_col",
+            ),
+        },
+        (_, 0) => invalid(
             "validation_fraction",
             settings.validation_fraction.to_string(),
             "is less than one row: raise it, or set it to 0",

@@ -33,6 +33,24 @@ pub(crate) fn python() -> PathBuf {
     root().join(".tools/spark/bin/python")
 }
 
+/// The folder of a Java for Spark, which must be installed. Without Java it returns `None` and says
+/// so, on a channel that the test harness does not capture.
+pub(crate) fn java() -> Option<PathBuf> {
+    let java = Command::new(script("java.sh")).output().unwrap();
+    if !java.status.success() {
+        let reason = String::from_utf8_lossy(&java.stderr);
+        let message = format!("LEFT OUT: tests that need Spark: {}\n", reason.trim());
+        std::io::stderr().write_all(message.as_bytes()).unwrap();
+        return None;
+    }
+    assert!(
+        python().exists(),
+        "Spark is not installed: run `make test` or `make spark-up` once"
+    );
+    let folder = String::from_utf8(java.stdout).unwrap();
+    Some(PathBuf::from(folder.trim()))
+}
+
 /// Starts a cluster in a folder, unless it is running, and returns its URL.
 pub(crate) fn up(folder: &Path, settings: &[&str]) -> String {
     let started = Command::new(script("spark_up.sh"))
@@ -51,20 +69,9 @@ pub(crate) fn up(folder: &Path, settings: &[&str]) -> String {
 }
 
 impl Cluster {
-    /// Starts a cluster of this name in `target/`. Without Java it returns `None` and says so, on a
-    /// channel that the test harness does not capture.
+    /// Starts a cluster of this name in `target/`; `None` without Java.
     pub(crate) fn start(name: &str, settings: &[&str]) -> Option<Cluster> {
-        let java = Command::new(script("java.sh")).output().unwrap();
-        if !java.status.success() {
-            let reason = String::from_utf8_lossy(&java.stderr);
-            let message = format!("LEFT OUT: tests that need Spark: {}\n", reason.trim());
-            std::io::stderr().write_all(message.as_bytes()).unwrap();
-            return None;
-        }
-        assert!(
-            python().exists(),
-            "Spark is not installed: run `make test` or `make spark-up` once"
-        );
+        java()?;
         let folder = root().join("target").join(name);
         // In a session of its own, so that Ctrl-C ends the tests but not what cleans up after them.
         let guard = Command::new("setsid")

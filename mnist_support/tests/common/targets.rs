@@ -3,6 +3,7 @@
 
 use mnist_support::{
     Layer, Network,
+    evaluate::{BinaryMetric, Metric, RegressionMetric, ValidationMetric},
     ml::{Label, Pipeline, TorchEstimator, VectorAssembler},
     train::{CrossEntropy, Loss},
 };
@@ -96,6 +97,7 @@ pub(crate) fn problems() -> Vec<(&'static str, TorchEstimator)> {
             short(perceptron(2))
                 .loss(Loss::huber())
                 .label_col(["sum", "product"])
+                .metrics([RegressionMetric::Rmse, RegressionMetric::R2])
                 .validation_fraction(0.2),
         ),
         (
@@ -104,6 +106,8 @@ pub(crate) fn problems() -> Vec<(&'static str, TorchEstimator)> {
                 .loss(Loss::bce_with_logits())
                 .label_col("above")
                 .probability_col("probability")
+                .metrics([ValidationMetric::from(Metric::LogLoss)])
+                .monitor(BinaryMetric::AreaUnderROC)
                 .validation_indicator_col("is_validation"),
         ),
         (

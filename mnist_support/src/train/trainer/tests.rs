@@ -12,6 +12,7 @@ use crate::{
     network::{BatchNorm2dConfig, Conv2dConfig},
 };
 
+mod metrics;
 mod resume;
 mod targets;
 
