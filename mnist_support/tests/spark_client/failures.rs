@@ -156,3 +156,35 @@ fn libtorch_is_found_or_missed_by_name() {
         "{error}"
     );
 }
+
+#[test]
+fn another_libtorch_is_named_before_the_barrier_with_the_one_that_is_needed() {
+    let Some(bench) = Bench::new() else { return };
+    let frame = bench.spark.range(2).unwrap();
+    let torch = bench.folder.path().join("torch");
+    std::fs::create_dir_all(torch.join("lib")).unwrap();
+    std::fs::write(torch.join("lib/libtorch_cpu.so"), "").unwrap();
+    for other in ["2.6.0+cu124", "3.0.0+cpu"] {
+        let version = format!("__version__ = '{other}'\n");
+        std::fs::write(torch.join("version.py"), version).unwrap();
+        let command = bench
+            .worker("answer((None, b''))")
+            .libtorch(Libtorch::Folder(torch.to_str().unwrap().to_owned()));
+        let start = Instant::now();
+        let error = bench.spark.run_workers(&frame, 2, &command).unwrap_err();
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "after {:?}",
+            start.elapsed()
+        );
+        let text = error.to_string();
+        assert!(
+            matches!(error, Error::Spark(SparkError::LibtorchMismatch { .. })),
+            "{text}"
+        );
+        assert!(
+            text.contains(other) && text.contains("MNIST_LIBTORCH"),
+            "{text}"
+        );
+    }
+}
