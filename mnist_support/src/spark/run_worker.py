@@ -154,6 +154,12 @@ def drain(rank, worker, lines):
         del lines[:-STDERR_LINES]
 
 
+def with_schema(batch, schema):
+    """Returns a batch's columns of these names as these types. pyarrow's own cast of a batch is new in its version 16."""
+    columns = [batch.column(batch.schema.names.index(field.name)).cast(field.type) for field in schema]
+    return pyarrow.RecordBatch.from_arrays(columns, schema=schema)
+
+
 def ending(status):
     if status >= 0:
         return "exit status %d" % status
@@ -199,7 +205,7 @@ def run(batches):
             thread.start()
         try:
             for batch in pyarrow.ipc.open_stream(worker.stdout):
-                yield batch.select(answer.names).cast(answer)
+                yield with_schema(batch, answer)
         except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
             answer_error = error
         while worker.stdout.read(1 << 16):
