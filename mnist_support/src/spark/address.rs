@@ -17,6 +17,7 @@ pub(super) struct Address {
     pub(super) url: String,
     /// What each call carries as `Authorization: Bearer`.
     pub(super) token: Option<Secret>,
+    pub(super) tls: bool,
 }
 
 impl Address {
@@ -47,6 +48,7 @@ impl Address {
         let address = Address {
             url: shown,
             token: token.map(Secret::new),
+            tls: builder.use_ssl(),
         };
         Ok((address, builder))
     }

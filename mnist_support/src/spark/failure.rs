@@ -80,7 +80,7 @@ pub(super) async fn explain(
         return Error::Spark(refusal);
     }
     if is_unavailable(&error) {
-        return unreachable(url, retries, &address.redact(&reason(&error)));
+        return unreachable(address, retries, &address.redact(&reason(&error)));
     }
     if is_unknown_execution(&error) {
         return Error::Spark(SparkError::Failed {
@@ -97,12 +97,18 @@ pub(super) async fn explain(
     classify(url, operation, error.grpc_code(), address.redact(&text))
 }
 
-fn unreachable(url: String, retries: usize, reason: &str) -> Error {
+fn unreachable(address: &Address, retries: usize, reason: &str) -> Error {
+    // A server that wants TLS closes a connection without it, and says nothing.
+    let tls = if address.tls {
+        ""
+    } else {
+        " Does it want TLS (/;use_ssl=true)?"
+    };
     Error::Spark(SparkError::Unreachable {
-        url,
+        url: address.url.clone(),
         retries,
         reason: format!(
-            "no Spark Connect server answers ({reason}). Is it running, and is SPARK_REMOTE its address? On this \
+            "no Spark Connect server answers ({reason}). Is it running, and is SPARK_REMOTE its address?{tls} On this \
              machine `make spark-up` starts one"
         ),
     })

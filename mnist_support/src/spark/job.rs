@@ -73,3 +73,28 @@ pub(super) fn file_name(path: &Path) -> String {
         .to_string_lossy()
         .into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        process::{Command, Stdio},
+    };
+
+    use super::*;
+
+    #[test]
+    fn python_3_9_takes_the_grammar_of_what_executors_run() {
+        const PARSE: &str =
+            "import ast, sys; ast.parse(sys.stdin.read(), feature_version=(3, 9))";
+        let mut python = Command::new("python3")
+            .args(["-c", PARSE])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = python.stdin.take().unwrap();
+        input.write_all(SOURCE.as_bytes()).unwrap();
+        drop(input);
+        assert!(python.wait().unwrap().success());
+    }
+}

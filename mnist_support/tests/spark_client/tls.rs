@@ -209,9 +209,9 @@ fn a_friend_who_errs() {
     assert!(matches!(error, SparkError::NoHttp2 { .. }), "{error}");
     let (error, _) = refused(&address("server", TOKEN));
     assert!(matches!(error, SparkError::NoTls { .. }), "{error}");
-    // Where TLS is wanted and there is none.
+    // Where TLS is wanted and there is none, the server just hangs up.
     let (error, text) = refused(right.split("/;").next().unwrap());
-    assert!(matches!(error, SparkError::NoHttp2 { .. }), "{error}");
+    assert!(matches!(error, SparkError::Unreachable { .. }), "{error}");
     assert!(text.contains("use_ssl=true"), "{text}");
 }
 
