@@ -37,6 +37,8 @@
 //!   that the cluster's environment variable `MNIST_LIBTORCH` names, in a volume for example
 //!   (`/Volumes/CATALOG/SCHEMA/VOLUME/libtorch`). Another version than the worker was built for is
 //!   reported with both versions, before a fit occupies the cluster.
+//! - **The C library.** The worker is built on the notebook's machine, and runs where glibc is at
+//!   least as new as there (`ldd --version`).
 //! - **The lake.** Its credentials are the executors' own: the cluster's environment variables
 //!   `ADLS_ACCOUNT` and so on, which may refer to secrets (`{{secrets/adls/account}}`).
 //! - **The run's folder.** Notebook and executors share no disk, so `MNIST_RUNS` has to name a folder
