@@ -9,13 +9,17 @@ pub use crate::{
     CnnConfig, Layer, Network,
     data::{Features, NumClasses, labels_from_frame},
     display::{
-        EvcxrDisplay, Picture, confusion_matrix, loss_curves, misread_digits, sample_digits,
+        EvcxrDisplay, Picture, confusion_matrix, loss_curves, misread_digits, reconstructed_digits,
+        sample_digits,
     },
     engine::{Engine, Session, Threads},
     evaluate::{ConfusionMatrix, Metric, MulticlassClassificationEvaluator, accuracy_score},
     interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},
-    ml::{Fit, MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, Transform, VectorAssembler},
+    ml::{
+        Fit, Label, MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, Transform,
+        VectorAssembler,
+    },
     secrets::{Secret, SecretScope},
     train::{Device, FitReport, LearningRateSchedule, Loss, Optimizer, TrainingSettings},
 };

@@ -24,11 +24,6 @@ fn settings_outside_their_range_are_named() {
         (estimator().partitions(0), "partitions"),
         (estimator().partitions(21), "partitions"),
         (estimator().mini_batch(0), "mini_batch"),
-        (estimator().mini_batch(11), "mini_batch"),
-        (
-            estimator().mini_batch(10).validation_fraction(0.1),
-            "mini_batch",
-        ),
         (
             estimator().mini_batch(1).validation_fraction(1.0),
             "validation_fraction",

@@ -100,7 +100,7 @@ fn after_max_restarts_the_failure_is_returned_with_its_reason() {
 #[test]
 fn a_wrong_setting_is_not_tried_again() {
     let progress = PanicAfter::new(&[]);
-    let estimator = long_fit().mini_batch(100_000).max_restarts(3);
+    let estimator = long_fit().validation_fraction(1e-6).max_restarts(3);
     assert!(matches!(
         fit(estimator, &progress),
         Err(Error::InvalidSetting { .. })

@@ -3,6 +3,8 @@
 #[path = "common/spark.rs"]
 mod cluster;
 mod common;
+#[path = "common/targets.rs"]
+mod targets;
 
 use std::{
     collections::BTreeSet,
@@ -115,6 +117,25 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
 }
 
 /// Returns the sessions that the cluster's server has seen.
+#[test]
+fn targets_of_every_kind_are_trained_on_spark_to_the_bits_of_threads() {
+    let Some(bench) = Bench::new() else { return };
+    let engine = bench.engine();
+    let points = targets::points();
+    for (what, estimator) in targets::problems() {
+        let pipeline = targets::assembled().stage(estimator);
+        let spark = pipeline.fit_with(&points, &engine, &Silent);
+        let spark = spark.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let threads = pipeline.fit_with(&points, &Threads, &Silent).unwrap();
+        assert_eq!(history(&spark), history(&threads), "{what}");
+        assert_eq!(bits(&spark), bits(&threads), "{what}");
+        let data = Data::from(&points);
+        let there = engine.transform(&data, spark.stages()).unwrap();
+        let here = Threads.transform(&data, threads.stages()).unwrap();
+        assert_eq!(there, here, "{what}");
+    }
+}
+
 fn sessions(cluster: &Cluster) -> BTreeSet<String> {
     let log = std::fs::read_to_string(cluster.folder.join("logs/server.log")).unwrap();
     let named = log.split("sessionId: ").skip(1);

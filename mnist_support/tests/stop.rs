@@ -227,7 +227,7 @@ impl Collective for AskAtExchange {
 fn three_ranks(exchange: Option<usize>, folder: &Lake) -> Vec<Trained> {
     let network = Network::new(&[2], vec![Layer::linear(2, 3)]).unwrap();
     let settings = TrainingSettings {
-        iterations: 6,
+        iterations: Some(6),
         mini_batch: Some(4),
         validation_fraction: 0.5,
         validation_every: 2,

@@ -1,6 +1,8 @@
 //! Ranks that are processes: `mnist-worker`, started as `torchrun` starts it.
 
 mod common;
+#[path = "common/targets.rs"]
+mod targets;
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -93,6 +95,34 @@ impl Setting {
         pipeline(pixel_columns(&digits(1)), estimator)
             .fit_with(&self.frame, &Threads, &Silent)
             .unwrap()
+    }
+}
+
+#[test]
+fn three_processes_train_targets_of_every_kind_to_the_bits_of_threads() {
+    let mut setting = setting();
+    let file = std::fs::File::create(setting.folder.path().join("points.parquet")).unwrap();
+    ParquetWriter::new(file)
+        .with_row_group_size(Some(50))
+        .finish(&mut targets::points())
+        .unwrap();
+    setting.frame = open(setting.folder.path())
+        .parquet("points.parquet")
+        .unwrap();
+    for (what, estimator) in targets::problems() {
+        let run = open(setting.folder.path()).folder("run");
+        let pipeline = targets::assembled()
+            .stage(estimator.partitions(3))
+            .run_folder(&run);
+        let job = Job::fit(&pipeline, &setting.frame);
+        let answers = answers(setting.start(&job, 3, &[]));
+        let processes = model(&answers.unwrap_or_else(|error| panic!("{what}: {error}")));
+        let threads = pipeline
+            .fit_with(&setting.frame, &Threads, &Silent)
+            .unwrap();
+        let history = |model: &PipelineModel| model.report().unwrap().history.clone();
+        assert_eq!(history(&processes), history(&threads), "{what}");
+        assert_eq!(bits(&processes), bits(&threads), "{what}");
     }
 }
 
@@ -268,10 +298,10 @@ fn a_killed_process_ends_the_other_and_the_next_start_ends_as_if_nothing_had_hap
 #[test]
 fn an_error_of_one_rank_is_the_answer_of_the_job() {
     let setting = setting();
-    let job = setting.job(fifty_steps().mini_batch(1000));
+    let job = setting.job(fifty_steps().validation_fraction(1e-6));
     match answers(setting.start(&job, 2, &[])).unwrap_err() {
         Error::Job(JobError::InRank { message, .. }) => {
-            assert!(message.contains("mini_batch = 1000"), "{message}")
+            assert!(message.contains("validation_fraction"), "{message}")
         }
         other => panic!("{other}"),
     }

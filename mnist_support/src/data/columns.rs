@@ -31,7 +31,7 @@ impl TableRows<'_> {
 }
 
 /// Returns the column of this name.
-fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Result<&'a Series> {
+pub(super) fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Result<&'a Series> {
     match frame.column(name) {
         Ok(column) => Ok(column.as_materialized_series()),
         Err(_) => Err(Error::Table(TableError::ColumnNotFound {

@@ -37,7 +37,17 @@ pub fn labels_from_frame<'a>(
     classes: i64,
     table: impl Into<TableRows<'a>>,
 ) -> Result<Array1<i64>> {
-    let rows = table.into();
+    classes_from_frame(frame, column, classes, None, table.into())
+}
+
+/// Like [`labels_from_frame`], but also accepts the label `ignored`.
+pub(crate) fn classes_from_frame(
+    frame: &DataFrame,
+    column: &str,
+    classes: i64,
+    ignored: Option<i64>,
+    rows: TableRows<'_>,
+) -> Result<Array1<i64>> {
     let table = rows.table;
     if classes < 1 {
         return Err(Error::InvalidSetting {
@@ -53,7 +63,8 @@ pub fn labels_from_frame<'a>(
     let values = values.f64().map_err(TableError::about(table))?;
     let mut labels = Vec::with_capacity(values.len());
     for label in values.into_no_null_iter() {
-        if !(label >= 0.0 && label < classes as f64 && label.fract() == 0.0) {
+        let is_class = label >= 0.0 && label < classes as f64 && label.fract() == 0.0;
+        if !is_class && ignored.is_none_or(|ignored| label != ignored as f64) {
             return Err(Error::Table(TableError::LabelOutOfRange {
                 table: table.to_owned(),
                 row: rows.number(labels.len()),
@@ -119,6 +130,16 @@ mod tests {
             matches!(error, Error::Table(TableError::LabelOutOfRange { row: 1, label, .. }) if label == -1.0),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_ignored_label_is_accepted_and_no_other_outside_the_classes() {
+        let labels = |values: [i64; 2]| {
+            let frame = df!("label" => values).unwrap();
+            classes_from_frame(&frame, "label", 10, Some(-100), "train.csv".into())
+        };
+        assert_eq!(labels([-100, 9]).unwrap(), ndarray::arr1(&[-100, 9]));
+        assert!(labels([-100, -1]).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod columns;
 mod features;
 mod labels;
 mod min_max;
+mod targets;
 mod tensors;
 mod transpose;
 mod view;
@@ -18,8 +19,13 @@ pub use classes::NumClasses;
 pub use columns::TableRows;
 pub(crate) use columns::numeric_column;
 pub use features::Features;
+pub(crate) use labels::classes_from_frame;
 pub use labels::labels_from_frame;
 pub use min_max::MinMaxStatistics;
 pub(crate) use min_max::check_finite;
+pub use targets::TargetValues;
+pub(crate) use targets::{
+    check_targets, indicator_from_frame, targets_from_frame, weights_from_frame,
+};
 pub use tensors::{array_from_tensor, tensor_from_array};
 pub use view::FeaturesView;

@@ -101,6 +101,59 @@ pub fn misread_digits<'a>(
     draw("the misread images", Some(title), &images, &digits, grid)
 }
 
+/// Shows the first `columns` images, and below each what an autoencoder made of it. Both are drawn
+/// from their own smallest to their own largest value. See [`sample_digits`] for the images.
+///
+/// # Errors
+/// - [`Error::ShapeMismatch`] unless there is a reconstruction of the same size for each image, and
+///   images are square.
+/// - [`Error::InvalidSetting`] if there are no columns.
+/// - [`Error::Drawing`] if there are no images.
+///
+/// ```
+/// use mnist_support::display::reconstructed_digits;
+/// use ndarray::Array2;
+///
+/// let images = Array2::<u8>::zeros((20, 784));
+/// let reconstructions = Array2::<f32>::zeros((20, 784));
+/// let picture = reconstructed_digits(&images, &reconstructions, 10)?;
+/// assert_eq!(picture.svg().matches("<image").count(), 20);
+/// # Ok::<(), mnist_support::Error>(())
+/// ```
+pub fn reconstructed_digits<'a>(
+    images: impl Into<FeaturesView<'a>>,
+    reconstructions: impl Into<FeaturesView<'a>>,
+    columns: usize,
+) -> Result<Picture> {
+    let (images, reconstructions) = (images.into(), reconstructions.into());
+    let expected = (images.rows(), images.width());
+    if (reconstructions.rows(), reconstructions.width()) != expected {
+        return Err(Error::ShapeMismatch {
+            what: "the matrix of reconstructions".to_owned(),
+            found: vec![
+                reconstructions.rows() as i64,
+                reconstructions.width() as i64,
+            ],
+            expected: format!("[{}, {}], as the images have,", expected.0, expected.1),
+        });
+    }
+    check_size((columns, 2))?;
+    let name = "the reconstructions";
+    if images.rows() == 0 {
+        return Err(failed(name, "there is no image"));
+    }
+    let rows: Vec<usize> = (0..images.rows().min(columns)).collect();
+    let mut pixels = greys(&images, &rows);
+    pixels.extend(greys(&reconstructions, &rows));
+    let captions = ["image", "reconstruction"];
+    let digits: Vec<Digit> = captions
+        .iter()
+        .flat_map(|caption| rows.iter().map(|&row| Digit::captioned(row, caption)))
+        .collect();
+    let side = side(&images)?;
+    draw_pixels(name, None, side, &pixels, &digits, (rows.len(), 2))
+}
+
 /// An image to draw, and its caption.
 struct Digit {
     row: usize,
@@ -109,6 +162,14 @@ struct Digit {
 }
 
 impl Digit {
+    fn captioned(row: usize, caption: &str) -> Digit {
+        Digit {
+            row,
+            caption: caption.to_owned(),
+            colour: INK,
+        }
+    }
+
     fn new(row: usize, label: i64, read: Option<i64>) -> Digit {
         let (caption, colour) = match read {
             None => (label.to_string(), INK),
@@ -135,6 +196,19 @@ fn draw(
         return Err(failed(name, "there is no image"));
     }
     let side = side(images)?;
+    let rows: Vec<usize> = digits.iter().map(|digit| digit.row).collect();
+    draw_pixels(name, title, side, &greys(images, &rows), digits, size)
+}
+
+/// Draws square images from their pixels, one after the other.
+fn draw_pixels(
+    name: &'static str,
+    title: Option<String>,
+    side: usize,
+    pixels: &[u8],
+    digits: &[Digit],
+    size: (usize, usize),
+) -> Result<Picture> {
     let grid = Grid::new(size.0, side, title.is_some());
     let mut picture = Picture::draw(name, (WIDTH, grid.height(digits.len())), |area| {
         if let Some(title) = &title {
@@ -146,8 +220,7 @@ fn draw(
         }
         Ok(())
     })?;
-    let rows: Vec<usize> = digits.iter().map(|digit| digit.row).collect();
-    for (index, grey) in greys(images, &rows).chunks_exact(side * side).enumerate() {
+    for (index, grey) in pixels.chunks_exact(side * side).enumerate() {
         let png = png::encode(grey, side as u32).map_err(|error| failed(name, error))?;
         picture.lay_image(grid.corner(index), (grid.square, grid.square), &png);
     }
@@ -326,6 +399,19 @@ mod tests {
         let picture = misread_digits(&images(2), &labels, &labels, (8, 5)).unwrap();
         assert_eq!(count(&picture, "<image "), 0);
         assert_eq!(count(&picture, "0 of 2 misread"), 1);
+    }
+
+    #[test]
+    fn each_reconstruction_stands_below_its_image() {
+        let (given, made) = (images(5), Array2::<f32>::zeros((5, 16)));
+        let picture = reconstructed_digits(&given, &made, 3).unwrap();
+        assert_eq!(count(&picture, "<image "), 6);
+        assert_eq!(count(&picture, "\nreconstruction\n"), 3);
+        let error = reconstructed_digits(&given, &images(4), 3).unwrap_err();
+        assert!(error.to_string().contains("[5, 16]"), "{error}");
+        for (images, columns) in [(images(5), 0), (images(0), 3)] {
+            assert!(reconstructed_digits(&images, &images, columns).is_err());
+        }
     }
 
     #[test]

@@ -17,6 +17,6 @@ mod ticks;
 
 pub use confusion::confusion_matrix;
 pub use curves::loss_curves;
-pub use digits::{misread_digits, sample_digits};
+pub use digits::{misread_digits, reconstructed_digits, sample_digits};
 pub use picture::Picture;
 pub use table::EvcxrDisplay;

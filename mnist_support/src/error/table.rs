@@ -16,6 +16,11 @@ pub enum TableError {
         column: String,
         available: String,
     },
+    /// A column that a stage would add, and that the rows already have.
+    #[error(
+        "the rows already have a column {column:?}: rename it, or name the stage's output otherwise"
+    )]
+    ColumnExists { column: String },
     /// A row with more or fewer fields than the header.
     #[error("{file}, row {row}: {found} fields where the header has {expected}")]
     RaggedRow {

@@ -11,6 +11,11 @@ pub enum TrainingError {
         "the training loss is {loss} at iteration {iteration}: lower learning_rate, or scale the features"
     )]
     Diverged { iteration: usize, loss: f64 },
+    /// A mini-batch whose rows all weigh 0.
+    #[error(
+        "the rows of iteration {iteration} all weigh 0: raise mini_batch, or give more rows a weight"
+    )]
+    NoWeight { iteration: usize },
     /// A checkpoint that is damaged or belongs to another fit.
     #[error("the checkpoint {url} cannot be used: {reason}")]
     InvalidCheckpoint {

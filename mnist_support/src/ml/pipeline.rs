@@ -99,7 +99,10 @@ impl Pipeline {
             run_folder: run.as_ref().map(Run::folder),
             interrupt: scope.interrupt(),
         };
-        let stages = engine.fit(&data.into(), world_size, &spec, context)?;
+        let data = data.into();
+        let added = self.stages.iter().flat_map(Stage::output_cols);
+        data.check_new_columns(added)?;
+        let stages = engine.fit(&data, world_size, &spec, context)?;
         if let Some(run) = run {
             let _shield = interrupt::shield();
             if stages.iter().any(StageModel::is_interrupted) {
@@ -120,23 +123,22 @@ impl Pipeline {
     /// Checks what can be checked before any row is read.
     fn validate(&self) -> Result<()> {
         for (index, stage) in self.stages.iter().enumerate() {
-            let twice = self.stages[..index]
+            let former: Vec<&str> = self.stages[..index]
                 .iter()
-                .any(|former| former.output_col() == stage.output_col());
-            if twice {
+                .flat_map(Stage::output_cols)
+                .collect();
+            if let Some(twice) = stage
+                .output_cols()
+                .into_iter()
+                .find(|own| former.contains(own))
+            {
                 return Err(Error::Pipeline(PipelineError::InvalidStage {
                     stage: index,
                     kind: stage.kind(),
-                    reason: format!(
-                        "its column {:?} is already added by an earlier stage",
-                        stage.output_col()
-                    ),
+                    reason: format!("its column {twice:?} is already added by an earlier stage"),
                 }));
             }
-            if let Some(estimator) = stage.estimator() {
-                estimator.classes()?;
-                estimator.settings.validate()?;
-            }
+            stage.validate()?;
         }
         if self.stages.is_empty() {
             return Err(Error::Pipeline(PipelineError::InvalidStage {

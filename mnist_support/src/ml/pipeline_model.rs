@@ -14,12 +14,24 @@ use crate::{
 };
 
 /// A fitted [`Pipeline`](super::Pipeline).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PipelineModel {
     stages: Vec<StageModel>,
 }
 
 impl PipelineModel {
+    /// Creates a pipeline without stages, for stages that were fitted elsewhere.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a fitted stage, such as a [`TorchModel`] of another pipeline, or of a network that
+    /// was trained elsewhere. SparkTorch's `attach_pytorch_model_to_pipeline` does this.
+    pub fn stage(mut self, stage: impl Into<StageModel>) -> Self {
+        self.stages.push(stage.into());
+        self
+    }
+
     pub(crate) fn from_stages(stages: Vec<StageModel>) -> Self {
         PipelineModel { stages }
     }
@@ -99,6 +111,26 @@ impl PipelineModel {
         self.torch_model().map(TorchModel::report)
     }
 
+    /// Checks that no stage adds a column that another adds, or that the rows already have.
+    fn check_columns(&self, data: &Data) -> Result<()> {
+        let mut added: Vec<&str> = Vec::new();
+        for (index, stage) in self.stages.iter().enumerate() {
+            for column in stage.output_cols() {
+                if added.contains(&column) {
+                    return Err(Error::Pipeline(PipelineError::InvalidStage {
+                        stage: index,
+                        kind: "model",
+                        reason: format!(
+                            "its column {column:?} is already added by an earlier stage"
+                        ),
+                    }));
+                }
+                added.push(column);
+            }
+        }
+        data.check_new_columns(added)
+    }
+
     fn one_of<'a, T>(
         &self,
         mut models: impl Iterator<Item = &'a T>,
@@ -144,7 +176,9 @@ impl Session {
     /// Those of [`PipelineModel::transform`].
     pub fn transform(&self, model: &PipelineModel, data: impl Into<Data>) -> Result<DataFrame> {
         let _scope = interrupt::scope();
-        self.engine().transform(&data.into(), &model.stages)
+        let data = data.into();
+        model.check_columns(&data)?;
+        self.engine().transform(&data, &model.stages)
     }
 
     /// Transforms rows in this session and writes them to a folder; see
@@ -159,7 +193,8 @@ impl Session {
         folder: &Lake,
     ) -> Result<()> {
         let _scope = interrupt::scope();
-        self.engine()
-            .transform_to(&data.into(), &model.stages, folder)
+        let data = data.into();
+        model.check_columns(&data)?;
+        self.engine().transform_to(&data, &model.stages, folder)
     }
 }

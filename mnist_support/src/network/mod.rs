@@ -32,6 +32,8 @@ mod summary;
 mod weights;
 
 pub use cnn::CnnConfig;
+#[cfg(test)]
+pub(crate) use layers::tests::{assert_close, fixture};
 pub use layers::*;
 pub use module::NetworkModule;
 pub(crate) use predict::prediction_batch_size;

@@ -21,6 +21,10 @@ impl Source for LakeFrame {
             .collect())
     }
 
+    fn columns(&self) -> Result<Option<Vec<String>>> {
+        Ok(Some(LakeFrame::columns(self)))
+    }
+
     fn file(&self) -> Option<&FileSource> {
         Some(self.source())
     }

@@ -32,6 +32,11 @@ impl Source for DataFrame {
             rows => self.shards(parts.clamp(1, rows)),
         }
     }
+
+    fn columns(&self) -> Result<Option<Vec<String>>> {
+        let names = self.get_column_names_owned().into_iter();
+        Ok(Some(names.map(|name| name.to_string()).collect()))
+    }
 }
 
 impl Shard {

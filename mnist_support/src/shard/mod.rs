@@ -13,6 +13,7 @@ use polars::prelude::*;
 
 use crate::{
     Error, Result,
+    error::TableError,
     lake::{
         FileSource, ReadProgress,
         reading::{OnProgress, ignore_progress},
@@ -45,6 +46,14 @@ pub trait Source: Any + fmt::Debug + Send + Sync {
             }) if parts > 1 => self.shards(1),
             shards => shards,
         }
+    }
+
+    /// The names of the columns, if they are known before any row is read.
+    ///
+    /// # Errors
+    /// Those of looking them up.
+    fn columns(&self) -> Result<Option<Vec<String>>> {
+        Ok(None)
     }
 
     /// The file that holds all of the rows and nothing else, if there is one. Another process then
@@ -87,6 +96,27 @@ impl Data {
 
     pub(crate) fn file(&self) -> Option<&FileSource> {
         self.0.file()
+    }
+
+    /// Checks that the rows have none of the columns that stages add.
+    ///
+    /// # Errors
+    /// [`TableError::ColumnExists`] names the first that they have.
+    pub(crate) fn check_new_columns<'a>(
+        &self,
+        added: impl IntoIterator<Item = &'a str>,
+    ) -> Result<()> {
+        let Some(columns) = self.0.columns()? else {
+            return Ok(());
+        };
+        for column in added {
+            if columns.iter().any(|existing| existing == column) {
+                return Err(Error::Table(TableError::ColumnExists {
+                    column: column.to_owned(),
+                }));
+            }
+        }
+        Ok(())
     }
 
     /// Collects all rows into this process.

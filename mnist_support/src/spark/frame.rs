@@ -140,6 +140,10 @@ impl Source for SparkFrame {
     fn shards(&self, parts: usize) -> Result<Vec<Shard>> {
         frame_from_batches(&self.collect()?, self.name())?.shards(parts)
     }
+
+    fn columns(&self) -> Result<Option<Vec<String>>> {
+        SparkFrame::columns(self).map(Some)
+    }
 }
 
 impl From<&SparkFrame> for Data {

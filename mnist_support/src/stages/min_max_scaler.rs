@@ -109,8 +109,8 @@ impl PipelineStage for MinMaxScaler {
         "MinMaxScaler"
     }
 
-    fn output_col(&self) -> &str {
-        &self.output_col
+    fn output_cols(&self) -> Vec<&str> {
+        vec![&self.output_col]
     }
 
     fn fit_shard(
@@ -167,6 +167,10 @@ impl MinMaxScalerModel {
 }
 
 impl Transformer for MinMaxScalerModel {
+    fn output_cols(&self) -> Vec<&str> {
+        vec![&self.scaler.output_col]
+    }
+
     fn apply(&self, table: &mut Table) -> Result<()> {
         let vector = table.vector(&self.scaler.input_col)?;
         table.check_width(&self.scaler.input_col, &vector, self.statistics.width())?;

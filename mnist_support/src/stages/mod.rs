@@ -8,6 +8,7 @@
 //! [`StageModel`] and the functions that delegate to it.
 
 mod context;
+mod label;
 mod min_max_scaler;
 mod persistence;
 mod stage;
@@ -28,6 +29,7 @@ use crate::{Result, collective::Collective};
 
 pub use self::{
     context::FitContext,
+    label::Label,
     min_max_scaler::{MinMaxScaler, MinMaxScalerModel},
     stage::Estimator,
     standard_scaler::{StandardScaler, StandardScalerModel},
@@ -93,9 +95,14 @@ impl Stage {
         self.stage().kind()
     }
 
-    /// The column that the stage adds.
-    pub(crate) fn output_col(&self) -> &str {
-        self.stage().output_col()
+    /// The columns that the stage adds.
+    pub(crate) fn output_cols(&self) -> Vec<&str> {
+        self.stage().output_cols()
+    }
+
+    /// Checks what can be checked before any row is read.
+    pub(crate) fn validate(&self) -> Result<()> {
+        self.stage().validate()
     }
 
     /// The estimator, if the stage trains a network.
@@ -130,7 +137,12 @@ impl StageModel {
         model.is_some_and(|model| model.report().interrupted)
     }
 
-    /// Adds the stage's column to one rank's rows.
+    /// The columns that the stage adds.
+    pub(crate) fn output_cols(&self) -> Vec<&str> {
+        self.transformer().output_cols()
+    }
+
+    /// Adds the stage's columns to one rank's rows.
     pub(crate) fn apply(&self, table: &mut Table) -> Result<()> {
         self.transformer().apply(table)
     }

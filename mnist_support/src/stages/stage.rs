@@ -8,8 +8,17 @@ pub(super) trait PipelineStage {
     /// The name of its type, for error messages.
     fn kind(&self) -> &'static str;
 
-    /// The column that it adds.
-    fn output_col(&self) -> &str;
+    /// The columns that it adds. The first names the stage's folder in a run.
+    fn output_cols(&self) -> Vec<&str>;
+
+    /// Checks what can be checked before any row is read.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) and
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch).
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Fits it to one rank's rows, together with the other ranks. The model is the same in all of
     /// them.
@@ -28,7 +37,10 @@ pub(super) trait PipelineStage {
 
 /// A fitted stage.
 pub(super) trait Transformer {
-    /// Adds its column to one rank's rows.
+    /// The columns that it adds.
+    fn output_cols(&self) -> Vec<&str>;
+
+    /// Adds its columns to one rank's rows.
     fn apply(&self, table: &mut Table) -> Result<()>;
 
     /// Returns itself if it is a network.

@@ -149,8 +149,8 @@ impl PipelineStage for StandardScaler {
         "StandardScaler"
     }
 
-    fn output_col(&self) -> &str {
-        &self.output_col
+    fn output_cols(&self) -> Vec<&str> {
+        vec![&self.output_col]
     }
 
     fn fit_shard(
@@ -208,6 +208,10 @@ impl StandardScalerModel {
 }
 
 impl Transformer for StandardScalerModel {
+    fn output_cols(&self) -> Vec<&str> {
+        vec![&self.scaler.output_col]
+    }
+
     fn apply(&self, table: &mut Table) -> Result<()> {
         let StandardScaler {
             input_col,

@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use crate::{
     Error, Result,
-    data::{Features, TableRows, check_finite},
+    data::{Features, TableRows, TargetValues, check_finite, check_targets},
     error::TableError,
     lake::reading::OnProgress,
     shard::Shard,
@@ -118,6 +118,37 @@ impl Table {
                 "a list with the same number of values in every row",
             )),
         }
+    }
+
+    /// Returns the vector column that a stage has added under the only one of these names.
+    pub(super) fn added_vector(&self, columns: &[String]) -> Option<&Vector> {
+        match columns {
+            [name] => self.vectors.get(name),
+            _ => None,
+        }
+    }
+
+    /// Returns a vector column's values as targets.
+    pub(super) fn vector_targets(
+        &self,
+        vector: &Vector,
+        columns: &[String],
+        width: usize,
+        values: TargetValues,
+    ) -> Result<Array2<f32>> {
+        let found = vector.features.width();
+        if found != width {
+            return Err(Error::ShapeMismatch {
+                what: format!("a row of the vector column {columns:?} of {}", self.name),
+                found: vec![found as i64],
+                expected: format!("{width} values, one for each output of the network,"),
+            });
+        }
+        let targets = match &vector.scaling {
+            None => vector.features.to_f32(),
+            Some((scale, offset)) => vector.features.affine(scale, offset)?,
+        };
+        check_targets(targets, columns, values, self.rows())
     }
 
     /// Checks that a vector column has as many features as a scaler was fitted on.

@@ -2,26 +2,56 @@
 
 use serde::{Deserialize, Serialize};
 
+use tch::Tensor;
+
 use super::{
-    Estimator, FitContext, Stage, StageModel, TorchModel, stage::PipelineStage, table::Table,
+    Estimator, FitContext, Label, Stage, StageModel, TorchModel, stage::PipelineStage, table::Table,
 };
 use crate::{
     Error, Network, Result,
     collective::Collective,
-    data::labels_from_frame,
+    data::{
+        classes_from_frame, indicator_from_frame, targets_from_frame, tensor_from_array,
+        weights_from_frame,
+    },
     train::{
-        Checkpoints, Device, LearningRateSchedule, Loss, Optimizer, Scaling, TrainingData,
-        TrainingSettings, train,
+        Checkpoints, Device, InitialWeights, LearningRateSchedule, Loss, Optimizer, Prediction,
+        Scaling, Target, Targets, TrainingData, TrainingSettings, train,
     },
 };
 
 /// Trains a network on a vector column and a label column, data-parallel, like SparkTorch's
 /// `SparkTorch`.
 ///
+/// The [`loss`] decides what the label is: a class, a number, several numbers, or several labels
+/// that are 0 or 1. What the model predicts is in the same unit.
+///
+/// ```
+/// use mnist_support::prelude::*;
+///
+/// // A regression: y = 2 x - 1.
+/// let frame = df!("x" => [0.0, 1.0, 2.0, 3.0], "y" => [-1.0, 1.0, 3.0, 5.0])?;
+/// let network = Network::new(&[1], vec![Layer::linear(1, 1)])?;
+/// let estimator = TorchEstimator::new(network)
+///     .label_col("y")
+///     .loss(Loss::mse())
+///     .iterations(500)
+///     .learning_rate(0.1)
+///     .partitions(1);
+/// let model = Pipeline::new()
+///     .stage(VectorAssembler::new().input_cols(["x"]))
+///     .stage(estimator)
+///     .fit(&frame)?;
+/// let at_ten = df!("x" => [10.0])?;
+/// let prediction = model.transform(&at_ten)?.column("prediction")?.f64()?.get(0).unwrap();
+/// assert!((prediction - 19.0).abs() < 0.1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// | SparkTorch | here |
 /// |---|---|
-/// | `inputCol`, `labelCol` | [`features_col`], [`label_col`] |
-/// | `predictionCol` | [`prediction_col`] |
+/// | `inputCol`, `labelCol` | [`features_col`], [`label_col`] ([`Label::Features`] if left out) |
+/// | `predictionCol`, `useVectorOut` | [`prediction_col`], [`raw_prediction_col`] |
 /// | `torchObj` | the [`Network`], [`optimizer`], [`loss`], [`learning_rate`] |
 /// | `iters`, `miniBatch` | [`iterations`], [`mini_batch`] |
 /// | `validationPct`, `earlyStopPatience` | [`validation_fraction`], [`early_stop_patience`] |
@@ -34,6 +64,7 @@ use crate::{
 /// [`features_col`]: Self::features_col
 /// [`label_col`]: Self::label_col
 /// [`prediction_col`]: Self::prediction_col
+/// [`raw_prediction_col`]: Self::raw_prediction_col
 /// [`optimizer`]: Self::optimizer
 /// [`loss`]: Self::loss
 /// [`learning_rate`]: Self::learning_rate
@@ -47,8 +78,16 @@ use crate::{
 pub struct TorchEstimator {
     pub(super) network: Network,
     pub(super) features_col: String,
-    pub(super) label_col: String,
+    pub(super) label_col: Label,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) weight_col: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) validation_indicator_col: Option<String>,
     pub(super) prediction_col: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) probability_col: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) raw_prediction_col: Option<String>,
     pub(crate) settings: TrainingSettings,
 }
 
@@ -59,8 +98,12 @@ impl TorchEstimator {
         TorchEstimator {
             network,
             features_col: "features".to_owned(),
-            label_col: "label".to_owned(),
+            label_col: Label::from("label"),
+            weight_col: None,
+            validation_indicator_col: None,
             prediction_col: "prediction".to_owned(),
+            probability_col: None,
+            raw_prediction_col: None,
             settings: TrainingSettings::default(),
         }
     }
@@ -71,15 +114,47 @@ impl TorchEstimator {
         self
     }
 
-    /// The column of class labels, from 0. Default: `label`.
-    pub fn label_col(mut self, name: impl Into<String>) -> Self {
-        self.label_col = name.into();
+    /// The column of labels, several columns of numbers, or [`Label::Features`] for an autoencoder.
+    /// What a label is depends on the [`loss`](Self::loss): a class from 0, or as many numbers as
+    /// the network has outputs, in a list column, a vector column, or a column each. Default:
+    /// `label`.
+    pub fn label_col(mut self, columns: impl Into<Label>) -> Self {
+        self.label_col = columns.into();
         self
     }
 
-    /// The column of predicted classes that the model adds. Default: `prediction`.
+    /// The column of the rows' weights, in training and in validation. Losses are then weighted
+    /// means. Default: every row weighs 1.
+    pub fn weight_col(mut self, name: impl Into<String>) -> Self {
+        self.weight_col = Some(name.into());
+        self
+    }
+
+    /// The boolean column that marks the rows that are held out for validation, in place of
+    /// [`validation_fraction`](Self::validation_fraction). Default: none.
+    pub fn validation_indicator_col(mut self, name: impl Into<String>) -> Self {
+        self.validation_indicator_col = Some(name.into());
+        self
+    }
+
+    /// The column of predictions that the model adds, in the unit of the label: a class (`Int64`),
+    /// a number (`Float64`), or a vector. Default: `prediction`.
     pub fn prediction_col(mut self, name: impl Into<String>) -> Self {
         self.prediction_col = name.into();
+        self
+    }
+
+    /// The vector column of each class's or label's probability that the model adds. As in SparkML,
+    /// a network with a single output gives the probabilities of 0 and of 1. Default: none.
+    pub fn probability_col(mut self, name: impl Into<String>) -> Self {
+        self.probability_col = Some(name.into());
+        self
+    }
+
+    /// The vector column of the network's outputs that the model adds. As in SparkML, a classifier
+    /// with a single output gives two scores, for 0 and for 1. Default: none.
+    pub fn raw_prediction_col(mut self, name: impl Into<String>) -> Self {
+        self.raw_prediction_col = Some(name.into());
         self
     }
 
@@ -89,9 +164,21 @@ impl TorchEstimator {
         self
     }
 
-    /// The number of mini-batches that each rank trains on; see [`TrainingSettings::iterations`].
+    /// The number of steps of the optimiser; see [`TrainingSettings::iterations`].
     pub fn iterations(mut self, iterations: usize) -> Self {
-        self.settings.iterations = iterations;
+        self.settings.iterations = Some(iterations);
+        self
+    }
+
+    /// The number of passes through the rows; see [`TrainingSettings::epochs`].
+    pub fn epochs(mut self, epochs: usize) -> Self {
+        self.settings.epochs = Some(epochs);
+        self
+    }
+
+    /// How many mini-batches make one step; see [`TrainingSettings::accumulate_grad_batches`].
+    pub fn accumulate_grad_batches(mut self, mini_batches: usize) -> Self {
+        self.settings.accumulate_grad_batches = mini_batches;
         self
     }
 
@@ -116,6 +203,34 @@ impl TorchEstimator {
     /// When to stop early; see [`TrainingSettings::early_stop_patience`].
     pub fn early_stop_patience(mut self, validations: impl Into<Option<usize>>) -> Self {
         self.settings.early_stop_patience = validations.into();
+        self
+    }
+
+    /// By how much a loss must fall to count as lower; see [`TrainingSettings::min_delta`].
+    pub fn min_delta(mut self, min_delta: f64) -> Self {
+        self.settings.min_delta = min_delta;
+        self
+    }
+
+    /// The weights to start from: the bytes of a safetensors file, or a fitted model, whose
+    /// training then goes on; see [`TrainingSettings::initial_weights`].
+    ///
+    /// ```no_run
+    /// # fn example(model: mnist_support::ml::PipelineModel, lake: mnist_support::lake::Lake)
+    /// # -> mnist_support::Result<()> {
+    /// let model = model.torch_model()?;
+    /// let longer = model.estimator().clone().initial_weights(model).iterations(100);
+    /// let from_pytorch = longer.initial_weights(lake.get("weights.safetensors")?);
+    /// # Ok(()) }
+    /// ```
+    pub fn initial_weights(mut self, weights: impl Into<InitialWeights>) -> Self {
+        self.settings.initial_weights = Some(weights.into());
+        self
+    }
+
+    /// Which parameters are not trained; see [`TrainingSettings::freeze`].
+    pub fn freeze<S: Into<String>>(mut self, patterns: impl IntoIterator<Item = S>) -> Self {
+        self.settings.freeze = patterns.into_iter().map(Into::into).collect();
         self
     }
 
@@ -179,19 +294,162 @@ impl TorchEstimator {
         self
     }
 
-    /// The number of classes that the network distinguishes.
-    ///
-    /// # Errors
-    /// [`Error::ShapeMismatch`] if the network's output is not one score for each class.
-    pub(crate) fn classes(&self) -> Result<i64> {
-        match self.network.output_shape().as_slice() {
-            [classes] => Ok(*classes),
-            shape => Err(Error::ShapeMismatch {
-                what: "the network's output".to_owned(),
-                found: shape.to_vec(),
-                expected: "[classes], one score for each class,".to_owned(),
-            }),
+    /// The number of the network's outputs for a row.
+    pub(super) fn outputs(&self) -> i64 {
+        self.network.output_shape().iter().product()
+    }
+
+    /// Checks that the label's columns are what the loss needs.
+    fn validate_label(&self) -> Result<()> {
+        let invalid = |reason: &str| {
+            Err(Error::InvalidSetting {
+                setting: "label_col",
+                value: format!("{:?}", self.label_col),
+                reason: reason.to_owned(),
+            })
+        };
+        let target = self.settings.loss.target(self.outputs());
+        match (&self.label_col, target) {
+            (Label::Column(_), _) => Ok(()),
+            (Label::Columns(_) | Label::Features, Target::Class { .. }) => {
+                invalid("must be one column of classes for this loss")
+            }
+            (Label::Columns(columns), Target::Numbers { width, .. }) => {
+                if columns.len() as i64 == width {
+                    return Ok(());
+                }
+                let outputs = format!("must name {width}, one for each output of the network");
+                invalid(&outputs)
+            }
+            (Label::Features, Target::Numbers { width, .. }) => {
+                let features: i64 = self.network.input_shape().iter().product();
+                if features == width {
+                    return Ok(());
+                }
+                let outputs = format!(
+                    "gives {features} targets, and the network has {width} outputs: an \
+                     autoencoder has as many outputs as inputs"
+                );
+                invalid(&outputs)
+            }
         }
+    }
+
+    /// Checks the output columns, and the columns that exclude each other.
+    fn validate_columns(&self) -> Result<()> {
+        let invalid = |setting, value: &str, reason: String| {
+            Err(Error::InvalidSetting {
+                setting,
+                value: value.to_owned(),
+                reason,
+            })
+        };
+        let inputs = [Some(&self.features_col), self.weight_col.as_ref()];
+        let mut taken: Vec<&String> = inputs.into_iter().flatten().collect();
+        taken.extend(&self.validation_indicator_col);
+        taken.extend(self.label_col.columns());
+        for (setting, name) in [
+            ("prediction_col", Some(&self.prediction_col)),
+            ("probability_col", self.probability_col.as_ref()),
+            ("raw_prediction_col", self.raw_prediction_col.as_ref()),
+        ] {
+            let Some(name) = name else { continue };
+            if taken.contains(&name) {
+                let reason = "is another column of the estimator: choose a new name".to_owned();
+                return invalid(setting, name, reason);
+            }
+            taken.push(name);
+        }
+        if let Some(name) = &self.validation_indicator_col
+            && self.settings.validation_fraction > 0.0
+        {
+            let fraction = self.settings.validation_fraction;
+            let reason =
+                format!("and validation_fraction is {fraction}: hold out rows by one of the two");
+            return invalid("validation_indicator_col", name, reason);
+        }
+        Ok(())
+    }
+
+    /// The columns that the model adds.
+    pub(super) fn added_cols(&self) -> Vec<&str> {
+        let others = [&self.probability_col, &self.raw_prediction_col];
+        let mut columns = vec![self.prediction_col.as_str()];
+        columns.extend(others.into_iter().flatten().map(String::as_str));
+        columns
+    }
+
+    /// Checks that the network's outputs are what the loss needs, and give the columns asked for.
+    pub(super) fn validate_outputs(&self) -> Result<()> {
+        self.settings.loss.validate_for(&self.network)?;
+        let has_probabilities = match self.settings.loss.prediction(self.outputs()) {
+            Prediction::Class | Prediction::BinaryClass | Prediction::Labels => true,
+            Prediction::Number | Prediction::Numbers => false,
+        };
+        match &self.probability_col {
+            Some(name) if !has_probabilities => Err(Error::InvalidSetting {
+                setting: "probability_col",
+                value: name.clone(),
+                reason: "the loss gives numbers, which have no probabilities: leave it out"
+                    .to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the targets of the rows.
+    fn targets(&self, table: &Table) -> Result<Targets> {
+        let rows = table.rows();
+        let columns = self.label_col.columns();
+        Ok(match (self.settings.loss.target(self.outputs()), columns) {
+            (Target::Numbers { .. }, []) => Targets::Features,
+            (Target::Numbers { width, values }, columns) => {
+                let width = width as usize;
+                let array = match table.added_vector(columns) {
+                    Some(vector) => table.vector_targets(vector, columns, width, values)?,
+                    None => targets_from_frame(table.frame(), columns, width, values, rows)?,
+                };
+                Targets::Given(tensor_from_array(&array)?)
+            }
+            (
+                Target::Class {
+                    classes,
+                    ignore_index,
+                },
+                columns,
+            ) => {
+                let column = columns.first().expect("a class has a column");
+                let labels =
+                    classes_from_frame(table.frame(), column, classes, ignore_index, rows)?;
+                Targets::Given(Tensor::f_from_slice(&labels.to_vec())?)
+            }
+        })
+    }
+
+    /// Returns one rank's rows as tensors.
+    fn training_data(&self, table: &Table) -> Result<TrainingData> {
+        let vector = table.vector(&self.features_col)?;
+        check_width(
+            &self.network,
+            vector.features.width(),
+            &self.features_col,
+            table,
+        )?;
+        let targets = self.targets(table)?;
+        let scaling = vector
+            .scaling
+            .map(|(scale, offset)| Scaling::new(&scale, &offset))
+            .transpose()?;
+        let mut data = TrainingData::new(vector.features.to_tensor()?, targets, scaling)?;
+        if let Some(name) = &self.weight_col {
+            let weights = weights_from_frame(table.frame(), name, table.rows())?;
+            data = data.weights(Tensor::f_from_slice(&weights)?)?;
+        }
+        if let Some(name) = &self.validation_indicator_col {
+            let indicator = indicator_from_frame(table.frame(), name, table.rows())?;
+            data = data.validation_indicator(indicator)?;
+        }
+        Ok(data)
     }
 
     fn train(
@@ -200,21 +458,7 @@ impl TorchEstimator {
         collective: &dyn Collective,
         context: FitContext<'_>,
     ) -> Result<TorchModel> {
-        let classes = self.classes()?;
-        let vector = table.vector(&self.features_col)?;
-        check_width(
-            &self.network,
-            vector.features.width(),
-            &self.features_col,
-            table,
-        )?;
-        let labels = labels_from_frame(table.frame(), &self.label_col, classes, table.rows())?;
-        let scaling = vector
-            .scaling
-            .map(|(scale, offset)| Scaling::new(&scale, &offset))
-            .transpose()?;
-        let labels = tch::Tensor::f_from_slice(&labels.to_vec())?;
-        let data = TrainingData::new(vector.features.to_tensor()?, labels, scaling)?;
+        let data = self.training_data(table)?;
         let checkpoints = match (context.run_folder, self.settings.checkpoint_every) {
             // The column's name keeps the checkpoints of two estimators apart.
             (Some(run), Some(every)) => {
@@ -231,7 +475,7 @@ impl TorchEstimator {
             checkpoints.as_ref(),
             context.interrupt,
         )?;
-        Ok(TorchModel::new(self.clone(), trained))
+        Ok(TorchModel::trained(self.clone(), trained))
     }
 }
 
@@ -240,8 +484,15 @@ impl PipelineStage for TorchEstimator {
         "TorchEstimator"
     }
 
-    fn output_col(&self) -> &str {
-        &self.prediction_col
+    fn output_cols(&self) -> Vec<&str> {
+        self.added_cols()
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.settings.validate_for(&self.network)?;
+        self.validate_label()?;
+        self.validate_columns()?;
+        self.validate_outputs()
     }
 
     fn fit_shard(

@@ -62,8 +62,8 @@ impl PipelineStage for VectorAssembler {
         "VectorAssembler"
     }
 
-    fn output_col(&self) -> &str {
-        &self.output_col
+    fn output_cols(&self) -> Vec<&str> {
+        vec![&self.output_col]
     }
 
     /// There is nothing to learn.
@@ -90,6 +90,10 @@ impl From<VectorAssembler> for StageModel {
 }
 
 impl Transformer for VectorAssembler {
+    fn output_cols(&self) -> Vec<&str> {
+        vec![&self.output_col]
+    }
+
     fn apply(&self, table: &mut Table) -> Result<()> {
         if self.input_cols.is_empty() {
             return Err(Error::InvalidSetting {

@@ -36,6 +36,22 @@ impl Scaling {
     }
 }
 
+/// What the rows of a [`TrainingData`] are trained to give.
+#[derive(Debug)]
+pub enum Targets {
+    /// A target for each row: classes `[rows]` of kind `Int64`, or numbers `[rows, width]` of kind
+    /// `Float`, as the [`Loss`](super::Loss) needs.
+    Given(Tensor),
+    /// The row's own features, scaled as the network gets them, for an autoencoder.
+    Features,
+}
+
+impl From<Tensor> for Targets {
+    fn from(targets: Tensor) -> Self {
+        Targets::Given(targets)
+    }
+}
+
 /// The rows that one rank trains on.
 ///
 /// Features keep the kind that they were read with (`u8` pixels take a quarter of the memory of
@@ -43,18 +59,34 @@ impl Scaling {
 #[derive(Debug)]
 pub struct TrainingData {
     features: Tensor,
-    labels: Tensor,
+    targets: Targets,
+    weights: Option<Tensor>,
+    validation: Option<Vec<bool>>,
     scaling: Option<Scaling>,
 }
 
+/// A mini-batch.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// `[rows, width]`, scaled.
+    pub(super) features: Tensor,
+    pub(super) targets: Tensor,
+    /// `[rows]`, if the rows do not all weigh 1.
+    pub(super) weights: Option<Tensor>,
+}
+
 impl TrainingData {
-    /// Creates training data from `features`, `[rows, width]` of kind `Uint8` or `Float`, and
-    /// `labels`, `[rows]` of kind `Int64`.
+    /// Creates training data from `features`, `[rows, width]` of kind `Uint8` or `Float`, and the
+    /// rows' `targets`: a tensor, or [`Targets::Features`].
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] if the shapes of the features, the labels and the scaling do not
+    /// [`Error::ShapeMismatch`] if the shapes of the features, the targets and the scaling do not
     /// match.
-    pub fn new(features: Tensor, labels: Tensor, scaling: Option<Scaling>) -> Result<Self> {
+    pub fn new(
+        features: Tensor,
+        targets: impl Into<Targets>,
+        scaling: Option<Scaling>,
+    ) -> Result<Self> {
         let shape = features.size();
         if shape.len() != 2 {
             return Err(Error::ShapeMismatch {
@@ -63,12 +95,16 @@ impl TrainingData {
                 expected: "[rows, width]".to_owned(),
             });
         }
-        if labels.size() != [shape[0]] {
-            return Err(Error::ShapeMismatch {
-                what: "the label tensor".to_owned(),
-                found: labels.size(),
-                expected: format!("[{}], a label for each row,", shape[0]),
-            });
+        let targets = targets.into();
+        if let Targets::Given(targets) = &targets {
+            let size = targets.size();
+            if size.first() != Some(&shape[0]) || size.len() > 2 {
+                return Err(Error::ShapeMismatch {
+                    what: "the label tensor".to_owned(),
+                    found: size,
+                    expected: format!("[{}], a label for each row,", shape[0]),
+                });
+            }
         }
         if let Some(scaling) = &scaling
             && scaling.scale.size() != [shape[1]]
@@ -81,8 +117,42 @@ impl TrainingData {
         }
         Ok(TrainingData {
             features,
-            labels,
+            targets,
+            weights: None,
+            validation: None,
             scaling,
+        })
+    }
+
+    /// Sets the rows' weights, `[rows]` of kind `Float`, none of which is negative. Default: 1.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] unless there is a weight for each row.
+    pub fn weights(mut self, weights: Tensor) -> Result<Self> {
+        self.check_rows("the weight tensor", weights.size())?;
+        self.weights = Some(weights);
+        Ok(self)
+    }
+
+    /// Sets which rows are held out for validation, in place of a fraction of the rows.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] unless there is a value for each row.
+    pub fn validation_indicator(mut self, validation: Vec<bool>) -> Result<Self> {
+        self.check_rows("the validation indicator", vec![validation.len() as i64])?;
+        self.validation = Some(validation);
+        Ok(self)
+    }
+
+    fn check_rows(&self, what: &str, found: Vec<i64>) -> Result<()> {
+        let rows = self.rows() as i64;
+        if found == [rows] {
+            return Ok(());
+        }
+        Err(Error::ShapeMismatch {
+            what: what.to_owned(),
+            found,
+            expected: format!("[{rows}], a value for each row,"),
         })
     }
 
@@ -91,11 +161,22 @@ impl TrainingData {
         self.features.size()[0] as usize
     }
 
+    /// Which rows are held out, if that is known row by row.
+    pub(super) fn held_out(&self) -> Option<&[bool]> {
+        self.validation.as_deref()
+    }
+
     /// Returns the same rows on `device`.
     pub(super) fn to_device(&self, device: Device) -> Result<TrainingData> {
+        let moved = |tensor: &Tensor| tensor.f_to_device(device);
         Ok(TrainingData {
-            features: self.features.f_to_device(device)?,
-            labels: self.labels.f_to_device(device)?,
+            features: moved(&self.features)?,
+            targets: match &self.targets {
+                Targets::Given(targets) => Targets::Given(moved(targets)?),
+                Targets::Features => Targets::Features,
+            },
+            weights: self.weights.as_ref().map(moved).transpose()?,
+            validation: self.validation.clone(),
             scaling: match &self.scaling {
                 None => None,
                 Some(scaling) => Some(scaling.to_device(device)?),
@@ -103,18 +184,37 @@ impl TrainingData {
         })
     }
 
-    /// Returns the scaled features and the labels of some rows.
-    pub(super) fn select(&self, rows: &[i64]) -> Result<(Tensor, Tensor)> {
+    /// Returns a batch of some rows.
+    pub(super) fn select(&self, rows: &[i64]) -> Result<Batch> {
         let rows = Tensor::f_from_slice(rows)?.f_to_device(self.features.device())?;
-        let features = self.features.f_index_select(0, &rows)?;
-        Ok((
-            self.scaled(&features)?,
-            self.labels.f_index_select(0, &rows)?,
-        ))
+        let features = self.scaled(&self.features.f_index_select(0, &rows)?)?;
+        Ok(Batch {
+            targets: match &self.targets {
+                Targets::Given(targets) => targets.f_index_select(0, &rows)?,
+                Targets::Features => features.shallow_clone(),
+            },
+            weights: match &self.weights {
+                None => None,
+                Some(weights) => Some(weights.f_index_select(0, &rows)?),
+            },
+            features,
+        })
+    }
+
+    /// Returns the total weight of some rows.
+    pub(super) fn weight_of(&self, rows: &[i64]) -> Result<f64> {
+        match &self.weights {
+            None => Ok(rows.len() as f64),
+            Some(weights) => {
+                let rows = Tensor::f_from_slice(rows)?.f_to_device(weights.device())?;
+                let weights = weights.f_index_select(0, &rows)?;
+                Ok(weights.f_sum(Kind::Double)?.f_double_value(&[])?)
+            }
+        }
     }
 
     /// Returns `rows` consecutive rows from `start`, moved to `device` and scaled there, without
-    /// labels. The scaling must be on that device.
+    /// targets. The scaling must be on that device.
     pub(crate) fn scaled_rows(&self, start: usize, rows: usize, device: Device) -> Result<Tensor> {
         let features = self.features.f_narrow(0, start as i64, rows as i64)?;
         self.scaled(&features.f_to_device(device)?)
@@ -140,12 +240,26 @@ mod tests {
         let scaling = Scaling::new(&[1.0 / 255.0, 0.0], &[0.0, 0.5]).unwrap();
         let data =
             TrainingData::new(features, Tensor::from_slice(&[7_i64, 8, 9]), Some(scaling)).unwrap();
-        let (features, labels) = data.select(&[2, 0]).unwrap();
+        let weights = Tensor::from_slice(&[1.0_f32, 0.0, 0.5]);
+        let data = data.weights(weights).unwrap();
+        let batch = data.select(&[2, 0]).unwrap();
         assert_eq!(
-            Vec::<f32>::try_from(features.reshape([-1])).unwrap(),
+            Vec::<f32>::try_from(batch.features.reshape([-1])).unwrap(),
             [1.0, 0.5, 0.0, 0.5]
         );
-        assert_eq!(Vec::<i64>::try_from(labels).unwrap(), [9, 7]);
+        assert_eq!(Vec::<i64>::try_from(batch.targets).unwrap(), [9, 7]);
+        let weights = Vec::<f32>::try_from(batch.weights.unwrap()).unwrap();
+        assert_eq!(weights, [0.5, 1.0]);
+    }
+
+    #[test]
+    fn the_targets_of_an_autoencoder_are_its_scaled_features() {
+        let features = Tensor::from_slice(&[0_u8, 10, 255, 30]).view([2, 2]);
+        let scaling = Scaling::new(&[1.0 / 255.0, 0.1], &[0.0, 0.0]).unwrap();
+        let data = TrainingData::new(features, Targets::Features, Some(scaling)).unwrap();
+        let batch = data.select(&[1]).unwrap();
+        assert_eq!(batch.targets, batch.features);
+        assert_eq!(batch.targets.double_value(&[0, 0]), 1.0);
     }
 
     #[test]
@@ -163,6 +277,9 @@ mod tests {
         ] {
             assert!(matches!(result, Err(Error::ShapeMismatch { .. })));
         }
+        let data = || TrainingData::new(features(), labels(3), None).unwrap();
+        assert!(data().weights(Tensor::from_slice(&[1.0_f32])).is_err());
+        assert!(data().validation_indicator(vec![true; 4]).is_err());
         assert!(matches!(
             Scaling::new(&[1.0, 2.0], &[0.0]),
             Err(Error::ShapeMismatch { .. })

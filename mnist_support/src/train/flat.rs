@@ -11,14 +11,47 @@ pub(super) struct FlatParameters {
     /// The network's tensors, in its order. Buffers have their own memory: the forward pass writes
     /// to them, and autograd would take that for an in-place change to the parameters beside them.
     tensors: Vec<Tensor>,
-    roles: Vec<Role>,
+    roles: Vec<Trained>,
+}
+
+/// What training does with a tensor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trained {
+    /// The optimiser trains it.
+    Parameter,
+    /// It stays as it is.
+    Frozen,
+    /// The ranks average it.
+    Statistic,
+    /// Every rank counts.
+    Counter,
+}
+
+impl Trained {
+    fn new(role: Role, frozen: bool) -> Self {
+        match role {
+            Role::Parameter if frozen => Trained::Frozen,
+            Role::Parameter => Trained::Parameter,
+            Role::Statistic => Trained::Statistic,
+            Role::Counter => Trained::Counter,
+        }
+    }
 }
 
 impl FlatParameters {
-    /// Copies the tensors of `network` to `device`, the parameters into a flat vector.
-    pub(super) fn new(network: &Network, tensors: &[Tensor], device: Device) -> Result<Self> {
-        let roles = network.roles();
-        let rows: Vec<Tensor> = of_role(tensors, &roles, Role::Parameter)
+    /// Copies the tensors of `network` to `device`, the parameters into a flat vector, except those
+    /// that are `frozen`.
+    pub(super) fn new(
+        network: &Network,
+        tensors: &[Tensor],
+        frozen: &[bool],
+        device: Device,
+    ) -> Result<Self> {
+        let roles = network.roles().into_iter().zip(frozen);
+        let roles: Vec<Trained> = roles
+            .map(|(role, frozen)| Trained::new(role, *frozen))
+            .collect();
+        let rows: Vec<Tensor> = of_role(tensors, &roles, Trained::Parameter)
             .map(|parameter| parameter.f_detach()?.f_to_device(device)?.f_reshape([-1]))
             .collect::<Result<_, _>>()?;
         let flat = Tensor::f_cat(&rows, 0)?;
@@ -27,7 +60,7 @@ impl FlatParameters {
             .iter()
             .zip(&roles)
             .map(|(tensor, role)| match role {
-                Role::Parameter => {
+                Trained::Parameter => {
                     let (start, length) = (offset, tensor.numel() as i64);
                     offset += length;
                     flat.f_narrow(0, start, length)?
@@ -35,7 +68,9 @@ impl FlatParameters {
                         .f_detach()?
                         .f_set_requires_grad(true)
                 }
-                Role::Statistic | Role::Counter => tensor.f_to_device(device)?.f_detach_copy(),
+                Trained::Frozen | Trained::Statistic | Trained::Counter => {
+                    tensor.f_to_device(device)?.f_detach_copy()
+                }
             })
             .collect::<Result<_, _>>()?;
         Ok(FlatParameters {
@@ -83,30 +118,45 @@ impl FlatParameters {
         fill(self.buffers(), snapshot, length)
     }
 
-    /// Returns this rank's contribution to the all-reduce: the gradient of `loss`, the running
-    /// statistics times its `rows`, and the values of `tail`.
-    pub(super) fn contribution(&self, loss: &Tensor, rows: f64, tail: &[f32]) -> Result<Tensor> {
-        let parameters: Vec<&Tensor> = self.of_role(Role::Parameter).collect();
-        let mut parts = Tensor::f_run_backward(&[loss], &parameters, false, false)?
+    /// Returns the gradients of `loss`, one for each parameter, as vectors.
+    pub(super) fn gradients(&self, loss: &Tensor) -> Result<Vec<Tensor>> {
+        let parameters: Vec<&Tensor> = self.of_role(Trained::Parameter).collect();
+        Tensor::f_run_backward(&[loss], &parameters, false, false)?
             .iter()
-            .map(|gradient| gradient.f_reshape([-1]))
-            .collect::<Result<Vec<_>, _>>()?;
-        for statistic in self.of_role(Role::Statistic) {
-            parts.push(statistic.f_reshape([-1])?.f_mul_scalar(rows)?);
-        }
-        parts.push(Tensor::f_from_slice(tail)?.f_to_device(self.flat.device())?);
-        Ok(Tensor::f_cat(&parts, 0)?)
+            .map(|gradient| Ok(gradient.f_reshape([-1])?))
+            .collect()
     }
 
-    /// Takes the means of the all-reduced [`contribution`](Self::contribution)s over all ranks'
-    /// `rows`: updates the running statistics, and returns the gradient.
-    pub(super) fn load_means(&mut self, sums: &Tensor, rows: f64) -> Result<Tensor> {
-        let length = self.flat.size()[0];
-        if self.roles.contains(&Role::Statistic) {
-            let means = sums.f_div_scalar(rows)?;
-            fill(self.of_role(Role::Statistic), &means, length)?;
+    /// Returns gradients of 0, for a rank without rows.
+    pub(super) fn no_gradients(&self) -> Result<Vec<Tensor>> {
+        Ok(vec![self.flat.f_detach()?.f_zeros_like()?])
+    }
+
+    /// Returns this rank's contribution to the all-reduce: its `gradients`, the running statistics
+    /// times its `rows`, and the values of `tail`.
+    pub(super) fn contribution(
+        &self,
+        mut gradients: Vec<Tensor>,
+        rows: f64,
+        tail: &[f32],
+    ) -> Result<Tensor> {
+        for statistic in self.of_role(Trained::Statistic) {
+            gradients.push(statistic.f_reshape([-1])?.f_mul_scalar(rows)?);
         }
-        Ok(sums.f_narrow(0, 0, length)?.f_div_scalar_(rows)?)
+        gradients.push(Tensor::f_from_slice(tail)?.f_to_device(self.flat.device())?);
+        Ok(Tensor::f_cat(&gradients, 0)?)
+    }
+
+    /// Takes the means of the all-reduced [`contribution`](Self::contribution)s over all ranks:
+    /// updates the running statistics, whose sum is weighted by `rows`, and returns the gradient,
+    /// whose rows weigh `weight`.
+    pub(super) fn load_means(&mut self, sums: &Tensor, rows: f64, weight: f64) -> Result<Tensor> {
+        let length = self.flat.size()[0];
+        if self.roles.contains(&Trained::Statistic) {
+            let means = sums.f_div_scalar(rows)?;
+            fill(self.of_role(Trained::Statistic), &means, length)?;
+        }
+        Ok(sums.f_narrow(0, 0, length)?.f_div_scalar_(weight)?)
     }
 
     /// Copies the tensors to the CPU.
@@ -118,20 +168,20 @@ impl FlatParameters {
             .collect::<Result<_, _>>()?)
     }
 
-    fn of_role(&self, role: Role) -> impl Iterator<Item = &Tensor> {
+    fn of_role(&self, role: Trained) -> impl Iterator<Item = &Tensor> {
         of_role(&self.tensors, &self.roles, role)
     }
 
     fn buffers(&self) -> impl Iterator<Item = &Tensor> {
-        self.of_role(Role::Statistic)
-            .chain(self.of_role(Role::Counter))
+        self.of_role(Trained::Statistic)
+            .chain(self.of_role(Trained::Counter))
     }
 }
 
 fn of_role<'a>(
     tensors: &'a [Tensor],
-    roles: &'a [Role],
-    role: Role,
+    roles: &'a [Trained],
+    role: Trained,
 ) -> impl Iterator<Item = &'a Tensor> {
     let pairs = tensors.iter().zip(roles);
     pairs.filter(move |pair| *pair.1 == role).map(|pair| pair.0)

@@ -6,6 +6,7 @@ mod checkpoint;
 mod data;
 mod device;
 mod flat;
+mod initial_weights;
 mod loss;
 mod optimizer;
 mod print;
@@ -20,9 +21,13 @@ mod trainer;
 
 pub(crate) use checkpoint::CHECKPOINT_FILE;
 pub use checkpoint::Checkpoints;
-pub use data::{Scaling, TrainingData};
+pub use data::{Scaling, Targets, TrainingData};
 pub use device::Device;
-pub use loss::Loss;
+pub use initial_weights::InitialWeights;
+pub(crate) use loss::Prediction;
+pub use loss::{
+    BceWithLogits, CrossEntropy, Huber, KlDiv, L1, Loss, Mse, Nll, PoissonNll, SmoothL1, Target,
+};
 pub use optimizer::{Adam, Optimizer, Sgd};
 pub use print::Print;
 pub use progress::{Progress, ProgressEvent, Silent};

@@ -88,6 +88,8 @@ impl PrintState {
                 self.restarts += 1;
                 true
             }
+            // A restart repeats the warnings.
+            ProgressEvent::Warning { .. } => !self.restarting,
             ProgressEvent::Stopped { .. } => true,
             // A line without the validation loss would be hard to compare with the others.
             ProgressEvent::Iteration { losses, .. }

@@ -24,6 +24,11 @@ pub enum ProgressEvent {
         /// The maximum number of iterations.
         iterations: usize,
     },
+    /// Something about the fit is probably not what the user wants. It goes on all the same.
+    Warning {
+        /// What it is, and what to do about it.
+        message: String,
+    },
     /// A rank has failed, and the fit restarts from its last checkpoint, or from the beginning.
     Restarted {
         /// The number of restarts so far.
@@ -67,6 +72,7 @@ impl fmt::Display for ProgressEvent {
                 "{world_size} {} train on {training_rows} rows and validate on {validation_rows}",
                 if *world_size == 1 { "rank" } else { "ranks" },
             ),
+            ProgressEvent::Warning { message } => write!(f, "warning: {message}"),
             ProgressEvent::Restarted { restarts, reason } => {
                 write!(f, "restart {restarts}: {reason}")
             }

@@ -17,7 +17,7 @@ pub struct LossPoint {
 }
 
 /// The report of a fit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FitReport {
     /// The number of ranks.
     #[serde(alias = "copies")] // as it was called in models saved before
@@ -105,7 +105,11 @@ impl fmt::Display for FitReport {
             )?;
         }
         if self.stopped_early {
-            write!(f, "\nstopped early: the validation loss no longer fell")?;
+            let loss = match self.best_validation_loss {
+                Some(_) => "validation",
+                None => "training",
+            };
+            write!(f, "\nstopped early: the {loss} loss no longer fell")?;
         }
         if self.interrupted {
             let (done, planned) = (self.iterations(), self.max_iterations);

@@ -20,6 +20,13 @@ pub(super) fn split(
     (all, validation)
 }
 
+/// Splits a rank's rows into training and validation rows as `held_out` marks them.
+pub(super) fn split_by(held_out: &[bool]) -> (Vec<i64>, Vec<i64>) {
+    let rows = 0..held_out.len() as i64;
+    let (validation, training) = rows.partition(|row| held_out[*row as usize]);
+    (training, validation)
+}
+
 /// The endless sequence of a rank's training rows, reshuffled in every epoch.
 ///
 /// The rows of an iteration depend only on its number, so a fit can resume in the middle.
@@ -86,6 +93,12 @@ mod tests {
             sorted([training, validation].concat()),
             (0..10).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn rows_that_are_marked_are_held_out() {
+        let (training, validation) = split_by(&[false, true, true, false]);
+        assert_eq!((training, validation), (vec![0, 3], vec![1, 2]));
     }
 
     #[test]

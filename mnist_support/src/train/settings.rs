@@ -2,19 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Device, LearningRateSchedule, Loss, Optimizer};
-use crate::{Error, Result};
+use super::{Device, InitialWeights, LearningRateSchedule, Loss, Optimizer, loss};
+use crate::{Error, Network, Result, network::Role};
+
+/// The number of iterations of a fit that sets neither `iterations` nor `epochs`, as in SparkTorch.
+const DEFAULT_ITERATIONS: usize = 10;
 
 /// The settings of a fit. Notebooks, ranks and saved pipelines all use this struct.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingSettings {
-    /// The number of mini-batches that each rank trains on. Not epochs: with `n` rows in total, an
-    /// epoch takes `n / (partitions * mini_batch)` iterations. Default: 10, as in SparkTorch.
-    pub iterations: usize,
-    /// The number of rows that each rank draws per iteration. `None`: all of its rows. Default:
-    /// `None`.
+    /// The number of steps of the optimiser. In each, every rank draws one mini-batch (more with
+    /// `accumulate_grad_batches`). With `n` rows in total, an epoch takes
+    /// `n / (partitions * mini_batch)` iterations. Default: 10, as in SparkTorch, unless `epochs`
+    /// is set.
+    pub iterations: Option<usize>,
+    /// The number of passes through the training rows, in place of `iterations`. The last iteration
+    /// may reach into the next epoch. Default: `None`.
+    pub epochs: Option<usize>,
+    /// The number of rows in a mini-batch of one rank. A rank with fewer rows takes all of them.
+    /// `None`: all of its rows. Default: `None`.
     pub mini_batch: Option<usize>,
+    /// The number of mini-batches of each rank whose gradients are added up for one step of the
+    /// optimiser, for batches that do not fit in memory. Default: 1.
+    pub accumulate_grad_batches: usize,
     /// The fraction of each rank's rows, in `[0, 1)`, that is held out to measure the validation
     /// loss. Default: 0.
     pub validation_fraction: f64,
@@ -22,15 +33,25 @@ pub struct TrainingSettings {
     /// iteration. Default: 10.
     pub validation_every: usize,
     /// Stops training after this many validation losses in a row without a new best (early
-    /// stopping). `None`: never. Default: `None`.
+    /// stopping). If no rows are held out, the training loss counts instead: its mean since the
+    /// last time, every `validation_every` iterations. `None`: never. Default: `None`.
     pub early_stop_patience: Option<usize>,
+    /// A loss is a new best for early stopping only if it is lower by more than this. Default: 0.
+    pub min_delta: f64,
     /// The number of ranks, each of which trains on its own part of the rows. `None`: one per CPU
     /// core. Default: `None`.
     pub partitions: Option<usize>,
     /// The optimiser. Default: Adam.
     pub optimizer: Optimizer,
     /// The loss function. Default: cross-entropy.
+    #[serde(deserialize_with = "loss::Loss::deserialize_saved")]
     pub loss: Loss,
+    /// The weights to start from. `None`: PyTorch's random initialisation. Default: `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_weights: Option<InitialWeights>,
+    /// Which parameters are not trained, by name: patterns in which `*` stands for any text, such
+    /// as `0.*` for those of the first layer. See [`Network::state_names`]. Default: none.
+    pub freeze: Vec<String>,
     /// The learning rate. Default: 0.001.
     pub learning_rate: f64,
     /// The learning-rate schedule. Default: constant.
@@ -55,14 +76,19 @@ pub struct TrainingSettings {
 impl Default for TrainingSettings {
     fn default() -> Self {
         TrainingSettings {
-            iterations: 10,
+            iterations: None,
+            epochs: None,
             mini_batch: None,
+            accumulate_grad_batches: 1,
             validation_fraction: 0.0,
             validation_every: 10,
             early_stop_patience: None,
+            min_delta: 0.0,
             partitions: None,
             optimizer: Optimizer::default(),
             loss: Loss::default(),
+            initial_weights: None,
+            freeze: Vec::new(),
             learning_rate: 0.001,
             learning_rate_schedule: LearningRateSchedule::default(),
             device: Device::default(),
@@ -97,7 +123,13 @@ impl TrainingSettings {
     /// [`TrainingError::DeviceUnavailable`](crate::error::TrainingError::DeviceUnavailable) a
     /// device that no machine has.
     pub fn validate(&self) -> Result<()> {
+        if let (Some(epochs), Some(iterations)) = (self.epochs, self.iterations) {
+            let reason = format!("and iterations is {iterations}: set one of the two");
+            return Err(invalid("epochs", epochs, &reason));
+        }
         at_least_1("mini_batch", self.mini_batch, "None uses all rows")?;
+        let accumulated = Some(self.accumulate_grad_batches);
+        at_least_1("accumulate_grad_batches", accumulated, "1 adds up nothing")?;
         let fraction = self.validation_fraction;
         if !(0.0..1.0).contains(&fraction) {
             return Err(invalid(
@@ -111,12 +143,8 @@ impl TrainingSettings {
         }
         let patience = self.early_stop_patience;
         at_least_1("early_stop_patience", patience, "None never stops early")?;
-        if patience.is_some() && fraction == 0.0 {
-            return Err(invalid(
-                "validation_fraction",
-                0,
-                "leaves no validation loss for early_stop_patience: hold out some rows, or disable early stopping",
-            ));
+        if !(self.min_delta >= 0.0 && self.min_delta.is_finite()) {
+            return Err(invalid("min_delta", self.min_delta, "must be 0 or more"));
         }
         at_least_1(
             "checkpoint_every",
@@ -138,40 +166,91 @@ impl TrainingSettings {
         (rows as f64 * self.validation_fraction) as usize
     }
 
-    /// Returns the mini-batch size for a shard with `rows` training rows.
+    /// Checks that the settings suit a network: its output the loss, its parameters the names and
+    /// weights given.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if the shard has fewer rows than `mini_batch`.
-    pub(crate) fn mini_batch_of(&self, rows: usize) -> Result<usize> {
-        match self.mini_batch {
-            None => Ok(rows),
-            Some(mini_batch) if mini_batch <= rows => Ok(mini_batch),
-            Some(mini_batch) => Err(invalid(
-                "mini_batch",
-                mini_batch,
-                &format!(
-                    "is more than the {rows} rows that this partition has left to train on: \
-                     lower it, or take fewer partitions"
-                ),
-            )),
+    /// Those of [`validate`](Self::validate); [`Error::ShapeMismatch`] for an output that the loss
+    /// can't use; [`NetworkError::InvalidWeights`](crate::error::NetworkError::InvalidWeights) for
+    /// initial weights that do not fit.
+    pub(crate) fn validate_for(&self, network: &Network) -> Result<()> {
+        self.validate()?;
+        self.loss.validate_for(network)?;
+        self.frozen(network)?;
+        match &self.initial_weights {
+            None => Ok(()),
+            Some(weights) => weights.read(network).map(|_| ()),
         }
     }
 
-    /// Whether a validation loss is due after `iteration`, which counts from 1.
-    pub(crate) fn validates_at(&self, iteration: usize) -> bool {
-        iteration.is_multiple_of(self.validation_every) || iteration == self.iterations
+    /// Returns which of the network's tensors are frozen.
+    pub(super) fn frozen(&self, network: &Network) -> Result<Vec<bool>> {
+        let (names, roles) = (network.state_names(), network.roles());
+        let mut frozen = vec![false; names.len()];
+        for pattern in &self.freeze {
+            let glob = glob::Pattern::new(pattern)
+                .map_err(|error| invalid("freeze", pattern, &format!("is no pattern: {error}")))?;
+            let mut matches = false;
+            for ((name, role), frozen) in names.iter().zip(&roles).zip(&mut frozen) {
+                if *role == Role::Parameter && glob.matches(name) {
+                    (matches, *frozen) = (true, true);
+                }
+            }
+            if !matches {
+                let parameters = names.iter().zip(&roles);
+                let parameters: Vec<&str> = parameters
+                    .filter(|(_, role)| **role == Role::Parameter)
+                    .map(|(name, _)| name.as_str())
+                    .collect();
+                let reason = format!("matches no parameter; they are {}", parameters.join(", "));
+                return Err(invalid("freeze", pattern, &reason));
+            }
+        }
+        let trained = |(role, frozen): (&Role, &bool)| *role == Role::Parameter && !frozen;
+        if !self.freeze.is_empty() && !roles.iter().zip(&frozen).any(trained) {
+            let patterns = self.freeze.join(", ");
+            return Err(invalid(
+                "freeze",
+                patterns,
+                "leaves no parameter to train: freeze fewer",
+            ));
+        }
+        Ok(frozen)
     }
 
-    /// Returns the learning rate of `iteration`, which counts from 1.
-    pub(crate) fn learning_rate_at(&self, iteration: usize) -> f64 {
+    /// Returns the mini-batch size for a shard with `rows` training rows.
+    pub(crate) fn mini_batch_of(&self, rows: usize) -> usize {
+        self.mini_batch
+            .map_or(rows, |mini_batch| mini_batch.min(rows))
+    }
+
+    /// Returns the number of iterations, for the numbers of training rows and of rows in one
+    /// iteration over all ranks.
+    pub(crate) fn iterations_of(&self, training_rows: usize, global_batch: usize) -> usize {
+        match self.epochs {
+            Some(epochs) => epochs
+                .saturating_mul(training_rows)
+                .div_ceil(global_batch.max(1)),
+            None => self.iterations.unwrap_or(DEFAULT_ITERATIONS),
+        }
+    }
+
+    /// Whether a validation loss is due after `iteration`, which counts from 1 to `iterations`.
+    pub(crate) fn validates_at(&self, iteration: usize, iterations: usize) -> bool {
+        iteration.is_multiple_of(self.validation_every) || iteration == iterations
+    }
+
+    /// Returns the learning rate of `iteration`, which counts from 1 to `iterations`.
+    pub(crate) fn learning_rate_at(&self, iteration: usize, iterations: usize) -> f64 {
         let schedule = &self.learning_rate_schedule;
-        self.learning_rate * schedule.factor(iteration, self.iterations)
+        self.learning_rate * schedule.factor(iteration, iterations)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Layer, train::CrossEntropy};
 
     #[test]
     fn the_defaults_are_valid_and_survive_json() {
@@ -187,7 +266,7 @@ mod tests {
     #[test]
     fn settings_outside_their_range_are_named() {
         type Change = fn(&mut TrainingSettings);
-        let cases: [(&str, Change); 11] = [
+        let cases: [(&str, Change); 13] = [
             ("mini_batch", |settings| settings.mini_batch = Some(0)),
             ("validation_fraction", |settings| {
                 settings.validation_fraction = 1.0
@@ -198,10 +277,14 @@ mod tests {
             ("validation_fraction", |settings| {
                 settings.validation_fraction = f64::NAN
             }),
-            ("validation_fraction", |settings| {
-                settings.validation_fraction = 0.0;
-                settings.early_stop_patience = Some(3);
+            ("epochs", |settings| {
+                settings.epochs = Some(3);
+                settings.iterations = Some(300);
             }),
+            ("accumulate_grad_batches", |settings| {
+                settings.accumulate_grad_batches = 0
+            }),
+            ("min_delta", |settings| settings.min_delta = -0.1),
             ("validation_every", |settings| settings.validation_every = 0),
             ("early_stop_patience", |settings| {
                 settings.early_stop_patience = Some(0)
@@ -229,17 +312,64 @@ mod tests {
     }
 
     #[test]
-    fn a_mini_batch_above_the_shard_is_an_error_that_names_both() {
+    fn a_mini_batch_above_the_shard_takes_all_of_it() {
         let settings = TrainingSettings {
             mini_batch: Some(300),
             ..Default::default()
         };
-        assert_eq!(settings.mini_batch_of(300).unwrap(), 300);
-        let message = settings.mini_batch_of(299).unwrap_err().to_string();
-        assert!(
-            message.contains("300") && message.contains("299"),
-            "{message}"
-        );
+        assert_eq!(settings.mini_batch_of(301), 300);
+        assert_eq!(settings.mini_batch_of(299), 299);
+    }
+
+    #[test]
+    fn epochs_are_as_many_iterations_as_reach_through_all_rows() {
+        let settings = TrainingSettings {
+            epochs: Some(3),
+            ..Default::default()
+        };
+        assert_eq!(settings.iterations_of(100, 10), 30);
+        assert_eq!(settings.iterations_of(101, 10), 31);
+        let default = TrainingSettings::default();
+        assert_eq!(default.iterations_of(101, 10), DEFAULT_ITERATIONS);
+    }
+
+    #[test]
+    fn parameters_are_frozen_by_patterns_that_must_match_and_leave_some_to_train() {
+        let layers = vec![Layer::linear(4, 3), Layer::ReLU, Layer::linear(3, 2)];
+        let network = Network::new(&[4], layers).unwrap();
+        let frozen = |patterns: &[&str]| {
+            let freeze = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+            let settings = TrainingSettings {
+                freeze,
+                ..Default::default()
+            };
+            settings.frozen(&network)
+        };
+        assert_eq!(frozen(&["0.*"]).unwrap(), [true, true, false, false]);
+        assert_eq!(frozen(&["*.bias"]).unwrap(), [false, true, false, true]);
+        for (patterns, expected) in [
+            (&["conv1.*"][..], "0.weight, 0.bias, 2.weight, 2.bias"),
+            (&["0.*", "2.*"], "no parameter to train"),
+            (&["[0"], "is no pattern"),
+        ] {
+            let error = frozen(patterns).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn settings_that_were_saved_before_are_read() {
+        let json = r#"{"iterations": 300, "loss": "NegativeLogLikelihood"}"#;
+        let settings: TrainingSettings = serde_json::from_str(json).unwrap();
+        assert_eq!(settings.iterations, Some(300));
+        assert_eq!(settings.loss, Loss::nll());
+        let json = r#"{"loss": {"CrossEntropy": {"label_smoothing": 0.1}}}"#;
+        let settings: TrainingSettings = serde_json::from_str(json).unwrap();
+        let smoothed = CrossEntropy {
+            label_smoothing: 0.1,
+            ..Default::default()
+        };
+        assert_eq!(settings.loss, Loss::CrossEntropy(smoothed));
     }
 
     #[test]

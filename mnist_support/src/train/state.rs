@@ -35,10 +35,20 @@ pub(super) struct Scalars {
     pub(super) iteration: usize,
     optimizer_steps: i32,
     best: Option<(usize, f64)>,
+    /// Whether the best weights are kept.
+    #[serde(default = "kept_before")]
+    keeps_best: bool,
     without_improvement: usize,
+    #[serde(default)]
+    improved_to: Option<f64>,
     history: Vec<LossPoint>,
     stopped_early: bool,
     seconds: f64,
+}
+
+/// Checkpoints were always written with the best weights before they said so.
+fn kept_before() -> bool {
+    true
 }
 
 impl State {
@@ -48,22 +58,26 @@ impl State {
         settings: &TrainingSettings,
         device: Device,
     ) -> Result<Self> {
-        let tensors = network.initialize(settings.seed);
-        let mut parameters = FlatParameters::new(network, &tensors, device)?;
+        let tensors = match &settings.initial_weights {
+            None => network.initialize(settings.seed),
+            Some(weights) => weights.read(network)?,
+        };
+        let frozen = settings.frozen(network)?;
+        let mut parameters = FlatParameters::new(network, &tensors, &frozen, device)?;
         Ok(State {
             iteration: 0,
             optimizer: settings.optimizer.start(parameters.flat_mut())?,
             parameters,
-            best: BestSoFar::new(settings.early_stop_patience),
-            history: Vec::with_capacity(settings.iterations),
+            best: BestSoFar::new(settings.early_stop_patience, settings.min_delta),
+            history: Vec::new(),
             stopped_early: false,
             seconds: 0.0,
         })
     }
 
     /// Whether no iterations are left.
-    pub(super) fn is_done(&self, settings: &TrainingSettings) -> bool {
-        self.stopped_early || self.iteration >= settings.iterations
+    pub(super) fn is_done(&self, iterations: usize) -> bool {
+        self.stopped_early || self.iteration >= iterations
     }
 
     /// Returns the scalars, and the tensors by name.
@@ -72,14 +86,19 @@ impl State {
         for (index, tensor) in self.optimizer.state_dict().into_iter().enumerate() {
             tensors.push((format!("optimizer.{index}"), tensor));
         }
-        if let Some(best) = self.best.best() {
-            tensors.push(("best".to_owned(), best.weights.shallow_clone()));
+        let best = self.best.best();
+        let weights = best.and_then(|best| best.weights.as_ref());
+        if let Some(weights) = weights {
+            tensors.push(("best".to_owned(), weights.shallow_clone()));
         }
+        let (without_improvement, improved_to) = self.best.patience_state();
         let scalars = Scalars {
             iteration: self.iteration,
             optimizer_steps: self.optimizer.steps(),
-            best: self.best.best().map(|best| (best.iteration, best.loss)),
-            without_improvement: self.best.without_improvement(),
+            best: best.map(|best| (best.iteration, best.loss)),
+            keeps_best: weights.is_some(),
+            without_improvement,
+            improved_to,
             history: self.history.clone(),
             stopped_early: self.stopped_early,
             seconds: self.seconds,
@@ -106,10 +125,14 @@ impl State {
             Some((iteration, loss)) => Some(Best {
                 iteration,
                 loss,
-                weights: take("best", &all)?,
+                weights: match scalars.keeps_best {
+                    true => Some(take("best", &all)?),
+                    false => None,
+                },
             }),
         };
-        self.best.restore(best, scalars.without_improvement);
+        let patience = (scalars.without_improvement, scalars.improved_to);
+        self.best.restore(best, patience);
         self.iteration = scalars.iteration;
         self.history = scalars.history;
         self.stopped_early = scalars.stopped_early;

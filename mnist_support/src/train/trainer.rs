@@ -7,7 +7,9 @@ use tch::{Kind, Tensor};
 use super::{
     Checkpoints, FitReport, LossPoint, Progress, ProgressEvent, TrainingData, TrainingSettings,
     checkpoint::fit_identity,
-    sampler::{BatchSampler, split},
+    data::Batch,
+    loss::WeightedSum,
+    sampler::{BatchSampler, split, split_by},
     state::State,
 };
 use crate::{
@@ -32,7 +34,7 @@ pub struct Trained {
 /// settings.
 ///
 /// In each iteration, every rank draws a mini-batch from its rows and computes the gradient of its
-/// summed loss. One all-reduce of one flat vector adds the gradients, losses and row counts of all
+/// summed loss. One all-reduce of one flat vector adds the gradients, losses and row weights of all
 /// ranks. Every rank then takes the same step with the mean gradient. Since the sum has the same
 /// bits everywhere, so do the weights, and they never need to be exchanged again after the start.
 ///
@@ -41,15 +43,15 @@ pub struct Trained {
 /// SyncBatchNorm, and the resulting statistics are averaged, weighted by each rank's rows.
 /// DistributedDataParallel keeps those of rank 0. The average sees every row, at no extra cost.
 ///
-/// With `validation_fraction` above 0, the weights with the lowest validation loss are kept,
-/// otherwise the last ones. With `checkpoints`, the fit resumes from the last one, if there is one,
+/// If rows are held out, the weights with the lowest validation loss are kept, otherwise the last
+/// ones. With `checkpoints`, the fit resumes from the last one, if there is one,
 /// and writes new ones.
 ///
 /// A request of `interrupt` in any rank travels with the all-reduce. All ranks stop after the same
 /// iteration, write a checkpoint if they write any, and return what they have.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] for a setting out of range or a mini-batch larger than the shard;
+/// [`Error::InvalidSetting`] for a setting out of range;
 /// [`TrainingError::Diverged`] when the loss is no longer finite;
 /// [`CollectiveError::ExchangeAborted`] when another rank failed;
 /// [`TrainingError::DeviceUnavailable`]; [`TrainingError::InvalidCheckpoint`].
@@ -70,6 +72,7 @@ pub fn train(
     };
     let mut trainer = Trainer::new(network, data, collective, settings, interrupt)?;
     trainer.resume(checkpoints)?;
+    trainer.warnings().for_each(|warning| report(&warning));
     report(&trainer.started());
     let (start, done_before) = (Instant::now(), trainer.state.seconds);
     while !trainer.is_done() && !trainer.interrupted {
@@ -105,6 +108,7 @@ struct Trainer<'a> {
     training_rows: usize,
     validation_rows: usize,
     global_batch: usize,
+    iterations: usize,
     /// Identifies the fit in its checkpoints.
     fit: String,
     state: State,
@@ -120,22 +124,30 @@ impl<'a> Trainer<'a> {
         settings: &'a TrainingSettings,
         interrupt: &'a Interrupt,
     ) -> Result<Self> {
-        settings.validate()?;
+        settings.validate_for(network)?;
         let device = settings.device.open()?;
         let rank = collective.rank();
-        let validation_rows = settings.validation_rows(data.rows());
-        let (training, validation) = split(settings.seed, rank, data.rows(), validation_rows);
-        let mini_batch = settings.mini_batch_of(training.len())?;
-        let counts = [training.len(), validation.len(), mini_batch];
-        let [training_rows, validation_rows, global_batch] = total(counts, collective)?;
-        if validation_rows == 0 && settings.validation_fraction > 0.0 {
-            return Err(Error::InvalidSetting {
-                setting: "validation_fraction",
-                value: settings.validation_fraction.to_string(),
-                reason: "is less than one row: raise it, or set it to 0".to_owned(),
-            });
-        }
-        let rows = [training_rows, validation_rows, global_batch];
+        let (training, validation) = match data.held_out() {
+            Some(held_out) => split_by(held_out),
+            None => {
+                let held_out = settings.validation_rows(data.rows());
+                split(settings.seed, rank, data.rows(), held_out)
+            }
+        };
+        let mini_batch = settings.mini_batch_of(training.len());
+        let batch = mini_batch * settings.accumulate_grad_batches;
+        let mut sums = Tensor::f_from_slice(&[
+            training.len() as f64,
+            validation.len() as f64,
+            batch as f64,
+            data.weight_of(&training)?,
+            data.weight_of(&validation)?,
+        ])?;
+        collective.all_reduce(&mut sums, ReduceOp::Sum)?;
+        let rows = values(&sums, 0)?.map(|count| count as usize);
+        check_rows(rows, data, settings)?;
+        check_weights(values(&sums, rows.len() as i64)?, rows)?;
+        let [training_rows, validation_rows, global_batch] = rows;
         Ok(Trainer {
             network,
             collective,
@@ -147,6 +159,7 @@ impl<'a> Trainer<'a> {
             training_rows,
             validation_rows,
             global_batch,
+            iterations: settings.iterations_of(training_rows, global_batch),
             fit: fit_identity(network, settings, collective.world_size(), rows),
             state: State::start(network, settings, device)?,
             interrupted: false,
@@ -164,7 +177,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.state.is_done(self.settings) && !self.validation_is_due()
+        self.state.is_done(self.iterations) && !self.validation_is_due()
     }
 
     /// Whether the validation loss of the last iteration is still missing. A fit that was stopped
@@ -173,14 +186,22 @@ impl<'a> Trainer<'a> {
         let last = self.state.history.last();
         self.validation_rows > 0
             && last.is_some_and(|last| {
-                last.validation_loss.is_none() && self.settings.validates_at(last.iteration)
+                last.validation_loss.is_none() && self.is_measured_at(last.iteration)
             })
+    }
+
+    /// Whether early stopping looks at the loss after `iteration`.
+    fn is_measured_at(&self, iteration: usize) -> bool {
+        self.settings.validates_at(iteration, self.iterations)
     }
 
     /// Runs one iteration and the validation that is due after it, or that validation alone.
     fn iterate(&mut self) -> Result<()> {
         if !self.validation_is_due() {
             self.step()?;
+            if self.validation_rows == 0 && self.is_measured_at(self.state.iteration) {
+                self.observe_training_loss();
+            }
         }
         if self.validation_is_due() && !self.interrupted {
             match tch::no_grad(|| self.validate())? {
@@ -194,26 +215,22 @@ impl<'a> Trainer<'a> {
     /// Computes this rank's gradient, all-reduces it, and takes the step.
     fn step(&mut self) -> Result<()> {
         let iteration = self.state.iteration + 1;
-        let (settings, rank) = (self.settings, self.collective.rank());
-        let rows = self.sampler.rows_of(self.state.iteration);
-        let (features, labels) = self.data.select(&rows)?;
-        let mut masks = DropoutMasks::new(settings.seed, iteration as u64, rank as u64);
-        let tensors = self.state.parameters.tensors();
-        let outputs = self.network.forward(tensors, &features, Some(&mut masks))?;
-        let loss = settings.loss.sum(&outputs, &labels)?;
-        // One vector for one all-reduce: the gradient, the running statistics, the loss, the rows,
-        // and how many ranks want to stop.
+        let (gradients, [loss, weight, rows]) = self.gradients()?;
+        // One vector for one all-reduce: the gradient, the running statistics, the loss, what the
+        // rows weigh, their number, and how many ranks want to stop.
         let wish = f32::from(self.interrupt.is_requested());
-        let rows = labels.size()[0] as f32;
-        let own = [loss.f_double_value(&[])? as f32, rows, wish];
+        let own = [loss as f32, weight as f32, rows as f32, wish];
         let parameters = &mut self.state.parameters;
-        let mut sums = parameters.contribution(&loss, f64::from(rows), &own)?;
+        let mut sums = parameters.contribution(gradients, rows, &own)?;
         self.collective.all_reduce(&mut sums, ReduceOp::Sum)?;
         let tail = sums.size()[0] - own.len() as i64;
-        let [loss, rows, wishes] = values(&sums, tail)?;
-        let training_loss = finite(loss / rows, iteration)?;
-        let gradient = parameters.load_means(&sums, rows)?;
-        let learning_rate = settings.learning_rate_at(iteration);
+        let [loss, weight, rows, wishes] = values(&sums, tail)?;
+        if weight == 0.0 {
+            return Err(Error::Training(TrainingError::NoWeight { iteration }));
+        }
+        let training_loss = finite(loss / weight, iteration)?;
+        let gradient = parameters.load_means(&sums, rows, weight)?;
+        let learning_rate = self.settings.learning_rate_at(iteration, self.iterations);
         let (parameters, optimizer) = (&mut self.state.parameters, &mut self.state.optimizer);
         tch::no_grad(|| optimizer.step(parameters.flat_mut(), &gradient, learning_rate))?;
         self.state.iteration = iteration;
@@ -226,30 +243,69 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    /// Returns the gradients of the next iteration's mini-batches, added up, with the sum of their
+    /// rows' losses, what the rows weigh, and their number.
+    fn gradients(&mut self) -> Result<(Vec<Tensor>, [f64; 3])> {
+        let batches = self.settings.accumulate_grad_batches;
+        let rank = self.collective.rank();
+        let mut sum: Option<Vec<Tensor>> = None;
+        let mut totals = [0.0; 3];
+        for batch in self.state.iteration * batches..(self.state.iteration + 1) * batches {
+            let rows = self.sampler.rows_of(batch);
+            if rows.is_empty() {
+                break;
+            }
+            let mut masks = DropoutMasks::new(self.settings.seed, batch as u64 + 1, rank as u64);
+            let batch = self.data.select(&rows)?;
+            let WeightedSum { loss, weight } = self.loss(&batch, Some(&mut masks))?;
+            let gradients = self.state.parameters.gradients(&loss)?;
+            match &mut sum {
+                None => sum = Some(gradients),
+                Some(sum) => {
+                    for (sum, gradient) in sum.iter_mut().zip(&gradients) {
+                        let _ = sum.f_add_(gradient)?;
+                    }
+                }
+            }
+            totals[0] += loss.f_double_value(&[])?;
+            totals[1] += weight;
+            totals[2] += rows.len() as f64;
+        }
+        match sum {
+            Some(sum) => Ok((sum, totals)),
+            None => Ok((self.state.parameters.no_gradients()?, totals)),
+        }
+    }
+
+    /// Returns the summed loss of a batch, in training mode with dropout if there are `masks`.
+    fn loss(&self, batch: &Batch, masks: Option<&mut DropoutMasks>) -> Result<WeightedSum> {
+        let tensors = self.state.parameters.tensors();
+        let mut outputs = self.network.forward(tensors, &batch.features, masks)?;
+        if outputs.dim() > 2 || batch.targets.dim() > 1 {
+            outputs = outputs.f_flatten(1, -1)?;
+        }
+        let weights = batch.weights.as_ref();
+        self.settings.loss.sum(&outputs, &batch.targets, weights)
+    }
+
     /// Returns the mean validation loss over all ranks' rows; `None` if a rank wants to stop.
     fn validate(&self) -> Result<Option<f64>> {
-        let parameters = &self.state.parameters;
-        let mut sum = 0.0;
-        for batch in self
-            .validation
-            .chunks(prediction_batch_size(parameters.device()))
-        {
+        let batch_size = prediction_batch_size(self.state.parameters.device());
+        let [mut sum, mut weight] = [0.0; 2];
+        for rows in self.validation.chunks(batch_size) {
             if self.interrupt.is_requested() {
                 break;
             }
-            let (features, labels) = self.data.select(batch)?;
-            let outputs = self
-                .network
-                .forward(parameters.tensors(), &features, None)?;
-            let loss = self.settings.loss.sum(&outputs, &labels)?;
-            sum += loss.f_double_value(&[])?;
+            let own = self.loss(&self.data.select(rows)?, None)?;
+            sum += own.loss.f_double_value(&[])?;
+            weight += own.weight;
         }
         // Read again: a rank that has broken out of the loop must not claim otherwise.
         let wish = f64::from(u8::from(self.interrupt.is_requested()));
-        let mut sums = Tensor::f_from_slice(&[sum, self.validation.len() as f64, wish])?;
+        let mut sums = Tensor::f_from_slice(&[sum, weight, wish])?;
         self.collective.all_reduce(&mut sums, ReduceOp::Sum)?;
-        let [sum, rows, wishes] = values(&sums, 0)?;
-        Ok((wishes == 0.0).then_some(sum / rows))
+        let [sum, weight, wishes] = values(&sums, 0)?;
+        Ok((wishes == 0.0).then_some(sum / weight))
     }
 
     /// Records the validation loss of the last iteration.
@@ -258,12 +314,43 @@ impl<'a> Trainer<'a> {
         let loss = finite(loss, state.iteration)?;
         let improved = state.best.is_improved_by(loss);
         let weights = improved.then(|| state.parameters.snapshot()).transpose()?;
-        state.stopped_early = state.best.observe(state.iteration, loss, weights)
-            && state.iteration < self.settings.iterations;
+        state.stopped_early =
+            state.best.observe(state.iteration, loss, weights) && state.iteration < self.iterations;
         if let Some(last) = state.history.last_mut() {
             last.validation_loss = Some(loss);
         }
         Ok(())
+    }
+
+    /// Records the mean training loss since the last time, for early stopping without validation
+    /// rows. The last weights are kept.
+    fn observe_training_loss(&mut self) {
+        let state = &mut self.state;
+        let first = state
+            .history
+            .len()
+            .saturating_sub(self.settings.validation_every);
+        let recent = &state.history[first..];
+        let sum: f64 = recent.iter().map(|point| point.training_loss).sum();
+        let loss = sum / recent.len() as f64;
+        state.stopped_early =
+            state.best.observe(state.iteration, loss, None) && state.iteration < self.iterations;
+    }
+
+    /// What rank 0 should tell the user before training.
+    fn warnings(&self) -> impl Iterator<Item = ProgressEvent> {
+        let mini_batch = self.settings.mini_batch.and_then(|mini_batch| {
+            let batches = self.settings.accumulate_grad_batches * self.collective.world_size();
+            (self.global_batch < mini_batch * batches).then(|| {
+                format!(
+                    "mini_batch is {mini_batch}, and a partition has fewer rows to train on: \
+                     it takes all of them"
+                )
+            })
+        });
+        let loss = self.settings.loss.warning(self.network);
+        let messages = mini_batch.into_iter().chain(loss.map(str::to_owned));
+        messages.map(|message| ProgressEvent::Warning { message })
     }
 
     fn started(&self) -> ProgressEvent {
@@ -271,13 +358,13 @@ impl<'a> Trainer<'a> {
             world_size: self.collective.world_size(),
             training_rows: self.training_rows,
             validation_rows: self.validation_rows,
-            iterations: self.settings.iterations,
+            iterations: self.iterations,
         }
     }
 
     /// The progress event of the last iteration.
     fn progress(&self) -> ProgressEvent {
-        let (done, iterations) = (self.state.iteration, self.settings.iterations);
+        let (done, iterations) = (self.state.iteration, self.iterations);
         ProgressEvent::Iteration {
             losses: self.state.history.last().copied().unwrap_or_default(),
             iterations,
@@ -289,16 +376,19 @@ impl<'a> Trainer<'a> {
     fn stopped(&self) -> ProgressEvent {
         ProgressEvent::Stopped {
             iteration: self.state.iteration,
-            iterations: self.settings.iterations,
+            iterations: self.iterations,
         }
     }
 
     /// Returns the best weights, or the last ones if nothing was validated, and the report.
     fn finish(mut self) -> Result<Trained> {
         let state = &mut self.state;
-        let kept = state.best.best().map(|best| (best.iteration, best.loss));
-        if let Some(best) = state.best.best() {
-            state.parameters.restore(&best.weights)?;
+        let mut kept = None;
+        if let Some(best) = state.best.best()
+            && let Some(weights) = &best.weights
+        {
+            state.parameters.restore(weights)?;
+            kept = Some((best.iteration, best.loss));
         }
         check_identical(&state.parameters.snapshot()?, self.collective)?;
         Ok(Trained {
@@ -311,7 +401,7 @@ impl<'a> Trainer<'a> {
                 best_iteration: kept.map_or(state.iteration, |(iteration, _)| iteration),
                 best_validation_loss: kept.map(|(_, loss)| loss),
                 history: self.state.history,
-                max_iterations: self.settings.iterations,
+                max_iterations: self.iterations,
                 stopped_early: self.state.stopped_early,
                 interrupted: self.interrupted,
                 seconds: self.state.seconds,
@@ -347,15 +437,46 @@ fn finite(loss: f64, iteration: usize) -> Result<f64> {
     }
 }
 
-/// Sums counts over all ranks.
-fn total<const N: usize>(counts: [usize; N], collective: &dyn Collective) -> Result<[usize; N]> {
-    let mut sums = Tensor::f_from_slice(&counts.map(|count| count as i64))?;
-    collective.all_reduce(&mut sums, ReduceOp::Sum)?;
-    let mut totals = [0; N];
-    for (index, total) in totals.iter_mut().enumerate() {
-        *total = sums.f_int64_value(&[index as i64])? as usize;
+/// Checks the numbers of training rows, of validation rows and of rows in one iteration over all
+/// ranks.
+fn check_rows(rows: [usize; 3], data: &TrainingData, settings: &TrainingSettings) -> Result<()> {
+    let [training, validation, _] = rows;
+    let indicator = data.held_out().is_some();
+    let invalid = |setting, value: String, reason: &str| {
+        Err(Error::InvalidSetting {
+            setting,
+            value,
+            reason: reason.to_owned(),
+        })
+    };
+    const INDICATOR: &str = "validation_indicator_col";
+    match (training, validation) {
+        (0, _) if indicator => invalid(INDICATOR, "true".to_owned(), "holds out all rows"),
+        (_, 0) if indicator => invalid(INDICATOR, "false".to_owned(), "holds out no row"),
+        (_, 0) if settings.validation_fraction > 0.0 => invalid(
+            "validation_fraction",
+            settings.validation_fraction.to_string(),
+            "is less than one row: raise it, or set it to 0",
+        ),
+        _ => Ok(()),
     }
-    Ok(totals)
+}
+
+/// Checks that neither the training rows nor the validation rows of all ranks weigh 0.
+fn check_weights(weights: [f64; 2], rows: [usize; 3]) -> Result<()> {
+    for (kind, weight, rows) in [
+        ("training", weights[0], rows[0]),
+        ("validation", weights[1], rows[1]),
+    ] {
+        if weight == 0.0 && rows > 0 {
+            return Err(Error::InvalidSetting {
+                setting: "weight_col",
+                value: "0".to_owned(),
+                reason: format!("is the weight of all {rows} {kind} rows: some must count"),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Checks that all ranks hold the same bits, as the design promises.

@@ -214,14 +214,14 @@ pub(super) mod tests {
     use std::{collections::HashMap, path::Path};
 
     /// The tensors of a file in `tests/fixtures`, written by PyTorch.
-    pub(super) fn fixture(name: &str) -> HashMap<String, Tensor> {
+    pub(crate) fn fixture(name: &str) -> HashMap<String, Tensor> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         let tensors = Tensor::read_safetensors(folder.join(name)).unwrap();
         tensors.into_iter().collect()
     }
 
     /// Checks that two tensors agree up to rounding.
-    pub(super) fn assert_close(found: &Tensor, expected: &Tensor) {
+    pub(crate) fn assert_close(found: &Tensor, expected: &Tensor) {
         assert_eq!(found.size(), expected.size());
         assert!(
             found.allclose(expected, 1e-5, 1e-6, false),

@@ -12,6 +12,8 @@ use crate::{
     network::{BatchNorm2dConfig, Conv2dConfig},
 };
 
+mod targets;
+
 /// The number of rows of each rank.
 const SHARDS: [i64; 3] = [21, 8, 34];
 
@@ -51,7 +53,7 @@ fn normalised() -> Network {
 
 fn settings(iterations: usize) -> TrainingSettings {
     TrainingSettings {
-        iterations,
+        iterations: Some(iterations),
         learning_rate: 0.02,
         ..TrainingSettings::default()
     }
@@ -72,13 +74,27 @@ impl Progress for StopAfter {
     }
 }
 
-/// Trains three ranks; rank 0 asks for a stop after the iteration `stop`.
+/// Trains three ranks on [`toy`]; rank 0 asks for a stop after the iteration `stop`.
 fn fit(
     network: &Network,
     settings: &TrainingSettings,
     checkpoints: Option<&Checkpoints>,
     stop: usize,
 ) -> Vec<Trained> {
+    fit_on(&toy, network, settings, checkpoints, stop)
+        .into_iter()
+        .map(|trained| trained.unwrap())
+        .collect()
+}
+
+/// Trains three ranks on the data that `shard` gives each of them.
+fn fit_on(
+    shard: &(dyn Fn(usize) -> TrainingData + Sync),
+    network: &Network,
+    settings: &TrainingSettings,
+    checkpoints: Option<&Checkpoints>,
+    stop: usize,
+) -> Vec<Result<Trained>> {
     thread::scope(|threads| {
         let ranks: Vec<_> = thread_group(SHARDS.len())
             .into_iter()
@@ -92,14 +108,13 @@ fn fit(
                     };
                     train(
                         network,
-                        &toy(collective.rank()),
+                        &shard(collective.rank()),
                         &collective,
                         settings,
                         &progress,
                         checkpoints,
                         &interrupt,
                     )
-                    .unwrap()
                 })
             })
             .collect();
@@ -150,7 +165,7 @@ fn running_statistics_are_the_means_of_the_ranks_weighted_by_their_rows() {
     let (mut sum, mut variances) = (0.0, 0.0);
     for (rank, rows) in SHARDS.into_iter().enumerate() {
         let everything: Vec<i64> = (0..rows).collect();
-        let (pixels, _) = toy(rank).select(&everything).unwrap();
+        let pixels = toy(rank).select(&everything).unwrap().features;
         sum += rows as f64 * pixels.mean(tch::Kind::Double).double_value(&[]);
         variances += rows as f64 * pixels.var(true).double_value(&[]);
     }
