@@ -28,7 +28,7 @@
 //!
 //! The token goes over TLS, as `Authorization: Bearer`, and no user is named beside it. It is in no
 //! error, log or saved model. This has been tested against a stand-in, which asks for TLS, token and
-//! header, and cuts idle connections and long streams. **Nobody has tried it on Databricks itself**,
+//! header, and cuts idle connections. **Nobody has tried it on Databricks itself**,
 //! so all that follows is untried.
 //!
 //! - **Runtime.** 16.4 LTS (Spark 3.5) and 17.3 LTS (Spark 4.0), on compute with dedicated access
