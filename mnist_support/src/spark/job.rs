@@ -85,8 +85,7 @@ mod tests {
 
     #[test]
     fn python_3_9_takes_the_grammar_of_what_executors_run() {
-        const PARSE: &str =
-            "import ast, sys; ast.parse(sys.stdin.read(), feature_version=(3, 9))";
+        const PARSE: &str = "import ast, sys; ast.parse(sys.stdin.read(), feature_version=(3, 9))";
         let mut python = Command::new("python3")
             .args(["-c", PARSE])
             .stdin(Stdio::piped())
