@@ -517,14 +517,14 @@ fn errors_in_the_workers_come_back_as_they_were() {
     let Some(bench) = Bench::new() else { return };
     match fit(
         &bench.file,
-        fifty_steps().mini_batch(1000),
+        fifty_steps().validation_fraction(1e-6),
         &bench.engine(),
         &Silent,
     )
     .unwrap_err()
     {
         Error::Job(JobError::InRank { message, .. }) => {
-            assert!(message.contains("mini_batch = 1000"), "{message}")
+            assert!(message.contains("validation_fraction"), "{message}")
         }
         other => panic!("{other}"),
     }
