@@ -30,8 +30,8 @@ use crate::{Error, Result, error::SparkError, interrupt, runtime::wait};
 const REATTACH_ATTEMPTS: u32 = 6;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
-/// How long the server may take to open a stream. Over gRPC it sends nothing at all before its first
-/// response, so this is no sign of a server that is gone.
+/// How long the server may take to open a stream. Over gRPC it sends nothing at all before its
+/// first response, so this is no sign of a server that is gone.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A stream that lasted this long was not refused, but cut: by a proxy that ends silent or long
@@ -178,8 +178,8 @@ impl Run<'_> {
         }
     }
 
-    /// Whether the server answers another call. Then the execution goes on, however often its stream
-    /// is cut.
+    /// Whether the server answers another call. Then the execution goes on, however often its
+    /// stream is cut.
     async fn answers(&self) -> bool {
         let request = analyze_request(self.client, Analyze::SparkVersion(SparkVersion {}));
         matches!(

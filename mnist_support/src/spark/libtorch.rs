@@ -10,8 +10,9 @@ use super::{
 use crate::Result;
 
 impl SparkSession {
-    /// Runs one task that looks for the libtorch that `job` needs, once per session: its error comes
-    /// before a barrier holds cores, and before rows are read. Each rank looks for itself again.
+    /// Runs one task that looks for the libtorch that `job` needs, once per session: its error
+    /// comes before a barrier holds cores, and before rows are read. Each rank looks for itself
+    /// again.
     pub(super) fn check_libtorch(&self, job: &Job, python: &str) -> Result<()> {
         let Some(libtorch) = job.libtorch else {
             return Ok(());

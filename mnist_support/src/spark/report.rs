@@ -23,8 +23,8 @@ pub(super) struct OtherLibtorch {
     pub(super) needed: String,
 }
 
-/// Extracts run_worker.py's report from the text that Spark has put around it. Spark 3.5 cuts a text
-/// at 2 kB, and a report in the middle of its reason.
+/// Extracts run_worker.py's report from the text that Spark has put around it. Spark 3.5 cuts a
+/// text at 2 kB, and a report in the middle of its reason.
 pub(super) fn report(text: &str) -> Option<Report> {
     let (_, rest) = text.split_once(REPORT_PREFIX)?;
     let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Report>();
