@@ -21,7 +21,7 @@ pub use crate::{
         VectorAssembler,
     },
     secrets::{Secret, SecretScope},
-    train::{Device, FitReport, LearningRateSchedule, Loss, Optimizer, TrainingSettings},
+    train::{Device, FitReport, LearningRateSchedule, LinearLr, Loss, Optimizer, TrainingSettings},
 };
 pub use polars::{
     df,

@@ -367,9 +367,16 @@ fn every_optimizer_lowers_the_loss() {
                 momentum: 0.9,
                 weight_decay: 1e-4,
                 nesterov: true,
+                ..Default::default()
             }),
             0.02,
         ),
+        (Optimizer::nadam(), 0.01),
+        (Optimizer::radam(), 0.02),
+        (Optimizer::adamax(), 0.01),
+        (Optimizer::rms_prop(), 0.002),
+        (Optimizer::adagrad(), 0.02),
+        (Optimizer::adadelta(), 1.0),
     ] {
         let estimator = ml::TorchEstimator::new(network.clone())
             .features_col("scaledFeatures")

@@ -10,6 +10,7 @@ char* mnist_adam_step(
     const at::Tensor* gradient,
     at::Tensor* mean,
     at::Tensor* mean_square,
+    at::Tensor* max_mean_square,
     const at::Tensor* steps,
     double learning_rate,
     double first_beta,
@@ -19,9 +20,10 @@ char* mnist_adam_step(
     bool decoupled_weight_decay
 ) {
     return mnist::caught([&] {
-        // Each list has one tensor, except max_exp_avg_sqs, which only amsgrad needs.
-        const at::TensorList highest;
-        const bool amsgrad = false, maximize = false;
+        // Each list has one tensor, except max_exp_avg_sqs, which is empty without amsgrad.
+        const bool amsgrad = max_mean_square != nullptr, maximize = false;
+        const at::TensorList highest =
+            amsgrad ? at::TensorList(*max_mean_square) : at::TensorList();
         if (decoupled_weight_decay) {
             at::_fused_adamw_(
                 *parameters, *gradient, *mean, *mean_square, highest, *steps, learning_rate,

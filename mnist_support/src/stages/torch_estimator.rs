@@ -15,8 +15,8 @@ use crate::{
         weights_from_frame,
     },
     train::{
-        Checkpoints, Device, InitialWeights, LearningRateSchedule, Loss, Optimizer, Prediction,
-        Scaling, Target, Targets, TrainingData, TrainingSettings, train,
+        Checkpoints, Device, InitialWeights, LearningRateSchedule, LinearLr, Loss, Optimizer,
+        Prediction, Scaling, Target, Targets, TrainingData, TrainingSettings, train,
     },
 };
 
@@ -261,6 +261,36 @@ impl TorchEstimator {
     /// The learning-rate schedule; see [`TrainingSettings::learning_rate_schedule`].
     pub fn learning_rate_schedule(mut self, schedule: LearningRateSchedule) -> Self {
         self.settings.learning_rate_schedule = schedule;
+        self
+    }
+
+    /// A warm-up of the learning rate before the schedule; see [`TrainingSettings::warm_up`].
+    ///
+    /// ```
+    /// # use mnist_support::prelude::*;
+    /// # let network = Network::new(&[2], vec![Layer::linear(2, 2)])?;
+    /// let estimator = TorchEstimator::new(network)
+    ///     .optimizer(Optimizer::sgd(0.9))
+    ///     .learning_rate(0.1)
+    ///     .warm_up(LinearLr { start_factor: 0.1, total_iters: 100, ..Default::default() })
+    ///     .learning_rate_schedule(LearningRateSchedule::step_lr(1000, 0.5))
+    ///     .clip_grad_norm(1.0);
+    /// # Ok::<(), mnist_support::Error>(())
+    /// ```
+    pub fn warm_up(mut self, warm_up: impl Into<Option<LinearLr>>) -> Self {
+        self.settings.warm_up = warm_up.into();
+        self
+    }
+
+    /// The largest norm of the gradient; see [`TrainingSettings::clip_grad_norm`].
+    pub fn clip_grad_norm(mut self, max_norm: impl Into<Option<f64>>) -> Self {
+        self.settings.clip_grad_norm = max_norm.into();
+        self
+    }
+
+    /// The largest absolute value of a gradient; see [`TrainingSettings::clip_grad_value`].
+    pub fn clip_grad_value(mut self, clip_value: impl Into<Option<f64>>) -> Self {
+        self.settings.clip_grad_value = clip_value.into();
         self
     }
 

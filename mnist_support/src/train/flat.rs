@@ -95,11 +95,6 @@ impl FlatParameters {
         &mut self.flat
     }
 
-    /// The flat vector of the parameters, sharing its memory.
-    pub(super) fn flat(&self) -> Tensor {
-        self.flat.shallow_clone()
-    }
-
     /// Copies all values into one vector: the parameters, then the buffers. Counters become floats,
     /// which are exact up to 16 million.
     pub(super) fn snapshot(&self) -> Result<Tensor> {

@@ -2,9 +2,13 @@
 //!
 //! Read [`train`] first: it is the whole loop. The other files are its parts.
 
+mod check;
 mod checkpoint;
+mod clip;
 mod data;
 mod device;
+#[cfg(test)]
+mod fixture;
 mod flat;
 mod initial_weights;
 mod loss;
@@ -28,10 +32,13 @@ pub(crate) use loss::Prediction;
 pub use loss::{
     BceWithLogits, CrossEntropy, Huber, KlDiv, L1, Loss, Mse, Nll, PoissonNll, SmoothL1, Target,
 };
-pub use optimizer::{Adam, Optimizer, Sgd};
+pub use optimizer::{Adadelta, Adagrad, Adam, Adamax, NAdam, Optimizer, RAdam, RmsProp, Sgd};
 pub use print::Print;
 pub use progress::{Progress, ProgressEvent, Silent};
 pub use report::{FitReport, LossPoint};
-pub use schedule::LearningRateSchedule;
+pub use schedule::{
+    CosineAnnealingLr, ExponentialLr, LearningRateSchedule, LinearLr, MultiStepLr,
+    ReduceLrOnPlateau, StepLr,
+};
 pub use settings::TrainingSettings;
 pub use trainer::{Trained, train};

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Device, InitialWeights, LearningRateSchedule, Loss, Optimizer, loss};
+use super::{
+    Device, InitialWeights, LearningRateSchedule, LinearLr, Loss, Optimizer,
+    check::check_positive,
+    loss,
+    schedule::{Moment, Schedule, ScheduleState},
+};
 use crate::{Error, Network, Result, network::Role};
 
 /// The number of iterations of a fit that sets neither `iterations` nor `epochs`, as in SparkTorch.
@@ -56,6 +61,21 @@ pub struct TrainingSettings {
     pub learning_rate: f64,
     /// The learning-rate schedule. Default: constant.
     pub learning_rate_schedule: LearningRateSchedule,
+    /// A linear warm-up of the learning rate, after which the schedule begins, as
+    /// `torch.optim.lr_scheduler.SequentialLR` does with a `LinearLR` before another schedule.
+    /// `None`: no warm-up. Default: `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_up: Option<LinearLr>,
+    /// The largest norm of the gradient of all parameters: a longer one is scaled down to it, as by
+    /// `torch.nn.utils.clip_grad_norm_`. It is the mean gradient over all ranks that is clipped,
+    /// before the optimiser's step. `None`: any norm. Default: `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_grad_norm: Option<f64>,
+    /// The largest absolute value of a gradient, as for `torch.nn.utils.clip_grad_value_`. It is
+    /// the mean gradient over all ranks that is clipped, before its norm. `None`: any value.
+    /// Default: `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_grad_value: Option<f64>,
     /// The device that the ranks compute on, and on which the fitted model predicts, on the machine
     /// that they run on. Default: the CPU.
     pub device: Device,
@@ -91,6 +111,9 @@ impl Default for TrainingSettings {
             freeze: Vec::new(),
             learning_rate: 0.001,
             learning_rate_schedule: LearningRateSchedule::default(),
+            warm_up: None,
+            clip_grad_norm: None,
+            clip_grad_value: None,
             device: Device::default(),
             seed: 42,
             checkpoint_every: None,
@@ -155,6 +178,18 @@ impl TrainingSettings {
         let rate = self.learning_rate;
         if !(rate > 0.0 && rate.is_finite()) {
             return Err(invalid("learning_rate", rate, "must be above 0 and finite"));
+        }
+        self.learning_rate_schedule.validate()?;
+        if let Some(warm_up) = &self.warm_up {
+            warm_up.validate()?;
+        }
+        for (setting, limit) in [
+            ("clip_grad_norm", self.clip_grad_norm),
+            ("clip_grad_value", self.clip_grad_value),
+        ] {
+            if let Some(limit) = limit {
+                check_positive(setting, limit)?;
+            }
         }
         self.device.validate()?;
         self.optimizer.validate()?;
@@ -241,9 +276,37 @@ impl TrainingSettings {
     }
 
     /// Returns the learning rate of `iteration`, which counts from 1 to `iterations`.
-    pub(crate) fn learning_rate_at(&self, iteration: usize, iterations: usize) -> f64 {
-        let schedule = &self.learning_rate_schedule;
-        self.learning_rate * schedule.factor(iteration, iterations)
+    pub(super) fn learning_rate_at(
+        &self,
+        iteration: usize,
+        iterations: usize,
+        state: &ScheduleState,
+    ) -> f64 {
+        let moment = Moment {
+            initial: self.learning_rate,
+            iteration,
+            iterations,
+            state,
+        };
+        match &self.warm_up {
+            None => self.learning_rate_schedule.learning_rate(&moment),
+            Some(warm_up) if iteration <= warm_up.total_iters => warm_up.learning_rate(&moment),
+            Some(warm_up) => {
+                let moment = moment.after(warm_up.total_iters);
+                self.learning_rate_schedule.learning_rate(&moment)
+            }
+        }
+    }
+
+    /// Shows the schedule the loss after `iteration`. A warm-up does not look at it.
+    pub(super) fn observe_loss(&self, iteration: usize, loss: f64, state: &mut ScheduleState) {
+        if self
+            .warm_up
+            .is_none_or(|warm_up| iteration > warm_up.total_iters)
+        {
+            self.learning_rate_schedule
+                .observe(state, self.learning_rate, loss);
+        }
     }
 }
 
@@ -266,7 +329,7 @@ mod tests {
     #[test]
     fn settings_outside_their_range_are_named() {
         type Change = fn(&mut TrainingSettings);
-        let cases: [(&str, Change); 13] = [
+        let cases: [(&str, Change); 19] = [
             ("mini_batch", |settings| settings.mini_batch = Some(0)),
             ("validation_fraction", |settings| {
                 settings.validation_fraction = 1.0
@@ -296,6 +359,27 @@ mod tests {
             ("learning_rate", |settings| settings.learning_rate = 0.0),
             ("learning_rate", |settings| {
                 settings.learning_rate = f64::NAN
+            }),
+            ("total_iters", |settings| {
+                settings.warm_up = Some(LinearLr {
+                    total_iters: 0,
+                    ..Default::default()
+                })
+            }),
+            ("clip_grad_norm", |settings| {
+                settings.clip_grad_norm = Some(0.0)
+            }),
+            ("clip_grad_norm", |settings| {
+                settings.clip_grad_norm = Some(f64::NAN)
+            }),
+            ("clip_grad_value", |settings| {
+                settings.clip_grad_value = Some(0.0)
+            }),
+            ("clip_grad_value", |settings| {
+                settings.clip_grad_value = Some(-1.0)
+            }),
+            ("clip_grad_value", |settings| {
+                settings.clip_grad_value = Some(f64::INFINITY)
             }),
         ];
         for (expected, change) in cases {
@@ -370,6 +454,15 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(settings.loss, Loss::CrossEntropy(smoothed));
+    }
+
+    #[test]
+    fn a_setting_that_is_not_used_does_not_keep_a_fit_from_its_checkpoint() {
+        // A checkpoint belongs to the fit whose settings are the same JSON.
+        let json = serde_json::to_string(&TrainingSettings::default()).unwrap();
+        for setting in ["warm_up", "clip_grad_norm", "clip_grad_value", "amsgrad"] {
+            assert!(!json.contains(setting), "{json}");
+        }
     }
 
     #[test]

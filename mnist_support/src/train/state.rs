@@ -6,7 +6,8 @@ use tch::{Device, Tensor};
 use super::{
     LossPoint, TrainingSettings,
     flat::FlatParameters,
-    optimizer::UpdateRule,
+    optimizer::OptimizerState,
+    schedule::ScheduleState,
     stopping::{Best, BestSoFar},
 };
 use crate::{Network, Result};
@@ -20,7 +21,8 @@ pub(super) struct State {
     pub(super) iteration: usize,
     /// The parameters and the buffers.
     pub(super) parameters: FlatParameters,
-    pub(super) optimizer: Box<dyn UpdateRule>,
+    pub(super) optimizer: OptimizerState,
+    pub(super) schedule: ScheduleState,
     pub(super) best: BestSoFar,
     pub(super) history: Vec<LossPoint>,
     pub(super) stopped_early: bool,
@@ -34,6 +36,8 @@ pub(super) struct State {
 pub(super) struct Scalars {
     pub(super) iteration: usize,
     optimizer_steps: i32,
+    #[serde(default)]
+    schedule: ScheduleState,
     best: Option<(usize, f64)>,
     /// Whether the best weights are kept.
     #[serde(default = "kept_before")]
@@ -67,6 +71,7 @@ impl State {
         Ok(State {
             iteration: 0,
             optimizer: settings.optimizer.start(parameters.flat_mut())?,
+            schedule: ScheduleState::default(),
             parameters,
             best: BestSoFar::new(settings.early_stop_patience, settings.min_delta),
             history: Vec::new(),
@@ -95,6 +100,7 @@ impl State {
         let scalars = Scalars {
             iteration: self.iteration,
             optimizer_steps: self.optimizer.steps(),
+            schedule: self.schedule.clone(),
             best: best.map(|best| (best.iteration, best.loss)),
             keeps_best: weights.is_some(),
             without_improvement,
@@ -113,10 +119,12 @@ impl State {
         scalars: Scalars,
         take: impl Fn(&str, &Tensor) -> Result<Tensor>,
     ) -> Result<()> {
-        let (flat, all) = (self.parameters.flat(), self.parameters.snapshot()?);
+        let all = self.parameters.snapshot()?;
         self.parameters.restore(&take("parameters", &all)?)?;
-        let optimizer = (0..self.optimizer.state_dict().len())
-            .map(|index| take(&format!("optimizer.{index}"), &flat))
+        let own = self.optimizer.state_dict();
+        let optimizer = own.iter().enumerate();
+        let optimizer = optimizer
+            .map(|(index, own)| take(&format!("optimizer.{index}"), own))
             .collect::<Result<Vec<_>>>()?;
         self.optimizer
             .load_state_dict(scalars.optimizer_steps, &optimizer)?;
@@ -133,10 +141,25 @@ impl State {
         };
         let patience = (scalars.without_improvement, scalars.improved_to);
         self.best.restore(best, patience);
+        self.schedule = scalars.schedule;
         self.iteration = scalars.iteration;
         self.history = scalars.history;
         self.stopped_early = scalars.stopped_early;
         self.seconds = scalars.seconds;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_from_before_schedules_had_a_state_is_read() {
+        let json = r#"{"iteration":3,"optimizer_steps":3,"best":[2,0.5],"without_improvement":1,
+            "history":[],"stopped_early":false,"seconds":1.5}"#;
+        let scalars: Scalars = serde_json::from_str(json).unwrap();
+        assert_eq!(scalars.schedule, ScheduleState::default());
+        assert_eq!((scalars.iteration, scalars.optimizer_steps), (3, 3));
     }
 }

@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 use super::{
     Checkpoints, FitReport, LossPoint, Progress, ProgressEvent, TrainingData, TrainingSettings,
     checkpoint::fit_identity,
+    clip::clip,
     data::Batch,
     loss::WeightedSum,
     sampler::{BatchSampler, split, split_by},
@@ -230,7 +231,10 @@ impl<'a> Trainer<'a> {
         }
         let training_loss = finite(loss / weight, iteration)?;
         let gradient = parameters.load_means(&sums, rows, weight)?;
-        let learning_rate = self.settings.learning_rate_at(iteration, self.iterations);
+        let settings = self.settings;
+        let gradient = clip(gradient, settings.clip_grad_norm, settings.clip_grad_value)?;
+        let learning_rate =
+            settings.learning_rate_at(iteration, self.iterations, &self.state.schedule);
         let (parameters, optimizer) = (&mut self.state.parameters, &mut self.state.optimizer);
         tch::no_grad(|| optimizer.step(parameters.flat_mut(), &gradient, learning_rate))?;
         self.state.iteration = iteration;
@@ -312,6 +316,8 @@ impl<'a> Trainer<'a> {
     fn observe(&mut self, loss: f64) -> Result<()> {
         let state = &mut self.state;
         let loss = finite(loss, state.iteration)?;
+        self.settings
+            .observe_loss(state.iteration, loss, &mut state.schedule);
         let improved = state.best.is_improved_by(loss);
         let weights = improved.then(|| state.parameters.snapshot()).transpose()?;
         state.stopped_early =
@@ -322,8 +328,8 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Records the mean training loss since the last time, for early stopping without validation
-    /// rows. The last weights are kept.
+    /// Records the mean training loss since the last time, for early stopping and for the schedule
+    /// without validation rows. The last weights are kept.
     fn observe_training_loss(&mut self) {
         let state = &mut self.state;
         let first = state
@@ -333,6 +339,8 @@ impl<'a> Trainer<'a> {
         let recent = &state.history[first..];
         let sum: f64 = recent.iter().map(|point| point.training_loss).sum();
         let loss = sum / recent.len() as f64;
+        self.settings
+            .observe_loss(state.iteration, loss, &mut state.schedule);
         state.stopped_early =
             state.best.observe(state.iteration, loss, None) && state.iteration < self.iterations;
     }

@@ -135,18 +135,6 @@ pub(super) fn one_score_for_each_class(shape: &[i64]) -> Result<()> {
     }
 }
 
-/// Checks that a setting is a number above 0.
-pub(super) fn check_positive(setting: &'static str, value: f64) -> Result<()> {
-    if value > 0.0 && value.is_finite() {
-        return Ok(());
-    }
-    Err(Error::InvalidSetting {
-        setting,
-        value: value.to_string(),
-        reason: "must be above 0 and finite".to_owned(),
-    })
-}
-
 /// Checks that weights are numbers of at least 0, and not all 0.
 pub(super) fn check_weights(setting: &'static str, weights: Option<&[f64]>) -> Result<()> {
     let Some(weights) = weights else {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::criterion::{Criterion, Target, WeightedSum, check_positive, sum_of_means};
-use crate::{Result, data::TargetValues};
+use super::criterion::{Criterion, Target, WeightedSum, sum_of_means};
+use crate::{Result, data::TargetValues, train::check::check_positive};
 
 /// The settings of `torch.nn.HuberLoss`: `error² / 2` for errors below `delta`, else
 /// `delta (|error| - delta / 2)`.

@@ -1,13 +1,17 @@
 //! Adam and AdamW on a flat vector of parameters.
 
-use std::ffi::c_char;
+use std::{ffi::c_char, ops::Not, ptr};
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 use torch_sys::C_tensor;
 
-use super::rule::{OptimizerConfig, UpdateRule, check_fraction, check_not_negative};
-use crate::{Result, native::check};
+use super::rule::{OptimizerConfig, UpdateRule};
+use crate::{
+    Result,
+    native::check,
+    train::check::{check_fraction, check_not_negative},
+};
 
 unsafe extern "C" {
     fn mnist_adam_step(
@@ -15,6 +19,7 @@ unsafe extern "C" {
         gradient: *const C_tensor,
         mean: *mut C_tensor,
         mean_square: *mut C_tensor,
+        max_mean_square: *mut C_tensor,
         steps: *const C_tensor,
         learning_rate: f64,
         first_beta: f64,
@@ -26,7 +31,8 @@ unsafe extern "C" {
 }
 
 /// The settings of Adam and AdamW (Kingma and Ba, "Adam: A Method for Stochastic Optimization",
-/// 2015; Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). The defaults are
+/// 2015; Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019; Reddi, Kale and
+/// Kumar, "On the Convergence of Adam and Beyond", 2018, for `amsgrad`). The defaults are
 /// `torch.optim.Adam`'s.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -41,6 +47,10 @@ pub struct Adam {
     /// Whether weight decay applies to the weights themselves (AdamW) rather than through the
     /// gradient. Default: false.
     pub decoupled_weight_decay: bool,
+    /// Whether to divide by the largest running average of the squared gradient so far, rather than
+    /// by the current one. Default: false.
+    #[serde(skip_serializing_if = "Not::not")] // checkpoints from before it existed still fit
+    pub amsgrad: bool,
 }
 
 impl Default for Adam {
@@ -50,6 +60,7 @@ impl Default for Adam {
             eps: 1e-8,
             weight_decay: 0.0,
             decoupled_weight_decay: false,
+            amsgrad: false,
         }
     }
 }
@@ -65,9 +76,12 @@ impl OptimizerConfig for Adam {
     fn start(&self, parameters: &Tensor) -> Result<Box<dyn UpdateRule>> {
         Ok(Box::new(AdamState {
             settings: *self,
-            steps: 0,
             mean: parameters.f_zeros_like()?,
             mean_square: parameters.f_zeros_like()?,
+            max_mean_square: match self.amsgrad {
+                true => Some(parameters.f_zeros_like()?),
+                false => None,
+            },
         }))
     }
 }
@@ -76,30 +90,32 @@ impl OptimizerConfig for Adam {
 /// separate operations make ten.
 struct AdamState {
     settings: Adam,
-    steps: i32,
     mean: Tensor,
     mean_square: Tensor,
+    /// With amsgrad.
+    max_mean_square: Option<Tensor>,
 }
 
 impl UpdateRule for AdamState {
     fn step(
         &mut self,
+        step: i32,
         parameters: &mut Tensor,
         gradient: &Tensor,
         learning_rate: f64,
     ) -> Result<()> {
-        self.steps += 1;
-        let steps = Tensor::f_full(
-            [1],
-            f64::from(self.steps),
-            (Kind::Float, parameters.device()),
-        )?;
+        let steps = Tensor::f_full([1], f64::from(step), (Kind::Float, parameters.device()))?;
         let Adam {
             betas: (first_beta, second_beta),
             eps,
             weight_decay,
             decoupled_weight_decay,
+            amsgrad: _,
         } = self.settings;
+        let max_mean_square = match &mut self.max_mean_square {
+            Some(tensor) => tensor.as_mut_ptr(),
+            None => ptr::null_mut(),
+        };
         // SAFETY: the tensors are borrowed for longer than the call, those that it changes mutably.
         check(unsafe {
             mnist_adam_step(
@@ -107,6 +123,7 @@ impl UpdateRule for AdamState {
                 gradient.as_ptr(),
                 self.mean.as_mut_ptr(),
                 self.mean_square.as_mut_ptr(),
+                max_mean_square,
                 steps.as_ptr(),
                 learning_rate,
                 first_beta,
@@ -120,22 +137,9 @@ impl UpdateRule for AdamState {
         Ok(())
     }
 
-    fn steps(&self) -> i32 {
-        self.steps
-    }
-
-    fn state_dict(&self) -> Vec<Tensor> {
-        vec![self.mean.shallow_clone(), self.mean_square.shallow_clone()]
-    }
-
-    fn load_state_dict(&mut self, steps: i32, state: &[Tensor]) -> Result<()> {
-        self.steps = steps;
-        for (own, saved) in [&mut self.mean, &mut self.mean_square]
-            .into_iter()
-            .zip(state)
-        {
-            own.f_copy_(saved)?;
-        }
-        Ok(())
+    fn state(&self) -> Vec<&Tensor> {
+        let mut state = vec![&self.mean, &self.mean_square];
+        state.extend(&self.max_mean_square);
+        state
     }
 }

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::rule::{OptimizerConfig, UpdateRule, check, check_fraction, check_not_negative};
-use crate::Result;
+use super::rule::{OptimizerConfig, UpdateRule, with_weight_decay};
+use crate::{
+    Result,
+    train::check::{check, check_fraction, check_not_negative},
+};
 
 /// The settings of stochastic gradient descent; the defaults are `torch.optim.SGD`'s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -12,10 +15,17 @@ use crate::Result;
 pub struct Sgd {
     /// The momentum factor, in `[0, 1)`. Default: 0.
     pub momentum: f64,
+    /// By how much a new gradient counts less in the momentum, in `[0, 1]`. Default: 0.
+    #[serde(skip_serializing_if = "is_zero")] // checkpoints from before it existed still fit
+    pub dampening: f64,
     /// The weight decay (L2 penalty). Default: 0.
     pub weight_decay: f64,
-    /// Whether to use Nesterov momentum. Default: false.
+    /// Whether to use Nesterov momentum, which needs `momentum` and no `dampening`. Default: false.
     pub nesterov: bool,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl OptimizerConfig for Sgd {
@@ -28,6 +38,15 @@ impl OptimizerConfig for Sgd {
             self.momentum,
             moves,
             "must be above 0 for nesterov",
+        )?;
+        let dampens = (0.0..=1.0).contains(&self.dampening);
+        check("dampening", self.dampening, dampens, "must be in [0, 1]")?;
+        let undamped = self.dampening == 0.0 || !self.nesterov;
+        check(
+            "dampening",
+            self.dampening,
+            undamped,
+            "must be 0 for nesterov",
         )
     }
 
@@ -39,7 +58,7 @@ impl OptimizerConfig for Sgd {
     }
 }
 
-/// The order of operations is that of `torch.optim.SGD` with a dampening of 0.
+/// The order of operations is that of `torch.optim.SGD`.
 struct SgdState {
     settings: Sgd,
     velocity: Tensor,
@@ -48,25 +67,29 @@ struct SgdState {
 impl UpdateRule for SgdState {
     fn step(
         &mut self,
+        step: i32,
         parameters: &mut Tensor,
         gradient: &Tensor,
         learning_rate: f64,
     ) -> Result<()> {
         let Sgd {
             momentum,
+            dampening,
             weight_decay,
             nesterov,
         } = self.settings;
-        let gradient = if weight_decay == 0.0 {
-            gradient.shallow_clone()
-        } else {
-            gradient.f_add(&parameters.f_mul_scalar(weight_decay)?)?
-        };
+        let gradient = with_weight_decay(gradient, parameters, weight_decay)?;
         let direction = if momentum == 0.0 {
             gradient
         } else {
             let _ = self.velocity.f_mul_scalar_(momentum)?;
-            let _ = self.velocity.f_add_(&gradient)?;
+            // As in PyTorch, the first gradient is not dampened.
+            let _ = if dampening == 0.0 || step == 1 {
+                self.velocity.f_add_(&gradient)?
+            } else {
+                let dampened = gradient.f_mul_scalar(1.0 - dampening)?;
+                self.velocity.f_add_(&dampened)?
+            };
             if nesterov {
                 gradient.f_add(&self.velocity.f_mul_scalar(momentum)?)?
             } else {
@@ -77,18 +100,7 @@ impl UpdateRule for SgdState {
         Ok(())
     }
 
-    fn steps(&self) -> i32 {
-        0
-    }
-
-    fn state_dict(&self) -> Vec<Tensor> {
-        vec![self.velocity.shallow_clone()]
-    }
-
-    fn load_state_dict(&mut self, _steps: i32, state: &[Tensor]) -> Result<()> {
-        for saved in state {
-            self.velocity.f_copy_(saved)?;
-        }
-        Ok(())
+    fn state(&self) -> Vec<&Tensor> {
+        vec![&self.velocity]
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     network::{BatchNorm2dConfig, Conv2dConfig},
 };
 
+mod resume;
 mod targets;
 
 /// The number of rows of each rank.
