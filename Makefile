@@ -33,6 +33,9 @@ ROUNDS ?=
 # The rows that bench measures; all of them if it names none.
 ROWS ?=
 
+# The tests that test-spark runs, by parts of their names; all of them if it names none.
+TESTS ?=
+
 # Absolute paths are written down in some steps: they are done again where a path has changed.
 place := $(shell printf '%s' '$(CURDIR) $(PYTHON_ENV)' | cksum | cut -d' ' -f1)
 
@@ -53,7 +56,17 @@ clang_format := $(stamps)/clang-format-$(CLANG_FORMAT_VERSION)
 azurite := .tools/azurite-$(AZURITE_VERSION)
 evcxr := .tools/evcxr-$(EVCXR_VERSION)
 kernelspec := .tools/kernel-$(place)
-spark := .tools/spark-$(SPARK_VERSION)-$(place)
+# SPARK=4.0 on the command line: an older Spark, which has an environment of its own.
+ifneq ($(origin SPARK),command line)
+SPARK :=
+endif
+export MNIST_SPARK := $(SPARK)
+older := $(filter-out $(basename $(SPARK_VERSION)),$(SPARK))
+ifneq ($(older),)
+SPARK_VERSION := $(or $(SPARK_$(subst .,_,$(older))_VERSION),$(error SPARK=$(SPARK): one of 3.5, 4.0, 4.1 and 4.2, or nothing for $(SPARK_VERSION)))
+endif
+spark_folder := spark$(addprefix _,$(older))
+spark := .tools/$(spark_folder)-$(SPARK_VERSION)-$(place)
 browser := .tools/browser-$(PLAYWRIGHT_VERSION)-$(place)
 peers := .tools/peers-$(place)
 lake := data/lake/.complete
@@ -66,7 +79,7 @@ native := $(libtorch) $(protoc)
 ifndef SIDE_BY_SIDE
 .NOTPARALLEL:
 endif
-.PHONY: help setup data lint test bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm crate rust-sources side-by-side node
+.PHONY: help setup data lint test test-spark bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm crate rust-sources side-by-side node
 
 help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; from nothing about 30 minutes on 2 cores):'
@@ -95,6 +108,11 @@ test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
 	    else echo '==> Left out: the notebooks in a real browser; install Chromium (on Debian the package chromium)'; fi
 	@echo '==> Compiling and running the tests (the first time 10 to 15 minutes)'
 	env -u SPARK_REMOTE cargo test --quiet --workspace
+
+# Spark 3.5 has no Connect server that can be installed: the test of it runs a session within PySpark.
+test-spark: $(native) $(lake) $(spark) ## the tests on Spark alone; SPARK=4.0 for an older one, TESTS="name name" for some
+	env -u SPARK_REMOTE cargo test --quiet --package mnist_support \
+	    $(if $(filter 3.5,$(older)),--test spark_3_5,--test spark_client --test spark_engine) -- $(TESTS)
 
 bench: $(native) $(lake) $(peers) ## compare with PyTorch, pandas and SparkTorch; ROWS="train csv" for some rows
 	@echo '==> Compiling the benchmark (about 1 minute), then measuring (all rows: about 13 minutes)'
@@ -182,7 +200,7 @@ $(kernelspec): $(evcxr) $(kernel)/install.sh | $(python)
 $(spark): $(scripts)/spark.sh | $(python)
 	@$(scripts)/java.sh >/dev/null
 	@$(scripts)/spark.sh
-	@rm -f .tools/spark-* && touch $@
+	@rm -f .tools/$(spark_folder)-* && touch $@
 
 $(browser): $(scripts)/browser.sh | $(python)
 	@$(scripts)/browser.sh

@@ -23,9 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=native");
     let headers = headers_of_libtorch()?;
     // Another libtorch behind the same path is another bridge.
+    let version = headers.join("torch/headeronly/version.h");
+    println!("cargo::rerun-if-changed={}", version.display());
     println!(
-        "cargo::rerun-if-changed={}",
-        headers.join("torch/headeronly/version.h").display()
+        "cargo::rustc-env=LIBTORCH_VERSION={}",
+        version_of_libtorch(&version)?
     );
     let mut build = cc::Build::new();
     build
@@ -74,6 +76,22 @@ fn headers_of_libtorch() -> Result<PathBuf, Box<dyn Error>> {
         .into());
     }
     Ok(headers)
+}
+
+/// The version of libtorch, such as 2.13, which is what a worker needs on an executor.
+fn version_of_libtorch(header: &Path) -> Result<String, Box<dyn Error>> {
+    let text = fs::read_to_string(header)?;
+    let number = |name: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name))
+            .map(str::trim)
+            .ok_or_else(|| format!("{} does not define {name}", header.display()))
+    };
+    Ok(format!(
+        "{}.{}",
+        number("TORCH_VERSION_MAJOR")?,
+        number("TORCH_VERSION_MINOR")?
+    ))
 }
 
 fn text(path: &Path) -> Result<&str, Box<dyn Error>> {

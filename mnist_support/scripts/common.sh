@@ -12,6 +12,17 @@ tools=$root/.tools
 triple=x86_64-unknown-linux-gnu
 source "$scripts/versions.env"
 
+# The Spark of make spark-up and of the tests: the newest, or the older one that make's SPARK names.
+spark=$tools/spark
+if [[ -n ${MNIST_SPARK:-} && $MNIST_SPARK != "${SPARK_VERSION%.*}" ]]; then
+    spark_named=SPARK_${MNIST_SPARK//./_}
+    pyarrow_named=${spark_named}_PYARROW_VERSION
+    spark_named=${spark_named}_VERSION
+    SPARK_VERSION=${!spark_named}
+    PYARROW_VERSION=${!pyarrow_named:-$PYARROW_VERSION}
+    spark=$tools/spark_$MNIST_SPARK
+fi
+
 say() {
     printf '==> %s\n' "$*"
 }

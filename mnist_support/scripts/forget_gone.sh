@@ -31,7 +31,7 @@ fi
 if there '.tools/kernel-*' && [[ ! -e $PYTHON_ENV/share/jupyter/kernels/rust/kernel.json ]]; then
     forget .tools/kernel-*
 fi
-for own in spark peers; do
+for own in spark spark_3.5 spark_4.0 spark_4.1 spark_4.2 peers; do
     if there ".tools/$own-*" && ! ".tools/$own/bin/python" -c '' 2>/dev/null; then
         forget .tools/$own-*
     fi

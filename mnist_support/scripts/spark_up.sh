@@ -43,7 +43,7 @@ if [[ -d $folder/pids ]]; then
 fi
 
 JAVA_HOME=$("$scripts/java.sh")
-python=$tools/spark/bin/python
+python=$spark/bin/python
 [[ -x $python ]] || fail "Spark is not installed: run 'make spark-up' in $root."
 SPARK_HOME=$("$python" -c \
     'import importlib.util; print(importlib.util.find_spec("pyspark").submodule_search_locations[0])')

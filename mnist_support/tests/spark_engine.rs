@@ -343,6 +343,24 @@ fn a_worker_killed_at_ten_moments_of_a_fit_does_not_change_its_result() {
 }
 
 #[test]
+fn a_rank_that_dies_once_does_not_change_the_result() {
+    let Some(bench) = Bench::new() else { return };
+    let long = || fifty_steps().iterations(800);
+    let engine = bench.engine();
+    let model = thread::scope(|scope| {
+        let restartable = long().checkpoint_every(20).max_restarts(3);
+        let fit = scope.spawn(|| fit(&bench.file, restartable, &engine, &Silent));
+        until(Duration::from_secs(60), "started", || {
+            workers(bench.cluster()).len() == 2
+        });
+        kill(workers(bench.cluster())[1]);
+        fit.join().unwrap().unwrap()
+    });
+    let uninterrupted = fit(&bench.file, long(), &Threads, &Silent).unwrap();
+    assert_eq!(bits(&model), bits(&uninterrupted));
+}
+
+#[test]
 fn workers_end_when_the_program_that_waits_for_them_is_gone() {
     let Some(bench) = Bench::new() else { return };
     // A process of its own, so that it can be killed: this test binary, asked for an endless fit.
@@ -501,14 +519,14 @@ fn errors_in_the_workers_come_back_as_they_were() {
     let Some(bench) = Bench::new() else { return };
     match fit(
         &bench.file,
-        fifty_steps().mini_batch(1000),
+        fifty_steps().validation_fraction(1e-6),
         &bench.engine(),
         &Silent,
     )
     .unwrap_err()
     {
         Error::Job(JobError::InRank { message, .. }) => {
-            assert!(message.contains("mini_batch = 1000"), "{message}")
+            assert!(message.contains("validation_fraction"), "{message}")
         }
         other => panic!("{other}"),
     }

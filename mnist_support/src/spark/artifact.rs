@@ -49,7 +49,7 @@ pub(super) fn send(connection: &Arc<Connection>, path: &Path) -> Result<String> 
             local.to_owned(),
             format!("files/{name}"),
         );
-        wait("sending a file to", &connection.url, async move {
+        wait("sending a file to", &connection.address.url, async move {
             let send = |client: Arc<SparkConnectClient>| {
                 let (remote, local) = (&remote, &local);
                 async move { client.add_named_artifact(remote, local).await }

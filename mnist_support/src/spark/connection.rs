@@ -1,21 +1,18 @@
 //! The connection to a Spark Connect server: one client, used by blocking calls from any thread.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     future::Future,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
-use spark_connect_core::{
-    ChannelBuilder, RetryPolicy, SparkConnectClient, SparkError as ConnectError,
-    channel::PARAM_USER_ID,
-};
+use spark_connect_core::{RetryPolicy, SparkConnectClient, SparkError as ConnectError};
 use spark_connect_proto as proto;
 use tokio::time::{sleep, timeout};
 
-use super::failure;
+use super::{address::Address, failure};
 use crate::{Error, Result, error::SparkError, interrupt, runtime::wait};
 
 /// Delays before each retry of a call when no server answered.
@@ -30,10 +27,11 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct Connection {
     state: Mutex<State>,
-    /// Without the parameters, which may include a token.
-    pub(super) url: String,
+    pub(super) address: Address,
     /// The executors' Python, once known.
     pub(super) python: Mutex<Option<String>>,
+    /// The settings of libtorch that the executors have been seen to satisfy.
+    pub(super) libtorch: Mutex<BTreeSet<String>>,
     /// Whether the server has been seen to report the progress of an execution.
     pub(super) reports_progress: AtomicBool,
     /// The files sent in this session of the server.
@@ -51,38 +49,43 @@ struct State {
     server_session_id: Option<String>,
 }
 
+/// Returns a request about a plan or about the server. Like all of this crate's, it names no user:
+/// the server knows the token's.
+pub(super) fn analyze_request(
+    client: &SparkConnectClient,
+    question: proto::analyze_plan_request::Analyze,
+) -> proto::AnalyzePlanRequest {
+    proto::AnalyzePlanRequest {
+        session_id: client.session_id().to_owned(),
+        user_context: Some(proto::UserContext::default()),
+        analyze: Some(question),
+        ..Default::default()
+    }
+}
+
 impl Connection {
-    /// Parses the URL, connects, and requests the server's version.
+    /// Parses the URL. The first call connects.
     pub(super) fn open(url: &str) -> Result<Connection> {
-        let shown = url.split([';', '?']).next().unwrap_or_default();
-        let shown = shown.trim_end_matches('/').to_owned();
-        let invalid = |reason: String| Error::InvalidSetting {
-            setting: "SPARK_REMOTE",
-            value: shown.clone(),
-            reason,
-        };
-        let builder = ChannelBuilder::parse(url).map_err(|_| {
-            invalid("must be of the form sc://HOST:PORT or sc://HOST:PORT/;NAME=VALUE".into())
-        })?;
-        if builder.get(PARAM_USER_ID).is_some() {
-            return Err(invalid(
-                "must not have a user_id: files that are sent to the server would go to another session".into(),
-            ));
-        }
-        let client = wait("connecting to", &shown, async move {
+        let (address, builder) = Address::parse(url)?;
+        let client = wait("connecting to", &address.url, async move {
             let mut client = SparkConnectClient::connect(&builder).await?;
             // This crate retries itself, so that an error can state the number of retries.
             client.set_retry_policy(RetryPolicy::no_retries());
             Ok::<_, ConnectError>(client)
         })?
-        .map_err(|error| invalid(format!("cannot be used: {}", error.message())))?;
+        .map_err(|error| Error::InvalidSetting {
+            setting: "SPARK_REMOTE",
+            value: address.url.clone(),
+            reason: format!("cannot be used: {}", address.redact(&error.message())),
+        })?;
         Ok(Connection {
             state: Mutex::new(State {
                 client: Arc::new(client),
                 server_session_id: None,
             }),
-            url: shown,
+            address,
             python: Mutex::new(None),
+            libtorch: Mutex::default(),
             reports_progress: AtomicBool::new(false),
             sent: Mutex::new(HashMap::new()),
         })
@@ -108,14 +111,9 @@ impl Connection {
         question: proto::analyze_plan_request::Analyze,
     ) -> Result<proto::analyze_plan_response::Result> {
         let connection = Arc::clone(self);
-        let response = wait(operation, &self.url, async move {
+        let response = wait(operation, &self.address.url, async move {
             let ask = |client: Arc<SparkConnectClient>| {
-                let request = proto::AnalyzePlanRequest {
-                    session_id: client.session_id().to_owned(),
-                    user_context: Some(proto::UserContext::default()),
-                    analyze: Some(question.clone()),
-                    ..Default::default()
-                };
+                let request = analyze_request(&client, question.clone());
                 async move { client.analyze_plan(request).await }
             };
             connection.retried(operation, ask).await
@@ -124,7 +122,7 @@ impl Connection {
         response.result.ok_or_else(|| {
             Error::Spark(SparkError::Failed {
                 operation,
-                url: self.url.clone(),
+                url: self.address.url.clone(),
                 reason: "the server's answer is empty".to_owned(),
             })
         })
@@ -177,9 +175,14 @@ impl Connection {
                 Some(delay) if failure::is_unavailable(&error) => sleep(*delay).await,
                 _ => {
                     let retries = RETRY_DELAYS.len();
-                    return Err(
-                        failure::explain(&client, &self.url, operation, error, retries).await,
-                    );
+                    return Err(failure::explain(
+                        &client,
+                        &self.address,
+                        operation,
+                        error,
+                        retries,
+                    )
+                    .await);
                 }
             }
         }
@@ -192,7 +195,7 @@ impl Drop for Connection {
         let client = self.client();
         // A server that is gone or busy forgets the session by itself later.
         let _shield = interrupt::shield();
-        let _ = wait("leaving", &self.url, async move {
+        let _ = wait("leaving", &self.address.url, async move {
             timeout(RELEASE_TIMEOUT, client.release_session()).await
         });
     }

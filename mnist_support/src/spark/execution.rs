@@ -8,7 +8,10 @@ use std::{
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use futures::{Stream, TryStreamExt};
-use proto::execute_plan_response::{ArrowBatch, ExecutionProgress, ResponseType};
+use proto::{
+    analyze_plan_request::{Analyze, SparkVersion},
+    execute_plan_response::{ArrowBatch, ResponseType},
+};
 use spark_connect_core::{
     ExecutePlanResponseReattachableIterator as Execution, SparkConnectClient,
     SparkError as ConnectError,
@@ -16,29 +19,30 @@ use spark_connect_core::{
 use spark_connect_proto as proto;
 use tokio::time::{sleep, timeout};
 
-use super::{connection::Connection, failure, plan};
+use super::{
+    connection::{Connection, analyze_request},
+    failure, plan,
+    watch::Watch,
+};
 use crate::{Error, Result, error::SparkError, interrupt, runtime::wait};
 
 /// How often to reattach to a broken stream, and the first delay, which doubles each time.
 const REATTACH_ATTEMPTS: u32 = 6;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
-/// How long the server may take to open a stream.
+/// How long the server may take to open a stream. Over gRPC it sends nothing at all before its
+/// first response, so this is no sign of a server that is gone.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a stream may be silent before it is reattached. The server itself ends it after 2
-/// minutes, so the connection must be broken.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(180);
+/// A stream that lasted this long was not refused, but cut: by a proxy that ends silent or long
+/// streams, for one.
+const NOT_REFUSED: Duration = Duration::from_secs(2);
+
+/// How long the server may take to answer a short question.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often to check the time while nothing arrives.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How long to wait for an execution's first stage. If there are too few cores for a barrier stage,
-/// Spark does not start it, and says nothing about it for 10 minutes.
-const FIRST_STAGE_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// How long to wait for a task: the cluster may be busy, or have lost its executors.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Executes a plan and returns its rows.
 ///
@@ -62,11 +66,11 @@ pub(super) fn collect(
     });
     let id = execution.operation_id().to_owned();
     let own = (Arc::clone(connection), Arc::clone(&client));
-    let result = wait(operation, &connection.url, async move {
+    let result = wait(operation, &connection.address.url, async move {
         run(&own.0, &own.1, operation, execution).await
     });
     if matches!(result, Err(Error::Interrupted { .. })) {
-        end(client, &connection.url, id)?;
+        end(client, &connection.address.url, id)?;
     }
     result?
 }
@@ -101,6 +105,7 @@ async fn run(
     };
     let mut begin = true;
     loop {
+        let opened = Instant::now();
         let error = match run.open(begin).await {
             Ok(stream) => run.listen(stream).await?,
             Err(error) => Some(error),
@@ -113,6 +118,10 @@ async fn run(
         // If nothing has arrived yet, the server may never have received the plan.
         begin = !run.begun && error.as_ref().is_some_and(failure::is_unknown_execution);
         if let Some(error) = error {
+            if opened.elapsed() >= NOT_REFUSED && run.answers().await {
+                run.check_progress().await?;
+                run.tries = 0;
+            }
             run.pause(error, begin).await?;
         }
     }
@@ -169,11 +178,21 @@ impl Run<'_> {
         }
     }
 
+    /// Whether the server answers another call. Then the execution goes on, however often its
+    /// stream is cut.
+    async fn answers(&self) -> bool {
+        let request = analyze_request(self.client, Analyze::SparkVersion(SparkVersion {}));
+        matches!(
+            timeout(ANSWER_TIMEOUT, self.client.analyze_plan(request)).await,
+            Ok(Ok(_))
+        )
+    }
+
     /// Waits before the next attempt, if `error` is worth a retry.
     async fn pause(&mut self, error: ConnectError, begin: bool) -> Result<()> {
         if self.tries >= REATTACH_ATTEMPTS || !(begin || failure::is_disconnection(&error)) {
-            let (url, tries) = (&self.connection.url, self.tries as usize);
-            return Err(failure::explain(self.client, url, self.operation, error, tries).await);
+            let (address, tries) = (&self.connection.address, self.tries as usize);
+            return Err(failure::explain(self.client, address, self.operation, error, tries).await);
         }
         sleep(FIRST_DELAY * 2_u32.pow(self.tries)).await;
         self.tries += 1;
@@ -221,7 +240,7 @@ impl Run<'_> {
     fn failed(&self, reason: String) -> Error {
         Error::Spark(SparkError::Failed {
             operation: self.operation,
-            url: self.connection.url.clone(),
+            url: self.connection.address.url.clone(),
             reason,
         })
     }
@@ -260,49 +279,5 @@ impl Rows {
             ));
         }
         Ok(())
-    }
-}
-
-/// Watches whether anything arrives, and whether any task is running.
-struct Watch {
-    heard: Instant,
-    begun: bool,
-    idle_since: Option<Instant>,
-}
-
-impl Watch {
-    fn new() -> Watch {
-        Watch {
-            heard: Instant::now(),
-            begun: false,
-            idle_since: Some(Instant::now()),
-        }
-    }
-
-    fn listen(&mut self) {
-        self.heard = Instant::now();
-    }
-
-    fn is_silent(&self) -> bool {
-        self.heard.elapsed() > SILENCE_TIMEOUT
-    }
-
-    fn note(&mut self, progress: &ExecutionProgress) {
-        self.begun = true;
-        if progress.num_inflight_tasks > 0 {
-            self.idle_since = None;
-        } else {
-            self.idle_since.get_or_insert_with(Instant::now);
-        }
-    }
-
-    /// Returns the time limit that has passed without a running task, if any.
-    fn exceeded(&self) -> Option<Duration> {
-        let limit = if self.begun {
-            IDLE_TIMEOUT
-        } else {
-            FIRST_STAGE_TIMEOUT
-        };
-        (self.idle_since?.elapsed() > limit).then_some(limit)
     }
 }

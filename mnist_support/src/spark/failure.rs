@@ -2,43 +2,39 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use spark_connect_core::{SparkConnectClient, SparkError as ConnectError};
 use spark_connect_proto as proto;
 use tokio::time::timeout;
 
+use super::{
+    address::Address,
+    refusal::{UNAVAILABLE, is_handshake, reason, refusal},
+    report::report,
+};
 use crate::{
     Error,
     error::{JobError, SparkError},
 };
 
-/// The prefix of run_worker.py's report of a failed worker.
-const REPORT_PREFIX: &str = "mnist-worker-failed ";
-
 /// gRPC status codes.
 const CANCELLED: i32 = 1;
 const UNKNOWN: i32 = 2;
 const INTERNAL: i32 = 13;
-const UNAVAILABLE: i32 = 14;
 
 /// How long to wait for the full text of an error.
 const DETAILS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// run_worker.py's report of a failed worker.
-#[derive(Deserialize)]
-struct Report {
-    rank: usize,
-    world_size: usize,
-    reason: String,
-}
-
 /// Whether there was no server at the time, or the connection broke, so that a retry may succeed.
 /// Spark's own errors come with details. An unknown or internal error without any comes from the
-/// connection.
+/// connection, and so does a call that is cancelled although nobody asked for that: its connection
+/// was closed before the call was sent.
 pub(super) fn is_unavailable(error: &ConnectError) -> bool {
     match error.grpc_code() {
-        Some(UNAVAILABLE) => true,
+        Some(UNAVAILABLE) => !is_handshake(error),
         Some(UNKNOWN | INTERNAL) => error.grpc_details().is_none(),
+        Some(CANCELLED) => {
+            error.grpc_details().is_none() && error.message().contains("operation was canceled")
+        }
         _ => false,
     }
 }
@@ -74,14 +70,17 @@ pub(super) fn is_closed_session(error: &ConnectError) -> bool {
 /// Converts a server's error to one of this crate, using its full text.
 pub(super) async fn explain(
     client: &SparkConnectClient,
-    url: &str,
+    address: &Address,
     operation: &'static str,
     error: ConnectError,
     retries: usize,
 ) -> Error {
-    let url = url.to_owned();
+    let url = address.url.clone();
+    if let Some(refusal) = refusal(address, &error) {
+        return Error::Spark(refusal);
+    }
     if is_unavailable(&error) {
-        return unreachable(url, retries, &error);
+        return unreachable(address, retries, &address.redact(&reason(&error)));
     }
     if is_unknown_execution(&error) {
         return Error::Spark(SparkError::Failed {
@@ -95,26 +94,37 @@ pub(super) async fn explain(
         Some(whole) => whole,
         None => error.message(),
     };
-    classify(url, operation, error.grpc_code(), text)
+    classify(url, operation, error.grpc_code(), address.redact(&text))
 }
 
-fn unreachable(url: String, retries: usize, error: &ConnectError) -> Error {
+fn unreachable(address: &Address, retries: usize, reason: &str) -> Error {
+    // A server that wants TLS closes a connection without it, and says nothing.
+    let tls = if address.tls {
+        ""
+    } else {
+        " Does it want TLS (/;use_ssl=true)?"
+    };
     Error::Spark(SparkError::Unreachable {
-        url,
+        url: address.url.clone(),
         retries,
         reason: format!(
-            "no Spark Connect server answers ({}). Is it running, and is SPARK_REMOTE its address? On this machine \
-             `make spark-up` starts one",
-            error.message().trim()
+            "no Spark Connect server answers ({reason}). Is it running, and is SPARK_REMOTE its address?{tls} On this \
+             machine `make spark-up` starts one"
         ),
     })
 }
 
 fn classify(url: String, operation: &'static str, code: Option<i32>, text: String) -> Error {
-    if let Some(report) = text.split_once(REPORT_PREFIX).and_then(|(_, rest)| {
-        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Report>();
-        values.next()?.ok()
-    }) {
+    if let Some(report) = report(&text) {
+        if let Some(other) = report.libtorch {
+            return Error::Spark(SparkError::LibtorchMismatch {
+                url,
+                host: other.host,
+                folder: other.folder,
+                found: other.found,
+                needed: other.needed,
+            });
+        }
         return Error::Job(JobError::RankFailed {
             rank: report.rank,
             world_size: report.world_size,
@@ -142,13 +152,17 @@ fn classify(url: String, operation: &'static str, code: Option<i32>, text: Strin
 /// differ.
 fn python_versions(text: &str) -> Option<(String, String)> {
     let (_, rest) = text.split_once("[PYTHON_VERSION_MISMATCH]")?;
-    let (_, rest) = rest.split_once("different version: ")?;
-    let (executors, rest) = rest.split_once(" than that in driver: ")?;
-    let given: String = rest
-        .chars()
-        .take_while(|character| character.is_ascii_digit() || *character == '.')
-        .collect();
-    Some((executors.to_owned(), given.trim_end_matches('.').to_owned()))
+    let (_, rest) = rest.split_once("different version")?;
+    let (executors, given) = rest.split_once("than that in driver")?;
+    Some((first_version(executors)?, first_version(given)?))
+}
+
+/// Returns the first version in a text: "3.11" of `3.11` and of `(3, 11)`, as Spark 3.5 writes it.
+fn first_version(text: &str) -> Option<String> {
+    let mut numbers = text
+        .split(|character: char| !character.is_ascii_digit())
+        .filter(|number| !number.is_empty());
+    Some(format!("{}.{}", numbers.next()?, numbers.next()?))
 }
 
 /// Returns the full message of an error and of its causes. The one that comes with a call is cut at
@@ -215,15 +229,58 @@ mod tests {
     }
 
     #[test]
-    fn a_python_mismatch_names_both_versions() {
+    fn a_report_that_is_cut_still_names_the_rank() {
+        for cut in [
+            "on a, the worker ended with exit status 3.\\nlast gr",
+            "on a, gr\\u00",
+            "on a, gr\\",
+        ] {
+            let error = classified(&format!(
+                "Job aborted: RuntimeError: mnist-worker-failed {{\"rank\": 1, \"world_size\": 2, \"reason\": \"{cut}"
+            ));
+            assert!(
+                matches!(&error, Error::Job(JobError::RankFailed { rank: 1, world_size: 2, reason }) if reason.ends_with("gr…")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_libtorch_is_named_with_the_version_that_is_needed() {
         let error = classified(
-            "PySparkRuntimeError: [PYTHON_VERSION_MISMATCH] Python in worker has different version: 3.11 than \
-             that in driver: 3.9, PySpark cannot run with different minor versions.",
+            "Job aborted: RuntimeError: mnist-worker-failed {\"rank\": 0, \"world_size\": 2, \"reason\": \"on a, \
+             libtorch 2.6.0+cu124 is in /torch/lib\", \"libtorch\": {\"host\": \"a\", \"folder\": \"/torch/lib\", \
+             \"found\": \"2.6.0+cu124\", \"needed\": \"2.13\"}}",
         );
-        assert!(
-            matches!(&error, Error::Spark(SparkError::PythonMismatch { executors, given, .. }) if executors == "3.11" && given == "3.9"),
-            "{error}"
-        );
+        assert!(matches!(
+            error,
+            Error::Spark(SparkError::LibtorchMismatch { .. })
+        ));
+        let text = error.to_string();
+        for part in [
+            "a, an executor",
+            "2.6.0+cu124",
+            "/torch/lib",
+            "torch==2.13.*",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_python_mismatch_names_both_versions_whichever_spark_reports_it() {
+        for text in [
+            "different version: 3.11 than that in driver: 3.9, PySpark cannot run with different minor versions.",
+            "different version (3, 11) than that in driver 3.9, PySpark cannot run with different minor versions.",
+        ] {
+            let error = classified(&format!(
+                "PySparkRuntimeError: [PYTHON_VERSION_MISMATCH] Python in worker has {text}"
+            ));
+            assert!(
+                matches!(&error, Error::Spark(SparkError::PythonMismatch { executors, given, .. }) if executors == "3.11" && given == "3.9"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

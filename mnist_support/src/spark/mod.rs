@@ -16,17 +16,57 @@
 //! }
 //! # Ok::<(), mnist_support::Error>(())
 //! ```
+//!
+//! # On Databricks
+//!
+//! The address is the one that Databricks documents for Spark Connect, with a personal access
+//! token and the cluster's ID:
+//!
+//! ```sh
+//! export SPARK_REMOTE='sc://WORKSPACE:443/;token=TOKEN;x-databricks-cluster-id=CLUSTER'
+//! ```
+//!
+//! The token goes over TLS, as `Authorization: Bearer`, and no user is named beside it. It is in
+//! no error, log or saved model. This has been tested against a stand-in, which asks for TLS,
+//! token and header, and cuts idle connections. **Nobody has tried it on Databricks itself**, so
+//! all that follows is untried.
+//!
+//! - **Runtime.** 16.4 LTS (Spark 3.5) and 17.3 LTS (Spark 4.0), on compute with dedicated access
+//!   (formerly single user). All workers of a cluster have the same Python, which is asked for.
+//! - **libtorch.** Either a cluster library, `torch==2.13.0` from PyPI, or a folder with libtorch
+//!   2.13 that the cluster's environment variable `MNIST_LIBTORCH` names, in a volume for example
+//!   (`/Volumes/CATALOG/SCHEMA/VOLUME/libtorch`). Another version than the worker was built for is
+//!   reported with both versions, before a fit occupies the cluster.
+//! - **The C library.** The worker is built on the notebook's machine, and runs where glibc is at
+//!   least as new as there (`ldd --version`).
+//! - **The lake.** Its credentials are the executors' own: the cluster's environment variables
+//!   `ADLS_ACCOUNT` and so on, which may refer to secrets (`{{secrets/adls/account}}`).
+//! - **The run's folder.** Notebook and executors share no disk, so `MNIST_RUNS` has to name a
+//!   folder in the lake: `abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/runs`.
+//! - **As many ranks as free cores.** A fit is a barrier stage, and all of its ranks run at the
+//!   same time. A cluster that scales down in the middle of a fit ends it, unless `max_restarts`
+//!   is set.
+//! - **What can't be expected to work.** On standard (formerly shared) and serverless compute,
+//!   Python functions run in a sandbox of their own: programs that talk to each other over the
+//!   network, as ranks do, and environment variables of one's own are not for it. Without
+//!   executors' environment variables there is no way to give them credentials.
 
+mod address;
 mod artifact;
 mod connection;
 mod execution;
 mod failure;
 mod frame;
+mod job;
+mod libtorch;
 mod pickle;
 mod plan;
 mod python;
+mod refusal;
+mod report;
 mod session;
 mod slots;
+mod watch;
 mod worker;
 
 pub use arrow_array::RecordBatch;

@@ -1,6 +1,6 @@
 //! Determines which Python the executors run.
 
-use super::{SparkSession, execution, pickle, plan};
+use super::{SparkSession, execution, plan};
 use crate::{Error, Result, error::SparkError};
 
 /// A version that no Python has, so that the executors reply with theirs.
@@ -29,9 +29,11 @@ impl SparkSession {
             plan::range(1, Some(1)),
             &["id".to_owned()],
             plan::PythonFunction {
-                command: pickle::command("def run(batches):\n    return batches\n", "run", ""),
+                source: "def run(batches):\n    return batches\n",
+                function: "run",
+                job: "",
                 python: NO_VERSION,
-                output: "id bigint",
+                result: &[("id", "long")],
             },
             false,
         );

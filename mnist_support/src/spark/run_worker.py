@@ -7,6 +7,7 @@ import ctypes
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -39,9 +40,10 @@ class Rank:
             self.context, self.addresses = TaskContext.get(), None
             self.rank = self.context.partitionId()
 
-    def failed(self, reason):
+    def failed(self, reason, **more):
         """Returns an exception that the client recognises, whatever Spark wraps it in."""
         report = {"rank": self.rank, "world_size": self.world_size, "reason": "on %s, %s" % (socket.gethostname(), reason)}
+        report.update(more)
         return RuntimeError("mnist-worker-failed " + json.dumps(report))
 
     def rendezvous(self):
@@ -57,6 +59,37 @@ class Rank:
             "MASTER_PORT": self.context.allGather(port)[0],
             "MNIST_WORKER_ADDR": self.addresses[self.rank],
         }
+
+
+def libtorch_version(folder):
+    """Returns the version of the libtorch in a folder: what its package, its archive or its headers say, or None."""
+    above = os.path.dirname(os.path.realpath(folder))
+    for file, pattern in [
+        ("version.py", r"__version__ = '([^']+)'"),
+        ("build-version", r"(\S+)"),
+        ("include/torch/headeronly/version.h", r'define TORCH_VERSION[ \\\s]+"([^"]+)"'),
+        ("include/torch/csrc/api/include/torch/version.h", r'define TORCH_VERSION[ \\\s]+"([^"]+)"'),
+    ]:
+        try:
+            with open(os.path.join(above, file)) as text:
+                found = re.search(pattern, text.read())
+        except (OSError, UnicodeDecodeError):
+            continue
+        if found:
+            return found.group(1)
+    return None
+
+
+def usable_libtorch(job, rank):
+    """Returns the folder of a libtorch of the version that the worker was built for."""
+    folder, needed = libtorch_folder(job, rank), job["libtorch_version"]
+    found = libtorch_version(folder)
+    # One that does not tell its version is given a try.
+    if found and found.split("+")[0].split(".")[:2] != needed.split("."):
+        raise rank.failed(
+            "libtorch %s is in %s, and the worker needs %s" % (found, folder, needed),
+            libtorch={"host": socket.gethostname(), "folder": folder, "found": found, "needed": needed})
+    return folder
 
 
 def libtorch_folder(job, rank):
@@ -121,10 +154,23 @@ def drain(rank, worker, lines):
         del lines[:-STDERR_LINES]
 
 
+def with_schema(batch, schema):
+    """Returns a batch's columns of these names as these types. pyarrow's own cast of a batch is new in its version 16."""
+    columns = [batch.column(batch.schema.names.index(field.name)).cast(field.type) for field in schema]
+    return pyarrow.RecordBatch.from_arrays(columns, schema=schema)
+
+
 def ending(status):
     if status >= 0:
         return "exit status %d" % status
     return "signal %d (%s)" % (-status, signal.strsignal(-status))
+
+
+def check(batches):
+    """Called by Spark: looks for what a worker needs, before a barrier holds cores for it."""
+    job = json.loads(JOB)
+    usable_libtorch(job, Rank(job))
+    return batches
 
 
 def run(batches):
@@ -136,7 +182,7 @@ def run(batches):
     link_files(job, folder)
     libraries = [folder, os.environ.get("LD_LIBRARY_PATH", "")]
     if job["libtorch"] is not None:
-        libraries.insert(1, libtorch_folder(job, rank))
+        libraries.insert(1, usable_libtorch(job, rank))
     environment = dict(
         os.environ,
         LD_LIBRARY_PATH=":".join(filter(None, libraries)),
@@ -159,7 +205,7 @@ def run(batches):
             thread.start()
         try:
             for batch in pyarrow.ipc.open_stream(worker.stdout):
-                yield batch.select(answer.names).cast(answer)
+                yield with_schema(batch, answer)
         except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
             answer_error = error
         while worker.stdout.read(1 << 16):

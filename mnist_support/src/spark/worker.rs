@@ -1,23 +1,24 @@
 //! Programs that run on the executors.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use arrow_array::{Int32Array, RecordBatch, cast::AsArray, types::Int32Type};
-use serde::Serialize;
 
 use super::{
     artifact, execution,
     frame::{SparkFrame, partition_count},
+    job::{Job, SOURCE, file_name},
     pickle, plan,
     session::SparkSession,
 };
 use crate::{Error, Result, error::JobError, worker::COLUMNS};
 
-const SOURCE: &str = include_str!("run_worker.py");
 const OPERATION: &str = "running workers at";
+
+/// The columns of the workers' answers.
+fn result() -> [(&'static str, &'static str); COLUMNS.len()] {
+    COLUMNS.map(|(name, _, spark, _)| (name, spark))
+}
 
 /// Where a worker finds libtorch on its executor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,22 +117,16 @@ impl WorkerCommand {
         self.barrier = barrier;
         self
     }
-}
 
-/// The input of run_worker.py.
-#[derive(Serialize)]
-struct Job<'a> {
-    world_size: usize,
-    barrier: bool,
-    executable: String,
-    arguments: &'a [String],
-    environment: BTreeMap<&'a str, &'a str>,
-    /// The artifact of each file, by the file's name.
-    files: BTreeMap<String, String>,
-    /// The columns of a worker's answer, with pyarrow's type names.
-    answer: [(&'a str, &'a str); 4],
-    /// None: not needed; empty: installed.
-    libtorch: Option<&'a str>,
+    /// Returns the function that the executors run, pickled, for a session in which the worker's
+    /// files have their own names.
+    #[doc(hidden)] // for the test on Spark 3.5, which has no Connect server to send it to
+    pub fn pickled(&self, world_size: usize) -> Vec<u8> {
+        let files = [&self.executable].into_iter().chain(&self.files);
+        let files = files.map(|path| (file_name(path), file_name(path)));
+        let job = Job::new(world_size, self, files.collect()).json();
+        pickle::command(SOURCE, "run", &job, &result())
+    }
 }
 
 impl SparkSession {
@@ -164,7 +159,10 @@ impl SparkSession {
         }
         let python = self.python_version()?;
         let job = self.job(world_size, command)?;
-        let job = serde_json::to_string(&job).expect("a command is numbers and text");
+        if command.barrier {
+            self.check_libtorch(&job, &python)?;
+        }
+        let job = job.json();
         let input = if frame.partitions == Some(world_size) {
             frame.relation.clone()
         } else {
@@ -174,11 +172,11 @@ impl SparkSession {
             input,
             &columns,
             plan::PythonFunction {
-                command: pickle::command(SOURCE, "run", &job),
+                source: SOURCE,
+                function: "run",
+                job: &job,
                 python: &python,
-                output: &COLUMNS
-                    .map(|(name, _, sql, _)| format!("{name} {sql}"))
-                    .join(", "),
+                result: &result(),
             },
             command.barrier,
         );
@@ -202,32 +200,8 @@ impl SparkSession {
                 });
             }
         }
-        Ok(Job {
-            world_size,
-            barrier: command.barrier,
-            executable: file_name(&command.executable),
-            arguments: &command.arguments,
-            environment: command
-                .environment
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str()))
-                .collect(),
-            files,
-            answer: COLUMNS.map(|(name, .., pyarrow)| (name, pyarrow)),
-            libtorch: match &command.libtorch {
-                Libtorch::Installed => Some(""),
-                Libtorch::Folder(folder) => Some(folder),
-                Libtorch::NotNeeded => None,
-            },
-        })
+        Ok(Job::new(world_size, command, files))
     }
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }
 
 /// Returns an error if a rank did not answer.

@@ -18,9 +18,9 @@ use crate::{
     error::{CollectiveError, JobError, TableError},
 };
 
-/// The columns of an answer: the name, and what Arrow, Spark's SQL and pyarrow call the type.
+/// The columns of an answer: the name, and what Arrow, Spark and pyarrow call the type.
 pub(crate) const COLUMNS: [(&str, DataType, &str, &str); 4] = [
-    ("rank", DataType::Int32, "int", "int32"),
+    ("rank", DataType::Int32, "integer", "int32"),
     ("kind", DataType::Utf8, "string", "string"),
     ("json", DataType::Utf8, "string", "string"),
     ("data", DataType::Binary, "binary", "binary"),

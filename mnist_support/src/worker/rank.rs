@@ -123,7 +123,9 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
         end_without_lease(run, |reason| {
             eprintln!("mnist-worker: {reason}");
             // This rank may be in the middle of a step or an exchange, and nobody waits for it.
-            std::process::exit(1);
+            // Without exit handlers, which would free what its other threads still use: what was
+            // to be said is written, and an answer that is cut short is of no use.
+            signal_hook::low_level::exit(1);
         });
     }
     let mut config = GlooConfig::from_environment()?;

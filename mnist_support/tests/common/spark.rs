@@ -28,9 +28,21 @@ fn script(name: &str) -> PathBuf {
     root().join("mnist_support/scripts").join(name)
 }
 
-/// The Python interpreter of the executors.
+/// The Python interpreter of the executors: of the newest Spark, or of the older one that
+/// `make test-spark SPARK=4.0` names.
 pub(crate) fn python() -> PathBuf {
-    root().join(".tools/spark/bin/python")
+    let older = older().map_or_else(|| "spark".to_owned(), |version| format!("spark_{version}"));
+    root().join(".tools").join(older).join("bin/python")
+}
+
+/// The version of Spark that the tests run on, unless it is the newest.
+pub(crate) fn older() -> Option<String> {
+    let named = std::env::var("MNIST_SPARK")
+        .ok()
+        .filter(|named| !named.is_empty())?;
+    let versions = std::fs::read_to_string(script("versions.env")).unwrap();
+    let newest = format!("\nSPARK_VERSION={named}.");
+    (!versions.contains(&newest)).then_some(named)
 }
 
 /// The folder of a Java for Spark, which must be installed. Without Java it returns `None` and says

@@ -25,7 +25,8 @@ fn an_address_is_refused_without_showing_its_token() {
         "http://a:1",
         "sc://a:b",
         "sc://a:1/;user_id=me;token=secret",
-        "sc://a:1/;token=secret",
+        "sc://a:1/;token=secret;use_ssl=false",
+        "sc://a:1/token=secret",
     ] {
         let error = SparkSession::connect(url).unwrap_err();
         assert!(

@@ -126,14 +126,15 @@ fn another_python_than_the_executors_is_an_error_that_names_both() {
         "asking for the executors' Python: {:.2} s",
         start.elapsed().as_secs_f64()
     );
-    bench.spark.set_python_version("3.9");
+    let other = if version == "3.9" { "3.10" } else { "3.9" };
+    bench.spark.set_python_version(other);
     let frame = bench.spark.range(2).unwrap();
     let error = bench
         .spark
         .run_workers(&frame, 2, &bench.worker("answer((1, b''))"))
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Spark(SparkError::PythonMismatch { executors, given, .. }) if *executors == version && given == "3.9"),
+        matches!(&error, Error::Spark(SparkError::PythonMismatch { executors, given, .. }) if *executors == version && given == other),
         "{error}"
     );
 }
@@ -155,4 +156,38 @@ fn libtorch_is_found_or_missed_by_name() {
         matches!(&error, Error::Job(JobError::RankFailed { reason, .. }) if reason.contains("/nowhere")),
         "{error}"
     );
+}
+
+#[test]
+fn another_libtorch_is_named_before_the_barrier_with_the_one_that_is_needed() {
+    let Some(bench) = Bench::new() else { return };
+    let frame = bench.spark.range(2).unwrap();
+    // So that the executors have started.
+    bench.spark.python_version().unwrap();
+    let torch = bench.folder.path().join("torch");
+    std::fs::create_dir_all(torch.join("lib")).unwrap();
+    std::fs::write(torch.join("lib/libtorch_cpu.so"), "").unwrap();
+    for other in ["2.6.0+cu124", "3.0.0+cpu"] {
+        let version = format!("__version__ = '{other}'\n");
+        std::fs::write(torch.join("version.py"), version).unwrap();
+        let command = bench
+            .worker("answer((None, b''))")
+            .libtorch(Libtorch::Folder(torch.to_str().unwrap().to_owned()));
+        let start = Instant::now();
+        let error = bench.spark.run_workers(&frame, 2, &command).unwrap_err();
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "after {:?}",
+            start.elapsed()
+        );
+        let text = error.to_string();
+        assert!(
+            matches!(error, Error::Spark(SparkError::LibtorchMismatch { .. })),
+            "{text}"
+        );
+        assert!(
+            text.contains(other) && text.contains("MNIST_LIBTORCH"),
+            "{text}"
+        );
+    }
 }

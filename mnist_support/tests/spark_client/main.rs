@@ -2,11 +2,14 @@
 
 #[path = "../common/spark.rs"]
 mod cluster;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod addresses;
 mod failures;
 mod jobs;
 mod losses;
+mod tls;
 
 use std::{fs, path::Path, sync::MutexGuard};
 
