@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Device, InitialWeights, LearningRateSchedule, LinearLr, Loss, Optimizer,
-    check::check_positive,
+    check::{check_positive, is_one, is_zero},
     loss,
     schedule::{Moment, Schedule, ScheduleState},
     validation,
@@ -15,6 +15,9 @@ use crate::{Error, Network, Result, evaluate::ValidationMetric, network::Role};
 const DEFAULT_ITERATIONS: usize = 10;
 
 /// The settings of a fit. Notebooks, ranks and saved pipelines all use this struct.
+//
+// What came later is left out of the JSON at its default: a checkpoint, which a hash of the JSON
+// identifies, still fits, and a program from before reads the pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingSettings {
@@ -25,12 +28,14 @@ pub struct TrainingSettings {
     pub iterations: Option<usize>,
     /// The number of passes through the training rows, in place of `iterations`. The last iteration
     /// may reach into the next epoch. Default: `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
     /// The number of rows in a mini-batch of one rank. A rank with fewer rows takes all of them.
     /// `None`: all of its rows. Default: `None`.
     pub mini_batch: Option<usize>,
     /// The number of mini-batches of each rank whose gradients are added up for one step of the
     /// optimiser, for batches that do not fit in memory. Default: 1.
+    #[serde(skip_serializing_if = "is_one")]
     pub accumulate_grad_batches: usize,
     /// The fraction of each rank's rows, in `[0, 1)`, that is held out to measure the validation
     /// loss. Default: 0.
@@ -43,6 +48,7 @@ pub struct TrainingSettings {
     /// last time, every `validation_every` iterations. `None`: never. Default: `None`.
     pub early_stop_patience: Option<usize>,
     /// A loss is a new best for early stopping only if it is lower by more than this. Default: 0.
+    #[serde(skip_serializing_if = "is_zero")]
     pub min_delta: f64,
     /// The metrics of the validation rows that are computed whenever the validation loss is, for a
     /// loss of classes, of labels that are 0 or 1, or of numbers. Rows count as much as their
@@ -67,6 +73,7 @@ pub struct TrainingSettings {
     pub initial_weights: Option<InitialWeights>,
     /// Which parameters are not trained, by name: patterns in which `*` stands for any text, such
     /// as `0.*` for those of the first layer. See [`Network::state_names`]. Default: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
     /// The learning rate. Default: 0.001.
     pub learning_rate: f64,

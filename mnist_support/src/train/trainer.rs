@@ -139,7 +139,7 @@ impl<'a> Trainer<'a> {
             }
         };
         let mini_batch = settings.mini_batch_of(training.len());
-        let batch = mini_batch * settings.accumulate_grad_batches;
+        let batch = mini_batch.saturating_mul(settings.accumulate_grad_batches);
         let mut sums = Tensor::f_from_slice(&[
             training.len() as f64,
             validation.len() as f64,
@@ -377,7 +377,7 @@ impl<'a> Trainer<'a> {
     fn warnings(&self) -> impl Iterator<Item = ProgressEvent> {
         let mini_batch = self.settings.mini_batch.and_then(|mini_batch| {
             let batches = self.settings.accumulate_grad_batches * self.collective.world_size();
-            (self.global_batch < mini_batch * batches).then(|| {
+            (self.global_batch < mini_batch.saturating_mul(batches)).then(|| {
                 format!(
                     "mini_batch is {mini_batch}, and a partition has fewer rows to train on: \
                      it takes all of them"

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::criterion::{
-    Criterion, Prediction, Target, WeightedSum, check_weight_count, check_weights, sum_of_means,
+    Criterion, Prediction, WeightedSum, check_weight_count, check_weights, sum_of_means,
     weight_tensor,
 };
 use crate::{Layer, Result, data::TargetValues};
@@ -25,11 +25,8 @@ impl Criterion for BceWithLogits {
         check_weights("pos_weight", self.pos_weight.as_deref())
     }
 
-    fn target(&self, outputs: i64) -> Target {
-        Target::Numbers {
-            width: outputs,
-            values: TargetValues::Binary,
-        }
+    fn values(&self) -> TargetValues {
+        TargetValues::Binary
     }
 
     fn validate_output(&self, shape: &[i64]) -> Result<()> {

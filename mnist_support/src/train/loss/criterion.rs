@@ -50,13 +50,28 @@ pub(crate) struct WeightedSum {
 pub(super) trait Criterion {
     /// # Errors
     /// [`Error::InvalidSetting`] names the first setting that is outside its range.
-    fn validate(&self) -> Result<()>;
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
 
-    /// What a row's target is, for a network with this many outputs.
-    fn target(&self, outputs: i64) -> Target;
+    /// What a row's target is, for a network with this many outputs: a number for each, unless the
+    /// loss says otherwise.
+    fn target(&self, outputs: i64) -> Target {
+        Target::Numbers {
+            width: outputs,
+            values: self.values(),
+        }
+    }
+
+    /// Which numbers a target can be.
+    fn values(&self) -> TargetValues {
+        TargetValues::Finite
+    }
 
     /// Checks the shape of the network's output for one row.
-    fn validate_output(&self, shape: &[i64]) -> Result<()>;
+    fn validate_output(&self, _shape: &[i64]) -> Result<()> {
+        Ok(())
+    }
 
     /// What is probably a mistake if `last` is the network's last layer.
     fn warning(&self, _last: &Layer) -> Option<&'static str> {

@@ -17,9 +17,11 @@ const NOTHING_IGNORED: i64 = -100;
 #[serde(default, deny_unknown_fields)]
 pub struct CrossEntropy {
     /// A weight for each class. A row counts as much as its class. Default: 1 for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<Vec<f64>>,
     /// The label of rows that count nothing. Default: none; any label that is not a class is an
     /// error.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore_index: Option<i64>,
     /// The label smoothing: the part of each label's weight that is spread over all classes, in
     /// `[0, 1)`. Default: 0.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::criterion::{Criterion, Target, WeightedSum, sum_of_means};
-use crate::{Result, data::TargetValues, train::check::check_positive};
+use super::criterion::{Criterion, WeightedSum, sum_of_means};
+use crate::{Result, train::check::check_positive};
 
 /// The settings of `torch.nn.HuberLoss`: `error² / 2` for errors below `delta`, else
 /// `delta (|error| - delta / 2)`.
@@ -24,17 +24,6 @@ impl Default for Huber {
 impl Criterion for Huber {
     fn validate(&self) -> Result<()> {
         check_positive("delta", self.delta)
-    }
-
-    fn target(&self, outputs: i64) -> Target {
-        Target::Numbers {
-            width: outputs,
-            values: TargetValues::Finite,
-        }
-    }
-
-    fn validate_output(&self, _shape: &[i64]) -> Result<()> {
-        Ok(())
     }
 
     fn sum(

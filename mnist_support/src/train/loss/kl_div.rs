@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
-use super::criterion::{Criterion, Target, WeightedSum, sum_of_means};
+use super::criterion::{Criterion, WeightedSum, sum_of_means};
 use crate::{Layer, Result, data::TargetValues};
 
 /// The settings of `torch.nn.KLDivLoss`, which takes log-probabilities.
@@ -18,23 +18,12 @@ pub struct KlDiv {
 }
 
 impl Criterion for KlDiv {
-    fn validate(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn target(&self, outputs: i64) -> Target {
-        Target::Numbers {
-            width: outputs,
-            values: if self.log_target {
-                TargetValues::Finite
-            } else {
-                TargetValues::Probabilities
-            },
+    fn values(&self) -> TargetValues {
+        if self.log_target {
+            TargetValues::Finite
+        } else {
+            TargetValues::Probabilities
         }
-    }
-
-    fn validate_output(&self, _shape: &[i64]) -> Result<()> {
-        Ok(())
     }
 
     fn warning(&self, last: &Layer) -> Option<&'static str> {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::criterion::{Criterion, Target, WeightedSum, sum_of_means};
-use crate::{Result, data::TargetValues};
+use super::criterion::{Criterion, WeightedSum, sum_of_means};
+use crate::Result;
 
 /// `torch.nn.MSELoss`: the squared error of numbers. It has no settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -12,21 +12,6 @@ use crate::{Result, data::TargetValues};
 pub struct Mse {}
 
 impl Criterion for Mse {
-    fn validate(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn target(&self, outputs: i64) -> Target {
-        Target::Numbers {
-            width: outputs,
-            values: TargetValues::Finite,
-        }
-    }
-
-    fn validate_output(&self, _shape: &[i64]) -> Result<()> {
-        Ok(())
-    }
-
     fn sum(
         &self,
         outputs: &Tensor,

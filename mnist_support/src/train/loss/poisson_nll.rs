@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::criterion::{Criterion, Target, WeightedSum, sum_of_means};
+use super::criterion::{Criterion, WeightedSum, sum_of_means};
 use crate::{Result, data::TargetValues, train::check::check_positive};
 
 /// The settings of `torch.nn.PoissonNLLLoss`: the targets are counts, and the network's output is
@@ -36,15 +36,8 @@ impl Criterion for PoissonNll {
         check_positive("eps", self.eps)
     }
 
-    fn target(&self, outputs: i64) -> Target {
-        Target::Numbers {
-            width: outputs,
-            values: TargetValues::NotNegative,
-        }
-    }
-
-    fn validate_output(&self, _shape: &[i64]) -> Result<()> {
-        Ok(())
+    fn values(&self) -> TargetValues {
+        TargetValues::NotNegative
     }
 
     fn sum(

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::criterion::{Criterion, Target, WeightedSum, sum_of_means};
-use crate::{Result, data::TargetValues, train::check::check_positive};
+use super::criterion::{Criterion, WeightedSum, sum_of_means};
+use crate::{Result, train::check::check_positive};
 
 /// The settings of `torch.nn.SmoothL1Loss`: `error² / (2 beta)` for errors below `beta`, else
 /// `|error| - beta / 2`.
@@ -24,17 +24,6 @@ impl Default for SmoothL1 {
 impl Criterion for SmoothL1 {
     fn validate(&self) -> Result<()> {
         check_positive("beta", self.beta)
-    }
-
-    fn target(&self, outputs: i64) -> Target {
-        Target::Numbers {
-            width: outputs,
-            values: TargetValues::Finite,
-        }
-    }
-
-    fn validate_output(&self, _shape: &[i64]) -> Result<()> {
-        Ok(())
     }
 
     fn sum(

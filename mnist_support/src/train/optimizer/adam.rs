@@ -10,7 +10,7 @@ use super::rule::{OptimizerConfig, UpdateRule};
 use crate::{
     Result,
     native::check,
-    train::check::{check_fraction, check_not_negative},
+    train::check::{check_betas, check_not_negative},
 };
 
 unsafe extern "C" {
@@ -68,8 +68,7 @@ impl Default for Adam {
 impl OptimizerConfig for Adam {
     fn validate(&self) -> Result<()> {
         check_not_negative("weight_decay", self.weight_decay)?;
-        check_fraction("betas", self.betas.0)?;
-        check_fraction("betas", self.betas.1)?;
+        check_betas(self.betas)?;
         check_not_negative("eps", self.eps)
     }
 

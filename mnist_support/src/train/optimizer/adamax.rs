@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::rule::{OptimizerConfig, UpdateRule, add_ratio, with_weight_decay};
 use crate::{
     Result,
-    train::check::{check_fraction, check_not_negative},
+    train::check::{check_betas, check_not_negative},
 };
 
 /// The settings of Adamax, which is Adam with the infinity norm (Kingma and Ba, "Adam: A Method for
@@ -36,8 +36,7 @@ impl Default for Adamax {
 
 impl OptimizerConfig for Adamax {
     fn validate(&self) -> Result<()> {
-        check_fraction("betas", self.betas.0)?;
-        check_fraction("betas", self.betas.1)?;
+        check_betas(self.betas)?;
         check_not_negative("eps", self.eps)?;
         check_not_negative("weight_decay", self.weight_decay)
     }

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::rule::{OptimizerConfig, UpdateRule, add_ratio, apply_weight_decay, update_mean_square};
 use crate::{
     Result,
-    train::check::{check_fraction, check_not_negative},
+    train::check::{check_betas, check_not_negative},
 };
 
 /// The settings of NAdam, which is Adam with Nesterov momentum (Dozat, "Incorporating Nesterov
@@ -43,8 +43,7 @@ impl Default for NAdam {
 
 impl OptimizerConfig for NAdam {
     fn validate(&self) -> Result<()> {
-        check_fraction("betas", self.betas.0)?;
-        check_fraction("betas", self.betas.1)?;
+        check_betas(self.betas)?;
         check_not_negative("eps", self.eps)?;
         check_not_negative("weight_decay", self.weight_decay)?;
         check_not_negative("momentum_decay", self.momentum_decay)

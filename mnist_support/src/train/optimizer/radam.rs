@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::rule::{OptimizerConfig, UpdateRule, apply_weight_decay, update_mean_square};
 use crate::{
     Result,
-    train::check::{check_fraction, check_not_negative},
+    train::check::{check_betas, check_not_negative},
 };
 
 /// The settings of RAdam, which is Adam without its adaptive rate in the first steps (Liu et al.,
@@ -40,8 +40,7 @@ impl Default for RAdam {
 
 impl OptimizerConfig for RAdam {
     fn validate(&self) -> Result<()> {
-        check_fraction("betas", self.betas.0)?;
-        check_fraction("betas", self.betas.1)?;
+        check_betas(self.betas)?;
         check_not_negative("eps", self.eps)?;
         check_not_negative("weight_decay", self.weight_decay)
     }

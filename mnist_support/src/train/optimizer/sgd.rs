@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::rule::{OptimizerConfig, UpdateRule, with_weight_decay};
 use crate::{
     Result,
-    train::check::{check, check_fraction, check_not_negative},
+    train::check::{check, check_fraction, check_not_negative, is_zero},
 };
 
 /// The settings of stochastic gradient descent; the defaults are `torch.optim.SGD`'s.
@@ -22,10 +22,6 @@ pub struct Sgd {
     pub weight_decay: f64,
     /// Whether to use Nesterov momentum, which needs `momentum` and no `dampening`. Default: false.
     pub nesterov: bool,
-}
-
-fn is_zero(value: &f64) -> bool {
-    *value == 0.0
 }
 
 impl OptimizerConfig for Sgd {

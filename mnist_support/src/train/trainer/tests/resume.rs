@@ -108,3 +108,37 @@ fn the_gradient_that_is_clipped_is_the_mean_over_all_ranks() {
     );
     assert!((change(1, Some(norm * 1.1)) - norm).abs() < 1e-6, "{norm}");
 }
+
+#[test]
+fn a_checkpoint_from_before_targets_of_every_kind_is_resumed() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/checkpoint_before_targets.safetensors"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(file, folder.path().join("checkpoint.safetensors")).unwrap();
+    let folder = Lake::open(folder.path().to_str().unwrap(), &Credentials::local()).unwrap();
+    let checkpoints = Checkpoints::new(folder, 1000).unwrap();
+    let network = Network::new(&[16], vec![Layer::linear(16, 2)]).unwrap();
+    // The settings of the fit that was stopped after 7 iterations.
+    let settings = TrainingSettings {
+        validation_fraction: 0.25,
+        validation_every: 3,
+        mini_batch: Some(5),
+        ..settings(12)
+    };
+    let resumed = fit(&network, &settings, Some(&checkpoints), NEVER).swap_remove(0);
+    let undisturbed = fit(&network, &settings, None, NEVER).swap_remove(0);
+    // Another CPU may have written it: not to the bit.
+    for (found, expected) in resumed.weights.iter().zip(&undisturbed.weights) {
+        assert!(
+            found.allclose(expected, 1e-5, 1e-6, false),
+            "{found} {expected}"
+        );
+    }
+    let (found, expected) = (resumed.report.history, undisturbed.report.history);
+    assert_eq!(found.len(), 12);
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found.training_loss - expected.training_loss).abs() < 1e-5);
+    }
+}
