@@ -28,6 +28,32 @@ impl TableRows<'_> {
     pub(crate) fn number(&self, index: usize) -> u64 {
         self.first_row + index as u64 + 1
     }
+
+    /// The error of a value that the frame's row `index` lacks.
+    pub(crate) fn missing(&self, index: usize, column: &str) -> Error {
+        Error::Table(TableError::MissingValue {
+            file: self.table.to_owned(),
+            row: self.number(index),
+            column: column.to_owned(),
+        })
+    }
+
+    /// The error of a value of the frame's row `index` that is not what is `expected`.
+    pub(crate) fn invalid(
+        &self,
+        index: usize,
+        column: &str,
+        value: impl ToString,
+        expected: &str,
+    ) -> Error {
+        Error::Table(TableError::InvalidValue {
+            file: self.table.to_owned(),
+            row: self.number(index),
+            column: column.to_owned(),
+            value: value.to_string(),
+            expected: expected.to_owned(),
+        })
+    }
 }
 
 /// Returns the column of this name.
@@ -60,11 +86,7 @@ pub(crate) fn numeric_column<'a>(
         }));
     }
     if let Some(row) = series.is_null().first_true_idx() {
-        return Err(Error::Table(TableError::MissingValue {
-            file: table.to_owned(),
-            row: rows.number(row),
-            column: name.to_owned(),
-        }));
+        return Err(rows.missing(row, name));
     }
     Ok(series)
 }

@@ -179,13 +179,8 @@ fn check_finite(series: &Series, column: &Float32Chunked, place: TableRows<'_>) 
         return Ok(());
     };
     let value = series.get(row).map_err(TableError::about(table))?;
-    Err(Error::Table(TableError::InvalidValue {
-        file: table.to_owned(),
-        row: place.number(row),
-        column: series.name().to_string(),
-        value: value.to_string(),
-        expected: "a finite number that fits into 32 bits".to_owned(),
-    }))
+    let expected = "a finite number that fits into 32 bits";
+    Err(place.invalid(row, series.name(), value, expected))
 }
 
 fn matrix<T>(values: Vec<T>, rows: usize, width: usize, table: &str) -> Result<Array2<T>> {

@@ -5,7 +5,10 @@ use std::fmt;
 use ndarray::Array2;
 use polars::prelude::*;
 
-use super::columns::{TableRows, column, numeric_column};
+use super::{
+    columns::{TableRows, numeric_column},
+    lists::{is_list, lists_from_frame},
+};
 use crate::{Error, Result, error::TableError};
 
 /// The numbers that a loss takes as targets.
@@ -60,12 +63,11 @@ pub(crate) fn targets_from_frame(
     values: TargetValues,
     rows: TableRows<'_>,
 ) -> Result<Array2<f32>> {
-    if let [name] = columns {
-        let list = column(frame, name, rows.table)?;
-        if matches!(list.dtype(), DataType::List(_)) {
-            let targets = list_values(list, name, width, rows)?;
-            return check_targets(targets, columns, values, rows);
-        }
+    if let [name] = columns
+        && is_list(frame, name)
+    {
+        let targets = list_values(frame, name, width, rows)?;
+        return check_targets(targets, columns, values, rows);
     }
     if columns.len() != width {
         return Err(Error::ShapeMismatch {
@@ -101,8 +103,7 @@ pub(crate) fn weights_from_frame(
     let wrong = |weight: &f32| !TargetValues::NotNegative.contain(*weight);
     match weights.iter().position(wrong) {
         None => Ok(weights),
-        Some(row) => Err(invalid(
-            rows,
+        Some(row) => Err(rows.invalid(
             row,
             name,
             weights[row],
@@ -133,46 +134,16 @@ fn as_f32(series: &Series, rows: TableRows<'_>) -> Result<Float32Chunked> {
 
 /// Returns the values of a list column whose lists all have `width` values.
 fn list_values(
-    series: &Series,
+    frame: &DataFrame,
     name: &str,
     width: usize,
     rows: TableRows<'_>,
 ) -> Result<Array2<f32>> {
-    let about = || TableError::about(rows.table);
-    let missing = |row| {
-        Error::Table(TableError::MissingValue {
-            file: rows.table.to_owned(),
-            row: rows.number(row),
-            column: name.to_owned(),
-        })
-    };
-    let lists = series.list().map_err(about())?;
-    let mut targets = Vec::with_capacity(lists.len() * width);
-    for (row, list) in lists.series_iter().enumerate() {
-        let list = list.ok_or_else(|| missing(row))?;
-        if !(list.dtype().is_primitive_numeric() || list.dtype().is_bool()) {
-            return Err(Error::Table(TableError::ColumnType {
-                table: rows.table.to_owned(),
-                column: name.to_owned(),
-                found: series.dtype().to_string(),
-                expected: "a column of numbers, or of lists of numbers,".to_owned(),
-            }));
-        }
-        if list.len() != width {
-            return Err(Error::Table(TableError::InvalidValue {
-                file: rows.table.to_owned(),
-                row: rows.number(row),
-                column: name.to_owned(),
-                value: format!("a list of {}", list.len()),
-                expected: format!("a list of {width}, one value for each output of the network"),
-            }));
-        }
-        let numbers = list.cast(&DataType::Float32).map_err(about())?;
-        for number in numbers.f32().map_err(about())?.iter() {
-            targets.push(number.ok_or_else(|| missing(row))?);
-        }
-    }
-    Ok(Array2::from_shape_vec((lists.len(), width), targets).expect("each list has been counted"))
+    let reason = ", one value for each output of the network";
+    let lists = lists_from_frame(frame, name, Some(width), reason, rows)?;
+    let values = lists.values.into_iter().map(|value| value as f32).collect();
+    let shape = (frame.height(), width);
+    Array2::from_shape_vec(shape, values).map_err(TableError::about(rows.table))
 }
 
 /// Returns the targets if all are among `values`.
@@ -192,19 +163,9 @@ pub(crate) fn check_targets(
             let name = columns.get(index).or(columns.first());
             let name = name.map_or("", String::as_str);
             let expected = values.to_string();
-            Err(invalid(rows, row, name, *target, &expected))
+            Err(rows.invalid(row, name, target, &expected))
         }
     }
-}
-
-fn invalid(rows: TableRows<'_>, row: usize, name: &str, value: f32, expected: &str) -> Error {
-    Error::Table(TableError::InvalidValue {
-        file: rows.table.to_owned(),
-        row: rows.number(row),
-        column: name.to_owned(),
-        value: value.to_string(),
-        expected: expected.to_owned(),
-    })
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    columns::{check, is_list, numbers, vectors, weights},
+    columns::{check, numbers, vectors, weights},
     curve::{Scored, area},
 };
-use crate::Result;
+use crate::{Result, data::is_list};
 
 /// A metric of a binary classification, from 0 to 1, where larger is better. Defined as in SparkML.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,12 +4,16 @@ use polars::prelude::*;
 
 use crate::{
     Error, Result,
-    data::{TableRows, numeric_column},
+    data::{Lists, TableRows, lists_from_frame, numeric_column},
     error::TableError,
 };
 
 /// What error messages call the frame, which has no name of its own.
 pub(super) const TABLE: &str = "the data frame";
+const ROWS: TableRows<'static> = TableRows {
+    table: TABLE,
+    first_row: 0,
+};
 
 /// Returns a column as numbers, none of which may be missing, for a frame that has rows.
 ///
@@ -18,8 +22,7 @@ pub(super) const TABLE: &str = "the data frame";
 /// [`TableError::MissingValue`] with the row of a null or NaN; [`Error::ShapeMismatch`] if there
 /// are no rows.
 pub(super) fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<f64>> {
-    let rows = TableRows::from(TABLE);
-    let values = numeric_column(frame, column, rows)?
+    let values = numeric_column(frame, column, ROWS)?
         .cast(&DataType::Float64)
         .map_err(TableError::about(TABLE))?;
     let values = values.f64().map_err(TableError::about(TABLE))?;
@@ -28,7 +31,7 @@ pub(super) fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<f64>> {
     }
     let number = |(index, value): (usize, f64)| {
         if value.is_nan() {
-            return Err(missing(index, column));
+            return Err(ROWS.missing(index, column));
         }
         // Adding 0 makes -0 the same class as 0.
         Ok(value + 0.0)
@@ -69,12 +72,6 @@ pub(super) fn weights(frame: &DataFrame, column: Option<&str>) -> Result<Vec<f64
     Ok(weights)
 }
 
-/// Whether the frame has a column of this name that holds lists.
-pub(super) fn is_list(frame: &DataFrame, column: &str) -> bool {
-    let column = frame.column(column);
-    column.is_ok_and(|column| matches!(column.dtype(), DataType::List(_)))
-}
-
 /// The vectors of a list column, one after another, all of one length.
 pub(super) struct Vectors {
     values: Vec<f64>,
@@ -100,8 +97,8 @@ impl Vectors {
         match self.values.iter().position(|value| !valid(*value)) {
             None => Ok(()),
             Some(index) => {
-                let value = self.values[index].to_string();
-                Err(invalid(index / self.length, column, value, expected))
+                let value = self.values[index];
+                Err(ROWS.invalid(index / self.length, column, value, expected))
             }
         }
     }
@@ -113,47 +110,13 @@ impl Vectors {
 /// As [`numbers`]; [`TableError::InvalidValue`] for a list of another length than the first, or
 /// than `length`, and for a list without values.
 pub(super) fn vectors(frame: &DataFrame, column: &str, length: Option<usize>) -> Result<Vectors> {
-    if !is_list(frame, column) {
-        // The error for a column that does not exist is that of a number column.
-        let found = numeric_column(frame, column, TABLE.into())?.dtype();
-        return Err(Error::Table(TableError::ColumnType {
-            table: TABLE.to_owned(),
-            column: column.to_owned(),
-            found: found.to_string(),
-            expected: "a column of lists of numbers".to_owned(),
-        }));
+    let Lists { values, length } = lists_from_frame(frame, column, length, "", ROWS)?;
+    if values.is_empty() {
+        return Err(no_rows(frame));
     }
-    let series = frame.column(column).map_err(TableError::about(TABLE))?;
-    let series = series
-        .cast(&DataType::List(Box::new(DataType::Float64)))
-        .map_err(TableError::about(TABLE))?;
-    let lists = series.list().map_err(TableError::about(TABLE))?;
-    let mut values = Vec::new();
-    let mut expected_length = length;
-    for (row, list) in lists.series_iter().enumerate() {
-        let list = list.ok_or_else(|| missing(row, column))?;
-        let expected = *expected_length.get_or_insert(list.len());
-        if list.len() != expected || list.is_empty() {
-            let needed = match (length, list.is_empty()) {
-                (Some(length), _) => format!("a list of {length}"),
-                (None, true) => "a list with a value for each class".to_owned(),
-                (None, false) => format!("a list of {expected}, as in row 1"),
-            };
-            return Err(invalid(
-                row,
-                column,
-                format!("a list of {}", list.len()),
-                &needed,
-            ));
-        }
-        for value in list.f64().map_err(TableError::about(TABLE))?.iter() {
-            let value = value.filter(|value| !value.is_nan());
-            values.push(value.ok_or_else(|| missing(row, column))?);
-        }
-    }
-    match expected_length {
-        Some(length) if !values.is_empty() => Ok(Vectors { values, length }),
-        Some(_) | None => Err(no_rows(frame)),
+    match values.iter().position(|value| value.is_nan()) {
+        None => Ok(Vectors { values, length }),
+        Some(index) => Err(ROWS.missing(index / length, column)),
     }
 }
 
@@ -169,26 +132,8 @@ pub(super) fn check(
 ) -> Result<()> {
     match values.iter().position(|value| !valid(*value)) {
         None => Ok(()),
-        Some(row) => Err(invalid(row, column, values[row].to_string(), expected)),
+        Some(row) => Err(ROWS.invalid(row, column, values[row], expected)),
     }
-}
-
-fn invalid(index: usize, column: &str, value: String, expected: &str) -> Error {
-    Error::Table(TableError::InvalidValue {
-        file: TABLE.to_owned(),
-        row: TableRows::from(TABLE).number(index),
-        column: column.to_owned(),
-        value,
-        expected: expected.to_owned(),
-    })
-}
-
-fn missing(index: usize, column: &str) -> Error {
-    Error::Table(TableError::MissingValue {
-        file: TABLE.to_owned(),
-        row: TableRows::from(TABLE).number(index),
-        column: column.to_owned(),
-    })
 }
 
 fn no_rows(frame: &DataFrame) -> Error {

@@ -122,24 +122,9 @@ impl Pipeline {
 
     /// Checks what can be checked before any row is read.
     fn validate(&self) -> Result<()> {
-        for (index, stage) in self.stages.iter().enumerate() {
-            let former: Vec<&str> = self.stages[..index]
-                .iter()
-                .flat_map(Stage::output_cols)
-                .collect();
-            if let Some(twice) = stage
-                .output_cols()
-                .into_iter()
-                .find(|own| former.contains(own))
-            {
-                return Err(Error::Pipeline(PipelineError::InvalidStage {
-                    stage: index,
-                    kind: stage.kind(),
-                    reason: format!("its column {twice:?} is already added by an earlier stage"),
-                }));
-            }
-            stage.validate()?;
-        }
+        self.stages.iter().try_for_each(Stage::validate)?;
+        let stages = self.stages.iter();
+        added_columns(stages.map(|stage| (stage.kind(), stage.output_cols())))?;
         if self.stages.is_empty() {
             return Err(Error::Pipeline(PipelineError::InvalidStage {
                 stage: 0,
@@ -149,6 +134,29 @@ impl Pipeline {
         }
         self.spec().run_settings().map(|_| ())
     }
+}
+
+/// Returns the columns that stages add, which have a kind and columns each.
+///
+/// # Errors
+/// [`PipelineError::InvalidStage`] for a stage with a column of an earlier one.
+pub(super) fn added_columns<'a>(
+    stages: impl Iterator<Item = (&'static str, Vec<&'a str>)>,
+) -> Result<Vec<&'a str>> {
+    let mut added = Vec::new();
+    for (stage, (kind, columns)) in stages.enumerate() {
+        for column in columns {
+            if added.contains(&column) {
+                return Err(Error::Pipeline(PipelineError::InvalidStage {
+                    stage,
+                    kind,
+                    reason: format!("its column {column:?} is already added by an earlier stage"),
+                }));
+            }
+            added.push(column);
+        }
+    }
+    Ok(added)
 }
 
 impl Session {

@@ -2,6 +2,7 @@
 
 use polars::prelude::DataFrame;
 
+use super::pipeline::added_columns;
 use crate::{
     Error, Result,
     engine::Session,
@@ -113,21 +114,8 @@ impl PipelineModel {
 
     /// Checks that no stage adds a column that another adds, or that the rows already have.
     fn check_columns(&self, data: &Data) -> Result<()> {
-        let mut added: Vec<&str> = Vec::new();
-        for (index, stage) in self.stages.iter().enumerate() {
-            for column in stage.output_cols() {
-                if added.contains(&column) {
-                    return Err(Error::Pipeline(PipelineError::InvalidStage {
-                        stage: index,
-                        kind: "model",
-                        reason: format!(
-                            "its column {column:?} is already added by an earlier stage"
-                        ),
-                    }));
-                }
-                added.push(column);
-            }
-        }
+        let stages = self.stages.iter();
+        let added = added_columns(stages.map(|stage| ("model", stage.output_cols())))?;
         data.check_new_columns(added)
     }
 

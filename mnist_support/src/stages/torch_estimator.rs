@@ -1,23 +1,22 @@
 //! A network as a stage of a pipeline.
 
+mod checks;
+mod rows;
+
 use serde::{Deserialize, Serialize};
 
-use tch::Tensor;
+pub(super) use rows::check_width;
 
 use super::{
     Estimator, FitContext, Label, Stage, StageModel, TorchModel, stage::PipelineStage, table::Table,
 };
 use crate::{
-    Error, Network, Result,
+    Network, Result,
     collective::Collective,
-    data::{
-        classes_from_frame, indicator_from_frame, targets_from_frame, tensor_from_array,
-        weights_from_frame,
-    },
     evaluate::ValidationMetric,
     train::{
         Checkpoints, Device, InitialWeights, LearningRateSchedule, LinearLr, Loss, Optimizer,
-        Prediction, Scaling, Target, Targets, TrainingData, TrainingSettings, train,
+        TrainingSettings, train,
     },
 };
 
@@ -366,157 +365,12 @@ impl TorchEstimator {
         self.network.output_shape().iter().product()
     }
 
-    /// Checks that the label's columns are what the loss needs.
-    fn validate_label(&self) -> Result<()> {
-        let invalid = |reason: &str| {
-            Err(Error::InvalidSetting {
-                setting: "label_col",
-                value: format!("{:?}", self.label_col),
-                reason: reason.to_owned(),
-            })
-        };
-        let target = self.settings.loss.target(self.outputs());
-        match (&self.label_col, target) {
-            (Label::Column(_), _) => Ok(()),
-            (Label::Columns(_) | Label::Features, Target::Class { .. }) => {
-                invalid("must be one column of classes for this loss")
-            }
-            (Label::Columns(columns), Target::Numbers { width, .. }) => {
-                if columns.len() as i64 == width {
-                    return Ok(());
-                }
-                let outputs = format!("must name {width}, one for each output of the network");
-                invalid(&outputs)
-            }
-            (Label::Features, Target::Numbers { width, .. }) => {
-                let features: i64 = self.network.input_shape().iter().product();
-                if features == width {
-                    return Ok(());
-                }
-                let outputs = format!(
-                    "gives {features} targets, and the network has {width} outputs: an \
-                     autoencoder has as many outputs as inputs"
-                );
-                invalid(&outputs)
-            }
-        }
-    }
-
-    /// Checks the output columns, and the columns that exclude each other.
-    fn validate_columns(&self) -> Result<()> {
-        let invalid = |setting, value: &str, reason: String| {
-            Err(Error::InvalidSetting {
-                setting,
-                value: value.to_owned(),
-                reason,
-            })
-        };
-        let inputs = [Some(&self.features_col), self.weight_col.as_ref()];
-        let mut taken: Vec<&String> = inputs.into_iter().flatten().collect();
-        taken.extend(&self.validation_indicator_col);
-        taken.extend(self.label_col.columns());
-        for (setting, name) in [
-            ("prediction_col", Some(&self.prediction_col)),
-            ("probability_col", self.probability_col.as_ref()),
-            ("raw_prediction_col", self.raw_prediction_col.as_ref()),
-        ] {
-            let Some(name) = name else { continue };
-            if taken.contains(&name) {
-                let reason = "is another column of the estimator: choose a new name".to_owned();
-                return invalid(setting, name, reason);
-            }
-            taken.push(name);
-        }
-        if let Some(name) = &self.validation_indicator_col
-            && self.settings.validation_fraction > 0.0
-        {
-            let fraction = self.settings.validation_fraction;
-            let reason =
-                format!("and validation_fraction is {fraction}: hold out rows by one of the two");
-            return invalid("validation_indicator_col", name, reason);
-        }
-        Ok(())
-    }
-
     /// The columns that the model adds.
     pub(super) fn added_cols(&self) -> Vec<&str> {
         let others = [&self.probability_col, &self.raw_prediction_col];
         let mut columns = vec![self.prediction_col.as_str()];
         columns.extend(others.into_iter().flatten().map(String::as_str));
         columns
-    }
-
-    /// Checks that the network's outputs are what the loss needs, and give the columns asked for.
-    pub(super) fn validate_outputs(&self) -> Result<()> {
-        self.settings.loss.validate_for(&self.network)?;
-        let has_probabilities = match self.settings.loss.prediction(self.outputs()) {
-            Prediction::Class | Prediction::BinaryClass | Prediction::Labels => true,
-            Prediction::Number | Prediction::Numbers => false,
-        };
-        match &self.probability_col {
-            Some(name) if !has_probabilities => Err(Error::InvalidSetting {
-                setting: "probability_col",
-                value: name.clone(),
-                reason: "the loss gives numbers, which have no probabilities: leave it out"
-                    .to_owned(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Returns the targets of the rows.
-    fn targets(&self, table: &Table) -> Result<Targets> {
-        let rows = table.rows();
-        let columns = self.label_col.columns();
-        Ok(match (self.settings.loss.target(self.outputs()), columns) {
-            (Target::Numbers { .. }, []) => Targets::Features,
-            (Target::Numbers { width, values }, columns) => {
-                let width = width as usize;
-                let array = match table.added_vector(columns) {
-                    Some(vector) => table.vector_targets(vector, columns, width, values)?,
-                    None => targets_from_frame(table.frame(), columns, width, values, rows)?,
-                };
-                Targets::Given(tensor_from_array(&array)?)
-            }
-            (
-                Target::Class {
-                    classes,
-                    ignore_index,
-                },
-                columns,
-            ) => {
-                let column = columns.first().expect("a class has a column");
-                let labels =
-                    classes_from_frame(table.frame(), column, classes, ignore_index, rows)?;
-                Targets::Given(Tensor::f_from_slice(&labels.to_vec())?)
-            }
-        })
-    }
-
-    /// Returns one rank's rows as tensors.
-    fn training_data(&self, table: &Table) -> Result<TrainingData> {
-        let vector = table.vector(&self.features_col)?;
-        check_width(
-            &self.network,
-            vector.features.width(),
-            &self.features_col,
-            table,
-        )?;
-        let targets = self.targets(table)?;
-        let scaling = vector
-            .scaling
-            .map(|(scale, offset)| Scaling::new(&scale, &offset))
-            .transpose()?;
-        let mut data = TrainingData::new(vector.features.to_tensor()?, targets, scaling)?;
-        if let Some(name) = &self.weight_col {
-            let weights = weights_from_frame(table.frame(), name, table.rows())?;
-            data = data.weights(Tensor::f_from_slice(&weights)?)?;
-        }
-        if let Some(name) = &self.validation_indicator_col {
-            let indicator = indicator_from_frame(table.frame(), name, table.rows())?;
-            data = data.validation_indicator(indicator)?;
-        }
-        Ok(data)
     }
 
     fn train(
@@ -591,25 +445,4 @@ impl Estimator for TorchEstimator {
             _ => None,
         }
     }
-}
-
-/// Checks that a row of a vector column fills the network's input.
-pub(super) fn check_width(
-    network: &Network,
-    width: usize,
-    column: &str,
-    table: &Table,
-) -> Result<()> {
-    let needed: i64 = network.input_shape().iter().product();
-    if width as i64 == needed {
-        return Ok(());
-    }
-    Err(Error::ShapeMismatch {
-        what: format!("a row of the vector column {column:?} of {}", table.name()),
-        found: vec![width as i64],
-        expected: format!(
-            "{needed} features, for the network's input of {:?},",
-            network.input_shape()
-        ),
-    })
 }

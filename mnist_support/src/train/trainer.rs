@@ -1,8 +1,11 @@
 //! The training loop that every rank runs.
 
+mod checks;
+
 use std::time::Instant;
 
-use tch::{Kind, Tensor};
+use checks::{check_identical, check_rows, check_weights, finite};
+use tch::Tensor;
 
 use super::{
     Checkpoints, FitReport, LossPoint, MetricPoint, MetricValue, Progress, ProgressEvent,
@@ -18,7 +21,7 @@ use super::{
 use crate::{
     DropoutMasks, Error, Network, Result,
     collective::{Collective, ReduceOp},
-    error::{CollectiveError, TrainingError},
+    error::TrainingError,
     interrupt::Interrupt,
     network::prediction_batch_size,
 };
@@ -472,79 +475,6 @@ fn seconds_left(done: usize, iterations: usize, seconds: f64) -> Option<f64> {
     const ENOUGH_SECONDS: f64 = 1.0;
     let known = done >= ENOUGH_ITERATIONS || (done > 0 && seconds >= ENOUGH_SECONDS);
     (known && done < iterations).then(|| seconds / done as f64 * (iterations - done) as f64)
-}
-
-/// Returns the loss, or an error if it is not finite.
-fn finite(loss: f64, iteration: usize) -> Result<f64> {
-    if loss.is_finite() {
-        Ok(loss)
-    } else {
-        Err(Error::Training(TrainingError::Diverged { iteration, loss }))
-    }
-}
-
-/// Checks the numbers of training rows, of validation rows and of rows in one iteration over all
-/// ranks.
-fn check_rows(rows: [usize; 3], data: &TrainingData, settings: &TrainingSettings) -> Result<()> {
-    let [training, validation, _] = rows;
-    let indicator = data.held_out().is_some();
-    let invalid = |setting, value: String, reason: &str| {
-        Err(Error::InvalidSetting {
-            setting,
-            value,
-            reason: reason.to_owned(),
-        })
-    };
-    const INDICATOR: &str = "validation_indicator_col";
-    match (training, validation) {
-        (0, _) if indicator => invalid(INDICATOR, "true".to_owned(), "holds out all rows"),
-        (_, 0) if indicator => invalid(INDICATOR, "false".to_owned(), "holds out no row"),
-        (_, 0) if settings.validation_fraction == 0.0 => match settings.computed_metrics()[..] {
-            [] => Ok(()),
-            [metric, ..] => invalid(
-                "metrics",
-                metric.to_string(),
-                "needs validation rows: set validation_fraction or validation_indicator_col",
-            ),
-        },
-        (_, 0) => invalid(
-            "validation_fraction",
-            settings.validation_fraction.to_string(),
-            "is less than one row: raise it, or set it to 0",
-        ),
-        _ => Ok(()),
-    }
-}
-
-/// Checks that neither the training rows nor the validation rows of all ranks weigh 0.
-fn check_weights(weights: [f64; 2], rows: [usize; 3]) -> Result<()> {
-    for (kind, weight, rows) in [
-        ("training", weights[0], rows[0]),
-        ("validation", weights[1], rows[1]),
-    ] {
-        if weight == 0.0 && rows > 0 {
-            return Err(Error::InvalidSetting {
-                setting: "weight_col",
-                value: "0".to_owned(),
-                reason: format!("is the weight of all {rows} {kind} rows: some must count"),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Checks that all ranks hold the same bits, as the design promises.
-fn check_identical(parameters: &Tensor, collective: &dyn Collective) -> Result<()> {
-    let bits = parameters.f_detach()?.f_view_dtype(Kind::Int)?;
-    let (mut lowest, mut highest) = (bits.f_detach_copy()?, bits.f_detach_copy()?);
-    collective.all_reduce(&mut lowest, ReduceOp::Min)?;
-    collective.all_reduce(&mut highest, ReduceOp::Max)?;
-    if lowest != highest {
-        return Err(Error::Collective(CollectiveError::WeightsDiffer {
-            world_size: collective.world_size(),
-        }));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

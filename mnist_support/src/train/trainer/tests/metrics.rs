@@ -1,5 +1,7 @@
 //! The metrics of the validation rows of three ranks.
 
+use tch::Kind;
+
 use super::*;
 use crate::{
     evaluate::{BinaryMetric, Metric, RegressionMetric, ValidationMetric},

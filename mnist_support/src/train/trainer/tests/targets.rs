@@ -1,5 +1,7 @@
 //! Targets of every kind, row weights, and where training starts and ends.
 
+use tch::Kind;
+
 use super::*;
 use crate::{
     error::NetworkError,
