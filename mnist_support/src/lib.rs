@@ -48,6 +48,8 @@
 //!   are read lazily: each rank reads its own partition.
 //! - **Your network.** [`network`] lists the layers, [`train::TrainingSettings`] the settings of a
 //!   fit.
+//! - **Your targets.** [`train::Loss`] says what the label is: a class, numbers, several labels, or
+//!   the features themselves. [`ml::TorchEstimator`] names its columns.
 //! - **A Spark cluster.** With `SPARK_REMOTE=sc://HOST:PORT` in the environment, the same program
 //!   runs on the cluster. [`engine::Session`] makes the choice in code.
 //! - **Your own training loop.** [`traditional`] has the classic building blocks, such as

@@ -59,7 +59,8 @@ pub struct Trained {
 /// # Errors
 /// [`Error::InvalidSetting`] for a setting out of range;
 /// [`TrainingError::Diverged`] when the loss is no longer finite;
-/// [`CollectiveError::ExchangeAborted`] when another rank failed;
+/// [`CollectiveError::ExchangeAborted`](crate::error::CollectiveError::ExchangeAborted) when
+/// another rank failed;
 /// [`TrainingError::DeviceUnavailable`]; [`TrainingError::InvalidCheckpoint`].
 pub fn train(
     network: &Network,
