@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::data::Network;
 use super::layers::{Conv2dConfig, Layer};
-use super::sequential::Network;
 use crate::{Error, Result, error::NetworkError};
 
 /// The configuration of a convolutional classifier.

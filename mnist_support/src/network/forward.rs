@@ -2,10 +2,11 @@
 
 use tch::{Kind, TchError, Tensor};
 
+use super::data::{Body, Network};
 use super::execution::{Op, ops, to_channels_last};
 use super::fused;
 use super::layers::{DropoutMasks, Layer, Mode};
-use super::sequential::Network;
+use super::sequential::Sequential;
 use super::state::StateTensor;
 use crate::{Error, Result, error::NetworkError};
 
@@ -46,45 +47,10 @@ impl Network {
         mode: &mut Mode<'_>,
     ) -> Result<Tensor> {
         self.check_parameters(parameters)?;
-        let mut values = self.rows(input)?;
-        let mut remaining = parameters;
-        let mut channels_last = false;
-        // Counters are integers, and no block has any.
-        let mut floats = parameters
-            .iter()
-            .filter(|tensor| tensor.kind() != Kind::Int64);
-        let fuses = fused::supports(&values) && floats.all(fused::supports);
-        for op in ops(self.layers(), fuses) {
-            let (Op::Layer(index) | Op::Block(index, _)) = op;
-            let layer = &self.layers()[index];
-            let (own, others) = remaining.split_at(layer.state().len());
-            remaining = others;
-            let input_shape = values.size();
-            let failed = |reason| {
-                Error::Network(NetworkError::InvalidLayer {
-                    layer: index,
-                    kind: layer.kind(),
-                    input_shape,
-                    reason,
-                })
-            };
-            values = match op {
-                Op::Block(_, block) => {
-                    channels_last = true;
-                    block.apply(&values, &own[0], &own[1]).map_err(failed)?
-                }
-                Op::Layer(_) => {
-                    if matches!(layer, Layer::Conv2d { .. }) && !channels_last {
-                        values = to_channels_last(&values)?;
-                        channels_last = true;
-                    }
-                    layer
-                        .forward(own, &values, mode)
-                        .map_err(|error| failed(first_line(&error)))?
-                }
-            };
+        let rows = self.rows(input)?;
+        match &self.body {
+            Body::Layers(layers) => layers.forward(parameters, rows, mode),
         }
-        Ok(values)
     }
 
     /// Reshapes the input to [rows, *input shape].
@@ -118,7 +84,7 @@ impl Network {
 
     /// Checks the number and shapes of the parameters.
     pub(super) fn check_parameters(&self, parameters: &[Tensor]) -> Result<()> {
-        let state: Vec<_> = self.layers().iter().flat_map(Layer::state).collect();
+        let state = self.state();
         if parameters.len() != state.len() {
             return Err(Error::ShapeMismatch {
                 what: "the list of parameters".to_owned(),
@@ -126,23 +92,69 @@ impl Network {
                 expected: format!("{} tensors, one for each parameter name", state.len()),
             });
         }
-        for (index, (parameter, StateTensor { shape, .. })) in
-            parameters.iter().zip(&state).enumerate()
-        {
-            if !parameter.defined() || parameter.size() != *shape {
+        for (parameter, (name, StateTensor { shape, .. })) in parameters.iter().zip(state) {
+            if !parameter.defined() || parameter.size() != shape {
                 let found = if parameter.defined() {
                     parameter.size()
                 } else {
                     Vec::new()
                 };
                 return Err(Error::Network(NetworkError::InvalidWeights {
-                    parameter: self.state_names().swap_remove(index),
+                    parameter: name,
                     reason: format!("its shape is {found:?}, where the network needs {shape:?}")
                         .into(),
                 }));
             }
         }
         Ok(())
+    }
+}
+
+impl Sequential {
+    /// Runs the layers on rows of the input shape. `state` holds the tensors that
+    /// [`Sequential::state`] lists.
+    pub(super) fn forward(
+        &self,
+        state: &[Tensor],
+        mut values: Tensor,
+        mode: &mut Mode<'_>,
+    ) -> Result<Tensor> {
+        let mut remaining = state;
+        let mut channels_last = false;
+        // Counters are integers, and no block has any.
+        let mut floats = state.iter().filter(|tensor| tensor.kind() != Kind::Int64);
+        let fuses = fused::supports(&values) && floats.all(fused::supports);
+        for op in ops(self.layers(), fuses) {
+            let (Op::Layer(index) | Op::Block(index, _)) = op;
+            let layer = &self.layers()[index];
+            let (own, others) = remaining.split_at(layer.state().len());
+            remaining = others;
+            let input_shape = values.size();
+            let failed = |reason| {
+                Error::Network(NetworkError::InvalidLayer {
+                    layer: index,
+                    kind: layer.kind(),
+                    input_shape,
+                    reason,
+                })
+            };
+            values = match op {
+                Op::Block(_, block) => {
+                    channels_last = true;
+                    block.apply(&values, &own[0], &own[1]).map_err(failed)?
+                }
+                Op::Layer(_) => {
+                    if matches!(layer, Layer::Conv2d { .. }) && !channels_last {
+                        values = to_channels_last(&values)?;
+                        channels_last = true;
+                    }
+                    layer
+                        .forward(own, &values, mode)
+                        .map_err(|error| failed(first_line(&error)))?
+                }
+            };
+        }
+        Ok(values)
     }
 }
 

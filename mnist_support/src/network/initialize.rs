@@ -4,8 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
-use super::layers::Layer;
-use super::sequential::Network;
+use super::data::Network;
 use super::state::Init;
 use crate::random::{Purpose, stream};
 
@@ -18,7 +17,7 @@ impl Network {
     pub fn initialize(&self, seed: u64) -> Vec<Tensor> {
         let mut random = stream(Purpose::Initialization, seed, [0, 0]);
         let mut state = Vec::new();
-        for tensor in self.layers().iter().flat_map(Layer::state) {
+        for (_, tensor) in self.state() {
             let shape = tensor.shape.as_slice();
             state.push(match tensor.init {
                 Init::Uniform { bound } => {

@@ -18,6 +18,7 @@
 //! ```
 
 mod cnn;
+mod data;
 mod execution;
 mod forward;
 mod fused;
@@ -32,11 +33,11 @@ mod summary;
 mod weights;
 
 pub use cnn::CnnConfig;
+pub use data::Network;
 #[cfg(test)]
 pub(crate) use layers::tests::{assert_close, fixture};
 pub use layers::*;
 pub use module::NetworkModule;
 pub(crate) use predict::prediction_batch_size;
-pub use sequential::Network;
 pub(crate) use state::Role;
 pub use weights::{read_safetensors, write_safetensors};

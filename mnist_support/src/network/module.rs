@@ -3,8 +3,8 @@
 use tch::Tensor;
 use tch::nn::{ModuleT, Path};
 
+use super::data::Network;
 use super::layers::Mode;
-use super::sequential::Network;
 use super::state::{Role, StateTensor};
 use crate::{Error, Result, error::NetworkError};
 

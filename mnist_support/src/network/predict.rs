@@ -2,8 +2,8 @@
 
 use tch::{Device, Tensor};
 
+use super::data::Network;
 use super::layers::{Layer, Mode};
-use super::sequential::Network;
 use crate::{Error, Result, threads::run_all};
 
 /// The batch size for predictions. A small batch stays in a CPU's caches: with the original CNN, no

@@ -1,12 +1,14 @@
 //! The tensors of a layer, as in PyTorch's `state_dict`.
 
+use std::borrow::Cow;
+
 use tch::Kind;
 
 /// A tensor of a layer: its name, shape, role and initialisation.
 #[derive(Clone, Debug)]
 pub(super) struct StateTensor {
     /// The name within the layer: `weight`.
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) shape: Vec<i64>,
     pub(super) role: Role,
     pub(super) init: Init,
@@ -47,7 +49,7 @@ impl StateTensor {
     /// A tensor initialised to a constant.
     pub(super) fn constant(name: &'static str, shape: &[i64], role: Role, value: f64) -> Self {
         Self {
-            name,
+            name: name.into(),
             shape: shape.to_vec(),
             role,
             init: Init::Constant(value),
@@ -62,8 +64,8 @@ impl StateTensor {
     /// 1/sqrt(fan_in) too.
     pub(super) fn weight_and_bias(weight: Vec<i64>, outputs: i64, fan_in: i64) -> Vec<Self> {
         let bound = 1.0 / (fan_in as f32).sqrt();
-        let uniform = |name, shape| Self {
-            name,
+        let uniform = |name: &'static str, shape| Self {
+            name: name.into(),
             shape,
             role: Role::Parameter,
             init: Init::Uniform { bound },

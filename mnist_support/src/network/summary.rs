@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::sequential::Network;
+use super::data::Network;
 use crate::text::grouped;
 
 /// A table with one line for each layer: its settings, output shape and number of parameters.

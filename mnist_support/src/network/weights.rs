@@ -3,7 +3,7 @@
 use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors};
 use tch::Tensor;
 
-use super::sequential::Network;
+use super::data::Network;
 use super::state::{Role, StateTensor};
 use crate::{
     Error, Result,
@@ -33,7 +33,7 @@ const WHOLE_FILE: &str = "(the whole file)";
 /// - [`Error::ShapeMismatch`] for the wrong number of parameters.
 pub fn write_safetensors(network: &Network, parameters: &[Tensor]) -> Result<Vec<u8>> {
     network.check_parameters(parameters)?;
-    let state: Vec<_> = network.state().collect();
+    let state = network.state();
     for ((name, expected), tensor) in state.iter().zip(parameters) {
         let (kind, needed) = (tensor.f_kind()?, expected.role.kind());
         if kind != needed {
@@ -53,7 +53,7 @@ pub fn write_safetensors(network: &Network, parameters: &[Tensor]) -> Result<Vec
 /// network, of the wrong shape or type, or cut off, or says that the file is not safetensors.
 pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(&error, bytes))?;
-    let state: Vec<_> = network.state().collect();
+    let state = network.state();
     let mut parameters = Vec::with_capacity(state.len());
     for (name, StateTensor { shape, role, .. }) in &state {
         let view = file
