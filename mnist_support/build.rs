@@ -7,10 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 12] = [
     "native/message.cpp",
     "native/gloo/bridge.cpp",
     "native/optimizer/adam.cpp",
+    "native/program/arguments.cpp",
+    "native/program/numbers.cpp",
+    "native/program/program.cpp",
+    "native/program/random.cpp",
     "native/fused/function.cpp",
     "native/fused/processor.cpp",
     "native/fused/baseline.cpp",

@@ -24,4 +24,26 @@ pub enum NetworkError {
         #[source]
         reason: Cause,
     },
+    /// A `.pt2` file that can't be read, or whose program can't run here.
+    #[error("exported program, {part}: {reason}")]
+    InvalidProgram {
+        /// The part of the file: a path in the archive, a parameter, an operator with its place in
+        /// the user's Python.
+        part: String,
+        #[source]
+        reason: Cause,
+    },
+    /// A value that the network cannot take.
+    #[error("row {row}, column {column} of a batch: {value}: {reason}")]
+    InvalidInput {
+        row: i64,
+        column: i64,
+        value: f64,
+        reason: String,
+    },
+    /// A network that was read without weights, and needs some.
+    #[error(
+        "the exported program has no weights: give it the initial weights of a safetensors file"
+    )]
+    NoWeights,
 }

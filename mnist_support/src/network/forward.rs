@@ -25,8 +25,10 @@ impl Network {
     /// - [`Error::ShapeMismatch`] for an input of the wrong shape or the wrong number of
     ///   parameters.
     /// - [`NetworkError::InvalidWeights`] for a parameter of the wrong shape.
-    /// - [`NetworkError::InvalidLayer`] if libtorch refuses a layer's operation, for example
-    ///   because the input's type or device differs from the parameters'.
+    /// - [`NetworkError::InvalidLayer`] or [`NetworkError::InvalidProgram`] if libtorch refuses an
+    ///   operation, for example because the input's type or device differs from the parameters'.
+    /// - [`NetworkError::InvalidInput`] for a fraction where an exported program takes whole
+    ///   numbers.
     pub fn forward(
         &self,
         parameters: &[Tensor],
@@ -50,6 +52,7 @@ impl Network {
         let rows = self.rows(input)?;
         match &self.body {
             Body::Layers(layers) => layers.forward(parameters, rows, mode),
+            Body::Program(program) => program.forward(parameters, &rows, mode),
         }
     }
 

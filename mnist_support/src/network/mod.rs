@@ -20,6 +20,7 @@
 mod cnn;
 mod data;
 mod execution;
+mod exported;
 mod forward;
 mod fused;
 mod initialize;

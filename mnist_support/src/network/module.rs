@@ -57,14 +57,14 @@ impl Network {
         }
         let mut state = Vec::new();
         for ((variable, StateTensor { role, .. }), tensor) in
-            self.state().zip(self.initialize(seed))
+            self.state().into_iter().zip(self.initial_state(seed)?)
         {
             let (layer, name) = split(&variable);
             let tensor = tensor.f_to_device(path.device())?;
             let (tensor, trainable) = match role {
                 Role::Parameter => (tensor.f_to_kind(path.kind())?, true),
                 Role::Statistic => (tensor.f_to_kind(path.kind())?, false),
-                Role::Counter => (tensor, false),
+                Role::Counter | Role::Constant(_) => (tensor, false),
             };
             state.push(layer.add(&name, tensor, trainable));
         }

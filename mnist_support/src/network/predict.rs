@@ -42,7 +42,7 @@ impl Network {
             Some(size) => size.first().copied().unwrap_or_default(),
             None => 0,
         };
-        let batch = prediction_batch_size(device) as i64;
+        let batch = self.max_rows_of(prediction_batch_size(device)) as i64;
         let threads = match device {
             Device::Cpu => i64::from(tch::get_num_threads()),
             _ => 1,
@@ -114,7 +114,7 @@ impl Network {
     pub fn predict_proba(&self, parameters: &[Tensor], features: &Tensor) -> Result<Tensor> {
         self.check_classes()?;
         self.outputs_then(parameters, features, |outputs| {
-            Ok(match self.layers().last() {
+            Ok(match self.output_layer() {
                 Some(Layer::Softmax) => outputs,
                 Some(Layer::LogSoftmax) => outputs.f_exp()?,
                 _ => outputs.f_softmax(1, None)?,

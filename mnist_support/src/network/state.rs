@@ -24,6 +24,8 @@ pub(crate) enum Role {
     Statistic,
     /// A buffer that counts iterations, and is therefore equal on every rank.
     Counter,
+    /// A tensor that training does not change.
+    Constant(Kind),
 }
 
 /// The initialisation of a tensor.
@@ -41,6 +43,7 @@ impl Role {
         match self {
             Role::Parameter | Role::Statistic => Kind::Float,
             Role::Counter => Kind::Int64,
+            Role::Constant(kind) => kind,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::data::Network;
+use super::data::{Body, Network};
 use crate::text::grouped;
 
 /// A table with one line for each layer: its settings, output shape and number of parameters.
@@ -14,6 +14,16 @@ impl fmt::Display for Network {
             rows(self.input_shape()),
             "0".to_owned(),
         ]];
+        if let Body::Program(program) = &self.body {
+            lines.extend(program.rows().iter().map(|row| {
+                [
+                    row.path.clone(),
+                    row.class.clone(),
+                    rows(&row.shape),
+                    grouped(row.parameters.unsigned_abs()),
+                ]
+            }));
+        }
         for (index, (layer, shape)) in self.layers().iter().zip(self.shapes()).enumerate() {
             let parameters = layer.parameter_shapes();
             let count: i64 = parameters

@@ -67,10 +67,11 @@ pub fn read_safetensors(network: &Network, bytes: &[u8]) -> Result<Vec<Tensor>> 
         let (found, needed) = (view.dtype(), tensor_file::dtype(role.kind())?);
         if found != needed {
             let to = match role {
-                Role::Parameter | Role::Statistic => ".float()",
-                Role::Counter => ".long()",
+                Role::Parameter | Role::Statistic => ": convert it with .float()",
+                Role::Counter => ": convert it with .long()",
+                Role::Constant(_) => "",
             };
-            let reason = format!("its type is {found}, {needed} is needed: convert it with {to}");
+            let reason = format!("its type is {found}, {needed} is needed{to}");
             return Err(invalid(name, reason));
         }
         parameters.push(tensor_file::read(&view, role.kind())?);

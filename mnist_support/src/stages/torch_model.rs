@@ -83,8 +83,13 @@ impl TorchModel {
     }
 
     pub(super) fn trained(mut estimator: TorchEstimator, trained: Trained) -> Self {
-        // The model has weights of its own.
+        // The model has weights of its own, and an exported program starts from them.
         estimator.settings.initial_weights = None;
+        if estimator.network.layers().is_empty() {
+            let own = write_safetensors(&estimator.network, &trained.weights)
+                .expect("a model's weights fit its network");
+            estimator.network = estimator.network.with_weights(Some(own));
+        }
         TorchModel {
             estimator,
             weights: trained.weights,
@@ -138,6 +143,16 @@ impl TorchModel {
         write_safetensors(self.network(), &self.weights).expect("a model's weights fit its network")
     }
 
+    /// Returns an exported program with the trained weights, in evaluation mode; see
+    /// [`Network::to_pt2`].
+    ///
+    /// # Errors
+    /// [`NetworkError::InvalidProgram`](crate::error::NetworkError::InvalidProgram) for a network
+    /// of layers.
+    pub fn to_pt2(&self) -> Result<Vec<u8>> {
+        self.network().to_pt2(&self.weights, false)
+    }
+
     /// The report of the fit. Empty for a network that was trained elsewhere.
     pub fn report(&self) -> &FitReport {
         &self.report
@@ -161,8 +176,10 @@ impl TorchModel {
 
     /// Converts the model to JSON; `put` writes its tensors.
     pub(super) fn to_saved(&self, put: &mut PutTensors<'_>) -> Result<SavedTorchModel> {
+        let mut estimator = self.estimator.clone();
+        estimator.network = estimator.network.with_weights(None);
         Ok(SavedTorchModel {
-            estimator: self.estimator.clone(),
+            estimator,
             report: self.report.clone(),
             weights: put(self.network(), &self.weights)?,
         })
@@ -285,7 +302,7 @@ impl TorchModel {
             .collect::<Result<Vec<_>, _>>()?;
         let data = TrainingData::new(vector.features.to_tensor()?, Targets::Features, scaling)?;
         let mut batches = Vec::new();
-        let batch = prediction_batch_size(device);
+        let batch = self.network().max_rows_of(prediction_batch_size(device));
         // Even without rows, one empty batch runs: its columns have the right types.
         for start in (0..rows.max(1)).step_by(batch) {
             interrupt::check("predicting the rows of", table.name())?;

@@ -34,6 +34,7 @@ impl Trained {
             Role::Parameter => Trained::Parameter,
             Role::Statistic => Trained::Statistic,
             Role::Counter => Trained::Counter,
+            Role::Constant(_) => Trained::Frozen,
         }
     }
 }

@@ -66,7 +66,7 @@ impl State {
         device: Device,
     ) -> Result<Self> {
         let tensors = match &settings.initial_weights {
-            None => network.initialize(settings.seed),
+            None => network.initial_state(settings.seed)?,
             Some(weights) => weights.read(network)?,
         };
         let frozen = settings.frozen(network)?;

@@ -312,7 +312,9 @@ impl<'a> Trainer<'a> {
     /// Returns the mean validation loss over all ranks' rows, and their metrics; `None` if a rank
     /// wants to stop.
     fn validate(&self) -> Result<Option<(f64, Vec<MetricValue>)>> {
-        let batch_size = prediction_batch_size(self.state.parameters.device());
+        let batch_size = self
+            .network
+            .max_rows_of(prediction_batch_size(self.state.parameters.device()));
         let mut metrics = self.metrics.start();
         let [mut sum, mut weight] = [0.0; 2];
         for rows in self.validation.chunks(batch_size) {
@@ -389,7 +391,8 @@ impl<'a> Trainer<'a> {
             })
         });
         let loss = self.settings.loss.warning(self.network);
-        let messages = mini_batch.into_iter().chain(loss.map(str::to_owned));
+        let network = self.network.warnings().iter().cloned();
+        let messages = network.chain(mini_batch).chain(loss.map(str::to_owned));
         messages.map(|message| ProgressEvent::Warning { message })
     }
 

@@ -85,6 +85,11 @@ impl DropoutMasks {
         Ok(self.draw(like, p)?)
     }
 
+    /// Draws the seed of a generator, for a network that has its own.
+    pub(in crate::network) fn seed(&mut self) -> u64 {
+        self.random.random()
+    }
+
     fn draw(&mut self, like: &Tensor, p: f64) -> Result<Tensor, TchError> {
         let shape = like.size();
         let mut bits = vec![0_u32; shape.iter().product::<i64>() as usize];

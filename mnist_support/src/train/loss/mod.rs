@@ -165,7 +165,7 @@ impl Loss {
 
     /// What is probably a mistake about the network's last layer, as a sentence.
     pub(crate) fn warning(&self, network: &Network) -> Option<&'static str> {
-        self.criterion().warning(network.layers().last()?)
+        self.criterion().warning(network.output_layer()?)
     }
 
     /// Returns the sum of the rows' losses and of their weights, for outputs and targets of
