@@ -32,17 +32,15 @@ double number(const IValue& value) {
 
 bool truth(const IValue& value) { return number(value) != 0; }
 
-std::int64_t checked(bool overflows, std::int64_t value) {
-    TORCH_CHECK(!overflows, "a size is too large");
-    return value;
-}
+void check(bool overflows) { TORCH_CHECK(!overflows, "a size is too large"); }
 
 IValue add(const Values& v) {
     if (!integers(v)) {
         return number(v[0]) + number(v[1]);
     }
     std::int64_t sum = 0;
-    return checked(__builtin_add_overflow(integer(v[0]), integer(v[1]), &sum), sum);
+    check(__builtin_add_overflow(integer(v[0]), integer(v[1]), &sum));
+    return sum;
 }
 
 IValue sub(const Values& v) {
@@ -50,7 +48,8 @@ IValue sub(const Values& v) {
         return number(v[0]) - number(v[1]);
     }
     std::int64_t difference = 0;
-    return checked(__builtin_sub_overflow(integer(v[0]), integer(v[1]), &difference), difference);
+    check(__builtin_sub_overflow(integer(v[0]), integer(v[1]), &difference));
+    return difference;
 }
 
 IValue mul(const Values& v) {
@@ -58,7 +57,8 @@ IValue mul(const Values& v) {
         return number(v[0]) * number(v[1]);
     }
     std::int64_t product = 0;
-    return checked(__builtin_mul_overflow(integer(v[0]), integer(v[1]), &product), product);
+    check(__builtin_mul_overflow(integer(v[0]), integer(v[1]), &product));
+    return product;
 }
 
 IValue floordiv(const Values& v) {
@@ -67,7 +67,7 @@ IValue floordiv(const Values& v) {
     }
     const std::int64_t above = integer(v[0]), below = integer(v[1]);
     TORCH_CHECK(below != 0, "division by zero");
-    TORCH_CHECK(below != -1 || above != INT64_MIN, "a size is too large");
+    check(below == -1 && above == INT64_MIN);
     const std::int64_t quotient = above / below;
     return quotient - (above % below != 0 && (above < 0) != (below < 0) ? 1 : 0);
 }
@@ -96,16 +96,16 @@ IValue power(const Values& v) {
     if (base >= -1 && base <= 1) {
         return exponent == 0 ? std::int64_t{1} : exponent % 2 == 0 ? base * base : base;
     }
-    TORCH_CHECK(exponent < 64, "a size is too large");
+    check(exponent >= 64);
     std::int64_t result = 1;
     for (std::int64_t factor = 0; factor < exponent; ++factor) {
-        result = checked(__builtin_mul_overflow(result, base, &result), result);
+        check(__builtin_mul_overflow(result, base, &result));
     }
     return result;
 }
 
 IValue whole(double value) {
-    TORCH_CHECK(std::abs(value) < 9e18, "a size is too large");
+    check(!(std::abs(value) < 9e18));
     return static_cast<std::int64_t>(value);
 }
 

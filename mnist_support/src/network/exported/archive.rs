@@ -5,7 +5,11 @@ use std::{
     io::{Cursor, Read, Write},
 };
 
-use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+use zip::{
+    CompressionMethod, ZipArchive, ZipWriter,
+    read::{ArchiveOffset, Config},
+    write::SimpleFileOptions,
+};
 
 use super::invalid;
 use crate::{Result, error::Cause};
@@ -22,8 +26,12 @@ impl Archive {
     /// The bytes may come from anywhere: all files together take no more memory than the archive,
     /// whatever its entries claim.
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
-        let mut archive =
-            ZipArchive::new(Cursor::new(bytes)).map_err(|error| not_a_pt2(bytes, error))?;
+        // An example of the input is an archive, too, within this one: don't search for the start.
+        let config = Config {
+            archive_offset: ArchiveOffset::Known(0),
+        };
+        let mut archive = ZipArchive::with_config(config, Cursor::new(bytes))
+            .map_err(|error| not_a_pt2(bytes, error))?;
         let mut root: Option<String> = None;
         let mut files = BTreeMap::new();
         let mut left = bytes.len() as u64;

@@ -94,7 +94,7 @@ fn own_line(trace: &str) -> Option<String> {
             .map(|code| format!(": {}", code.trim()))
             .unwrap_or_default();
         let place = format!("{file}, line {number}{code}");
-        if !path.contains("/torch/nn/") {
+        if !path.contains("/torch/") && !path.starts_with('<') {
             own = Some(place.clone());
         }
         any = Some(place);

@@ -16,8 +16,6 @@ pub(super) struct Model {
     pub(super) graph_module: GraphModule,
     #[serde(default)]
     pub(super) range_constraints: BTreeMap<String, RangeConstraint>,
-    #[serde(default)]
-    pub(super) torch_version: String,
 }
 
 /// What is read of `models/model.json` before the rest.
