@@ -1,15 +1,15 @@
 //! Modules that PyTorch exported (`tests/fixtures/pt2`), read and trained here. PyTorch is the judge.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashMap, fs, path::Path, sync::Mutex};
 
 use mnist_support::{
-    DropoutMasks, Error, Network,
+    DropoutMasks, Error, Network, Result,
     engine::Threads,
     error::NetworkError,
     lake::{Credentials, Lake},
     ml::{Pipeline, PipelineModel, TorchEstimator, VectorAssembler},
     network::{read_safetensors, write_safetensors},
-    train::{Optimizer, Silent},
+    train::{Optimizer, Progress, ProgressEvent, Silent},
 };
 use polars::prelude::*;
 use tch::{Kind, Tensor};
@@ -457,6 +457,99 @@ fn what_cannot_run_is_refused_with_what_to_do() {
         let refusal = refusal(name);
         assert!(refusal.contains(expected), "{name}: {refusal}");
     }
+}
+
+/// Keeps the warnings of a fit.
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Progress for Warnings {
+    fn report(&self, event: &ProgressEvent) {
+        if let ProgressEvent::Warning { message } = event {
+            self.0.lock().unwrap().push(message.clone());
+        }
+    }
+}
+
+/// The warnings and the result of a fit of two iterations on random rows.
+fn attempt(
+    network: Network,
+    change: impl Fn(TorchEstimator) -> TorchEstimator,
+) -> (Vec<String>, Result<PipelineModel>) {
+    let features =
+        (Tensor::rand([24, network.input_width()], (Kind::Float, tch::Device::Cpu)) * 20.0).floor();
+    let labels = Tensor::from_slice(&(0..24).map(|row| row % 2).collect::<Vec<i64>>());
+    let tensors = [
+        ("features".to_owned(), features),
+        ("labels".to_owned(), labels),
+    ];
+    let (frame, pipeline) = problem(&tensors.into_iter().collect());
+    let estimator = change(TorchEstimator::new(network).iterations(2).partitions(1));
+    let warnings = Warnings::default();
+    let model = pipeline
+        .stage(estimator)
+        .fit_with(frame, &Threads, &warnings);
+    (warnings.0.into_inner().unwrap(), model)
+}
+
+#[test]
+fn a_program_exported_in_evaluation_mode_is_a_warning() {
+    let (warnings, model) = attempt(network("evaluation"), |estimator| estimator);
+    model.unwrap();
+    let [warning] = warnings.as_slice() else {
+        panic!("{warnings:?}");
+    };
+    assert!(
+        warning.contains("exported in evaluation mode: dropout is gone"),
+        "{warning}"
+    );
+    assert!(attempt(network("mlp"), |estimator| estimator).0.is_empty());
+}
+
+#[test]
+fn a_parameter_that_gets_no_gradient_is_named_and_one_that_is_not_used_is_a_warning() {
+    let detached = network("detached");
+    let (_, model) = attempt(detached.clone(), |estimator| estimator);
+    assert_eq!(
+        model.unwrap_err().to_string(),
+        "the parameter \"scale\" gets no gradient, since the loss does not depend on it: \
+         freeze it with freeze([\"scale\"])"
+    );
+    attempt(detached, |estimator| estimator.freeze(["scale"]))
+        .1
+        .unwrap();
+    let (warnings, model) = attempt(network("tied"), |estimator| estimator);
+    model.unwrap();
+    assert_eq!(
+        warnings,
+        ["the network does not use the parameter \"unused\": it stays as it is"]
+    );
+}
+
+#[test]
+fn a_mini_batch_above_the_rows_of_a_program_is_an_error_that_says_so() {
+    let (_, model) = attempt(network("at_most_16"), |estimator| estimator);
+    let message = model.unwrap_err().to_string();
+    assert!(
+        message.contains("at most 16 rows in a batch, and this batch has 24"),
+        "{message}"
+    );
+    attempt(network("at_most_16"), |estimator| estimator.mini_batch(16))
+        .1
+        .unwrap();
+}
+
+#[test]
+fn one_row_has_no_variance() {
+    let network = network("mlp");
+    let row = Tensor::zeros([1, 6], (Kind::Float, tch::Device::Cpu));
+    let state = network.initialize(0);
+    let error = network
+        .forward(&state, &row, Some(&mut DropoutMasks::new(1, 1, 0)))
+        .unwrap_err();
+    let expected = "one value for each channel has no variance: use larger mini-batches";
+    assert!(error.to_string().ends_with(expected), "{error}");
+    assert_eq!(network.forward(&state, &row, None).unwrap().size(), [1, 3]);
 }
 
 #[test]

@@ -16,6 +16,12 @@ pub enum TrainingError {
         "the rows of iteration {iteration} all weigh 0: raise mini_batch, or give more rows a weight"
     )]
     NoWeight { iteration: usize },
+    /// A parameter that the loss does not depend on.
+    #[error(
+        "the parameter {parameter:?} gets no gradient, since the loss does not depend on it: \
+         freeze it with freeze([{parameter:?}])"
+    )]
+    NoGradient { parameter: String },
     /// A checkpoint that is damaged or belongs to another fit.
     #[error("the checkpoint {url} cannot be used: {reason}")]
     InvalidCheckpoint {

@@ -47,7 +47,10 @@ impl fmt::Display for Network {
         let text = |line: &[String; 4]| {
             let [index, layer, shape, count] = line;
             let [a, b, c, d] = widths;
-            format!("{index:>a$}  {layer:<b$}  {shape:<c$}  {count:>d$}")
+            match self.body {
+                Body::Layers(_) => format!("{index:>a$}  {layer:<b$}  {shape:<c$}  {count:>d$}"),
+                Body::Program(_) => format!("{index:<a$}  {layer:<b$}  {shape:<c$}  {count:>d$}"),
+            }
         };
         writeln!(f, "{}\n{rule}", text(&header))?;
         for line in &lines {
@@ -63,6 +66,9 @@ impl fmt::Display for Network {
 }
 
 fn rows(shape: &[i64]) -> String {
+    if shape.is_empty() {
+        return String::new();
+    }
     let sizes: Vec<String> = shape.iter().map(i64::to_string).collect();
     format!("[rows, {}]", sizes.join(", "))
 }

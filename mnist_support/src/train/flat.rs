@@ -3,7 +3,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{Network, Result, network::Role};
+use crate::{Error, Network, Result, error::TrainingError, network::Role};
 
 /// A network's parameters, as autograd leaves that share one flat vector's memory, and its buffers.
 pub(super) struct FlatParameters {
@@ -12,6 +12,8 @@ pub(super) struct FlatParameters {
     /// to them, and autograd would take that for an in-place change to the parameters beside them.
     tensors: Vec<Tensor>,
     roles: Vec<Trained>,
+    /// The names of the parameters that are trained.
+    names: Vec<String>,
 }
 
 /// What training does with a tensor.
@@ -74,9 +76,12 @@ impl FlatParameters {
                 }
             })
             .collect::<Result<_, _>>()?;
+        let names = network.state_names().into_iter().zip(&roles);
+        let names = names.filter(|(_, role)| **role == Trained::Parameter);
         Ok(FlatParameters {
             flat,
             tensors,
+            names: names.map(|(name, _)| name).collect(),
             roles,
         })
     }
@@ -115,11 +120,20 @@ impl FlatParameters {
     }
 
     /// Returns the gradients of `loss`, one for each parameter, as vectors.
+    ///
+    /// # Errors
+    /// [`TrainingError::NoGradient`] names a parameter that the loss does not depend on.
     pub(super) fn gradients(&self, loss: &Tensor) -> Result<Vec<Tensor>> {
         let parameters: Vec<&Tensor> = self.of_role(Trained::Parameter).collect();
         Tensor::f_run_backward(&[loss], &parameters, false, false)?
             .iter()
-            .map(|gradient| Ok(gradient.f_reshape([-1])?))
+            .zip(&self.names)
+            .map(|(gradient, name)| match gradient.defined() {
+                true => Ok(gradient.f_reshape([-1])?),
+                false => Err(Error::Training(TrainingError::NoGradient {
+                    parameter: name.clone(),
+                })),
+            })
             .collect()
     }
 

@@ -28,49 +28,57 @@ impl Program {
 pub(super) fn rows(model: &Model, state: &[(String, StateTensor)]) -> Vec<Row> {
     let graph = &model.graph_module.graph;
     let mut rows: Vec<Row> = Vec::new();
-    let mut counted = vec![false; state.len()];
     for node in &graph.nodes {
         let Some(Argument::AsTensor(output)) = node.outputs.first() else {
             continue;
         };
-        let shape = graph
-            .tensor_values
-            .get(&output.name)
-            .map(shape)
-            .unwrap_or_default();
+        let shape = graph.tensor_values.get(&output.name).map(shape);
+        let shape = shape.unwrap_or_default();
         let (path, class) = module(node);
         match rows.last_mut() {
-            Some(last) if last.path == path && last.class == class && !path.is_empty() => {
-                last.shape = shape;
-            }
-            _ => {
-                let parameters = count(&path, state, &mut counted);
-                rows.push(Row {
-                    path,
-                    class,
-                    shape,
-                    parameters,
-                });
+            Some(last) if last.path == path && !path.is_empty() => last.shape = shape,
+            _ => rows.push(Row {
+                path,
+                class,
+                shape,
+                parameters: 0,
+            }),
+        }
+    }
+    let mut others = 0;
+    for (name, tensor) in state {
+        if tensor.role == Role::Parameter {
+            let count: i64 = tensor.shape.iter().product();
+            match owner(&mut rows, name) {
+                Some(row) => row.parameters += count,
+                None => others += count,
             }
         }
     }
-    // Parameters of modules without operators of their own, such as an attention's projection.
-    let left = state
-        .iter()
-        .zip(&counted)
-        .filter(|((_, tensor), counted)| tensor.role == Role::Parameter && !**counted);
-    let left: i64 = left
-        .map(|((_, tensor), _)| tensor.shape.iter().product::<i64>())
-        .sum();
-    if left > 0 {
+    if others > 0 {
         rows.push(Row {
             path: String::new(),
             class: "(other parameters)".to_owned(),
             shape: Vec::new(),
-            parameters: left,
+            parameters: others,
         });
     }
     rows
+}
+
+/// The first line of the innermost module that a parameter belongs to.
+fn owner<'a>(rows: &'a mut [Row], parameter: &str) -> Option<&'a mut Row> {
+    let below = |row: &Row| {
+        let rest = parameter.strip_prefix(&row.path);
+        !row.path.is_empty() && rest.is_some_and(|rest| rest.starts_with('.'))
+    };
+    let depth = rows
+        .iter()
+        .filter(|row| below(row))
+        .map(|row| row.path.len())
+        .max()?;
+    rows.iter_mut()
+        .find(|row| row.path.len() == depth && below(row))
 }
 
 /// The path and class of the module that calls an operator.
@@ -100,19 +108,4 @@ fn shape(meta: &TensorMeta) -> Vec<i64> {
             Size::AsExpr(_) => -1,
         })
         .collect()
-}
-
-/// The parameters below a module that no line before has counted.
-fn count(path: &str, state: &[(String, StateTensor)], counted: &mut [bool]) -> i64 {
-    let mut sum = 0;
-    for ((name, tensor), counted) in state.iter().zip(counted) {
-        let own = name
-            .strip_prefix(path)
-            .is_some_and(|rest| rest.starts_with('.'));
-        if own && !path.is_empty() && !*counted && tensor.role == Role::Parameter {
-            *counted = true;
-            sum += tensor.shape.iter().product::<i64>();
-        }
-    }
-    sum
 }

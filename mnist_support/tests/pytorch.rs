@@ -1,0 +1,153 @@
+//! What PyTorch in Python makes of the files that are written here. `make test-pytorch` runs these
+//! tests, after installing PyTorch with all that it needs (6 GB).
+
+use std::{collections::HashMap, env, fs, path::Path, process::Command};
+
+use mnist_support::{
+    Network,
+    engine::Threads,
+    ml::{Pipeline, TorchEstimator, TorchModel, VectorAssembler},
+    network::write_safetensors,
+    train::Silent,
+};
+use polars::prelude::*;
+use tch::Tensor;
+
+fn fixtures() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pt2")
+}
+
+/// Runs a Python program with PyTorch in a folder. The program fails if something is wrong.
+fn python(folder: &Path, program: &str) {
+    let python = env::var("MNIST_PYTORCH")
+        .expect("MNIST_PYTORCH is not set: run these tests with make test-pytorch");
+    let output = Command::new(python)
+        .args(["-W", "ignore", "-c", program])
+        .current_dir(folder)
+        .env_remove("LD_LIBRARY_PATH")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The module after a few iterations, and its rows.
+fn trained(name: &str) -> (TorchModel, Tensor) {
+    let network = Network::from_pt2(fs::read(fixtures().join(format!("{name}.pt2"))).unwrap());
+    let tensors = Tensor::read_safetensors(fixtures().join(format!("{name}.safetensors")));
+    let mut tensors: HashMap<String, Tensor> = tensors.unwrap().into_iter().collect();
+    let (features, labels) = (tensors.remove("features").unwrap(), &tensors["labels"]);
+    let names: Vec<String> = (0..features.size()[1])
+        .map(|index| format!("x{index}"))
+        .collect();
+    let mut columns: Vec<Column> = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| {
+            let values = Vec::<f32>::try_from(features.select(1, index as i64)).unwrap();
+            Column::new(name.as_str().into(), values)
+        })
+        .collect();
+    columns.push(Column::new(
+        "label".into(),
+        Vec::<i64>::try_from(labels).unwrap(),
+    ));
+    let estimator = TorchEstimator::new(network.unwrap())
+        .iterations(20)
+        .learning_rate(0.01);
+    let model = Pipeline::new()
+        .stage(VectorAssembler::new().input_cols(names))
+        .stage(estimator)
+        .fit_with(
+            DataFrame::new_infer_height(columns).unwrap(),
+            &Threads,
+            &Silent,
+        )
+        .unwrap();
+    (model.torch_model().unwrap().clone(), features)
+}
+
+#[test]
+#[ignore = "needs PyTorch: make test-pytorch"]
+fn torch_export_loads_a_trained_program_and_computes_the_same() {
+    for name in ["mlp", "residual", "lstm", "encoder"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (model, features) = trained(name);
+        let outputs = model
+            .network()
+            .forward(model.weights(), &features, None)
+            .unwrap();
+        fs::write(path("evaluation.pt2"), model.to_pt2().unwrap()).unwrap();
+        let training = model.network().to_pt2(model.weights(), true).unwrap();
+        fs::write(path("training.pt2"), training).unwrap();
+        fs::write(path("model.safetensors"), model.to_safetensors()).unwrap();
+        let expected = [("features", &features), ("outputs", &outputs)];
+        Tensor::write_safetensors(&expected, path("expected.safetensors")).unwrap();
+        python(
+            folder.path(),
+            r#"
+import torch
+from safetensors.torch import load_file
+
+expected = load_file("expected.safetensors")
+evaluation = torch.export.load("evaluation.pt2")
+features = expected["features"]
+if any("embedding" in name for name in evaluation.state_dict):
+    features = features.long()
+outputs = evaluation.module()(features)
+difference = (outputs - expected["outputs"]).abs().max().item()
+assert difference < 1e-5, difference
+assert evaluation.module()(features[:2]).shape == expected["outputs"][:2].shape
+
+state = load_file("model.safetensors")
+for program in (evaluation, torch.export.load("training.pt2")):
+    assert set(program.state_dict) == set(state), (set(program.state_dict), set(state))
+    for name, value in program.state_dict.items():
+        assert torch.equal(value, state[name]), name
+
+# It trains further.
+module = torch.export.load("training.pt2").module()
+optimizer = torch.optim.SGD(module.parameters(), 1e-3)
+module(features).square().mean().backward()
+optimizer.step()
+"#,
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs PyTorch: make test-pytorch"]
+fn a_module_loads_the_safetensors_of_its_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, features) = trained("mlp");
+    let outputs = model
+        .network()
+        .forward(model.weights(), &features, None)
+        .unwrap();
+    let file = write_safetensors(model.network(), model.weights()).unwrap();
+    fs::write(folder.path().join("model.safetensors"), file).unwrap();
+    let expected = [("features", &features), ("outputs", &outputs)];
+    Tensor::write_safetensors(&expected, folder.path().join("expected.safetensors")).unwrap();
+    let program = format!(
+        r#"
+import sys
+sys.path.insert(0, {fixtures:?})
+import torch
+from safetensors.torch import load_file
+from make_pytorch_programs import Mlp
+
+module = Mlp()
+module.load_state_dict(load_file("model.safetensors"))
+expected = load_file("expected.safetensors")
+outputs = module.eval()(expected["features"])
+difference = (outputs - expected["outputs"]).abs().max().item()
+assert difference < 1e-5, difference
+"#,
+        fixtures = fixtures().parent().unwrap()
+    );
+    python(folder.path(), &program);
+}
