@@ -79,7 +79,7 @@ native := $(libtorch) $(protoc)
 ifndef SIDE_BY_SIDE
 .NOTPARALLEL:
 endif
-.PHONY: help setup data lint test test-spark bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm crate rust-sources side-by-side node
+.PHONY: help setup data lint test test-spark test-pytorch bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm crate rust-sources side-by-side node
 
 help: ## list the targets
 	@echo 'Targets (each does the set-up that it needs; run-notebooks from nothing 13 to 14 minutes on 2 cores):'
@@ -113,6 +113,10 @@ test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
 test-spark: $(native) $(lake) $(spark) ## the tests on Spark alone; SPARK=4.0 for an older one, TESTS="name name" for some
 	env -u SPARK_REMOTE cargo test --quiet --package mnist_support \
 	    $(if $(filter 3.5,$(older)),--test spark_3_5,--test spark_client --test spark_engine) -- $(TESTS)
+
+test-pytorch: $(native) $(peers) ## what PyTorch in Python makes of the files written here (about a minute)
+	MNIST_PYTORCH='$(CURDIR)/.tools/peers/bin/python' \
+	    cargo test --quiet --package mnist_support --test pytorch -- --ignored
 
 bench: $(native) $(lake) $(peers) ## compare with PyTorch, pandas and SparkTorch; ROWS="train csv" for some rows
 	@echo '==> Compiling the benchmark (about 1 minute), then measuring (all rows: about 13 minutes)'

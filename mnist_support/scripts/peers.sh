@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the benchmark compares with into an environment of its own, .tools/peers: `import torch`
+# Installs what benchmarks and tests compare with into an environment of its own, .tools/peers: `import torch`
 # wants all of PyTorch's dependencies, CUDA's included, which the notebooks do without.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -11,4 +11,5 @@ rm -rf "$tools/peers"
 "$PYTHON_ENV/bin/python" -m pip --python "$tools/peers/bin/python" install --quiet \
     --disable-pip-version-check "torch==$TORCH_VERSION" "numpy==$NUMPY_VERSION" \
     "pandas==$PANDAS_VERSION" "pyarrow==$PYARROW_VERSION" "scikit-learn==$SCIKIT_LEARN_VERSION" \
-    "pyspark==$PYSPARK_PEER_VERSION" "sparktorch==$SPARKTORCH_VERSION"
+    "pyspark==$PYSPARK_PEER_VERSION" "sparktorch==$SPARKTORCH_VERSION" \
+    "safetensors==$SAFETENSORS_VERSION"

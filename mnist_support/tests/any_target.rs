@@ -86,7 +86,9 @@ fn every_kind_of_target_is_learnt_and_gives_columns_of_its_kind() {
         vec![one("prediction", DataType::Int64), vector("probability")],
         vec![one("prediction", DataType::Float64)],
         vec![vector("prediction")],
+        vec![one("prediction", DataType::Int64), vector("probability")],
     ];
+    assert_eq!(problems().len(), expected.len());
     for ((what, estimator), expected) in problems().into_iter().zip(expected) {
         let model = fit(estimator).unwrap_or_else(|error| panic!("{what}: {error}"));
         let [first, last] = first_and_last(&model);

@@ -25,6 +25,7 @@ fn python(folder: &Path, program: &str) {
         .args(["-W", "ignore", "-c", program])
         .current_dir(folder)
         .env_remove("LD_LIBRARY_PATH")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .unwrap();
     assert!(

@@ -1,6 +1,8 @@
 //! Problems with targets of every kind, on one table.
 #![allow(dead_code)] // each test file uses its own part
 
+use std::path::Path;
+
 use mnist_support::{
     Layer, Network,
     evaluate::{BinaryMetric, Metric, RegressionMetric, ValidationMetric},
@@ -140,5 +142,18 @@ pub(crate) fn problems() -> Vec<(&'static str, TorchEstimator)> {
                 .loss(Loss::mse())
                 .label_col(Label::Features),
         ),
+        (
+            "a class, by a module that PyTorch exported",
+            short(exported())
+                .mini_batch(30)
+                .learning_rate(0.02)
+                .probability_col("probability"),
+        ),
     ]
+}
+
+/// A module with batch normalisation, dropout and a GRU.
+fn exported() -> Network {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pt2");
+    Network::from_pt2(std::fs::read(folder.join("points.pt2")).unwrap()).unwrap()
 }
