@@ -14,6 +14,9 @@ mod summary;
 mod tensors;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
