@@ -88,6 +88,14 @@ pub enum Error {
         found: Vec<i64>,
         expected: String,
     },
+    /// A sample that a [`Dataset`](crate::traditional::Dataset) could not get, or whose transform
+    /// failed.
+    #[error("sample {index} of the dataset: {reason}")]
+    Sample {
+        index: usize,
+        #[source]
+        reason: Cause,
+    },
     /// A local file operation that failed.
     #[error("{operation} {} failed: {source}", path.display())]
     Io {

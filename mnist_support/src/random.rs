@@ -1,5 +1,6 @@
 //! Random streams that depend only on their key.
 
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -12,6 +13,8 @@ pub(crate) enum Purpose {
     Initialization = 1,
     /// The values that dropout zeroes, by iteration and rank.
     Dropout = 2,
+    /// What a transform of a sample draws, by epoch, sample and transform.
+    Transform = 3,
 }
 
 /// The random stream of a purpose, a seed and two numbers. Together they fill ChaCha's 256-bit key,
@@ -23,4 +26,9 @@ pub(crate) fn stream(purpose: Purpose, seed: u64, numbers: [u64; 2]) -> ChaCha8R
         bytes.copy_from_slice(&word.to_le_bytes());
     }
     ChaCha8Rng::from_seed(key)
+}
+
+/// A seed that depends on the same as [`stream`].
+pub(crate) fn seed_of(purpose: Purpose, seed: u64, numbers: [u64; 2]) -> u64 {
+    stream(purpose, seed, numbers).random()
 }

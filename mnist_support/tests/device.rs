@@ -10,7 +10,7 @@ use mnist_support::{
     lake::{Credentials, Lake},
     ml::{PipelineModel, TorchEstimator},
     shard::Data,
-    traditional::{DataLoader, Dataset, EarlyStopping},
+    traditional::{DataLoader, EarlyStopping, TensorDataset},
 };
 use polars::prelude::{DataFrame, ParquetWriter};
 use tch::{
@@ -133,7 +133,7 @@ fn the_classic_loop_trains_on_a_gpu() {
     let images = Features::from_frame(&frame, &pixels, "test.parquet").unwrap();
     let labels = labels_from_frame(&frame, "label", 10, "test.parquet").unwrap();
     let features = images.to_tensor().unwrap().to_kind(Kind::Float) / 255.0;
-    let set = Dataset::from_tensors(features, Tensor::from_slice(&labels.to_vec())).unwrap();
+    let set = TensorDataset::from_tensors(features, Tensor::from_slice(&labels.to_vec())).unwrap();
     let on_gpu = set.to_device(device).unwrap();
     let mut variables = nn::VarStore::new(device);
     let network = CnnConfig::default().network().unwrap();
@@ -145,7 +145,8 @@ fn the_classic_loop_trains_on_a_gpu() {
     let mut early_stopping = EarlyStopping::new(20, path.to_str().unwrap()).unwrap();
     for _ in 0..10 {
         let mut sum = 0.0;
-        for (images, labels) in &loader {
+        for batch in &loader {
+            let (images, labels) = batch.unwrap();
             let loss = model
                 .forward_t(&images, true)
                 .cross_entropy_for_logits(&labels);

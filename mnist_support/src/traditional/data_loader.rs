@@ -1,13 +1,23 @@
 //! PyTorch's DataLoader.
 
-use std::cell::Cell;
+mod workers;
+
+use std::{cell::Cell, fmt, ops::Range, sync::Arc};
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
-use super::Dataset;
-use crate::{Error, Result};
+use self::workers::Workers;
+use super::{
+    Dataset,
+    dataset::{caught, sample, stack},
+    transforms::Transform,
+};
+use crate::{
+    Error, Result,
+    random::{Purpose, seed_of},
+};
 
 /// Iterates over a dataset in mini-batches `(features, labels)`, with features of shape
 /// `[batch, ...]`.
@@ -15,17 +25,19 @@ use crate::{Error, Result};
 /// Each pass over the loader is an epoch. The last batch of an epoch is smaller if the batch size
 /// does not divide the dataset: no sample is left out. A shuffled loader draws a new order for
 /// every epoch from its seed and the epoch number alone, so that a second run sees the same
-/// batches.
+/// batches. [Worker threads](DataLoader::num_workers) get batches ahead of time, and change
+/// neither the order nor what the [transforms](DataLoader::transform) draw.
 ///
 /// ```
-/// use mnist_support::traditional::{DataLoader, Dataset};
+/// use mnist_support::traditional::{DataLoader, TensorDataset};
 /// use ndarray::{Array1, Array2};
 ///
 /// # fn main() -> mnist_support::Result<()> {
-/// let dataset = Dataset::new(&Array2::<f32>::zeros((7, 2)), &Array1::from_iter(0i64..7))?;
+/// let dataset = TensorDataset::new(&Array2::<f32>::zeros((7, 2)), &Array1::from_iter(0i64..7))?;
 /// let loader = DataLoader::new(&dataset, 3)?.shuffle(42);
 /// for _epoch in 0..2 {
-///     for (features, labels) in &loader {
+///     for batch in &loader {
+///         let (features, labels) = batch?;
 ///         assert_eq!(features.size()[0], labels.size()[0]);
 ///     }
 /// }
@@ -33,38 +45,61 @@ use crate::{Error, Result};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DataLoader {
-    dataset: Dataset,
+    dataset: Arc<dyn Dataset>,
+    transforms: Vec<Arc<dyn Transform>>,
     batch_size: usize,
     seed: Option<u64>,
+    num_workers: usize,
     epoch: Cell<u64>,
+}
+
+impl fmt::Debug for DataLoader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataLoader")
+            .field("samples", &self.dataset.len())
+            .field("transforms", &self.transforms)
+            .field("batch_size", &self.batch_size)
+            .field("seed", &self.seed)
+            .field("num_workers", &self.num_workers)
+            .field("epoch", &self.epoch)
+            .finish()
+    }
 }
 
 impl DataLoader {
     /// Creates a loader in the dataset's own order.
     ///
+    /// A batch size above the number of samples takes all of them, and a line says so.
+    ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if `batch_size` is 0 or larger than the number of samples.
-    pub fn new(dataset: &Dataset, batch_size: usize) -> Result<DataLoader> {
-        let refused = |reason: String| Error::InvalidSetting {
+    /// [`Error::InvalidSetting`] if `batch_size` is 0, or the dataset is empty.
+    pub fn new<D: Dataset + Clone>(dataset: &D, batch_size: usize) -> Result<DataLoader> {
+        let refused = |reason: &str| Error::InvalidSetting {
             setting: "batch_size",
             value: batch_size.to_string(),
-            reason,
+            reason: reason.to_owned(),
         };
+        let samples = dataset.len();
         if batch_size == 0 {
-            return Err(refused("must be at least 1".to_owned()));
+            return Err(refused("must be at least 1"));
         }
-        if batch_size > dataset.len() {
-            return Err(refused(format!(
-                "is more than the dataset's {} samples",
-                dataset.len()
-            )));
+        if samples == 0 {
+            return Err(refused("has no samples to take: the dataset is empty"));
+        }
+        if batch_size > samples {
+            println!(
+                "warning: batch_size is {batch_size}, and the dataset has {samples} samples: \
+                 a batch takes all of them"
+            );
         }
         Ok(DataLoader {
-            dataset: dataset.clone(),
-            batch_size,
+            dataset: Arc::new(dataset.clone()),
+            transforms: Vec::new(),
+            batch_size: batch_size.min(samples),
             seed: None,
+            num_workers: 0,
             epoch: Cell::new(0),
         })
     }
@@ -77,6 +112,46 @@ impl DataLoader {
         }
     }
 
+    /// Adds a transform of each sample's features, such as
+    /// [`RandomCrop`](super::transforms::RandomCrop). Transforms run in the order in which they are
+    /// added, in the worker threads if there are any.
+    ///
+    /// What a random transform draws for a sample depends on the loader's
+    /// [seed](DataLoader::shuffle) (0 without), the epoch and the sample's index alone.
+    ///
+    /// ```
+    /// use mnist_support::traditional::{DataLoader, TensorDataset};
+    /// use mnist_support::traditional::transforms::{Normalize, RandomCrop, RandomRotation};
+    /// use ndarray::{Array1, Array4};
+    ///
+    /// # fn main() -> mnist_support::Result<()> {
+    /// let images = Array4::<f32>::zeros((6, 1, 28, 28));
+    /// let dataset = TensorDataset::new(&images, &Array1::<i64>::zeros(6))?;
+    /// let loader = DataLoader::new(&dataset, 3)?
+    ///     .shuffle(42)
+    ///     .transform(RandomCrop::new(28, 2))
+    ///     .transform(RandomRotation::new(10.0))
+    ///     .transform(Normalize::new([0.1307], [0.3081]));
+    /// for batch in &loader {
+    ///     assert_eq!(batch?.0.size(), [3, 1, 28, 28]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn transform(mut self, transform: impl Transform) -> DataLoader {
+        self.transforms.push(Arc::new(transform));
+        self
+    }
+
+    /// Gets batches on this many threads, ahead of the loop that takes them; with 0, which is the
+    /// default, the loop gets them itself. A thread has at most two batches ready.
+    pub fn num_workers(self, num_workers: usize) -> DataLoader {
+        DataLoader {
+            num_workers,
+            ..self
+        }
+    }
+
     /// Sets the epoch number of the next pass, from 0. With `set_epoch(0)` before it, a loop that
     /// runs again sees the same batches.
     pub fn set_epoch(&self, epoch: u64) {
@@ -84,21 +159,34 @@ impl DataLoader {
     }
 
     /// Starts an epoch.
+    ///
+    /// Each batch is a `Result`: [`Error::Sample`] names the sample that could not be got, and ends
+    /// the epoch.
     pub fn iter(&self) -> Batches {
         let epoch = self.epoch.get();
         self.epoch.set(epoch + 1);
         let order = self.seed.map(|seed| {
             let mut generator = ChaCha8Rng::seed_from_u64(seed);
             generator.set_stream(epoch);
-            let mut order: Vec<i64> = (0..self.dataset.len() as i64).collect();
+            let mut order: Vec<usize> = (0..self.dataset.len()).collect();
             order.shuffle(&mut generator);
-            Tensor::from_slice(&order).to_device(self.dataset.features().device())
+            order
         });
-        Batches {
+        let epoch = Epoch {
             dataset: self.dataset.clone(),
+            transforms: self.transforms.clone(),
             batch_size: self.batch_size,
+            seed: self.seed.unwrap_or_default(),
+            epoch,
             order,
-            next: 0,
+        };
+        let batches = 0..epoch.batches();
+        Batches {
+            source: match self.num_workers {
+                0 => Source::Here(epoch),
+                workers => Source::Workers(Workers::start(epoch, workers)),
+            },
+            batches,
         }
     }
 
@@ -109,7 +197,7 @@ impl DataLoader {
 
     /// Whether an epoch has no batches, which [`new`](DataLoader::new) rules out.
     pub fn is_empty(&self) -> bool {
-        self.dataset.is_empty()
+        self.len() == 0
     }
 
     /// The number of samples in each batch, except perhaps the last.
@@ -118,13 +206,13 @@ impl DataLoader {
     }
 
     /// The dataset that the batches are taken from.
-    pub fn dataset(&self) -> &Dataset {
-        &self.dataset
+    pub fn dataset(&self) -> &dyn Dataset {
+        &*self.dataset
     }
 }
 
 impl IntoIterator for &DataLoader {
-    type Item = (Tensor, Tensor);
+    type Item = Result<(Tensor, Tensor)>;
     type IntoIter = Batches;
 
     fn into_iter(self) -> Batches {
@@ -132,123 +220,100 @@ impl IntoIterator for &DataLoader {
     }
 }
 
+/// One pass over a dataset.
+struct Epoch {
+    dataset: Arc<dyn Dataset>,
+    transforms: Vec<Arc<dyn Transform>>,
+    batch_size: usize,
+    seed: u64,
+    epoch: u64,
+    /// The indices of the samples in a random order.
+    order: Option<Vec<usize>>,
+}
+
+impl Epoch {
+    fn batches(&self) -> usize {
+        self.dataset.len().div_ceil(self.batch_size)
+    }
+
+    /// The samples of a batch, transformed and stacked.
+    fn batch(&self, batch: usize) -> Result<(Tensor, Tensor)> {
+        let start = batch * self.batch_size;
+        let end = (start + self.batch_size).min(self.dataset.len());
+        let indices = match &self.order {
+            Some(order) => order[start..end].to_vec(),
+            None => (start..end).collect(),
+        };
+        if self.transforms.is_empty() {
+            return caught(indices[0], || self.dataset.get_items(&indices));
+        }
+        let (mut features, mut labels) = (Vec::new(), Vec::new());
+        for &index in &indices {
+            let (own, label) = sample(&*self.dataset, index)?;
+            features.push(self.transformed(own, index)?);
+            labels.push(label);
+        }
+        stack(&features, &labels, &indices)
+    }
+
+    fn transformed(&self, mut features: Tensor, index: usize) -> Result<Tensor> {
+        for (place, transform) in self.transforms.iter().enumerate() {
+            let place = (place as u64) << 48 | index as u64;
+            let seed = seed_of(Purpose::Transform, self.seed, [self.epoch, place]);
+            features = transform
+                .apply(&features, seed)
+                .map_err(|error| Error::Sample {
+                    index,
+                    reason: error.into(),
+                })?;
+        }
+        Ok(features)
+    }
+}
+
 /// The batches of one epoch of a [`DataLoader`].
 #[derive(Debug)]
 pub struct Batches {
-    dataset: Dataset,
-    batch_size: usize,
-    order: Option<Tensor>,
-    next: usize,
+    source: Source,
+    batches: Range<usize>,
+}
+
+enum Source {
+    /// The thread that takes the batches gets them, too.
+    Here(Epoch),
+    Workers(Workers),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Source::Here(_) => "Here",
+            Source::Workers(_) => "Workers",
+        })
+    }
 }
 
 impl Iterator for Batches {
-    type Item = (Tensor, Tensor);
+    type Item = Result<(Tensor, Tensor)>;
 
-    fn next(&mut self) -> Option<(Tensor, Tensor)> {
-        let rows = self.batch_size.min(self.dataset.len() - self.next);
-        if rows == 0 {
-            return None;
-        }
-        let (start, length) = (self.next as i64, rows as i64);
-        self.next += rows;
-        // `start + length` never exceeds the dataset, so none of these can fail.
-        let part = |tensor: &Tensor| match &self.order {
-            Some(order) => tensor.index_select(0, &order.narrow(0, start, length)),
-            None => tensor.narrow(0, start, length),
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.batches.next()?;
+        let loaded = match &mut self.source {
+            Source::Here(epoch) => epoch.batch(batch),
+            Source::Workers(workers) => workers.batch(batch),
         };
-        Some((part(self.dataset.features()), part(self.dataset.labels())))
+        if loaded.is_err() {
+            self.batches = 0..0;
+        }
+        Some(loaded)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let batches = (self.dataset.len() - self.next).div_ceil(self.batch_size);
-        (batches, Some(batches))
+        self.batches.size_hint()
     }
 }
 
 impl ExactSizeIterator for Batches {}
 
 #[cfg(test)]
-mod tests {
-    use ndarray::{Array1, Array2};
-
-    use super::*;
-
-    fn dataset(rows: usize) -> Dataset {
-        let features = Array2::from_shape_fn((rows, 2), |(row, column)| (10 * row + column) as f32);
-        Dataset::new(&features, &Array1::from_iter(0..rows as i64)).unwrap()
-    }
-
-    /// Returns the labels of an epoch by batch, after checking that the features belong to them.
-    fn epoch(loader: &DataLoader) -> Vec<Vec<i64>> {
-        loader
-            .iter()
-            .map(|(features, labels)| {
-                let labels = Vec::<i64>::try_from(labels).unwrap();
-                assert_eq!(features.size(), [labels.len() as i64, 2]);
-                for (row, &label) in labels.iter().enumerate() {
-                    assert_eq!(
-                        features.double_value(&[row as i64, 1]),
-                        (10 * label + 1) as f64
-                    );
-                }
-                labels
-            })
-            .collect()
-    }
-
-    #[test]
-    fn batches_come_in_order_and_the_last_may_be_short() {
-        let loader = DataLoader::new(&dataset(7), 3).unwrap();
-        assert_eq!(epoch(&loader), [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
-        assert_eq!(loader.len(), 3);
-        assert_eq!(loader.iter().len(), 3);
-        assert_eq!(
-            DataLoader::new(&dataset(6), 3).unwrap().iter().count(),
-            2,
-            "no empty batch at the end"
-        );
-    }
-
-    #[test]
-    fn every_epoch_is_a_new_order_of_all_samples() {
-        let loader = DataLoader::new(&dataset(100), 30).unwrap().shuffle(42);
-        let (first, second) = (epoch(&loader), epoch(&loader));
-        assert_ne!(first, second);
-        for batches in [first, second] {
-            assert_eq!(
-                batches.iter().map(Vec::len).collect::<Vec<_>>(),
-                [30, 30, 30, 10]
-            );
-            let mut labels = batches.concat();
-            assert_ne!(labels, (0..100).collect::<Vec<i64>>());
-            labels.sort_unstable();
-            assert_eq!(labels, (0..100).collect::<Vec<i64>>());
-        }
-    }
-
-    #[test]
-    fn the_seed_and_the_epoch_decide_the_order() {
-        let loader = |seed| DataLoader::new(&dataset(50), 50).unwrap().shuffle(seed);
-        let (one, two) = (loader(1), loader(1));
-        assert_eq!([epoch(&one), epoch(&one)], [epoch(&two), epoch(&two)]);
-        assert_ne!(epoch(&loader(1)), epoch(&loader(2)));
-        one.set_epoch(0);
-        assert_eq!(epoch(&one), epoch(&loader(1)));
-    }
-
-    #[test]
-    fn a_batch_size_of_0_is_refused() {
-        let error = DataLoader::new(&dataset(5), 0).unwrap_err();
-        assert_eq!(error.to_string(), "batch_size = 0 must be at least 1");
-    }
-
-    #[test]
-    fn a_batch_above_the_dataset_is_refused() {
-        let error = DataLoader::new(&dataset(5), 6).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "batch_size = 6 is more than the dataset's 5 samples"
-        );
-        assert!(DataLoader::new(&dataset(5), 5).is_ok());
-    }
-}
+mod tests;

@@ -1,205 +1,144 @@
-//! PyTorch's TensorDataset of features and labels.
+//! PyTorch's Dataset.
 
-use ndarray::{ArrayBase, Data, Dimension, Ix1};
-use tch::{Device, Tensor, kind::Element};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
-use crate::data::tensor_from_array;
+use tch::Tensor;
+
 use crate::{Error, Result};
 
-/// Features and labels as tensors, with one row of each per sample.
+/// Samples that are got by their index, like PyTorch's map-style `Dataset`.
 ///
-/// Cloning is cheap: clones share their tensors.
+/// A sample is a tensor of features, and a label. All samples of a dataset have the same shapes.
 ///
 /// ```
-/// use mnist_support::traditional::Dataset;
-/// use ndarray::{Array1, Array2};
+/// use mnist_support::{Result, traditional::{DataLoader, Dataset}};
+/// use tch::Tensor;
 ///
-/// # fn main() -> mnist_support::Result<()> {
-/// let images = Array2::<f32>::zeros((6, 784));
-/// let labels = Array1::<i64>::zeros(6);
-/// let dataset = Dataset::new(&images, &labels)?.reshape(&[1, 28, 28])?;
-/// assert_eq!(dataset.len(), 6);
-/// assert_eq!(dataset.features().size(), [6, 1, 28, 28]);
-/// # Ok(())
-/// # }
+/// #[derive(Clone)]
+/// struct Squares {
+///     numbers: Vec<f32>,
+/// }
+///
+/// impl Dataset for Squares {
+///     fn len(&self) -> usize {
+///         self.numbers.len()
+///     }
+///
+///     fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
+///         let number = self.numbers[index];
+///         Ok((Tensor::from_slice(&[number]), Tensor::from(number * number)))
+///     }
+/// }
+///
+/// let squares = Squares { numbers: vec![1.0, 2.0, 3.0] };
+/// for batch in &DataLoader::new(&squares, 2)?.num_workers(2) {
+///     let (features, labels) = batch?;
+///     assert_eq!(features.size(), [labels.size()[0], 1]);
+/// }
+/// # Ok::<(), mnist_support::Error>(())
 /// ```
-#[derive(Debug)]
-pub struct Dataset {
-    features: Tensor,
-    labels: Tensor,
-}
-
-impl Clone for Dataset {
-    fn clone(&self) -> Self {
-        Dataset {
-            features: self.features.shallow_clone(),
-            labels: self.labels.shallow_clone(),
-        }
-    }
-}
-
-impl Dataset {
-    /// Creates a dataset from arrays: features `[rows, ...]`, and one label per row.
-    ///
-    /// # Errors
-    /// - [`Error::ShapeMismatch`] unless there is one label per row of features.
-    /// - [`Error::Torch`] if libtorch cannot allocate the tensors.
-    pub fn new<F, L, SF, SL, D>(
-        features: &ArrayBase<SF, D>,
-        labels: &ArrayBase<SL, Ix1>,
-    ) -> Result<Dataset>
-    where
-        F: Element + Clone,
-        L: Element + Clone,
-        SF: Data<Elem = F>,
-        SL: Data<Elem = L>,
-        D: Dimension,
-    {
-        Self::from_tensors(tensor_from_array(features)?, tensor_from_array(labels)?)
-    }
-
-    /// Creates a dataset from tensors: features `[rows, ...]` and labels `[rows]`.
-    ///
-    /// # Errors
-    /// [`Error::ShapeMismatch`] unless there is one label per row of features, and both are on the
-    /// same device.
-    pub fn from_tensors(features: Tensor, labels: Tensor) -> Result<Dataset> {
-        let Some(&rows) = features.size().first() else {
-            return Err(Error::ShapeMismatch {
-                what: "the tensor of features".to_owned(),
-                found: features.size(),
-                expected: "[rows, ...]".to_owned(),
-            });
-        };
-        if labels.size() != [rows] {
-            return Err(Error::ShapeMismatch {
-                what: "the tensor of labels".to_owned(),
-                found: labels.size(),
-                expected: format!("one label for each of the {rows} rows of features"),
-            });
-        }
-        let labels = labels.f_to_device(features.device())?;
-        Ok(Dataset { features, labels })
-    }
-
-    /// Returns the same samples with features of another shape each, such as `[1, 28, 28]` for the
-    /// channels, height and width of an image.
-    ///
-    /// # Errors
-    /// [`Error::ShapeMismatch`] if the shape does not have as many values as a sample.
-    pub fn reshape(&self, sample_shape: &[i64]) -> Result<Dataset> {
-        let size = self.features.size();
-        let values: i64 = size[1..].iter().product();
-        let wanted = sample_shape
-            .iter()
-            .try_fold(1i64, |product, &length| product.checked_mul(length));
-        if wanted != Some(values) || sample_shape.iter().any(|&length| length < 0) {
-            return Err(Error::ShapeMismatch {
-                what: "a sample".to_owned(),
-                found: size[1..].to_vec(),
-                expected: format!("a number of values that fits {sample_shape:?}"),
-            });
-        }
-        let mut shape = vec![size[0]];
-        shape.extend_from_slice(sample_shape);
-        Ok(Dataset {
-            features: self.features.f_reshape(shape)?,
-            labels: self.labels.shallow_clone(),
-        })
-    }
-
-    /// Moves the samples to another device.
-    ///
-    /// # Errors
-    /// [`Error::Torch`] if the device is not available or its memory is too small.
-    pub fn to_device(&self, device: Device) -> Result<Dataset> {
-        Ok(Dataset {
-            features: self.features.f_to_device(device)?,
-            labels: self.labels.f_to_device(device)?,
-        })
-    }
-
-    /// The features of all samples, `[rows, ...]`.
-    pub fn features(&self) -> &Tensor {
-        &self.features
-    }
-
-    /// The labels of all samples, `[rows]`.
-    pub fn labels(&self) -> &Tensor {
-        &self.labels
-    }
-
+///
+/// Worker threads get samples at the same time, so a dataset is [`Sync`]. A [`Tensor`] is not, but
+/// a [`TensorDataset`](super::TensorDataset) of it is.
+pub trait Dataset: Send + Sync + 'static {
     /// The number of samples.
-    pub fn len(&self) -> usize {
-        self.labels.numel()
+    fn len(&self) -> usize;
+
+    /// Gets a sample: its features and its label. `index` is below [`len`](Dataset::len).
+    ///
+    /// # Errors
+    /// Those of reading the sample, for example from a file. A [`DataLoader`](super::DataLoader)
+    /// adds the index.
+    fn get(&self, index: usize) -> Result<(Tensor, Tensor)>;
+
+    /// Gets several samples, stacked: PyTorch's `__getitems__`, for datasets that are faster at
+    /// many samples than at one.
+    ///
+    /// # Errors
+    /// [`Error::Sample`] with the index of the sample that [`get`](Dataset::get) failed on.
+    fn get_items(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
+        let samples = indices.iter().map(|&index| sample(self, index));
+        let (features, labels): (Vec<Tensor>, Vec<Tensor>) =
+            samples.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        stack(&features, &labels, indices)
     }
 
     /// Whether there are no samples.
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The shape of one sample's features.
-    pub fn sample_shape(&self) -> Vec<i64> {
-        self.features.size().split_off(1)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use ndarray::{Array, Array1, arr1, arr2};
-    use tch::Kind;
-
-    use super::*;
-
-    #[test]
-    fn arrays_of_any_dimension_become_tensors_of_that_shape() {
-        let images = Array::from_shape_fn((5, 4, 3), |(row, y, x)| (100 * row + 10 * y + x) as f32);
-        let dataset = Dataset::new(&images, &Array1::from_iter(0i64..5)).unwrap();
-        assert_eq!(dataset.len(), 5);
-        assert_eq!(dataset.sample_shape(), [4, 3]);
-        assert_eq!(dataset.features().double_value(&[3, 2, 1]), 321.0);
-        assert_eq!(dataset.labels().kind(), Kind::Int64);
-        assert_eq!(dataset.labels().int64_value(&[4]), 4);
+impl<D: Dataset + ?Sized> Dataset for Arc<D> {
+    fn len(&self) -> usize {
+        (**self).len()
     }
 
-    #[test]
-    fn flat_rows_become_images() {
-        let rows = arr2(&[[0u8, 1, 2, 3], [4, 5, 6, 7]]);
-        let dataset = Dataset::new(&rows, &arr1(&[0i64, 1])).unwrap();
-        let images = dataset.reshape(&[1, 2, 2]).unwrap();
-        assert_eq!(images.features().size(), [2, 1, 2, 2]);
-        assert_eq!(images.features().int64_value(&[1, 0, 1, 0]), 6);
+    fn get(&self, index: usize) -> Result<(Tensor, Tensor)> {
+        (**self).get(index)
     }
 
-    #[test]
-    fn a_shape_of_another_number_of_values_is_refused() {
-        let dataset = Dataset::new(&arr2(&[[0.0f32; 6]]), &arr1(&[0i64])).unwrap();
-        for shape in [&[1, 28, 28][..], &[-1, -6], &[]] {
-            let error = dataset.reshape(shape).unwrap_err();
-            assert!(
-                matches!(&error, Error::ShapeMismatch { found, .. } if found == &[6]),
-                "{error}"
-            );
+    fn get_items(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
+        (**self).get_items(indices)
+    }
+}
+
+/// Gets a sample. An error, or a panic, names its index.
+pub(super) fn sample<D: Dataset + ?Sized>(dataset: &D, index: usize) -> Result<(Tensor, Tensor)> {
+    caught(index, || {
+        let sample = dataset.get(index);
+        sample.map_err(|error| Error::Sample {
+            index,
+            reason: error.into(),
+        })
+    })
+}
+
+/// Calls a dataset's method for the sample of this index, or for the samples from it on. A panic
+/// becomes an error.
+pub(super) fn caught<T>(index: usize, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        Err(Error::Sample {
+            index,
+            reason: panic_message(&*panic).into(),
+        })
+    })
+}
+
+/// Stacks samples. If their shapes differ, the error names the first that does.
+pub(super) fn stack(
+    features: &[Tensor],
+    labels: &[Tensor],
+    indices: &[usize],
+) -> Result<(Tensor, Tensor)> {
+    for tensors in [features, labels] {
+        let Some(expected) = tensors.first().map(Tensor::size) else {
+            continue;
+        };
+        let differs = tensors.iter().position(|tensor| tensor.size() != expected);
+        if let Some(place) = differs {
+            let found = tensors[place].size();
+            let reason =
+                format!("its shape is {found:?}, where the samples before have {expected:?}");
+            return Err(Error::Sample {
+                index: indices[place],
+                reason: reason.into(),
+            });
         }
     }
+    Ok((Tensor::f_stack(features, 0)?, Tensor::f_stack(labels, 0)?))
+}
 
-    #[test]
-    fn counts_that_disagree_are_refused() {
-        let error = Dataset::new(&arr2(&[[0.0f32], [1.0]]), &arr1(&[0i64, 1, 2])).unwrap_err();
-        assert!(
-            matches!(&error, Error::ShapeMismatch { found, .. } if found == &[3]),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn labels_of_two_dimensions_are_refused() {
-        let error = Dataset::from_tensors(
-            Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)),
-            Tensor::zeros([2, 1], (Kind::Int64, Device::Cpu)),
-        )
-        .unwrap_err();
-        assert!(matches!(error, Error::ShapeMismatch { .. }), "{error}");
-    }
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    message
+        .unwrap_or("it panicked without a message")
+        .to_owned()
 }

@@ -3,7 +3,9 @@
 
 pub use std::time::Instant;
 
-pub use super::{DataLoader, Dataset, EarlyStopping, MinMaxScaler, Split, train_test_split};
+pub use super::{
+    DataLoader, Dataset, EarlyStopping, MinMaxScaler, Split, TensorDataset, train_test_split,
+};
 pub use crate::{
     CnnConfig, Layer, Network,
     data::{Features, NumClasses, labels_from_frame},
