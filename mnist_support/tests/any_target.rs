@@ -16,8 +16,12 @@ use mnist_support::{
         ValidationMetric,
     },
     lake::{Credentials, Lake},
-    ml::{Label, PipelineModel, TorchEstimator, TorchModel, Transform, VectorAssembler},
+    ml::{
+        Label, MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, TorchModel, Transform,
+        VectorAssembler,
+    },
     network::write_safetensors,
+    shard::Data,
     train::{CrossEntropy, Loss, Nll, Optimizer, Progress, ProgressEvent, Silent},
 };
 use polars::prelude::*;
@@ -102,6 +106,112 @@ fn every_kind_of_target_is_learnt_and_gives_columns_of_its_kind() {
         let loaded = PipelineModel::load(&lake).unwrap();
         assert_eq!(loaded.transform(points()).unwrap(), predicted, "{what}");
     }
+}
+
+/// The rows to train on, and those to validate with, in two tables.
+fn two_tables() -> [DataFrame; 2] {
+    let points = points();
+    [points.slice(0, 300), points.slice(300, 100)]
+}
+
+fn validated() -> TorchEstimator {
+    short(perceptron(2)).mini_batch(40).validation_every(2)
+}
+
+#[test]
+fn rows_of_another_table_validate_like_rows_that_a_column_holds_out() {
+    let [train, validation] = two_tables();
+    let held_out: Vec<bool> = (0..400).map(|row| row >= 300).collect();
+    let one_table = points()
+        .with_column(Column::new("held_out".into(), held_out))
+        .unwrap()
+        .clone();
+    let by_column = assembled()
+        .stage(
+            validated()
+                .partitions(1)
+                .validation_indicator_col("held_out"),
+        )
+        .fit_with(one_table, &Threads, &Silent)
+        .unwrap();
+    let data = Data::from(train).with_validation(validation);
+    let fit = |ranks| {
+        let pipeline = assembled().stage(validated().partitions(ranks));
+        pipeline.fit_with(data.clone(), &Threads, &Silent).unwrap()
+    };
+    let by_table = fit(1);
+    let reports = [&by_column, &by_table].map(|model| model.report().unwrap());
+    assert_eq!(reports[0].history, reports[1].history);
+    assert_eq!(
+        (reports[1].training_rows, reports[1].validation_rows),
+        (300, 100)
+    );
+    for ranks in [1, 3] {
+        let [first, again] = [fit(ranks), fit(ranks)];
+        let weights = |model: &PipelineModel| model.torch_model().unwrap().to_safetensors();
+        assert_eq!(weights(&first), weights(&again));
+        assert_eq!(first.report().unwrap().validation_rows, 100);
+    }
+}
+
+#[test]
+fn a_scaler_learns_nothing_from_another_tables_rows() {
+    let [train, validation] = two_tables();
+    let mut wider = validation;
+    let wide = wider.column("x0").unwrap() * 10.0;
+    wider.with_column(wide).unwrap();
+    let fit = |data: Data| {
+        let pipeline = Pipeline::new()
+            .stage(
+                VectorAssembler::new()
+                    .input_cols(["x0", "x1"])
+                    .output_col("raw"),
+            )
+            .stage(MinMaxScaler::new().input_col("raw").output_col("features"))
+            .stage(short(Network::new(&[2], vec![Layer::linear(2, 2)]).unwrap()).partitions(2));
+        pipeline.fit_with(data, &Threads, &Silent).unwrap()
+    };
+    let alone = fit(Data::from(train.clone()));
+    let validated = fit(Data::from(train).with_validation(wider));
+    let range = |model: &PipelineModel| {
+        let scaler = model.scaler_model().unwrap();
+        (
+            scaler.original_min().to_vec(),
+            scaler.original_max().to_vec(),
+        )
+    };
+    assert_eq!(range(&validated), range(&alone));
+}
+
+#[test]
+fn a_table_to_validate_with_that_does_not_suit_is_named() {
+    let [train, validation] = two_tables();
+    let data = |validation: DataFrame| Data::from(train.clone()).with_validation(validation);
+    let refusal = |estimator: TorchEstimator, data: Data| {
+        let model = assembled()
+            .stage(estimator)
+            .fit_with(data, &Threads, &Silent);
+        model.unwrap_err().to_string()
+    };
+    let without = refusal(validated(), data(validation.drop("label").unwrap()));
+    assert!(without.contains("label"), "{without}");
+    let without = refusal(validated(), data(validation.drop("x3").unwrap()));
+    assert!(without.contains("x3"), "{without}");
+    let leave_one_out = "holds out rows, and the data bring rows to validate with: leave out one";
+    assert_eq!(
+        refusal(
+            validated().validation_fraction(0.2),
+            data(validation.clone())
+        ),
+        format!("validation_fraction = 0.2 {leave_one_out}")
+    );
+    assert_eq!(
+        refusal(
+            validated().validation_indicator_col("is_validation"),
+            data(validation)
+        ),
+        format!("validation_indicator_col = is_validation {leave_one_out}")
+    );
 }
 
 #[test]

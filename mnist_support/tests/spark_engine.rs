@@ -3,6 +3,8 @@
 #[path = "common/spark.rs"]
 mod cluster;
 mod common;
+#[path = "common/sparktorch.rs"]
+mod sparktorch;
 #[path = "common/targets.rs"]
 mod targets;
 
@@ -116,7 +118,6 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
     assert!(error.to_string().contains("not empty"), "{error}");
 }
 
-/// Returns the sessions that the cluster's server has seen.
 #[test]
 fn targets_of_every_kind_are_trained_on_spark_to_the_bits_of_threads() {
     let Some(bench) = Bench::new() else { return };
@@ -136,8 +137,34 @@ fn targets_of_every_kind_are_trained_on_spark_to_the_bits_of_threads() {
         let here = Threads.transform(&data, threads.stages()).unwrap();
         assert_eq!(there, here, "{what}");
     }
+    // And with rows to validate with from another table.
+    let data = Data::from(points.slice(0, 300)).with_validation(points.slice(300, 100));
+    let estimator = targets::short(targets::perceptron(2)).validation_every(2);
+    let pipeline = targets::assembled().stage(estimator);
+    let spark = pipeline.fit_with(data.clone(), &engine, &Silent).unwrap();
+    let threads = pipeline.fit_with(data, &Threads, &Silent).unwrap();
+    assert_eq!(history(&spark), history(&threads));
+    assert_eq!(bits(&spark), bits(&threads));
+    assert_eq!(spark.report().unwrap().validation_rows, 100);
 }
 
+#[test]
+fn sparktorchs_twelve_cases_pass_on_spark() {
+    let Some(bench) = Bench::new() else { return };
+    let engine = bench.engine();
+    let points = targets::points();
+    for (name, estimator, check) in sparktorch::cases() {
+        let pipeline = targets::assembled().stage(estimator);
+        let model = pipeline.fit_with(&points, &engine, &Silent);
+        let model = model.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let frame = engine
+            .transform(&Data::from(&points), model.stages())
+            .unwrap();
+        check(&model, &frame);
+    }
+}
+
+/// Returns the sessions that the cluster's server has seen.
 fn sessions(cluster: &Cluster) -> BTreeSet<String> {
     let log = std::fs::read_to_string(cluster.folder.join("logs/server.log")).unwrap();
     let named = log.split("sessionId: ").skip(1);

@@ -22,6 +22,7 @@ use mnist_support::{
     lake::{Credentials, Lake, LakeFrame},
     ml::{PipelineModel, TorchEstimator},
     run::LeaseHolder,
+    shard::Data,
     train::Silent,
     worker::{Answers, Job, Rows},
 };
@@ -126,6 +127,39 @@ fn three_processes_train_targets_of_every_kind_to_the_bits_of_threads() {
         assert_eq!(metrics(&processes), metrics(&threads), "{what}");
         assert_eq!(bits(&processes), bits(&threads), "{what}");
     }
+}
+
+#[test]
+fn processes_validate_with_rows_of_another_file_to_the_bits_of_threads() {
+    let mut setting = setting();
+    let points = targets::points();
+    for (name, mut rows) in [
+        ("train", points.slice(0, 300)),
+        ("validation", points.slice(300, 2)),
+    ] {
+        let file = setting.folder.path().join(format!("{name}.parquet"));
+        ParquetWriter::new(std::fs::File::create(file).unwrap())
+            .with_row_group_size(Some(50))
+            .finish(&mut rows)
+            .unwrap();
+    }
+    let lake = open(setting.folder.path());
+    let validation = lake.parquet("validation.parquet").unwrap();
+    setting.frame = lake.parquet("train.parquet").unwrap();
+    let estimator = targets::short(targets::perceptron(2))
+        .validation_every(2)
+        .partitions(3);
+    let pipeline = targets::assembled()
+        .stage(estimator)
+        .run_folder(&lake.folder("run"));
+    let job = Job::fit(&pipeline, &setting.frame).with_validation(&validation);
+    let processes = model(&answers(setting.start(&job, 3, &[])).unwrap());
+    let data = Data::from(&setting.frame).with_validation(&validation);
+    let threads = pipeline.fit_with(data, &Threads, &Silent).unwrap();
+    let history = |model: &PipelineModel| model.report().unwrap().history.clone();
+    assert_eq!(history(&processes), history(&threads));
+    assert_eq!(processes.report().unwrap().validation_rows, 2);
+    assert_eq!(bits(&processes), bits(&threads));
 }
 
 /// Returns the ranks' answers once all have exited.

@@ -21,12 +21,14 @@ use crate::{
     Error, Result,
     error::LakeError,
     interrupt::{self, Interrupt},
-    lake::{Credentials, Lake},
+    lake::{Credentials, FileSource, Lake},
     program::{
         FitSpec,
         parts::{check_empty, from_parquet, remove_parts, stack, to_parquet},
     },
-    run::{LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, remove_leftovers},
+    run::{
+        LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, VALIDATION_FILE, remove_leftovers,
+    },
     shard::Data,
     spark::{Libtorch, SparkFrame, SparkSession, WorkerCommand},
     stages::{self, FitContext, StageModel},
@@ -84,13 +86,7 @@ impl Spark {
             let name = frame.name().to_owned();
             return Ok((frame.clone(), Rows::Stdin { name }));
         }
-        let file = match data.file() {
-            Some(file) => file.clone(),
-            None => {
-                run.put(ROWS_FILE, Bytes::from(to_parquet(&data.collect()?)?))?;
-                run.parquet(ROWS_FILE)?.source().clone()
-            }
-        };
+        let file = file(data, run, ROWS_FILE)?;
         Ok((self.session.range(world_size)?, Rows::File(file)))
     }
 
@@ -144,6 +140,10 @@ impl Engine for Spark {
         let run = run.expect("a run is created if none is given");
         remove_leftovers(run)?;
         let (frame, rows) = self.rows(data, world_size, run)?;
+        let validation = match data.validation() {
+            None => None,
+            Some(data) => Some(Rows::File(file(&data, run, VALIDATION_FILE)?)),
+        };
         let _lease = LeaseHolder::start(run)?;
         let stop = StopFile::new(run);
         let tag = next_tag();
@@ -153,6 +153,7 @@ impl Engine for Spark {
             let job = Job::Fit {
                 spec: spec.clone(),
                 rows: rows.clone(),
+                validation: validation.clone(),
                 run_folder: Some(run.url().to_owned()),
                 attempt,
                 lease: true,
@@ -286,6 +287,15 @@ impl Watch<'_> {
             }
         }
     }
+}
+
+/// Returns a file in the lake with the rows: their own, or one with this name in the run's folder.
+fn file(data: &Data, run: &Lake, name: &str) -> Result<FileSource> {
+    if let Some(file) = data.file() {
+        return Ok(file.clone());
+    }
+    run.put(name, Bytes::from(to_parquet(&data.collect()?)?))?;
+    Ok(run.parquet(name)?.source().clone())
 }
 
 /// Returns a tag for one fit of this process.

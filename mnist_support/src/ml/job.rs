@@ -27,9 +27,19 @@ impl Job {
                 stages: pipeline.stages().to_vec(),
             },
             rows: Rows::File(rows.source().clone()),
+            validation: None,
             run_folder: pipeline.folder().map(|folder| folder.url().to_owned()),
             attempt: 0,
             lease: false,
         }
+    }
+
+    /// Adds rows to validate with, from another file in the lake; see
+    /// [`Data::with_validation`](crate::shard::Data::with_validation). A transformation has none.
+    pub fn with_validation(mut self, rows: &LakeFrame) -> Job {
+        if let Job::Fit { validation, .. } = &mut self {
+            *validation = Some(Rows::File(rows.source().clone()));
+        }
+        self
     }
 }

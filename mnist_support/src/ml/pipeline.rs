@@ -98,8 +98,12 @@ impl Pipeline {
             progress,
             run_folder: run.as_ref().map(Run::folder),
             interrupt: scope.interrupt(),
+            validation: None,
         };
         let data = data.into();
+        if data.validation().is_some() {
+            spec.check_holds_nothing_out()?;
+        }
         let added = self.stages.iter().flat_map(Stage::output_cols);
         data.check_new_columns(added)?;
         let stages = engine.fit(&data, world_size, &spec, context)?;

@@ -43,10 +43,17 @@ pub fn fit(
         }
     };
     let mut table = Table::read(shard, &on_progress)?;
+    let validation = shard.validation();
+    let validation = validation.map(|shard| Table::read(&shard, &ignore_progress));
+    let mut validation = validation.transpose()?;
     let mut models = Vec::with_capacity(spec.stages.len());
     let (mut context, mut shield) = (context, None);
     for (index, stage) in spec.stages.iter().enumerate() {
-        let model = stage.fit_shard(&table, collective, context)?;
+        let own = FitContext {
+            validation: validation.as_ref(),
+            ..context
+        };
+        let model = stage.fit_shard(&table, collective, own)?;
         if model.is_interrupted() {
             shield = Some(interrupt::shield());
             // A later fit must not resume from what was trained on the column of a half-trained
@@ -55,6 +62,9 @@ pub fn fit(
         }
         if index + 1 < spec.stages.len() {
             model.apply(&mut table)?;
+            if let Some(validation) = &mut validation {
+                model.apply(validation)?;
+            }
         }
         models.push(model);
     }

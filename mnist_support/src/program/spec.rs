@@ -75,6 +75,29 @@ impl FitSpec {
             .any(|(_, estimator)| estimator.settings.checkpoint_every.is_some())
     }
 
+    /// Checks that no estimator holds out rows to validate with, since they come from another table.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] names the setting.
+    pub(crate) fn check_holds_nothing_out(&self) -> Result<()> {
+        for (_, estimator) in self.estimators() {
+            let fraction = estimator.settings.validation_fraction;
+            let column = estimator.validation_indicator();
+            let (setting, value) = match column {
+                Some(column) => ("validation_indicator_col", column.to_owned()),
+                None if fraction > 0.0 => ("validation_fraction", fraction.to_string()),
+                None => continue,
+            };
+            return Err(Error::InvalidSetting {
+                setting,
+                value,
+                reason: "holds out rows, and the data bring rows to validate with: leave out one"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     /// The estimators, with their stages' indices.
     pub(crate) fn estimators(&self) -> impl Iterator<Item = (usize, &TorchEstimator)> {
         self.stages

@@ -33,6 +33,9 @@ pub struct Run {
 /// The rows of a fit that came from this process's memory.
 pub(crate) const ROWS_FILE: &str = "rows.parquet";
 
+/// The rows to validate with, if they are from another table.
+pub(crate) const VALIDATION_FILE: &str = "validation.parquet";
+
 /// Names the folder, local or in the lake, in which every run creates a folder of its own.
 const RUNS_VARIABLE: &str = "MNIST_RUNS";
 
@@ -108,7 +111,7 @@ pub(crate) fn remove_leftovers(folder: &Lake) -> Result<()> {
 
 /// Whether a file in a run's folder is of no use to a later fit.
 fn is_leftover(name: &str) -> bool {
-    let files = [lease::FILE, stop::FILE, ROWS_FILE];
+    let files = [lease::FILE, stop::FILE, ROWS_FILE, VALIDATION_FILE];
     files.contains(&name) || name.starts_with(progress::FOLDER)
 }
 

@@ -68,34 +68,85 @@ pub trait Source: Any + fmt::Debug + Send + Sync {
 ///
 /// Functions take `impl Into<Data>`, so you can pass `&frame` and `&lake_frame` alike.
 #[derive(Clone, Debug)]
-pub struct Data(Arc<dyn Source>);
+pub struct Data {
+    source: Arc<dyn Source>,
+    validation: Option<Arc<dyn Source>>,
+}
 
 impl Data {
     /// Wraps the rows of `source`.
     pub fn new(source: impl Source) -> Self {
-        Data(Arc::new(source))
+        Data {
+            source: Arc::new(source),
+            validation: None,
+        }
+    }
+
+    /// Adds rows to validate with, from another table, in place of a part of the rows to train on.
+    ///
+    /// They need the columns that the stages use. Stages such as scalers learn from the training
+    /// rows alone. Each rank validates a part of them.
+    ///
+    /// ```
+    /// use mnist_support::ml::{Pipeline, TorchEstimator, VectorAssembler};
+    /// use mnist_support::{Layer, Network, shard::Data};
+    /// use polars::df;
+    ///
+    /// let train = df!("x" => [0.0, 1.0, 2.0, 3.0], "label" => [0, 0, 1, 1])?;
+    /// let validation = df!("x" => [0.5, 2.5], "label" => [0, 1])?;
+    /// let network = Network::new(&[1], vec![Layer::linear(1, 2)])?;
+    /// let model = Pipeline::new()
+    ///     .stage(VectorAssembler::new().input_cols(["x"]))
+    ///     .stage(TorchEstimator::new(network).iterations(20).partitions(2).verbose(0))
+    ///     .fit(Data::from(train).with_validation(validation))?;
+    /// assert_eq!(model.report()?.validation_rows, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// On Spark, rows that are neither in the lake nor few pass through this process.
+    pub fn with_validation(self, validation: impl Into<Data>) -> Self {
+        Data {
+            validation: Some(validation.into().source),
+            ..self
+        }
+    }
+
+    /// The rows to validate with, if they are from another table.
+    pub(crate) fn validation(&self) -> Option<Data> {
+        self.validation.as_ref().map(|source| Data {
+            source: source.clone(),
+            validation: None,
+        })
     }
 
     /// The source, if it is of type `T`, for an engine that treats that type specially.
     pub fn downcast_ref<T: Source>(&self) -> Option<&T> {
-        let source: &dyn Any = &*self.0;
+        let source: &dyn Any = &*self.source;
         source.downcast_ref()
     }
 
-    /// Same as [`Source::shards`].
+    /// Same as [`Source::shards`]. Rows to validate with are part of the shards.
     ///
     /// # Errors
     /// Same as [`Source::shards`].
     pub fn shards(&self, parts: usize) -> Result<Vec<Shard>> {
-        self.0.shards(parts)
+        let validation = match &self.validation {
+            None => Vec::new(),
+            Some(validation) => validation.shards_at_most(parts)?,
+        };
+        let mut validation = validation.into_iter();
+        let shards = self.source.shards(parts)?.into_iter();
+        Ok(shards
+            .map(|shard| shard.with_validation(validation.next()))
+            .collect())
     }
 
     pub(crate) fn shards_at_most(&self, parts: usize) -> Result<Vec<Shard>> {
-        self.0.shards_at_most(parts)
+        self.source.shards_at_most(parts)
     }
 
     pub(crate) fn file(&self) -> Option<&FileSource> {
-        self.0.file()
+        self.source.file()
     }
 
     /// Checks that the rows have none of the columns that stages add.
@@ -106,7 +157,7 @@ impl Data {
         &self,
         added: impl IntoIterator<Item = &'a str>,
     ) -> Result<()> {
-        let Some(columns) = self.0.columns()? else {
+        let Some(columns) = self.source.columns()? else {
             return Ok(());
         };
         for column in added {
@@ -121,7 +172,7 @@ impl Data {
 
     /// Collects all rows into this process.
     pub(crate) fn collect(&self) -> Result<DataFrame> {
-        let mut shards = self.0.shards_at_most(1)?.into_iter();
+        let mut shards = self.source.shards_at_most(1)?.into_iter();
         shards
             .next()
             .map_or(Ok(DataFrame::empty()), |all| all.read())
@@ -147,12 +198,35 @@ pub trait Part: fmt::Debug + Send + Sync {
 
 /// One rank's share of the rows.
 #[derive(Clone, Debug)]
-pub struct Shard(Arc<dyn Part>);
+pub struct Shard {
+    part: Arc<dyn Part>,
+    /// The rank's rows to validate with, if they are from another table.
+    validation: Option<Arc<dyn Part>>,
+}
 
 impl Shard {
     /// Creates the shard that `part` reads.
     pub fn new(part: impl Part + 'static) -> Self {
-        Shard(Arc::new(part))
+        Shard {
+            part: Arc::new(part),
+            validation: None,
+        }
+    }
+
+    /// Adds the rank's rows to validate with.
+    pub(crate) fn with_validation(self, validation: Option<Shard>) -> Self {
+        Shard {
+            validation: validation.map(|shard| shard.part),
+            ..self
+        }
+    }
+
+    /// The rank's rows to validate with, if they are from another table.
+    pub(crate) fn validation(&self) -> Option<Shard> {
+        self.validation.as_ref().map(|part| Shard {
+            part: part.clone(),
+            validation: None,
+        })
     }
 
     /// Returns the rows as a DataFrame, reading them if they are in a file.
@@ -165,16 +239,16 @@ impl Shard {
 
     /// Like [`read`](Self::read), but reports the progress of a long read to `on_progress`.
     pub(crate) fn read_with_progress(&self, on_progress: OnProgress<'_>) -> Result<DataFrame> {
-        self.0.read(on_progress)
+        self.part.read(on_progress)
     }
 
     /// The name of the rows in errors.
     pub fn name(&self) -> String {
-        self.0.name()
+        self.part.name()
     }
 
     /// The number of rows that come before these in the table that [`name`](Self::name) names.
     pub fn first_row(&self) -> u64 {
-        self.0.first_row()
+        self.part.first_row()
     }
 }

@@ -1,5 +1,6 @@
 //! The context in which one rank of a fit runs.
 
+use super::Table;
 use crate::{interrupt::Interrupt, lake::Lake, train::Progress};
 
 /// Where a rank of a fit reports its progress, where it keeps what must outlast it, and what can
@@ -12,6 +13,8 @@ pub struct FitContext<'a> {
     pub run_folder: Option<&'a Lake>,
     /// Asks the fit to stop. It is enough to ask one rank.
     pub interrupt: &'a Interrupt,
+    /// The rank's rows to validate with, if they are from another table.
+    pub(crate) validation: Option<&'a Table>,
 }
 
 impl<'a> FitContext<'a> {
@@ -21,6 +24,7 @@ impl<'a> FitContext<'a> {
             progress,
             run_folder: None,
             interrupt: Interrupt::of_process(),
+            validation: None,
         }
     }
 }

@@ -379,7 +379,10 @@ impl TorchEstimator {
         collective: &dyn Collective,
         context: FitContext<'_>,
     ) -> Result<TorchModel> {
-        let data = self.training_data(table)?;
+        let mut data = self.training_data(table)?;
+        if let Some(validation) = context.validation {
+            data = data.with_validation(self.training_data(validation)?)?;
+        }
         let checkpoints = match (context.run_folder, self.settings.checkpoint_every) {
             // The column's name keeps the checkpoints of two estimators apart.
             (Some(run), Some(every)) => {
@@ -397,6 +400,13 @@ impl TorchEstimator {
             context.interrupt,
         )?;
         Ok(TorchModel::trained(self.clone(), trained))
+    }
+}
+
+impl TorchEstimator {
+    /// The column that says which rows are held out, if there is one.
+    pub(crate) fn validation_indicator(&self) -> Option<&str> {
+        self.validation_indicator_col.as_deref()
     }
 }
 

@@ -144,6 +144,39 @@ impl TrainingData {
         Ok(self)
     }
 
+    /// Adds rows that are held out for validation, in place of a part of these rows. Their scaling
+    /// is that of these rows.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] for rows of another width.
+    pub fn with_validation(self, validation: TrainingData) -> Result<Self> {
+        let held_out = [vec![false; self.rows()], vec![true; validation.rows()]].concat();
+        let kind = match self.features.f_kind()? == validation.features.f_kind()? {
+            true => self.features.f_kind()?,
+            false => Kind::Float,
+        };
+        let both = |own: &Tensor, other: &Tensor, kind: Kind| {
+            Tensor::f_cat(&[own.f_to_kind(kind)?, other.f_to_kind(kind)?], 0)
+        };
+        let targets = match (&self.targets, &validation.targets) {
+            (Targets::Given(own), Targets::Given(other)) => {
+                Targets::Given(both(own, other, own.f_kind()?)?)
+            }
+            _ => Targets::Features,
+        };
+        let weights = match (&self.weights, &validation.weights) {
+            (Some(own), Some(other)) => Some(both(own, other, Kind::Float)?),
+            _ => None,
+        };
+        Ok(TrainingData {
+            features: both(&self.features, &validation.features, kind)?,
+            targets,
+            weights,
+            validation: Some(held_out),
+            scaling: self.scaling,
+        })
+    }
+
     fn check_rows(&self, what: &str, found: Vec<i64>) -> Result<()> {
         let rows = self.rows() as i64;
         if found == [rows] {

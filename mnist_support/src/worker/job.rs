@@ -26,6 +26,9 @@ pub enum Job {
         spec: FitSpec,
         /// The rows to fit them to.
         rows: Rows,
+        /// The rows to validate with, if they are from another table.
+        #[serde(default)]
+        validation: Option<Rows>,
         /// The URL of the run's folder, which all ranks can reach, for checkpoints, progress and
         /// the lease.
         #[serde(default)]
@@ -97,15 +100,30 @@ impl Job {
     }
 }
 
+/// Opens a file with this machine's credentials.
+fn open(source: &FileSource) -> Result<Data> {
+    let credentials = Credentials::from_scope(&SecretScope::open(SCOPE)?)?;
+    Ok(LakeFrame::open(source, &credentials)?.into())
+}
+
 impl Rows {
+    /// Returns the shard of `rank`, if there are enough rows for it to have one. The rows must be
+    /// in a file.
+    pub(super) fn shard_if_any(&self, rank: usize, world_size: usize) -> Result<Option<Shard>> {
+        match self {
+            Rows::File(source) => {
+                let shards = open(source)?.shards_at_most(world_size)?;
+                Ok(shards.into_iter().nth(rank))
+            }
+            Rows::Stdin { .. } => Ok(None),
+        }
+    }
+
     /// Returns the shard of `rank`. `input` is read if the rows come from standard input.
     pub(super) fn shard(&self, rank: usize, world_size: usize, input: impl Read) -> Result<Shard> {
         let shards = match self {
-            Rows::File(source) => {
-                let credentials = Credentials::from_scope(&SecretScope::open(SCOPE)?)?;
-                // The parts depend on the file alone, so every rank computes the same ones.
-                Data::from(LakeFrame::open(source, &credentials)?).shards(world_size)?
-            }
+            // The parts depend on the file alone, so every rank computes the same ones.
+            Rows::File(source) => open(source)?.shards(world_size)?,
             Rows::Stdin { name } => {
                 return Ok(Shard::rows(name, read_frame(input, name)?, 0));
             }

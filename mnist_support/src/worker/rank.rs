@@ -107,6 +107,7 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
     let Job::Fit {
         spec,
         rows,
+        validation,
         run_folder,
         attempt,
         lease,
@@ -133,6 +134,11 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
         config.bind = Bind::Address(address);
     }
     let shard = rows.shard(config.rank, config.world_size, std::io::stdin().lock())?;
+    let validation = match validation {
+        None => None,
+        Some(rows) => rows.shard_if_any(config.rank, config.world_size)?,
+    };
+    let shard = shard.with_validation(validation);
     let collective = GlooCollective::connect(&config)?;
     let progress: Box<dyn Progress> = match &run {
         Some(run) if *lease => Box::new(FolderProgress::new(run, *attempt)),
@@ -153,6 +159,7 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
         progress: &*progress,
         run_folder: run.as_ref(),
         interrupt: &interrupt,
+        validation: None,
     };
     let models = program::fit(&shard, &collective, spec, context)?;
     // No rank may close its connections while another still needs them.
