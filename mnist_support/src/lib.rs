@@ -4,7 +4,8 @@
 //! If you know SparkML and PyTorch, you know most of this crate. Fitting a
 //! [`Pipeline`](ml::Pipeline) of stages to a table gives a [`PipelineModel`](ml::PipelineModel),
 //! which adds a column of predictions to another table. The stage that learns is a
-//! [`TorchEstimator`](ml::TorchEstimator). Its [`Network`] is a list of `torch.nn` layers.
+//! [`TorchEstimator`](ml::TorchEstimator). Its [`Network`] is a list of `torch.nn` layers, or a
+//! module that was exported from PyTorch.
 //!
 //! ```
 //! use mnist_support::prelude::*;
@@ -46,8 +47,8 @@
 //! - **Your tables.** [`lake::Lake`] opens a folder or a container of Azure Data Lake Storage.
 //!   [`Lake::csv`](lake::Lake::csv) and [`Lake::parquet`](lake::Lake::parquet) return tables that
 //!   are read lazily: each rank reads its own partition.
-//! - **Your network.** [`network`] lists the layers, [`train::TrainingSettings`] the settings of a
-//!   fit.
+//! - **Your network.** [`network`] lists the layers. [`Network::from_pt2`] takes a module of
+//!   PyTorch's. [`train::TrainingSettings`] are the settings of a fit.
 //! - **Your targets.** [`train::Loss`] says what the label is: a class, numbers, several labels, or
 //!   the features themselves. [`ml::TorchEstimator`] names its columns.
 //! - **A Spark cluster.** With `SPARK_REMOTE=sc://HOST:PORT` in the environment, the same program

@@ -352,7 +352,7 @@ fn random_numbers_depend_on_seed_step_and_rank_alone() {
                         let mut masks = DropoutMasks::new(1, step, rank);
                         network.forward(&state, &rows, Some(&mut masks)).unwrap()
                     };
-                    (0..20).map(|step| draw(step)).collect::<Vec<Tensor>>()
+                    (0..20).map(draw).collect::<Vec<Tensor>>()
                 })
             })
             .collect();

@@ -344,6 +344,7 @@ mod tests {
                 Conv2dConfig {
                     stride: 2,
                     padding: 2,
+                    ..Default::default()
                 },
             ),
             Layer::AvgPool2d {
@@ -434,10 +435,14 @@ mod tests {
             kernel_size,
             stride,
             padding,
+            dilation: 1,
+            groups: 1,
+            bias: true,
         };
         let pool = |kernel_size, stride| Layer::MaxPool2d {
             kernel_size,
             stride,
+            padding: 0,
         };
         let cases = [
             (conv(0, 1, 1, 1, 0), "in_channels is 0,"),

@@ -85,6 +85,7 @@ mod tests {
             Layer::MaxPool2d {
                 kernel_size: 3,
                 stride: 2,
+                padding: 0,
             },
         ];
         let network = Network::new(&[4, 15, 13], layers).unwrap();

@@ -119,46 +119,56 @@ impl Sequential {
     pub(super) fn forward(
         &self,
         state: &[Tensor],
-        mut values: Tensor,
+        values: Tensor,
         mode: &mut Mode<'_>,
     ) -> Result<Tensor> {
-        let mut remaining = state;
-        let mut channels_last = false;
-        // Counters are integers, and no block has any.
-        let mut floats = state.iter().filter(|tensor| tensor.kind() != Kind::Int64);
-        let fuses = fused::supports(&values) && floats.all(fused::supports);
-        for op in ops(self.layers(), fuses) {
-            let (Op::Layer(index) | Op::Block(index, _)) = op;
-            let layer = &self.layers()[index];
-            let (own, others) = remaining.split_at(layer.state().len());
-            remaining = others;
-            let input_shape = values.size();
-            let failed = |reason| {
-                Error::Network(NetworkError::InvalidLayer {
-                    layer: index,
-                    kind: layer.kind(),
-                    input_shape,
-                    reason,
-                })
-            };
-            values = match op {
-                Op::Block(_, block) => {
-                    channels_last = true;
-                    block.apply(&values, &own[0], &own[1]).map_err(failed)?
-                }
-                Op::Layer(_) => {
-                    if matches!(layer, Layer::Conv2d { .. }) && !channels_last {
-                        values = to_channels_last(&values)?;
-                        channels_last = true;
-                    }
-                    layer
-                        .forward(own, &values, mode)
-                        .map_err(|error| failed(first_line(&error)))?
-                }
-            };
-        }
-        Ok(values)
+        run(self.layers(), state, values, mode)
     }
+}
+
+/// Runs layers, one after the other. `state` holds their tensors.
+pub(super) fn run(
+    layers: &[Layer],
+    state: &[Tensor],
+    mut values: Tensor,
+    mode: &mut Mode<'_>,
+) -> Result<Tensor> {
+    let mut remaining = state;
+    let mut channels_last = false;
+    // Counters are integers, and no block has any.
+    let mut floats = state.iter().filter(|tensor| tensor.kind() != Kind::Int64);
+    let fuses = fused::supports(&values) && floats.all(fused::supports);
+    for op in ops(layers, fuses) {
+        let (Op::Layer(index) | Op::Block(index, _)) = op;
+        let layer = &layers[index];
+        let (own, others) = remaining.split_at(layer.state().len());
+        remaining = others;
+        let input_shape = values.size();
+        let failed = |reason| {
+            Error::Network(NetworkError::InvalidLayer {
+                layer: index,
+                kind: layer.kind(),
+                input_shape,
+                reason,
+            })
+        };
+        values = match op {
+            Op::Block(_, block) => {
+                channels_last = true;
+                block.apply(&values, &own[0], &own[1]).map_err(failed)?
+            }
+            Op::Layer(_) => {
+                if matches!(layer, Layer::Conv2d { .. }) && !channels_last {
+                    values = to_channels_last(&values)?;
+                    channels_last = true;
+                }
+                layer
+                    .forward(own, &values, mode)
+                    .map_err(|error| failed(first_line(&error)))?
+            }
+        };
+    }
+    Ok(values)
 }
 
 /// libtorch appends a C++ stack trace to its messages.

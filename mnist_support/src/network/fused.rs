@@ -41,12 +41,18 @@ impl Block {
         match layers {
             [
                 Layer::Conv2d {
-                    stride: 1, padding, ..
+                    stride: 1,
+                    padding,
+                    dilation: 1,
+                    groups: 1,
+                    bias: true,
+                    ..
                 },
                 Layer::ReLU,
                 Layer::MaxPool2d {
                     kernel_size,
                     stride,
+                    padding: 0,
                 },
                 ..,
             ] if kernel_size == stride && *stride <= LARGEST_POOL => Some(Block {
@@ -295,10 +301,22 @@ mod tests {
 
     #[test]
     fn a_block_is_a_convolution_of_stride_1_a_relu_and_a_pooling_without_overlap() {
-        let conv = |stride| Layer::conv2d(1, 4, 3, Conv2dConfig { stride, padding: 1 });
+        let conv = |stride| {
+            Layer::conv2d(
+                1,
+                4,
+                3,
+                Conv2dConfig {
+                    stride,
+                    padding: 1,
+                    ..Default::default()
+                },
+            )
+        };
         let overlapping = Layer::MaxPool2d {
             kernel_size: 3,
             stride: 2,
+            padding: 0,
         };
         let block = |layers: &[Layer]| Block::starting(layers);
         let pool = Layer::max_pool2d(2);

@@ -32,6 +32,10 @@ impl Network {
                     let count = shape.iter().product::<i64>() as usize;
                     Tensor::from_slice(&uniform(&mut random, count, bound)).view(shape)
                 }
+                Init::Normal => {
+                    let count = shape.iter().product::<i64>() as usize;
+                    Tensor::from_slice(&normal(&mut random, count)).view(shape)
+                }
                 Init::Constant(value) => {
                     Tensor::full(shape, value, (tensor.role.kind(), Device::Cpu))
                 }
@@ -49,6 +53,18 @@ fn uniform(random: &mut ChaCha8Rng, count: usize, bound: f32) -> Vec<f32> {
     bits.iter()
         .map(|&bits| ((bits >> 8) as f32 * step - 1.0) * bound)
         .collect()
+}
+
+/// Standard normal values, by the method of Box and Muller.
+fn normal(random: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
+    let pairs = (0..count.div_ceil(2)).flat_map(|_| {
+        let (u, v): (f64, f64) = (random.random(), random.random());
+        // Above 0, whose logarithm is infinite.
+        let radius = (-2.0 * (1.0 - u).ln()).sqrt();
+        let (sin, cos) = (std::f64::consts::TAU * v).sin_cos();
+        [(radius * cos) as f32, (radius * sin) as f32]
+    });
+    pairs.take(count).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! A sequence of layers that fit together.
 
-use super::layers::Layer;
+use tch::{TchError, Tensor};
+
+use super::forward;
+use super::layers::{Layer, Mode};
 use super::shape::elements;
 use super::state::StateTensor;
 use crate::{Error, Result, error::NetworkError};
@@ -75,12 +78,56 @@ impl Sequential {
     /// All tensors with their names, in the order of PyTorch's `state_dict`. The index counts every
     /// layer, including those without tensors.
     pub(super) fn state(&self) -> Vec<(String, StateTensor)> {
-        let layers = self.layers.iter().enumerate();
-        layers
-            .flat_map(|(index, layer)| {
-                let tensors = layer.state().into_iter();
-                tensors.map(move |tensor| (format!("{index}.{}", tensor.name), tensor))
-            })
-            .collect()
+        named_state(&self.layers).collect()
     }
+}
+
+/// The tensors of layers, with their names: `0.weight`.
+fn named_state(layers: &[Layer]) -> impl Iterator<Item = (String, StateTensor)> {
+    layers.iter().enumerate().flat_map(|(index, layer)| {
+        let tensors = layer.state().into_iter();
+        tensors.map(move |tensor| (format!("{index}.{}", tensor.name), tensor))
+    })
+}
+
+// Layers within a layer, which knows them by a name.
+
+/// The output shape of layers within a layer. The error says which layer it is about.
+pub(super) fn output_shape(
+    name: &str,
+    layers: &[Layer],
+    input: &[i64],
+) -> std::result::Result<Vec<i64>, String> {
+    match Sequential::new(input, layers.to_vec()) {
+        Ok(layers) => Ok(layers.output_shape().to_vec()),
+        Err(error) => Err(format!("in its {name}, {error}")),
+    }
+}
+
+/// The tensors of layers within a layer: `layers.0.weight`.
+pub(super) fn nested_state(name: &str, layers: &[Layer]) -> Vec<StateTensor> {
+    let state = named_state(layers);
+    state
+        .map(|(tensor, state)| StateTensor {
+            name: format!("{name}.{tensor}").into(),
+            ..state
+        })
+        .collect()
+}
+
+/// The number of tensors of layers.
+pub(super) fn state_count(layers: &[Layer]) -> usize {
+    layers.iter().map(|layer| layer.state().len()).sum()
+}
+
+/// Runs layers within a layer.
+pub(super) fn run(
+    name: &str,
+    layers: &[Layer],
+    state: &[Tensor],
+    input: &Tensor,
+    mode: &mut Mode<'_>,
+) -> std::result::Result<Tensor, TchError> {
+    let output = forward::run(layers, state, input.shallow_clone(), mode);
+    output.map_err(|error| TchError::Shape(format!("in its {name}, {error}")))
 }

@@ -12,14 +12,20 @@ pub(super) fn at_least_one(settings: &[(&str, i64)]) -> Result<(), String> {
 }
 
 /// The output shape of a pooling. Incomplete windows at the edges are dropped.
-pub(super) fn pooled(input: &[i64], kernel_size: i64, stride: i64) -> Result<Vec<i64>, String> {
+pub(super) fn pooled(
+    input: &[i64],
+    kernel_size: i64,
+    stride: i64,
+    padding: i64,
+) -> Result<Vec<i64>, String> {
     at_least_one(&[("kernel_size", kernel_size), ("stride", stride)])?;
     let [channels, height, width] = image(input)?;
     let window = Window {
         verb: "pooling by",
         kernel_size,
         stride,
-        padding: 0,
+        padding,
+        dilation: 1,
     };
     Ok(vec![
         channels,
@@ -34,17 +40,20 @@ pub(super) struct Window {
     pub(super) kernel_size: i64,
     pub(super) stride: i64,
     pub(super) padding: i64,
+    /// The distance between the values that the window takes.
+    pub(super) dilation: i64,
 }
 
 impl Window {
-    /// The number of positions of the window along a side: (length + 2 padding - kernel) / stride +
-    /// 1.
+    /// The number of positions of the window along a side: (length + 2 padding - dilation (kernel -
+    /// 1) - 1) / stride + 1.
     pub(super) fn slide(&self, length: i64, side: &str) -> Result<i64, String> {
         let Self {
             verb,
             kernel_size,
             stride,
             padding,
+            dilation,
         } = *self;
         let padded = padding
             .checked_mul(2)
@@ -52,7 +61,8 @@ impl Window {
         let Some(padded) = padded else {
             return Err(format!("padding {padding} is too large"));
         };
-        if padded < kernel_size {
+        let taken = dilation.checked_mul(kernel_size - 1);
+        let Some(taken) = taken.filter(|&taken| taken < padded) else {
             let padding = if padding > 0 {
                 format!(" and padding {padding}")
             } else {
@@ -61,8 +71,8 @@ impl Window {
             return Err(format!(
                 "{verb} {kernel_size} leaves nothing of {side} {length}{padding}"
             ));
-        }
-        Ok((padded - kernel_size) / stride + 1)
+        };
+        Ok((padded - taken - 1) / stride + 1)
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) enum Role {
 pub(super) enum Init {
     /// Drawn from U(-bound, bound).
     Uniform { bound: f32 },
+    /// Drawn from the standard normal distribution.
+    Normal,
     /// The same value for every element.
     Constant(f64),
 }

@@ -185,7 +185,7 @@ fn decode(file: &TensorFile, bytes: &[u8]) -> Result<Tensor, String> {
     } = &placement;
     let width = kind.elt_size_in_bytes();
     let stored = (bytes.len() / width) as i64;
-    if bytes.len() % width != 0 || *extent > stored {
+    if !bytes.len().is_multiple_of(width) || *extent > stored {
         return Err(format!(
             "its shape {sizes:?} does not fit its {} bytes: the file was cut off or altered",
             bytes.len()

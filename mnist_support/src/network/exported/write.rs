@@ -104,10 +104,10 @@ fn set_mode(node: &mut Value) {
     for input in inputs {
         let name = input["name"].as_str().unwrap_or_default().to_owned();
         match (name.as_str(), input.get_mut("arg")) {
-            ("train" | "training" | "use_input_stats", Some(argument)) if !by_batch => {
-                if argument.get("as_bool").is_some() {
-                    argument["as_bool"] = Value::Bool(false);
-                }
+            ("train" | "training" | "use_input_stats", Some(argument))
+                if !by_batch && argument.get("as_bool").is_some() =>
+            {
+                argument["as_bool"] = Value::Bool(false);
             }
             ("dropout_p", Some(argument)) if argument.get("as_float").is_some() => {
                 argument["as_float"] = Value::from(0.0);

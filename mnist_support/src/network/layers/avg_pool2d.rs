@@ -18,7 +18,7 @@ impl Layer {
 
 impl Definition for AvgPool2d {
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>, String> {
-        pooled(input, self.kernel_size, self.stride)
+        pooled(input, self.kernel_size, self.stride, 0)
     }
 
     fn state(&self) -> Vec<StateTensor> {

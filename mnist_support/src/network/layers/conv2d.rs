@@ -13,6 +13,12 @@ pub struct Conv2dConfig {
     pub stride: i64,
     /// Zero padding on each of the four sides: 0.
     pub padding: i64,
+    /// The distance between the values that the kernel takes: 1.
+    pub dilation: i64,
+    /// The groups into which the channels are divided, each with kernels of its own: 1.
+    pub groups: i64,
+    /// Whether a bias is added: true.
+    pub bias: bool,
 }
 
 impl Default for Conv2dConfig {
@@ -20,6 +26,9 @@ impl Default for Conv2dConfig {
         Self {
             stride: 1,
             padding: 0,
+            dilation: 1,
+            groups: 1,
+            bias: true,
         }
     }
 }
@@ -32,30 +41,65 @@ impl Layer {
         kernel_size: i64,
         config: Conv2dConfig,
     ) -> Self {
-        let Conv2dConfig { stride, padding } = config;
+        let Conv2dConfig {
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+        } = config;
         Self::Conv2d {
             in_channels,
             out_channels,
             kernel_size,
             stride,
             padding,
+            dilation,
+            groups,
+            bias,
         }
     }
 }
 
-impl Definition for Conv2d {
-    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>, String> {
-        if self.padding < 0 {
-            let padding = self.padding;
+/// A convolution, whatever the number of dimensions.
+pub(super) struct Convolution {
+    pub(super) in_channels: i64,
+    pub(super) out_channels: i64,
+    pub(super) kernel_size: i64,
+    pub(super) config: Conv2dConfig,
+}
+
+impl Convolution {
+    /// Checks the settings, for an input with this number of channels.
+    pub(super) fn check(&self, channels: i64) -> Result<(), String> {
+        let Conv2dConfig {
+            stride,
+            padding,
+            dilation,
+            groups,
+            ..
+        } = self.config;
+        if padding < 0 {
             return Err(format!("padding is {padding}, it must be at least 0"));
         }
         at_least_one(&[
             ("in_channels", self.in_channels),
             ("out_channels", self.out_channels),
             ("kernel_size", self.kernel_size),
-            ("stride", self.stride),
+            ("stride", stride),
+            ("dilation", dilation),
+            ("groups", groups),
         ])?;
-        let [channels, height, width] = image(input)?;
+        for (setting, value) in [
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+        ] {
+            if value % groups != 0 {
+                return Err(format!(
+                    "{setting} is {value}, which {groups} groups can't share equally"
+                ));
+            }
+        }
         if channels != self.in_channels {
             return Err(format!(
                 "in_channels is {}, but the input has {channels} {}",
@@ -63,12 +107,84 @@ impl Definition for Conv2d {
                 if channels == 1 { "channel" } else { "channels" }
             ));
         }
-        let window = Window {
+        Ok(())
+    }
+
+    pub(super) fn window(&self) -> Window {
+        Window {
             verb: "a kernel of",
             kernel_size: self.kernel_size,
-            stride: self.stride,
-            padding: self.padding,
-        };
+            stride: self.config.stride,
+            padding: self.config.padding,
+            dilation: self.config.dilation,
+        }
+    }
+
+    /// The weight and the bias of a convolution in so many dimensions.
+    pub(super) fn state(&self, dimensions: usize) -> Vec<StateTensor> {
+        let inputs = self.in_channels / self.config.groups.max(1);
+        let sides = vec![self.kernel_size; dimensions];
+        let fan_in = sides
+            .iter()
+            .fold(inputs, |product, side| product.saturating_mul(*side));
+        let weight = [vec![self.out_channels, inputs], sides].concat();
+        let mut state = StateTensor::weight_and_bias(weight, self.out_channels, fan_in);
+        state.truncate(if self.config.bias { 2 } else { 1 });
+        state
+    }
+
+    pub(super) fn repr(&self) -> String {
+        let Conv2dConfig {
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+        } = self.config;
+        let mut text = format!(
+            "{}, {}, kernel_size={}, stride={stride}, padding={padding}",
+            self.in_channels, self.out_channels, self.kernel_size
+        );
+        if dilation != 1 {
+            text += &format!(", dilation={dilation}");
+        }
+        if groups != 1 {
+            text += &format!(", groups={groups}");
+        }
+        if !bias {
+            text += ", bias=False";
+        }
+        text
+    }
+}
+
+impl Conv2d {
+    fn convolution(&self) -> Convolution {
+        Convolution {
+            in_channels: self.in_channels,
+            out_channels: self.out_channels,
+            kernel_size: self.kernel_size,
+            config: Conv2dConfig {
+                stride: self.stride,
+                padding: self.padding,
+                dilation: self.dilation,
+                groups: self.groups,
+                bias: self.bias,
+            },
+        }
+    }
+}
+
+impl Definition for Conv2d {
+    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>, String> {
+        let convolution = self.convolution();
+        // The settings first: they may be wrong whatever the input is.
+        convolution.check(match input {
+            [channels, ..] if input.len() == 3 => *channels,
+            _ => self.in_channels,
+        })?;
+        let [_, height, width] = image(input)?;
+        let window = convolution.window();
         Ok(vec![
             self.out_channels,
             window.slide(height, "height")?,
@@ -77,9 +193,7 @@ impl Definition for Conv2d {
     }
 
     fn state(&self) -> Vec<StateTensor> {
-        let (inputs, outputs, side) = (self.in_channels, self.out_channels, self.kernel_size);
-        let fan_in = inputs.saturating_mul(side).saturating_mul(side);
-        StateTensor::weight_and_bias(vec![outputs, inputs, side, side], outputs, fan_in)
+        self.convolution().state(2)
     }
 
     fn forward(
@@ -88,16 +202,19 @@ impl Definition for Conv2d {
         input: &Tensor,
         _: &mut Mode<'_>,
     ) -> Result<Tensor, TchError> {
-        let (weight, bias) = (&state[0], &state[1]);
-        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        input.f_conv2d(weight, Some(bias), stride, padding, [1, 1], 1)
+        let (stride, padding, dilation) = ([self.stride; 2], [self.padding; 2], [self.dilation; 2]);
+        input.f_conv2d(
+            &state[0],
+            state.get(1),
+            stride,
+            padding,
+            dilation,
+            self.groups,
+        )
     }
 
     fn extra_repr(&self) -> String {
-        format!(
-            "{}, {}, kernel_size={}, stride={}, padding={}",
-            self.in_channels, self.out_channels, self.kernel_size, self.stride, self.padding
-        )
+        self.convolution().repr()
     }
 }
 
@@ -115,7 +232,10 @@ mod tests {
                 out_channels: 2,
                 kernel_size: 3,
                 stride: 1,
-                padding: 0
+                padding: 0,
+                dilation: 1,
+                groups: 1,
+                bias: true,
             }
         );
     }
@@ -130,6 +250,7 @@ mod tests {
         let config = Conv2dConfig {
             stride: 2,
             padding: 1,
+            ..Default::default()
         };
         let output = evaluate(&Layer::conv2d(1, 1, 2, config), &state, &image);
         assert_eq!(output, [1.5, 2.5, 3.5, 4.5]);

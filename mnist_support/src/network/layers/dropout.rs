@@ -90,7 +90,7 @@ impl DropoutMasks {
         self.random.random()
     }
 
-    fn draw(&mut self, like: &Tensor, p: f64) -> Result<Tensor, TchError> {
+    pub(super) fn draw(&mut self, like: &Tensor, p: f64) -> Result<Tensor, TchError> {
         let shape = like.size();
         let mut bits = vec![0_u32; shape.iter().product::<i64>() as usize];
         self.random.fill(&mut bits);

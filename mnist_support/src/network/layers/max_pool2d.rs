@@ -12,13 +12,22 @@ impl Layer {
         Self::MaxPool2d {
             kernel_size,
             stride: kernel_size,
+            padding: 0,
         }
     }
 }
 
 impl Definition for MaxPool2d {
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>, String> {
-        pooled(input, self.kernel_size, self.stride)
+        let (kernel_size, padding) = (self.kernel_size, self.padding);
+        let output = pooled(input, kernel_size, self.stride, padding.max(0))?;
+        if !(0..=kernel_size / 2).contains(&padding) {
+            return Err(format!(
+                "padding is {padding}, it must be from 0 to half of the kernel, {}",
+                kernel_size / 2
+            ));
+        }
+        Ok(output)
     }
 
     fn state(&self) -> Vec<StateTensor> {
@@ -27,11 +36,15 @@ impl Definition for MaxPool2d {
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         let (kernel, stride) = ([self.kernel_size; 2], [self.stride; 2]);
-        input.f_max_pool2d(kernel, stride, [0, 0], [1, 1], false)
+        input.f_max_pool2d(kernel, stride, [self.padding; 2], [1, 1], false)
     }
 
     fn extra_repr(&self) -> String {
-        format!("kernel_size={}, stride={}", self.kernel_size, self.stride)
+        let mut text = format!("kernel_size={}, stride={}", self.kernel_size, self.stride);
+        if self.padding != 0 {
+            text += &format!(", padding={}", self.padding);
+        }
+        text
     }
 }
 

@@ -4,19 +4,41 @@
 //! it. Everything else follows from these two. The settings are declared in the list, because Rust
 //! wants the fields of an enum in one place. What they mean is documented in the layer's file.
 
+mod adaptive_avg_pool2d;
+mod adaptive_max_pool2d;
 mod avg_pool2d;
+mod batch_norm;
+mod batch_norm1d;
 mod batch_norm2d;
+mod conv1d;
 mod conv2d;
+mod conv_transpose2d;
 mod dropout;
+mod dropout2d;
+mod elu;
+mod embedding;
 mod flatten;
 mod gelu;
+mod group_norm;
+mod gru;
+mod hardswish;
+mod layer_norm;
+mod leaky_relu;
 mod linear;
 mod log_softmax;
+mod lstm;
 mod max_pool2d;
+mod parallel;
+mod recurrent;
 mod relu;
+mod residual;
 mod sigmoid;
+mod silu;
 mod softmax;
+mod softplus;
 mod tanh;
+mod unflatten;
+mod upsample;
 
 use std::fmt;
 
@@ -26,10 +48,17 @@ use tch::{TchError, Tensor};
 use super::shape::elements;
 use super::state::{Role, StateTensor};
 
+pub use batch_norm::BatchNormConfig;
+pub use batch_norm1d::BatchNorm1dConfig;
 pub use batch_norm2d::BatchNorm2dConfig;
+pub use conv_transpose2d::ConvTranspose2dConfig;
+pub use conv1d::Conv1dConfig;
 pub use conv2d::Conv2dConfig;
 pub use dropout::DropoutMasks;
 pub use gelu::GeluApproximate;
+pub use parallel::Combine;
+pub use recurrent::{RecurrentConfig, RecurrentOutput};
+pub use upsample::UpsampleMode;
 
 /// The mode in which a network runs.
 pub(crate) enum Mode<'a> {
@@ -87,8 +116,10 @@ macro_rules! layers {
             }
 
             fn with_definition<T>(&self, ask: impl FnOnce(&dyn Definition) -> T) -> T {
-                match *self { $(
-                    Self::$kind { $($( $setting ),*)? } => ask(&$kind { $($( $setting ),*)? })
+                match self { $(
+                    Self::$kind { $($( $setting ),*)? } => {
+                        ask(&$kind { $($( $setting: $setting.clone() ),*)? })
+                    }
                 ),* }
             }
         }
@@ -118,7 +149,19 @@ layers! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum Layer {
-    /// A convolution with a square kernel and a bias, on inputs of shape [channels, height, width].
+    /// A convolution of sequences, on inputs of shape [channels, length].
+    Conv1d {
+        in_channels: i64,
+        out_channels: i64,
+        kernel_size: i64,
+        stride: i64,
+        /// Zero padding on both sides.
+        padding: i64,
+        dilation: i64,
+        groups: i64,
+        bias: bool,
+    },
+    /// A convolution with a square kernel, on inputs of shape [channels, height, width].
     Conv2d {
         in_channels: i64,
         out_channels: i64,
@@ -126,6 +169,31 @@ pub enum Layer {
         stride: i64,
         /// Zero padding on each of the four sides.
         padding: i64,
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        dilation: i64,
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        groups: i64,
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        bias: bool,
+    },
+    /// A transposed convolution with a square kernel and a bias, on inputs of shape [channels,
+    /// height, width]: with a stride, images become larger.
+    ConvTranspose2d {
+        in_channels: i64,
+        out_channels: i64,
+        kernel_size: i64,
+        stride: i64,
+        padding: i64,
+        output_padding: i64,
+    },
+    /// Like BatchNorm2d, for each feature of a row, or for each channel of a sequence.
+    BatchNorm1d {
+        num_features: i64,
+        eps: f64,
+        #[serde(deserialize_with = "Option::deserialize")]
+        momentum: Option<f64>,
+        affine: bool,
+        track_running_stats: bool,
     },
     /// (x - mean) / sqrt(variance + `eps`) for each channel of images, times a weight plus a bias.
     /// In training, the mean and variance are those of the mini-batch. In evaluation, they are the
@@ -139,8 +207,24 @@ pub enum Layer {
         affine: bool,
         track_running_stats: bool,
     },
+    /// (x - mean) / sqrt(variance + `eps`) over the last dimensions of each row, times a weight plus
+    /// a bias.
+    LayerNorm { normalized_shape: Vec<i64>, eps: f64, elementwise_affine: bool },
+    /// (x - mean) / sqrt(variance + `eps`) over groups of channels of each row, times a weight plus a
+    /// bias.
+    GroupNorm { num_groups: i64, num_channels: i64, eps: f64, affine: bool },
     /// max(x, 0).
     ReLU,
+    /// x above 0, `negative_slope` x below.
+    LeakyReLU { negative_slope: f64 },
+    /// x above 0, `alpha` (exp(x) - 1) below.
+    ELU { alpha: f64 },
+    /// x times the sigmoid of x.
+    SiLU,
+    /// x clamp(x + 3, 0, 6) / 6.
+    Hardswish,
+    /// log(1 + exp(x)), and x above 20.
+    Softplus,
     /// x times the standard normal cumulative distribution function of x.
     GELU { approximate: GeluApproximate },
     /// The hyperbolic tangent.
@@ -148,20 +232,80 @@ pub enum Layer {
     /// 1 / (1 + exp(-x)).
     Sigmoid,
     /// The maximum of each window of an image. Incomplete windows at the edges are dropped.
-    MaxPool2d { kernel_size: i64, stride: i64 },
+    MaxPool2d {
+        kernel_size: i64,
+        stride: i64,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        padding: i64,
+    },
+    /// The maximum of each part of an image, with as many parts as the output has pixels.
+    AdaptiveMaxPool2d { output_size: [i64; 2] },
+    /// The mean of each part of an image, with as many parts as the output has pixels.
+    AdaptiveAvgPool2d { output_size: [i64; 2] },
+    /// An image whose height and width are multiplied.
+    Upsample { scale_factor: i64, mode: UpsampleMode },
     /// The mean of each window of an image. Incomplete windows at the edges are dropped.
     AvgPool2d { kernel_size: i64, stride: i64 },
     /// Flattens each row to one dimension.
     Flatten,
+    /// Gives the first dimension of each row this shape.
+    Unflatten { unflattened_size: Vec<i64> },
+    /// The vectors of a table at the indices that the features are.
+    Embedding { num_embeddings: i64, embedding_dim: i64 },
+    /// Long short-term memory, on inputs of shape [steps, features].
+    LSTM {
+        input_size: i64,
+        hidden_size: i64,
+        num_layers: i64,
+        bidirectional: bool,
+        output: RecurrentOutput,
+    },
+    /// Gated recurrent units, on inputs of shape [steps, features].
+    GRU {
+        input_size: i64,
+        hidden_size: i64,
+        num_layers: i64,
+        bidirectional: bool,
+        output: RecurrentOutput,
+    },
+    /// The sum of what `layers` and `shortcut` make of the input. An empty shortcut passes it on.
+    Residual { layers: Vec<Layer>, shortcut: Vec<Layer> },
+    /// What several lists of layers make of the input, added or concatenated.
+    Parallel { branches: Vec<Vec<Layer>>, combine: Combine },
     /// x W^T + b, over the last dimension.
     Linear { in_features: i64, out_features: i64 },
     /// In training, zeroes each value with probability `p` and divides the others by 1 - `p`.
     Dropout { p: f64 },
+    /// Like Dropout, for whole channels of images.
+    Dropout2d { p: f64 },
     /// log(softmax(x)) over the dimension after the rows, like `LogSoftmax(dim=1)`.
     LogSoftmax,
     /// softmax(x) over the dimension after the rows, like `Softmax(dim=1)`.
     Softmax,
 }
+}
+
+// Settings that were added later are left out of the JSON where they have their default, so that
+// saved models and checkpoints stay what they are.
+
+fn one() -> i64 {
+    1
+}
+
+fn is_one(value: &i64) -> bool {
+    *value == 1
+}
+
+fn is_zero(value: &i64) -> bool {
+    *value == 0
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl Layer {
@@ -209,6 +353,8 @@ impl fmt::Display for Layer {
 }
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use std::{collections::HashMap, path::Path};
@@ -245,6 +391,7 @@ pub(super) mod tests {
                 Conv2dConfig {
                     stride: 2,
                     padding: 1,
+                    ..Default::default()
                 },
             ),
             Layer::batch_norm2d(4, BatchNorm2dConfig::default()),
