@@ -1,4 +1,5 @@
-//! Modules that PyTorch exported (`tests/fixtures/pt2`), read and trained here. PyTorch is the judge.
+//! Modules that PyTorch exported (`tests/fixtures/pt2`), read and trained here. PyTorch is the
+//! judge.
 
 use std::{collections::HashMap, fs, path::Path, sync::Mutex};
 

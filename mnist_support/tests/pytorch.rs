@@ -152,3 +152,59 @@ assert difference < 1e-5, difference
     );
     python(folder.path(), &program);
 }
+
+/// Every layer in this crate's JSON, with the shape of its input.
+#[derive(serde::Deserialize)]
+struct Case {
+    name: String,
+    input_shape: Vec<i64>,
+    layer: mnist_support::Layer,
+}
+
+#[test]
+#[ignore = "needs PyTorch: make test-pytorch"]
+fn the_printed_module_of_every_layer_computes_the_same() {
+    let cases = fs::read(fixtures().with_file_name("pytorch_layer_cases.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_slice(&cases).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut names = Vec::new();
+    for Case {
+        name,
+        input_shape,
+        layer,
+    } in cases
+    {
+        let network = Network::new(&input_shape, vec![layer]).unwrap();
+        let own = folder.path().join(&name);
+        fs::create_dir(&own).unwrap();
+        let state = network.initialize(1);
+        fs::write(own.join("network.py"), network.to_python()).unwrap();
+        let weights = write_safetensors(&network, &state).unwrap();
+        fs::write(own.join("model.safetensors"), weights).unwrap();
+        let shape: Vec<i64> = [3].iter().chain(&input_shape).copied().collect();
+        let rows = (Tensor::rand(&shape, (tch::Kind::Float, tch::Device::Cpu)) * 6.0).floor();
+        let outputs = network.forward(&state, &rows, None).unwrap();
+        let expected = [("rows", &rows), ("outputs", &outputs.contiguous())];
+        Tensor::write_safetensors(&expected, own.join("expected.safetensors")).unwrap();
+        names.push(name);
+    }
+    let program = r#"
+import os
+import runpy
+import torch
+from safetensors.torch import load_file
+
+for name in NAMES:
+    os.chdir(name)
+    network = runpy.run_path("network.py")["network"]
+    expected = load_file("expected.safetensors")
+    rows = expected["rows"].long() if name == "embedding" else expected["rows"]
+    difference = (network(rows) - expected["outputs"]).abs().max().item()
+    assert difference < 1e-5, (name, difference)
+    os.chdir("..")
+"#;
+    python(
+        folder.path(),
+        &program.replace("NAMES", &format!("{names:?}")),
+    );
+}

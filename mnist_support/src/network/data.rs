@@ -107,9 +107,9 @@ impl Network {
 
     /// Reads a network that was exported from PyTorch: a `.pt2` file.
     ///
-    /// Any module goes in whose `forward` takes one tensor, rows of features, and returns one tensor
-    /// with as many rows. It keeps its own weights to start from. Export it in training mode, with a
-    /// batch of any size:
+    /// Any module goes in whose `forward` takes one tensor, rows of features, and returns one
+    /// tensor with as many rows. It keeps its own weights to start from. Export it in training
+    /// mode, with a batch of any size:
     ///
     /// ```python
     /// batch = torch.export.Dim("batch")
@@ -132,9 +132,9 @@ impl Network {
     /// The file holds a graph of PyTorch's ATen operators, which libtorch runs and differentiates.
     /// No Python is needed, and nothing in the file is executed as code. In training, operators
     /// with a `training` flag, such as dropout and batch normalisation, are in training, and in
-    /// evaluation they are not. Random numbers depend on the seed, the iteration and the rank alone.
-    /// Buffers that training changes, such as running statistics, are averaged over the ranks.
-    /// Parameters that share their memory stay one, under the first of their names.
+    /// evaluation they are not. Random numbers depend on the seed, the iteration and the rank
+    /// alone. Buffers that training changes, such as running statistics, are averaged over the
+    /// ranks. Parameters that share their memory stay one, under the first of their names.
     ///
     /// # Errors
     /// [`NetworkError::InvalidProgram`] names the part of the file and the reason: a file that was
@@ -151,7 +151,8 @@ impl Network {
     /// to a `.pt2` file that `torch.export.load` opens.
     ///
     /// With `train`, like a module's `train()`, the file holds the network in training mode, and
-    /// can be trained further. Without, it is in evaluation mode: its outputs in Python are those of
+    /// can be trained further. Without, it is in evaluation mode: its outputs in Python are those
+    /// of
     /// [`Network::forward`] without dropout.
     ///
     /// # Errors

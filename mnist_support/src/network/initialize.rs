@@ -15,8 +15,8 @@ impl Network {
     /// The values come from a ChaCha stream of the seed, not from libtorch's generator: the same
     /// seed gives the same parameters on every machine and in every thread.
     ///
-    /// An exported program starts from its own weights instead. One that was read from the JSON of a
-    /// saved model has none, and gets zeros: the model has its weights.
+    /// An exported program starts from its own weights instead. One that was read from the JSON of
+    /// a saved model has none, and gets zeros: the model has its weights.
     pub fn initialize(&self, seed: u64) -> Vec<Tensor> {
         if self.has_weights()
             && let Ok(weights) = self.initial_state(seed)

@@ -1,9 +1,10 @@
 //! Networks as data: lists of layers that can be checked, printed, sent to another process and run.
 //!
 //! A [`Network`] is an input shape and a list of [`Layer`]s, without weights, or a program that was
-//! exported from PyTorch ([`Network::from_pt2`]). Its parameters and buffers are a plain `Vec<Tensor>` in the order of [`Network::state_names`]. These names are the
-//! keys of the `state_dict` of a PyTorch `nn.Sequential` with the same layers, so weights can be
-//! exchanged with PyTorch in both directions as safetensors ([`read_safetensors`],
+//! exported from PyTorch ([`Network::from_pt2`]). Its parameters and buffers are a plain
+//! `Vec<Tensor>` in the order of [`Network::state_names`]. These names are the keys of the
+//! `state_dict` of a PyTorch `nn.Sequential` with the same layers, so weights can be exchanged with
+//! PyTorch in both directions as safetensors ([`read_safetensors`],
 //! [`write_safetensors`]).
 //!
 //! ```
@@ -27,6 +28,7 @@ mod initialize;
 mod layers;
 mod module;
 mod predict;
+mod python;
 mod sequential;
 mod shape;
 mod state;

@@ -3,39 +3,32 @@
 use std::fmt;
 
 use super::data::{Body, Network};
+use super::sequential::Sequential;
 use crate::text::grouped;
 
+/// A line of the table: the index or path, the layer, the shape of its output, its parameters.
+type Line = [String; 4];
+
 /// A table with one line for each layer: its settings, output shape and number of parameters.
+/// Layers within a layer are indented below it, and have the parameters.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = vec![[
+        let mut lines: Vec<Line> = vec![[
             "".to_owned(),
             "Input".to_owned(),
             rows(self.input_shape()),
             "0".to_owned(),
         ]];
-        if let Body::Program(program) = &self.body {
-            lines.extend(program.rows().iter().map(|row| {
+        match &self.body {
+            Body::Program(program) => lines.extend(program.rows().iter().map(|row| {
                 [
                     row.path.clone(),
                     row.class.clone(),
                     rows(&row.shape),
                     grouped(row.parameters.unsigned_abs()),
                 ]
-            }));
-        }
-        for (index, (layer, shape)) in self.layers().iter().zip(self.shapes()).enumerate() {
-            let parameters = layer.parameter_shapes();
-            let count: i64 = parameters
-                .iter()
-                .map(|shape| shape.iter().product::<i64>())
-                .sum();
-            lines.push([
-                index.to_string(),
-                layer.to_string(),
-                rows(shape),
-                grouped(count.unsigned_abs()),
-            ]);
+            })),
+            Body::Layers(layers) => add_layers(&mut lines, layers, "", 0),
         }
         let header = ["", "Layer", "Output shape", "Parameters"].map(String::from);
         let width = |column: usize| {
@@ -44,12 +37,14 @@ impl fmt::Display for Network {
         };
         let widths = [width(0), width(1), width(2), width(3)];
         let rule = "-".repeat(widths.iter().sum::<usize>() + 6);
-        let text = |line: &[String; 4]| {
+        // Numbers end at the same place, paths start there.
+        let paths = lines.iter().any(|line| line[0].contains('.'));
+        let text = |line: &Line| {
             let [index, layer, shape, count] = line;
             let [a, b, c, d] = widths;
-            match self.body {
-                Body::Layers(_) => format!("{index:>a$}  {layer:<b$}  {shape:<c$}  {count:>d$}"),
-                Body::Program(_) => format!("{index:<a$}  {layer:<b$}  {shape:<c$}  {count:>d$}"),
+            match paths {
+                false => format!("{index:>a$}  {layer:<b$}  {shape:<c$}  {count:>d$}"),
+                true => format!("{index:<a$}  {layer:<b$}  {shape:<c$}  {count:>d$}"),
             }
         };
         writeln!(f, "{}\n{rule}", text(&header))?;
@@ -65,6 +60,36 @@ impl fmt::Display for Network {
     }
 }
 
+/// Adds a line for each layer, and below it for each layer within.
+fn add_layers(lines: &mut Vec<Line>, layers: &Sequential, path: &str, depth: usize) {
+    let mut input = layers.input_shape();
+    for (index, (layer, shape)) in layers.layers().iter().zip(layers.shapes()).enumerate() {
+        let path = format!("{path}{index}");
+        let nested = layer.nested();
+        let parameters: i64 = match nested.is_empty() {
+            true => layer
+                .parameter_shapes()
+                .iter()
+                .map(|shape| shape.iter().product::<i64>())
+                .sum(),
+            false => 0,
+        };
+        lines.push([
+            path.clone(),
+            format!("{:indent$}{layer}", "", indent = 2 * depth),
+            rows(shape),
+            grouped(parameters.unsigned_abs()),
+        ]);
+        for (name, within) in nested {
+            // An empty list passes its input on.
+            if let Ok(within) = Sequential::new(input, within) {
+                add_layers(lines, &within, &format!("{path}.{name}."), depth + 1);
+            }
+        }
+        input = shape;
+    }
+}
+
 fn rows(shape: &[i64]) -> String {
     if shape.is_empty() {
         return String::new();
@@ -76,7 +101,7 @@ fn rows(shape: &[i64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{CnnConfig, Layer};
+    use crate::network::{CnnConfig, Combine, Conv2dConfig, Layer};
 
     #[test]
     fn a_network_prints_as_a_table_of_its_layers() {
@@ -110,6 +135,34 @@ mod tests {
             lines.iter().all(|line| line.len() == lines[0].len()),
             "{text}"
         );
+    }
+
+    #[test]
+    fn branches_are_indented_and_have_the_parameters() {
+        let conv = |channels| {
+            let config = Conv2dConfig {
+                padding: 1,
+                ..Default::default()
+            };
+            Layer::conv2d(4, channels, 3, config)
+        };
+        let block = Layer::residual(vec![conv(4), Layer::ReLU, conv(4)]);
+        let branches = Layer::parallel(vec![vec![conv(2)], vec![block], vec![]], Combine::Concat);
+        let layers = vec![branches, Layer::Flatten, Layer::linear(10 * 36, 3)];
+        let network = Network::new(&[4, 6, 6], layers).unwrap();
+        let text = network.to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        let starts = [
+            "0                        Parallel(3 branches, concatenated)",
+            "0.branches.0.0             Conv2d(4, 2, kernel_size=3, stride=1, padding=1)",
+            "0.branches.1.0             Residual(3 layers)",
+            "0.branches.1.0.layers.0      Conv2d(4, 4, kernel_size=3, stride=1, padding=1)",
+        ];
+        for (line, start) in lines[3..].iter().zip(starts) {
+            assert!(line.starts_with(start), "{text}");
+        }
+        assert_eq!(lines.last(), Some(&"1,453 parameters"), "{text}");
+        assert_eq!(network.state_names()[2], "0.branches.1.0.layers.0.weight");
     }
 
     #[test]

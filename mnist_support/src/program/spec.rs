@@ -75,7 +75,8 @@ impl FitSpec {
             .any(|(_, estimator)| estimator.settings.checkpoint_every.is_some())
     }
 
-    /// Checks that no estimator holds out rows to validate with, since they come from another table.
+    /// Checks that no estimator holds out rows to validate with, since they come from another
+    /// table.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] names the setting.

@@ -6,7 +6,10 @@ use tch::{Kind, Tensor};
 use super::tests::{assert_close, fixture};
 use crate::{
     DropoutMasks, Layer, Network,
-    network::{Role, read_safetensors, write_safetensors},
+    network::{
+        Conv1dConfig, Conv2dConfig, ConvTranspose2dConfig, RecurrentConfig, Role, read_safetensors,
+        write_safetensors,
+    },
 };
 
 #[derive(Deserialize)]
@@ -125,4 +128,118 @@ fn weights_start_within_pytorchs_bounds() {
             "{name}: {largest} of {bound}"
         );
     }
+}
+
+#[test]
+fn settings_and_shapes_that_do_not_fit_are_named() {
+    let recurrent = RecurrentConfig::default();
+    let transposed = |output_padding| {
+        let config = ConvTranspose2dConfig {
+            output_padding,
+            ..Default::default()
+        };
+        Layer::conv_transpose2d(4, 2, 3, config)
+    };
+    let grouped = |groups| {
+        let config = Conv2dConfig {
+            groups,
+            ..Default::default()
+        };
+        Layer::conv2d(4, 6, 3, config)
+    };
+    let image: &[i64] = &[4, 6, 6];
+    let cases: [(&[i64], Layer, &str); 14] = [
+        (
+            &[7],
+            Layer::lstm(3, 4, recurrent),
+            "it needs a sequence of shape [steps, features]",
+        ),
+        (
+            &[5, 2],
+            Layer::gru(3, 4, recurrent),
+            "input_size is 3, but the input has 2 features a step: set input_size to 2",
+        ),
+        (
+            &[5, 2],
+            Layer::lstm(2, 0, recurrent),
+            "hidden_size is 0, it must be at least 1",
+        ),
+        (
+            &[5],
+            Layer::conv1d(1, 1, 1, Conv1dConfig::default()),
+            "it needs a sequence of shape [channels, length]",
+        ),
+        (
+            &[2, 2],
+            Layer::conv1d(2, 1, 3, Conv1dConfig::default()),
+            "a kernel of 3 leaves nothing of length 2",
+        ),
+        (
+            image,
+            grouped(4),
+            "out_channels is 6, which 4 groups can't share equally",
+        ),
+        (
+            image,
+            grouped(3),
+            "in_channels is 4, which 3 groups can't share equally",
+        ),
+        (
+            image,
+            transposed(1),
+            "output_padding is 1, it must be below the stride, 1",
+        ),
+        (
+            &[3, 6, 6],
+            transposed(0),
+            "in_channels is 4, but the input has 3 channels",
+        ),
+        (
+            &[2, 5],
+            Layer::layer_norm([4]),
+            "normalized_shape is [4], but the input ends in [5]",
+        ),
+        (
+            &[6],
+            Layer::group_norm(4, 6),
+            "num_channels is 6, which 4 groups can't share equally",
+        ),
+        (
+            &[6],
+            Layer::unflatten([4, 2]),
+            "unflattened_size is [4, 2], which the input can't fill",
+        ),
+        (
+            image,
+            Layer::adaptive_avg_pool2d([0, 2]),
+            "output_size is 0, it must be at least 1",
+        ),
+        (
+            image,
+            Layer::MaxPool2d {
+                kernel_size: 3,
+                stride: 1,
+                padding: 2,
+            },
+            "padding is 2, it must be from 0 to half of the kernel, 1",
+        ),
+    ];
+    for (shape, layer, expected) in cases {
+        let kind = layer.kind();
+        let error = Network::new(shape, vec![layer]).unwrap_err().to_string();
+        assert!(error.ends_with(expected), "{error}");
+        assert!(error.starts_with(&format!("layer 0 ({kind})")), "{error}");
+    }
+}
+
+#[test]
+fn settings_that_were_added_later_may_be_left_out() {
+    let before = r#"{"type":"Conv2d","in_channels":1,"out_channels":2,"kernel_size":3,"stride":1,"padding":0}"#;
+    let layer: Layer = serde_json::from_str(before).unwrap();
+    assert_eq!(layer, Layer::conv2d(1, 2, 3, Conv2dConfig::default()));
+    assert_eq!(serde_json::to_string(&layer).unwrap(), before);
+    let before = r#"{"type":"MaxPool2d","kernel_size":2,"stride":2}"#;
+    let layer: Layer = serde_json::from_str(before).unwrap();
+    assert_eq!(layer, Layer::max_pool2d(2));
+    assert_eq!(serde_json::to_string(&layer).unwrap(), before);
 }

@@ -6,7 +6,8 @@ use super::{ConvTranspose2d, Definition, Layer, Mode};
 use crate::network::shape::{at_least_one, image};
 use crate::network::state::StateTensor;
 
-/// The settings of [`Layer::ConvTranspose2d`] that have defaults in PyTorch, with the same defaults.
+/// The settings of [`Layer::ConvTranspose2d`] that have defaults in PyTorch, with the same
+/// defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvTranspose2dConfig {
     /// The stride of the kernel: 1.

@@ -7,8 +7,8 @@ use crate::network::shape::at_least_one;
 use crate::network::state::{Init, Role, StateTensor};
 
 impl Layer {
-    /// A [`Layer::Embedding`] of `num_embeddings` vectors. The features are whole numbers, from 0 to
-    /// `num_embeddings` - 1, each of which becomes the vector with that index.
+    /// A [`Layer::Embedding`] of `num_embeddings` vectors. The features are whole numbers, from 0
+    /// to `num_embeddings` - 1, each of which becomes the vector with that index.
     pub fn embedding(num_embeddings: i64, embedding_dim: i64) -> Self {
         Self::Embedding {
             num_embeddings,

@@ -71,7 +71,8 @@ pub(crate) enum Mode<'a> {
 
 /// The definition of a layer.
 ///
-/// No method has a default, so that none can be forgotten.
+/// No method has a default, so that none can be forgotten, but for [`Definition::nested`], which
+/// most layers don't have.
 trait Definition {
     /// Infers the output shape, without the row dimension. The error says what is wrong with the
     /// settings or the input.
@@ -89,8 +90,14 @@ trait Definition {
         mode: &mut Mode<'_>,
     ) -> Result<Tensor, TchError>;
 
-    /// The settings, as PyTorch prints them between the parentheses.
+    /// The settings, as PyTorch prints them between the parentheses. PyTorch's constructor takes
+    /// them, too.
     fn extra_repr(&self) -> String;
+
+    /// The lists of layers within the layer, with their names in its state.
+    fn nested(&self) -> Vec<(String, Vec<Layer>)> {
+        Vec::new()
+    }
 }
 
 /// Generates [`Layer`] from the list, and for each entry a struct with the same settings, which
@@ -207,11 +214,11 @@ pub enum Layer {
         affine: bool,
         track_running_stats: bool,
     },
-    /// (x - mean) / sqrt(variance + `eps`) over the last dimensions of each row, times a weight plus
-    /// a bias.
+    /// (x - mean) / sqrt(variance + `eps`) over the last dimensions of each row, times a weight
+    /// plus a bias.
     LayerNorm { normalized_shape: Vec<i64>, eps: f64, elementwise_affine: bool },
-    /// (x - mean) / sqrt(variance + `eps`) over groups of channels of each row, times a weight plus a
-    /// bias.
+    /// (x - mean) / sqrt(variance + `eps`) over groups of channels of each row, times a weight plus
+    /// a bias.
     GroupNorm { num_groups: i64, num_channels: i64, eps: f64, affine: bool },
     /// max(x, 0).
     ReLU,
@@ -322,6 +329,11 @@ impl Layer {
     /// The layer's tensors, in the order of PyTorch's `state_dict`.
     pub(super) fn state(&self) -> Vec<StateTensor> {
         self.with_definition(|layer| layer.state())
+    }
+
+    /// The lists of layers within the layer, with their names.
+    pub(super) fn nested(&self) -> Vec<(String, Vec<Layer>)> {
+        self.with_definition(|layer| layer.nested())
     }
 
     /// The shapes of the parameters, weight before bias. Empty for a layer without parameters.

@@ -18,8 +18,8 @@ pub enum Combine {
 }
 
 impl Layer {
-    /// A [`Layer::Parallel`] of branches, each a list of layers. One without layers passes its input
-    /// on.
+    /// A [`Layer::Parallel`] of branches, each a list of layers. One without layers passes its
+    /// input on.
     pub fn parallel(branches: impl Into<Vec<Vec<Layer>>>, combine: Combine) -> Self {
         Self::Parallel {
             branches: branches.into(),
@@ -108,5 +108,53 @@ impl Definition for Parallel {
             Combine::Concat => "concatenated",
         };
         format!("{} branches, {how}", self.branches.len())
+    }
+
+    fn nested(&self) -> Vec<(String, Vec<Layer>)> {
+        let branches = self.named();
+        branches
+            .map(|(name, branch)| (name, branch.to_vec()))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+
+    fn refusal(branches: Vec<Vec<Layer>>, combine: Combine) -> String {
+        let layers = vec![Layer::parallel(branches, combine)];
+        Network::new(&[4], layers).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn branches_of_other_shapes_are_all_shown() {
+        let branches = || vec![vec![Layer::linear(4, 2)], vec![Layer::linear(4, 3)]];
+        assert!(Network::new(&[4], vec![Layer::parallel(branches(), Combine::Concat)]).is_ok());
+        assert_eq!(
+            refusal(branches(), Combine::Add),
+            "layer 0 (Parallel) on an input of shape [4]: its branches make [2], [3] of it, which \
+             must be the same"
+        );
+        let other = vec![vec![Layer::unflatten([2, 2])], vec![]];
+        let found = refusal(other, Combine::Concat);
+        assert!(
+            found.ends_with("make [2, 2], [4] of it, which must differ in the first size alone"),
+            "{found}"
+        );
+        assert!(refusal(Vec::new(), Combine::Add).ends_with("it has no branches"));
+    }
+
+    #[test]
+    fn a_layer_of_a_branch_that_does_not_fit_is_named() {
+        let found = refusal(
+            vec![vec![], vec![Layer::ReLU, Layer::linear(5, 4)]],
+            Combine::Add,
+        );
+        assert!(
+            found.contains("in its branches.1, layer 1 (Linear) on an input of shape [4]"),
+            "{found}"
+        );
     }
 }

@@ -70,4 +70,55 @@ impl Definition for Residual {
         };
         format!("{} layers{shortcut}", self.layers.len())
     }
+
+    fn nested(&self) -> Vec<(String, Vec<Layer>)> {
+        vec![
+            ("layers".to_owned(), self.layers.clone()),
+            ("shortcut".to_owned(), self.shortcut.clone()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Network, network::Conv2dConfig};
+
+    fn conv(inputs: i64, outputs: i64) -> Layer {
+        let config = Conv2dConfig {
+            padding: 1,
+            ..Default::default()
+        };
+        Layer::conv2d(inputs, outputs, 3, config)
+    }
+
+    fn refusal(layer: Layer) -> String {
+        let network = Network::new(&[4, 6, 6], vec![Layer::ReLU, layer]);
+        network.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_shortcut_of_another_shape_shows_both() {
+        assert_eq!(
+            refusal(Layer::residual(vec![conv(4, 8)])),
+            "layer 1 (Residual) on an input of shape [4, 6, 6]: its layers make [8, 6, 6] of it, \
+             and the shortcut [4, 6, 6]: their sum needs the same shape"
+        );
+        let projected = Layer::residual_with_shortcut(vec![conv(4, 8)], vec![conv(4, 8)]);
+        assert!(Network::new(&[4, 6, 6], vec![projected]).is_ok());
+    }
+
+    #[test]
+    fn a_layer_within_that_does_not_fit_is_named() {
+        assert_eq!(
+            refusal(Layer::residual(vec![conv(4, 4), conv(3, 4)])),
+            "layer 1 (Residual) on an input of shape [4, 6, 6]: in its layers, layer 1 (Conv2d) on \
+             an input of shape [4, 6, 6]: in_channels is 3, but the input has 4 channels"
+        );
+    }
+
+    #[test]
+    fn no_layers_are_refused() {
+        assert!(refusal(Layer::residual(Vec::new())).contains("the list of layers is empty"));
+    }
 }
