@@ -19,14 +19,14 @@ TypePtr without_optional(const TypePtr& type) {
 bool is_integer(const TypePtr& type) {
     // Dtypes, layouts and memory formats are integers in a schema, too.
     switch (type->kind()) {
-    case TypeKind::IntType:
-    case TypeKind::SymIntType:
-    case TypeKind::ScalarTypeType:
-    case TypeKind::LayoutType:
-    case TypeKind::MemoryFormatType:
-        return true;
-    default:
-        return false;
+        case TypeKind::IntType:
+        case TypeKind::SymIntType:
+        case TypeKind::ScalarTypeType:
+        case TypeKind::LayoutType:
+        case TypeKind::MemoryFormatType:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -60,24 +60,27 @@ IValue scalar(const mnist_value& value, const TypePtr& type) {
     const bool real = number || kind == TypeKind::FloatType || kind == TypeKind::SymFloatType;
     const bool tensor = kind == TypeKind::TensorType;
     switch (value.kind) {
-    case mnist_int:
-        check(is_integer(type) || real || tensor || kind == TypeKind::BoolType, type);
-        if (kind == TypeKind::BoolType) {
-            return value.integer != 0;
-        }
-        return converted(value.integer, type);
-    case mnist_float:
-        check(real || tensor, type);
-        return converted(value.number, type);
-    case mnist_bool:
-        check(number || tensor || kind == TypeKind::BoolType || kind == TypeKind::SymBoolType, type);
-        return converted(value.integer != 0, type);
-    case mnist_text:
-        check(kind == TypeKind::StringType, type);
-        return std::string(value.text, value.length);
-    default:
-        check(false, type);
-        return {};
+        case mnist_int:
+            check(is_integer(type) || real || tensor || kind == TypeKind::BoolType, type);
+            if (kind == TypeKind::BoolType) {
+                return value.integer != 0;
+            }
+            return converted(value.integer, type);
+        case mnist_float:
+            check(real || tensor, type);
+            return converted(value.number, type);
+        case mnist_bool:
+            check(
+                number || tensor || kind == TypeKind::BoolType || kind == TypeKind::SymBoolType,
+                type
+            );
+            return converted(value.integer != 0, type);
+        case mnist_text:
+            check(kind == TypeKind::StringType, type);
+            return std::string(value.text, value.length);
+        default:
+            check(false, type);
+            return {};
     }
 }
 
@@ -91,41 +94,41 @@ IValue list(const std::vector<IValue>& elements, const TypePtr& type) {
         return list;
     }
     switch (type->kind()) {
-    case TypeKind::FloatType: {
-        c10::List<double> list;
-        for (const IValue& element : elements) {
-            list.push_back(element.toDouble());
+        case TypeKind::FloatType: {
+            c10::List<double> list;
+            for (const IValue& element : elements) {
+                list.push_back(element.toDouble());
+            }
+            return list;
         }
-        return list;
-    }
-    case TypeKind::BoolType: {
-        c10::List<bool> list;
-        for (const IValue& element : elements) {
-            list.push_back(element.toBool());
+        case TypeKind::BoolType: {
+            c10::List<bool> list;
+            for (const IValue& element : elements) {
+                list.push_back(element.toBool());
+            }
+            return list;
         }
-        return list;
-    }
-    case TypeKind::TensorType: {
-        c10::List<at::Tensor> list;
-        for (const IValue& element : elements) {
-            list.push_back(element.toTensor());
+        case TypeKind::TensorType: {
+            c10::List<at::Tensor> list;
+            for (const IValue& element : elements) {
+                list.push_back(element.toTensor());
+            }
+            return list;
         }
-        return list;
-    }
-    case TypeKind::OptionalType: {
-        c10::List<std::optional<at::Tensor>> list;
-        for (const IValue& element : elements) {
-            list.push_back(element.toOptional<at::Tensor>());
+        case TypeKind::OptionalType: {
+            c10::List<std::optional<at::Tensor>> list;
+            for (const IValue& element : elements) {
+                list.push_back(element.toOptional<at::Tensor>());
+            }
+            return list;
         }
-        return list;
-    }
-    default: {
-        c10::impl::GenericList list(type);
-        for (const IValue& element : elements) {
-            list.push_back(element);
+        default: {
+            c10::impl::GenericList list(type);
+            for (const IValue& element : elements) {
+                list.push_back(element);
+            }
+            return list;
         }
-        return list;
-    }
     }
 }
 
@@ -155,21 +158,21 @@ Argument list_argument(const mnist_value& value, const c10::ListType& type, Type
 
 IValue Argument::value(const std::vector<IValue>& values, const c10::Device& device) const {
     switch (source) {
-    case Source::slot:
-        return converted(values[static_cast<std::size_t>(slots.front())], type);
-    case Source::slots: {
-        std::vector<IValue> elements = constants;
-        for (std::size_t index = 0; index < slots.size(); ++index) {
-            if (slots[index] >= 0) {
-                elements[index] = values[static_cast<std::size_t>(slots[index])];
+        case Source::slot:
+            return converted(values[static_cast<std::size_t>(slots.front())], type);
+        case Source::slots: {
+            std::vector<IValue> elements = constants;
+            for (std::size_t index = 0; index < slots.size(); ++index) {
+                if (slots[index] >= 0) {
+                    elements[index] = values[static_cast<std::size_t>(slots[index])];
+                }
             }
+            return list(elements, type->expectRef<c10::ListType>().getElementType());
         }
-        return list(elements, type->expectRef<c10::ListType>().getElementType());
-    }
-    case Source::device:
-        return device;
-    default:
-        return constant;
+        case Source::device:
+            return device;
+        default:
+            return constant;
     }
 }
 
@@ -179,28 +182,29 @@ Argument argument(const mnist_value& value, const TypePtr& declared) {
     Argument argument;
     argument.type = type;
     switch (value.kind) {
-    case mnist_none:
-        check(declared->kind() == TypeKind::OptionalType, declared);
-        return argument;
-    case mnist_slot:
-        argument.source = Argument::Source::slot;
-        argument.slots = {value.integer};
-        return argument;
-    case mnist_device:
-        check(type->kind() == TypeKind::DeviceObjType, type);
-        argument.source = Argument::Source::device;
-        return argument;
-    case mnist_list:
-        check(as_list != nullptr, type);
-        return list_argument(value, *as_list, type);
-    default:
-        if (as_list) {
-            // int[2] takes one number for both.
-            argument.constant = list({scalar(value, as_list->getElementType())}, as_list->getElementType());
-        } else {
-            argument.constant = scalar(value, type);
-        }
-        return argument;
+        case mnist_none:
+            check(declared->kind() == TypeKind::OptionalType, declared);
+            return argument;
+        case mnist_slot:
+            argument.source = Argument::Source::slot;
+            argument.slots = {value.integer};
+            return argument;
+        case mnist_device:
+            check(type->kind() == TypeKind::DeviceObjType, type);
+            argument.source = Argument::Source::device;
+            return argument;
+        case mnist_list:
+            check(as_list != nullptr, type);
+            return list_argument(value, *as_list, type);
+        default:
+            if (as_list) {
+                // int[2] takes one number for both.
+                argument.constant =
+                    list({scalar(value, as_list->getElementType())}, as_list->getElementType());
+            } else {
+                argument.constant = scalar(value, type);
+            }
+            return argument;
     }
 }
 

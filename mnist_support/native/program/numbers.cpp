@@ -123,30 +123,114 @@ const std::unordered_map<std::string, Entry>& functions() {
         {"_operator.truediv", {2, truediv}},
         {"_operator.mod", {2, mod}},
         {"_operator.pow", {2, power}},
-        {"_operator.neg", {1, [](const Values& v) { return sub({std::int64_t{0}, v[0]}); }}},
-        {"_operator.pos", {1, [](const Values& v) { return v[0]; }}},
-        {"_operator.eq", {2, [](const Values& v) { return IValue(number(v[0]) == number(v[1])); }}},
-        {"_operator.ne", {2, [](const Values& v) { return IValue(number(v[0]) != number(v[1])); }}},
-        {"_operator.lt", {2, [](const Values& v) { return IValue(number(v[0]) < number(v[1])); }}},
-        {"_operator.le", {2, [](const Values& v) { return IValue(number(v[0]) <= number(v[1])); }}},
-        {"_operator.gt", {2, [](const Values& v) { return IValue(number(v[0]) > number(v[1])); }}},
-        {"_operator.ge", {2, [](const Values& v) { return IValue(number(v[0]) >= number(v[1])); }}},
-        {"_operator.and_", {2, [](const Values& v) { return IValue(truth(v[0]) && truth(v[1])); }}},
-        {"_operator.or_", {2, [](const Values& v) { return IValue(truth(v[0]) || truth(v[1])); }}},
-        {"_operator.not_", {1, [](const Values& v) { return IValue(!truth(v[0])); }}},
-        {"math.ceil", {1, [](const Values& v) { return whole(std::ceil(number(v[0]))); }}},
-        {"math.floor", {1, [](const Values& v) { return whole(std::floor(number(v[0]))); }}},
-        {"math.trunc", {1, [](const Values& v) { return whole(std::trunc(number(v[0]))); }}},
-        {"torch.sym_int", {1, [](const Values& v) { return whole(std::trunc(number(v[0]))); }}},
-        {"torch.sym_float", {1, [](const Values& v) { return IValue(number(v[0])); }}},
-        {"torch.sym_not", {1, [](const Values& v) { return IValue(!truth(v[0])); }}},
-        {"torch.sym_sqrt", {1, [](const Values& v) { return IValue(std::sqrt(number(v[0]))); }}},
-        {"torch._sym_sqrt", {1, [](const Values& v) { return IValue(std::sqrt(number(v[0]))); }}},
+        {"_operator.neg",
+         {1,
+          [](const Values& v) {
+              return sub({std::int64_t{0}, v[0]});
+          }}},
+        {"_operator.pos",
+         {1,
+          [](const Values& v) {
+              return v[0];
+          }}},
+        {"_operator.eq",
+         {2,
+          [](const Values& v) {
+              return IValue(number(v[0]) == number(v[1]));
+          }}},
+        {"_operator.ne",
+         {2,
+          [](const Values& v) {
+              return IValue(number(v[0]) != number(v[1]));
+          }}},
+        {"_operator.lt",
+         {2,
+          [](const Values& v) {
+              return IValue(number(v[0]) < number(v[1]));
+          }}},
+        {"_operator.le",
+         {2,
+          [](const Values& v) {
+              return IValue(number(v[0]) <= number(v[1]));
+          }}},
+        {"_operator.gt",
+         {2,
+          [](const Values& v) {
+              return IValue(number(v[0]) > number(v[1]));
+          }}},
+        {"_operator.ge",
+         {2,
+          [](const Values& v) {
+              return IValue(number(v[0]) >= number(v[1]));
+          }}},
+        {"_operator.and_",
+         {2,
+          [](const Values& v) {
+              return IValue(truth(v[0]) && truth(v[1]));
+          }}},
+        {"_operator.or_",
+         {2,
+          [](const Values& v) {
+              return IValue(truth(v[0]) || truth(v[1]));
+          }}},
+        {"_operator.not_",
+         {1,
+          [](const Values& v) {
+              return IValue(!truth(v[0]));
+          }}},
+        {"math.ceil",
+         {1,
+          [](const Values& v) {
+              return whole(std::ceil(number(v[0])));
+          }}},
+        {"math.floor",
+         {1,
+          [](const Values& v) {
+              return whole(std::floor(number(v[0])));
+          }}},
+        {"math.trunc",
+         {1,
+          [](const Values& v) {
+              return whole(std::trunc(number(v[0])));
+          }}},
+        {"torch.sym_int",
+         {1,
+          [](const Values& v) {
+              return whole(std::trunc(number(v[0])));
+          }}},
+        {"torch.sym_float",
+         {1,
+          [](const Values& v) {
+              return IValue(number(v[0]));
+          }}},
+        {"torch.sym_not",
+         {1,
+          [](const Values& v) {
+              return IValue(!truth(v[0]));
+          }}},
+        {"torch.sym_sqrt",
+         {1,
+          [](const Values& v) {
+              return IValue(std::sqrt(number(v[0])));
+          }}},
+        {"torch._sym_sqrt",
+         {1,
+          [](const Values& v) {
+              return IValue(std::sqrt(number(v[0])));
+          }}},
         {"torch.sym_max",
-         {2, [](const Values& v) { return number(v[0]) >= number(v[1]) ? v[0] : v[1]; }}},
+         {2,
+          [](const Values& v) {
+              return number(v[0]) >= number(v[1]) ? v[0] : v[1];
+          }}},
         {"torch.sym_min",
-         {2, [](const Values& v) { return number(v[0]) <= number(v[1]) ? v[0] : v[1]; }}},
-        {"torch.sym_ite", {3, [](const Values& v) { return truth(v[0]) ? v[1] : v[2]; }}},
+         {2,
+          [](const Values& v) {
+              return number(v[0]) <= number(v[1]) ? v[0] : v[1];
+          }}},
+        {"torch.sym_ite", {3, [](const Values& v) {
+                               return truth(v[0]) ? v[1] : v[2];
+                           }}},
     };
     return functions;
 }

@@ -115,9 +115,17 @@ Kind kind_of(const std::string& name, const c10::OperatorHandle& handle) {
 // Operators whose result depends on how a tensor lies in memory.
 bool depends_on_strides(const std::string& name) {
     static const std::unordered_set<std::string> names = {
-        "aten::as_strided",   "aten::as_strided_",      "aten::as_strided_copy", "aten::stride",
-        "aten::sym_stride",   "aten::is_contiguous",    "aten::sym_is_contiguous",
-        "aten::storage_offset", "aten::sym_storage_offset", "aten::resize_",     "aten::resize",
+        "aten::as_strided",
+        "aten::as_strided_",
+        "aten::as_strided_copy",
+        "aten::stride",
+        "aten::sym_stride",
+        "aten::is_contiguous",
+        "aten::sym_is_contiguous",
+        "aten::storage_offset",
+        "aten::sym_storage_offset",
+        "aten::resize_",
+        "aten::resize",
         "aten::as_strided_scatter",
     };
     return names.count(name) != 0;
@@ -165,7 +173,7 @@ void follow_memory(mnist_program& program, const Node& node) {
         aliases = true;
         if (alias->isWrite()) {
             const bool counts = node.name == "aten::add_" && index == 0 &&
-                node.arguments[1].source == Argument::Source::constant;
+                                node.arguments[1].source == Argument::Source::constant;
             change(program, argument, counts ? Change::counted : Change::other);
         }
         if (shared < 0) {
@@ -226,8 +234,8 @@ void find_mode(mnist_program& program, Node& node) {
             node.kind = Kind::plain; // draws nothing
         }
     }
-    if (const auto p = index_of("dropout"); p >= 0 && argument(p).constant.isDouble() &&
-        argument(p).constant.toDouble() == 0) {
+    if (const auto p = index_of("dropout");
+        p >= 0 && argument(p).constant.isDouble() && argument(p).constant.toDouble() == 0) {
         node.kind = Kind::plain;
     }
 }
@@ -254,9 +262,7 @@ void add_operator(
             taken[given] = true;
             node.arguments.push_back(mnist::argument(values[given], declared.type()));
         } else {
-            TORCH_CHECK(
-                declared.default_value(), "the argument ", declared.name(), " is missing"
-            );
+            TORCH_CHECK(declared.default_value(), "the argument ", declared.name(), " is missing");
             Argument argument;
             argument.constant = *declared.default_value();
             node.arguments.push_back(std::move(argument));
@@ -301,7 +307,9 @@ std::int64_t square(const Argument& argument) {
 void fuse(mnist_program& program) {
     std::vector<std::size_t> readers(program.slots.size(), 0);
     for (const Node& node : program.nodes) {
-        visit_reads(node, [&](std::size_t slot) { ++readers[slot]; });
+        visit_reads(node, [&](std::size_t slot) {
+            ++readers[slot];
+        });
     }
     ++readers[program.output];
     for (const std::size_t source : program.sources) {
@@ -309,9 +317,9 @@ void fuse(mnist_program& program) {
     }
     const auto follows = [&](const Node& node, const Node& next) {
         return node.outputs.size() == 1 && node.outputs[0] >= 0 &&
-            readers[static_cast<std::size_t>(node.outputs[0])] == 1 && !next.arguments.empty() &&
-            next.arguments[0].source == Argument::Source::slot &&
-            next.arguments[0].slots.front() == node.outputs[0];
+               readers[static_cast<std::size_t>(node.outputs[0])] == 1 && !next.arguments.empty() &&
+               next.arguments[0].source == Argument::Source::slot &&
+               next.arguments[0].slots.front() == node.outputs[0];
     };
     std::vector<Node> nodes;
     for (std::size_t index = 0; index < program.nodes.size(); ++index) {
@@ -322,8 +330,9 @@ void fuse(mnist_program& program) {
             const Node& third = program.nodes[index + 2];
             const auto& conv = first.arguments;
             const bool plain_convolution = conv[2].source == Argument::Source::slot &&
-                square(conv[3]) == 1 && square(conv[4]) >= 0 && square(conv[5]) == 1 &&
-                conv[6].constant.isInt() && conv[6].constant.toInt() == 1;
+                                           square(conv[3]) == 1 && square(conv[4]) >= 0 &&
+                                           square(conv[5]) == 1 && conv[6].constant.isInt() &&
+                                           conv[6].constant.toInt() == 1;
             const bool relu = second.name == "aten::relu" || second.name == "aten::relu_";
             if (plain_convolution && relu && follows(first, second) &&
                 third.name == "aten::max_pool2d" && follows(second, third)) {
@@ -417,11 +426,14 @@ struct Run {
         if (node.kind == Kind::convolution) {
             suit_memory(stack);
         }
-        if (node.kind == Kind::view && program.channels_last && !stack[0].toTensor().is_contiguous()) {
+        if (node.kind == Kind::view && program.channels_last &&
+            !stack[0].toTensor().is_contiguous()) {
             set(node, 0, stack[0].toTensor().reshape(stack[1].toIntVector()));
             return;
         }
-        const auto boxed = [&] { node.handle->callBoxed(&stack); };
+        const auto boxed = [&] {
+            node.handle->callBoxed(&stack);
+        };
         const bool only_in_training = node.training >= 0 || node.dropout_p >= 0;
         if (node.kind == Kind::random && (training || !only_in_training)) {
             random.with_own_generator(device, boxed);
@@ -430,7 +442,9 @@ struct Run {
         }
         if (node.list) {
             const auto list = stack.at(0).toListRef();
-            TORCH_CHECK(list.size() == node.outputs.size(), "it returned ", list.size(), " tensors");
+            TORCH_CHECK(
+                list.size() == node.outputs.size(), "it returned ", list.size(), " tensors"
+            );
             for (std::size_t output = 0; output < list.size(); ++output) {
                 set(node, output, list[output]);
             }
@@ -486,9 +500,8 @@ struct Run {
     void fused(const Node& node) {
         const at::Tensor images = tensor(node, 0), weight = tensor(node, 1), bias = tensor(node, 2);
         at::Tensor* output = nullptr;
-        char* message = mnist_conv2d_relu_max_pool2d(
-            &images, &weight, &bias, node.padding, node.pool, &output
-        );
+        char* message =
+            mnist_conv2d_relu_max_pool2d(&images, &weight, &bias, node.padding, node.pool, &output);
         if (message != nullptr) {
             const std::string text(message);
             mnist_free(message);
@@ -502,7 +515,8 @@ struct Run {
     bool fuses(const Node& node) const {
         for (std::size_t argument = 0; argument < 3; ++argument) {
             const at::Tensor own = tensor(node, argument);
-            if (own.scalar_type() != at::kFloat || !own.is_cpu() || (argument < 2 && own.dim() != 4)) {
+            if (own.scalar_type() != at::kFloat || !own.is_cpu() ||
+                (argument < 2 && own.dim() != 4)) {
                 return false;
             }
         }
@@ -540,7 +554,9 @@ struct Run {
         std::string where;
         for (std::int64_t dimension = 0; dimension < place.size(0); ++dimension) {
             const std::string position = std::to_string(place[dimension].item<std::int64_t>());
-            where += dimension == 0 ? "row " + position : dimension == 1 ? ", column " + position : ", " + position;
+            where += dimension == 0   ? "row " + position
+                     : dimension == 1 ? ", column " + position
+                                      : ", " + position;
         }
         TORCH_CHECK(
             false, "the index ", indices.masked_select(outside)[0].item<std::int64_t>(), " in ",
@@ -555,24 +571,24 @@ struct Run {
             return;
         }
         switch (node.kind) {
-        case Kind::dropout:
-        case Kind::dropout_:
-        case Kind::feature_dropout:
-            return dropout(node);
-        case Kind::fused:
-            return fuses(node) ? fused(node) : unfused(node);
-        case Kind::batch_norm:
-            check_variance(node);
-            return call(node);
-        case Kind::embedding:
-            try {
+            case Kind::dropout:
+            case Kind::dropout_:
+            case Kind::feature_dropout:
+                return dropout(node);
+            case Kind::fused:
+                return fuses(node) ? fused(node) : unfused(node);
+            case Kind::batch_norm:
+                check_variance(node);
                 return call(node);
-            } catch (const c10::Error&) {
-                check_indices(node);
-                throw;
-            }
-        default:
-            return call(node);
+            case Kind::embedding:
+                try {
+                    return call(node);
+                } catch (const c10::Error&) {
+                    check_indices(node);
+                    throw;
+                }
+            default:
+                return call(node);
         }
     }
 };
@@ -623,7 +639,9 @@ char* mnist_program_new(std::size_t slots, std::size_t inputs, mnist_program** p
 void mnist_program_free(mnist_program* program) { delete program; }
 
 char* mnist_program_constant(mnist_program* program, std::size_t slot, const at::Tensor* value) {
-    return mnist::caught([&] { program->slots.at(slot) = *value; });
+    return mnist::caught([&] {
+        program->slots.at(slot) = *value;
+    });
 }
 
 char* mnist_program_add(
@@ -651,9 +669,7 @@ char* mnist_program_add(
             TORCH_CHECK(argument_count == needed, "it takes ", needed, " arguments");
             TORCH_CHECK(output_count == 1, "it returns 1 value");
             for (std::size_t index = 0; index < argument_count; ++index) {
-                node.arguments.push_back(
-                    mnist::argument(arguments[index], c10::NumberType::get())
-                );
+                node.arguments.push_back(mnist::argument(arguments[index], c10::NumberType::get()));
             }
         }
         visit_reads(node, [&](std::size_t slot) {

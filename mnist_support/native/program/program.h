@@ -75,7 +75,9 @@ void mnist_program_input(
 );
 
 // The number of operators that were exported in training, and in evaluation mode.
-void mnist_program_modes(const mnist_program* program, std::size_t* training, std::size_t* evaluation);
+void mnist_program_modes(
+    const mnist_program* program, std::size_t* training, std::size_t* evaluation
+);
 
 // Runs the program. `inputs` are those that are not constant. Random numbers depend on `seed`
 // alone. If an operator fails, `failed` is its index, otherwise -1.

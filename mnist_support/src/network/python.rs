@@ -87,7 +87,7 @@ fn expression(layer: &Layer, depth: usize, classes: &mut Vec<String>) -> String 
         format!("[\n{lines}{}]", "    ".repeat(depth + 1))
     };
     let (outer, inner) = ("    ".repeat(depth), "    ".repeat(depth + 1));
-    let text = match layer {
+    match layer {
         Layer::Residual { layers, shortcut } => {
             let (layers, shortcut) = (list(layers), list(shortcut));
             add(classes, RESIDUAL.to_owned());
@@ -108,8 +108,7 @@ fn expression(layer: &Layer, depth: usize, classes: &mut Vec<String>) -> String 
             layer.to_string().replacen(layer.kind(), &name, 1)
         }
         layer => format!("nn.{layer}"),
-    };
-    text
+    }
 }
 
 fn add(classes: &mut Vec<String>, class: String) {

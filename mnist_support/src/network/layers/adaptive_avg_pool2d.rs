@@ -26,7 +26,7 @@ impl Definition for AdaptiveAvgPool2d {
     }
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
-        Ok(input.f_adaptive_avg_pool2d(self.output_size)?)
+        input.f_adaptive_avg_pool2d(self.output_size)
     }
 
     fn extra_repr(&self) -> String {

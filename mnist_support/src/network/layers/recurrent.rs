@@ -10,11 +10,11 @@ use crate::network::state::{Init, Role, StateTensor};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecurrentOutput {
-    /// The last hidden state, of shape [hidden]. In both directions: that after the last step, and
+    /// The last hidden state, a vector. In both directions: that after the last step, and
     /// that after the first, one after the other.
     #[default]
     Last,
-    /// The hidden states after all steps, of shape [steps, hidden].
+    /// The hidden states after all steps, a vector each.
     All,
 }
 
