@@ -34,6 +34,7 @@ fn other_layers() -> Network {
             Conv2dConfig {
                 stride: 2,
                 padding: 2,
+                ..Default::default()
             },
         ),
         Layer::Tanh,
@@ -45,6 +46,7 @@ fn other_layers() -> Network {
         Layer::MaxPool2d {
             kernel_size: 2,
             stride: 1,
+            padding: 0,
         },
         Layer::Flatten,
         Layer::linear(18, 6),
