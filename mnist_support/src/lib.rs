@@ -47,7 +47,8 @@
 //! - **Your tables.** [`lake::Lake`] opens a folder or a container of Azure Data Lake Storage.
 //!   [`Lake::csv`](lake::Lake::csv) and [`Lake::parquet`](lake::Lake::parquet) return tables that
 //!   are read lazily: each rank reads its own partition.
-//! - **Your network.** [`network`] lists the layers. [`Network::from_pt2`] takes a module of
+//! - **Your network.** [`network`] lists the layers, [`names`] what they are in PyTorch.
+//! [`Network::from_pt2`] takes a module of
 //!   PyTorch's. [`train::TrainingSettings`] are the settings of a fit.
 //! - **Your targets.** [`train::Loss`] says what the label is: a class, numbers, several labels, or
 //!   the features themselves. [`ml::TorchEstimator`] names its columns.
@@ -128,6 +129,9 @@ pub mod mnist;
 pub mod traditional;
 
 pub mod prelude;
+
+#[doc = include_str!("names.md")]
+pub mod names {}
 
 pub use error::{Error, Result};
 pub use network::{CnnConfig, DropoutMasks, Layer, Network};

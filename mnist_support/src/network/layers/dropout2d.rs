@@ -7,6 +7,24 @@ use crate::network::state::StateTensor;
 
 impl Layer {
     /// A [`Layer::Dropout2d`].
+    ///
+    /// The network of SparkTorch's example on MNIST:
+    ///
+    /// ```
+    /// use mnist_support::network::{Conv2dConfig, Layer, Network};
+    ///
+    /// let network = Network::new(&[1, 28, 28], vec![
+    ///     Layer::conv2d(1, 16, 5, Conv2dConfig::default()),
+    ///     Layer::ReLU,
+    ///     Layer::conv2d(16, 32, 3, Conv2dConfig::default()),
+    ///     Layer::max_pool2d(2),
+    ///     Layer::dropout2d(0.25),
+    ///     Layer::Flatten,
+    ///     Layer::linear(3872, 10),
+    /// ])?;
+    /// assert_eq!(network.output_shape(), [10]);
+    /// # Ok::<(), mnist_support::Error>(())
+    /// ```
     pub fn dropout2d(p: f64) -> Self {
         Self::Dropout2d { p }
     }
