@@ -37,7 +37,8 @@ impl Program {
     /// Runs this program as one of its own children.
     pub(crate) fn ours(arguments: &[&str]) -> Result<Program> {
         Ok(Program {
-            name: format!("ours-{}", arguments.join("-")),
+            // An argument may be a path.
+            name: format!("ours-{}", arguments.join("-").replace('/', "_")),
             program: std::env::current_exe()?,
             arguments: ["child"]
                 .iter()

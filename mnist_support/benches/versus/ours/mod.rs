@@ -4,13 +4,14 @@
 mod csv;
 mod distributed;
 mod gloo;
+mod networks;
 mod predict;
 mod training;
 
 use std::io::{BufRead, Write, stdin, stdout};
 
 use mnist_support::{
-    CnnConfig,
+    CnnConfig, Network,
     lake::{Credentials, Lake},
     ml::{MinMaxScaler, Pipeline, TorchEstimator, VectorAssembler},
 };
@@ -26,6 +27,7 @@ pub(crate) fn run(program: &[&str]) -> Result<()> {
     match program {
         ["training", world_size] => training::run(world_size.parse()?),
         ["gloo"] => gloo::run(),
+        ["networks", name] => networks::run(name),
         ["predict"] => predict::run(),
         ["csv", types] => csv::run(types),
         ["distributed"] => distributed::run(),
@@ -76,14 +78,23 @@ fn pixels(columns: Vec<String>) -> Vec<String> {
 
 /// The originals' network on the scaled pixels, with the settings that all training here shares.
 fn estimator(world_size: usize, request: &Request) -> Result<TorchEstimator> {
-    Ok(TorchEstimator::new(CnnConfig::default().network()?)
+    Ok(estimator_of(
+        CnnConfig::default().network()?,
+        world_size,
+        request,
+    ))
+}
+
+/// Another network on them.
+fn estimator_of(network: Network, world_size: usize, request: &Request) -> TorchEstimator {
+    TorchEstimator::new(network)
         .features_col("scaledFeatures")
         .partitions(world_size)
         .iterations(request.images / request.batch)
         .mini_batch(request.batch / world_size)
         .learning_rate(request.learning_rate)
         .seed(request.seed)
-        .verbose(0))
+        .verbose(0)
 }
 
 fn pipeline(pixels: Vec<String>, estimator: TorchEstimator) -> Pipeline {

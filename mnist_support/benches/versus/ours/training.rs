@@ -51,7 +51,7 @@ fn one_cycle(
     })
 }
 
-fn names(frame: &DataFrame) -> Vec<String> {
+pub(super) fn names(frame: &DataFrame) -> Vec<String> {
     let names = frame.get_column_names_owned();
     pixels(names.into_iter().map(|name| name.to_string()).collect())
 }

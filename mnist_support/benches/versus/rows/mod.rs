@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod csv;
+mod networks;
 mod predict;
 mod sparktorch;
 mod training;
@@ -31,12 +32,13 @@ const TRIES: usize = 3;
 const REST: Duration = Duration::from_secs(3);
 
 /// The rows, in table order.
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 13] = [
     "train",
     "train-bf16",
     "train-gloo",
     "train-one",
     "scaling",
+    "networks",
     "predict",
     "predict-bf16",
     "csv",
@@ -54,6 +56,7 @@ pub(crate) fn measure(name: &str) -> Result<Vec<Entry>> {
         "train-gloo" => one(training::train_gloo()),
         "train-one" => one(training::train_one()),
         "scaling" => one(training::scaling()),
+        "networks" => networks::networks(),
         "predict" => one(predict::predict()),
         "predict-bf16" => one(predict::predict_bf16()),
         "csv" => one(csv::csv()),
