@@ -12,4 +12,4 @@ rm -rf "$tools/peers"
     --disable-pip-version-check "torch==$TORCH_VERSION" "numpy==$NUMPY_VERSION" \
     "pandas==$PANDAS_VERSION" "pyarrow==$PYARROW_VERSION" "scikit-learn==$SCIKIT_LEARN_VERSION" \
     "pyspark==$PYSPARK_PEER_VERSION" "sparktorch==$SPARKTORCH_VERSION" \
-    "safetensors==$SAFETENSORS_VERSION"
+    "safetensors==$SAFETENSORS_VERSION" "onnxruntime==$ONNXRUNTIME_VERSION"

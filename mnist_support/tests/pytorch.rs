@@ -4,11 +4,13 @@
 use std::{collections::HashMap, env, fs, path::Path, process::Command};
 
 use mnist_support::{
-    Network,
+    CnnConfig, Network,
+    data::Features,
     engine::Threads,
-    ml::{Pipeline, TorchEstimator, TorchModel, VectorAssembler},
+    lake::{Credentials, Lake},
+    ml::{MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, TorchModel, VectorAssembler},
     network::write_safetensors,
-    train::Silent,
+    train::{Loss, Silent},
 };
 use polars::prelude::*;
 use tch::Tensor;
@@ -153,6 +155,133 @@ assert difference < 1e-5, difference
     python(folder.path(), &program);
 }
 
+/// What onnxruntime makes of the file `model.onnx` in a folder, compared with `expected`.
+const ONNX: &str = r#"
+import sys
+import numpy
+import onnxruntime
+from safetensors.numpy import load_file
+
+for name in NAMES:
+    session = onnxruntime.InferenceSession(f"{name}/model.onnx")
+    expected = load_file(f"{name}/expected.safetensors")
+    rows = expected.pop("features").astype("float32")
+    found = dict(zip([one.name for one in session.get_outputs()], session.run(None, {"features": rows})))
+    assert set(found) == set(expected), (name, set(found))
+    for output, values in expected.items():
+        assert found[output].shape == values.shape, (name, output, found[output].shape)
+        difference = numpy.abs(found[output] - values).max()
+        assert difference <= (0 if values.dtype == "int64" else 1e-5), (name, output, difference)
+"#;
+
+fn write(folder: &Path, name: &str, model: &PipelineModel, expected: &[(&str, Tensor)]) {
+    let own = folder.join(name);
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("model.onnx"), model.to_onnx().unwrap()).unwrap();
+    Tensor::write_safetensors(expected, own.join("expected.safetensors")).unwrap();
+}
+
+#[test]
+#[ignore = "needs PyTorch: make test-pytorch"]
+fn onnxruntime_computes_the_same_for_every_layer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut names = Vec::new();
+    for Case {
+        name,
+        input_shape,
+        layer,
+    } in cases()
+    {
+        let network = Network::new(&input_shape, vec![layer]).unwrap();
+        let state = network.initialize(1);
+        let shape = [40, network.input_width()];
+        let rows = (Tensor::rand(shape, (tch::Kind::Float, tch::Device::Cpu)) * 6.0).floor();
+        let outputs = network.forward(&state, &rows, None).unwrap().contiguous();
+        let model = TorchModel::new(network, state).unwrap().loss(Loss::mse());
+        let model = PipelineModel::new().stage(model);
+        if let Err(error) = model.to_onnx() {
+            let message = error.to_string();
+            assert!(name.starts_with("adaptive"), "{name}: {message}");
+            assert!(
+                message.contains("ONNX has it for sizes alone that"),
+                "{message}"
+            );
+            continue;
+        }
+        write(
+            folder.path(),
+            &name,
+            &model,
+            &[("features", rows), ("prediction", outputs)],
+        );
+        names.push(name);
+    }
+    assert!(names.len() > 28);
+    python(folder.path(), &ONNX.replace("NAMES", &format!("{names:?}")));
+}
+
+#[test]
+#[ignore = "needs PyTorch: make test-pytorch"]
+fn onnxruntime_reads_the_test_images_like_the_pipeline() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/lake/torchtut");
+    let lake = Lake::open(data.to_str().unwrap(), &Credentials::local()).unwrap();
+    let test = lake.parquet("test.parquet").expect("run make data");
+    let rows = test.collect().unwrap();
+    let pixels = rows
+        .get_column_names_owned()
+        .into_iter()
+        .map(|name| name.to_string());
+    let pixels: Vec<String> = pixels.filter(|name| name != "label").collect();
+    let pipeline = |estimator: TorchEstimator| {
+        Pipeline::new()
+            .stage(
+                VectorAssembler::new()
+                    .input_cols(pixels.clone())
+                    .output_col("pixels"),
+            )
+            .stage(
+                MinMaxScaler::new()
+                    .input_col("pixels")
+                    .output_col("features"),
+            )
+            .stage(estimator)
+    };
+    let estimator = TorchEstimator::new(CnnConfig::default().network().unwrap())
+        .probability_col("probability")
+        .iterations(60)
+        .mini_batch(300);
+    let train = lake.parquet("train.parquet").unwrap();
+    let model = pipeline(estimator)
+        .fit_with(&train, &Threads, &Silent)
+        .unwrap();
+    let read = model.transform(&test).unwrap();
+    let classes = read.column("prediction").unwrap().i64().unwrap();
+    let classes: Vec<i64> = classes.into_no_null_iter().collect();
+    let lists = read.column("probability").unwrap().list().unwrap().clone();
+    let probabilities: Vec<f32> = lists
+        .series_iter()
+        .flat_map(|row| {
+            row.unwrap()
+                .f32()
+                .unwrap()
+                .into_no_null_iter()
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let features = Features::from_frame(&rows, &pixels, "test.parquet").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let expected = [
+        ("features", features.to_tensor().unwrap()),
+        ("prediction", Tensor::from_slice(&classes)),
+        (
+            "probability",
+            Tensor::from_slice(&probabilities).view([10_000, 10]),
+        ),
+    ];
+    write(folder.path(), "digits", &model, &expected);
+    python(folder.path(), &ONNX.replace("NAMES", "[\"digits\"]"));
+}
+
 /// Every layer in this crate's JSON, with the shape of its input.
 #[derive(serde::Deserialize)]
 struct Case {
@@ -161,18 +290,21 @@ struct Case {
     layer: mnist_support::Layer,
 }
 
+fn cases() -> Vec<Case> {
+    let cases = fs::read(fixtures().with_file_name("pytorch_layer_cases.json")).unwrap();
+    serde_json::from_slice(&cases).unwrap()
+}
+
 #[test]
 #[ignore = "needs PyTorch: make test-pytorch"]
 fn the_printed_module_of_every_layer_computes_the_same() {
-    let cases = fs::read(fixtures().with_file_name("pytorch_layer_cases.json")).unwrap();
-    let cases: Vec<Case> = serde_json::from_slice(&cases).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut names = Vec::new();
     for Case {
         name,
         input_shape,
         layer,
-    } in cases
+    } in cases()
     {
         let network = Network::new(&input_shape, vec![layer]).unwrap();
         let own = folder.path().join(&name);

@@ -31,6 +31,7 @@
 //! ```
 
 mod job;
+mod onnx;
 mod pipeline;
 mod pipeline_model;
 mod single;

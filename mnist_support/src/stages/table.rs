@@ -120,6 +120,11 @@ impl Table {
         }
     }
 
+    /// Returns the scaling of a vector column: a factor and an offset for each of its columns.
+    pub(crate) fn scaling_of(&self, name: &str) -> Result<Option<(Vec<f32>, Vec<f32>)>> {
+        Ok(self.vector(name)?.scaling)
+    }
+
     /// Returns the vector column that a stage has added under the only one of these names.
     pub(super) fn added_vector(&self, columns: &[String]) -> Option<&Vector> {
         match columns {

@@ -404,6 +404,11 @@ impl TorchEstimator {
 }
 
 impl TorchEstimator {
+    /// The vector column that is the network's input.
+    pub(crate) fn features(&self) -> &str {
+        &self.features_col
+    }
+
     /// The column that says which rows are held out, if there is one.
     pub(crate) fn validation_indicator(&self) -> Option<&str> {
         self.validation_indicator_col.as_deref()

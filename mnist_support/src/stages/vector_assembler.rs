@@ -39,6 +39,13 @@ impl Default for VectorAssembler {
 }
 
 impl VectorAssembler {
+    /// The columns that it assembles.
+    pub(crate) fn columns(&self) -> &[String] {
+        &self.input_cols
+    }
+}
+
+impl VectorAssembler {
     /// Creates an assembler of no columns into `features`.
     pub fn new() -> Self {
         Self::default()

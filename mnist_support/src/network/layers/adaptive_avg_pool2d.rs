@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{AdaptiveAvgPool2d, Definition, Layer, Mode};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::{at_least_one, image};
 use crate::network::state::StateTensor;
 
@@ -27,6 +28,38 @@ impl Definition for AdaptiveAvgPool2d {
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         input.f_adaptive_avg_pool2d(self.output_size)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        shape: &[i64],
+    ) -> Result<String, String> {
+        // ONNX's poolings have windows of one size.
+        let sizes = shape[1..].iter().zip(self.output_size);
+        let windows: Vec<i64> = sizes
+            .map(|(length, output)| {
+                if length % output == 0 {
+                    length / output
+                } else {
+                    0
+                }
+            })
+            .collect();
+        if windows.contains(&0) {
+            return Err(format!(
+                "ONNX has it for sizes alone that {:?} divides: choose another output_size",
+                self.output_size
+            ));
+        }
+        let windows = Attribute::Ints(windows);
+        Ok(graph.node(
+            "AveragePool",
+            &[input],
+            &[("kernel_shape", windows.clone()), ("strides", windows)],
+        ))
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{AvgPool2d, Definition, Layer, Mode};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::pooled;
 use crate::network::state::StateTensor;
 
@@ -28,6 +29,23 @@ impl Definition for AvgPool2d {
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         let (kernel, stride) = ([self.kernel_size; 2], [self.stride; 2]);
         input.f_avg_pool2d(kernel, stride, [0, 0], false, true, None::<i64>)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node(
+            "AveragePool",
+            &[input],
+            &[
+                ("kernel_shape", Attribute::Ints(vec![self.kernel_size; 2])),
+                ("strides", Attribute::Ints(vec![self.stride; 2])),
+            ],
+        ))
     }
 
     fn extra_repr(&self) -> String {

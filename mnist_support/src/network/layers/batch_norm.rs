@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::Mode;
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::at_least_one;
 use crate::network::state::{Role, StateTensor};
 
@@ -108,6 +109,27 @@ impl BatchNorm {
             self.config.eps,
             true,
         )
+    }
+
+    /// Adds the normalisation by the running statistics to an ONNX graph.
+    pub(super) fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+    ) -> Result<String, String> {
+        let (affine, buffers) = state.split_at(if self.config.affine { 2 } else { 0 });
+        let [mean, variance, ..] = buffers else {
+            return Err("ONNX has it with running statistics alone".to_owned());
+        };
+        let plain = [1.0, 0.0].map(|value| mean.full_like(value));
+        let affine = if affine.is_empty() { &plain } else { affine };
+        let all = [&affine[0], &affine[1], mean, variance].map(Tensor::shallow_clone);
+        let state = graph.state(&all)?;
+        let mut inputs = vec![input];
+        inputs.extend(state.iter().map(String::as_str));
+        let epsilon = Attribute::Float(self.config.eps);
+        Ok(graph.node("BatchNormalization", &inputs, &[("epsilon", epsilon)]))
     }
 
     pub(super) fn repr(&self) -> String {

@@ -6,6 +6,7 @@ use super::{
     BatchNorm2d, Definition, Layer, Mode,
     batch_norm::{BatchNorm, BatchNormConfig},
 };
+use crate::network::onnx::OnnxGraph;
 use crate::network::shape::image;
 use crate::network::state::StateTensor;
 
@@ -82,6 +83,16 @@ impl Definition for BatchNorm2d {
         mode: &mut Mode<'_>,
     ) -> Result<Tensor, TchError> {
         self.norm().forward(state, input, mode)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        self.norm().onnx(graph, state, input)
     }
 
     fn extra_repr(&self) -> String {

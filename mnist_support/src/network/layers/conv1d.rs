@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Conv1d, Conv2dConfig, Definition, Layer, Mode, conv2d::Convolution};
+use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
 
 /// The settings of [`Layer::Conv1d`].
@@ -82,6 +83,16 @@ impl Definition for Conv1d {
             self.dilation,
             self.groups,
         )
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        self.convolution().onnx(graph, state, input, 1)
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Conv2d, Definition, Layer, Mode};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::{Window, at_least_one, image};
 use crate::network::state::StateTensor;
 
@@ -133,6 +134,30 @@ impl Convolution {
         state
     }
 
+    /// Adds the convolution to an ONNX graph.
+    pub(super) fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        dimensions: usize,
+    ) -> Result<String, String> {
+        let state = graph.state(state)?;
+        let mut inputs = vec![input];
+        inputs.extend(state.iter().map(String::as_str));
+        let all = |value: i64, count: usize| Attribute::Ints(vec![value; count]);
+        Ok(graph.node(
+            "Conv",
+            &inputs,
+            &[
+                ("strides", all(self.config.stride, dimensions)),
+                ("pads", all(self.config.padding, 2 * dimensions)),
+                ("dilations", all(self.config.dilation, dimensions)),
+                ("group", Attribute::Int(self.config.groups)),
+            ],
+        ))
+    }
+
     pub(super) fn repr(&self) -> String {
         let Conv2dConfig {
             stride,
@@ -211,6 +236,16 @@ impl Definition for Conv2d {
             dilation,
             self.groups,
         )
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        self.convolution().onnx(graph, state, input, 2)
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{ConvTranspose2d, Definition, Layer, Mode};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::{at_least_one, image};
 use crate::network::state::StateTensor;
 
@@ -127,6 +128,28 @@ impl Definition for ConvTranspose2d {
             1,
             [1, 1],
         )
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        let state = graph.state(state)?;
+        Ok(graph.node(
+            "ConvTranspose",
+            &[input, &state[0], &state[1]],
+            &[
+                ("strides", Attribute::Ints(vec![self.stride; 2])),
+                ("pads", Attribute::Ints(vec![self.padding; 4])),
+                (
+                    "output_padding",
+                    Attribute::Ints(vec![self.output_padding; 2]),
+                ),
+            ],
+        ))
     }
 
     fn extra_repr(&self) -> String {

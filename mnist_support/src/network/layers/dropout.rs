@@ -6,6 +6,7 @@ use tch::{TchError, Tensor};
 
 use super::{Definition, Dropout, Layer, Mode};
 use crate::Result;
+use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
 use crate::random::{Purpose, stream};
 
@@ -40,6 +41,16 @@ impl Definition for Dropout {
             Mode::Training(None) => input.f_dropout(self.p, true),
             Mode::Training(Some(_)) | Mode::Evaluation => Ok(input.shallow_clone()),
         }
+    }
+
+    fn onnx(
+        &self,
+        _: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(input.to_owned())
     }
 
     fn extra_repr(&self) -> String {

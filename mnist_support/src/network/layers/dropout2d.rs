@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Dropout2d, Layer, Mode};
+use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
 
 impl Layer {
@@ -64,6 +65,16 @@ impl Definition for Dropout2d {
             Mode::Training(None) => input.f_feature_dropout(self.p, true),
             Mode::Training(Some(_)) | Mode::Evaluation => Ok(input.shallow_clone()),
         }
+    }
+
+    fn onnx(
+        &self,
+        _: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(input.to_owned())
     }
 
     fn extra_repr(&self) -> String {

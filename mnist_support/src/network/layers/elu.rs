@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, ELU, Layer, Mode};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::state::StateTensor;
 
 impl Layer {
@@ -28,6 +29,16 @@ impl Definition for ELU {
             .f_expm1()?
             .f_mul_scalar(self.alpha)?;
         input.f_where_self(&input.f_gt(0.0)?, &below)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node("Elu", &[input], &[("alpha", Attribute::Float(self.alpha))]))
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::{Definition, Embedding, Layer, Mode};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::at_least_one;
 use crate::network::state::{Init, Role, StateTensor};
 
@@ -50,6 +51,19 @@ impl Definition for Embedding {
             return Err(TchError::Shape(self.outside(input, &outside)?));
         }
         Tensor::f_embedding(&state[0], &indices, -1, false, false)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        let table = graph.state(state)?.remove(0);
+        // 7 is ONNX's number of 64-bit integers.
+        let indices = graph.node("Cast", &[input], &[("to", Attribute::Int(7))]);
+        Ok(graph.node("Gather", &[&table, &indices], &[]))
     }
 
     fn extra_repr(&self) -> String {

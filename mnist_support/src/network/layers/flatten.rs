@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Flatten, Mode};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::elements;
 use crate::network::state::StateTensor;
 
@@ -17,6 +18,16 @@ impl Definition for Flatten {
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         input.f_flatten(1, -1)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node("Flatten", &[input], &[("axis", Attribute::Int(1))]))
     }
 
     fn extra_repr(&self) -> String {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use super::{Definition, GELU, Layer, Mode};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::state::StateTensor;
 
 /// How GELU computes the normal distribution, with PyTorch's names.
@@ -37,6 +38,20 @@ impl Definition for GELU {
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         input.f_gelu(self.approximate.name())
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node(
+            "Gelu",
+            &[input],
+            &[("approximate", Attribute::Text(self.approximate.name()))],
+        ))
     }
 
     fn extra_repr(&self) -> String {

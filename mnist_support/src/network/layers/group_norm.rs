@@ -1,8 +1,9 @@
 //! Group normalisation.
 
-use tch::{TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::{Definition, GroupNorm, Layer, Mode, batch_norm::python_float};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::at_least_one;
 use crate::network::state::{Role, StateTensor};
 
@@ -57,6 +58,30 @@ impl Definition for GroupNorm {
         _: &mut Mode<'_>,
     ) -> Result<Tensor, TchError> {
         input.f_group_norm(self.num_groups, state.first(), state.get(1), self.eps, true)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        let own = match state {
+            [] => [1.0, 0.0]
+                .map(|value| Tensor::full([self.num_channels], value, (Kind::Float, Device::Cpu)))
+                .into(),
+            state => state.iter().map(Tensor::shallow_clone).collect::<Vec<_>>(),
+        };
+        let state = graph.state(&own)?;
+        Ok(graph.node(
+            "GroupNormalization",
+            &[input, &state[0], &state[1]],
+            &[
+                ("num_groups", Attribute::Int(self.num_groups)),
+                ("epsilon", Attribute::Float(self.eps)),
+            ],
+        ))
     }
 
     fn extra_repr(&self) -> String {

@@ -6,6 +6,7 @@ use super::{
     Definition, GRU, Layer, Mode,
     recurrent::{Recurrent, RecurrentConfig},
 };
+use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
 
 impl Layer {
@@ -70,6 +71,18 @@ impl Definition for GRU {
             true,
         )?;
         recurrent.output(all, &last)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        // PyTorch's gates are reset, update, new, and ONNX's update, reset, new.
+        self.recurrent()
+            .onnx(graph, state, input, "GRU", &[1, 0, 2])
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Hardswish, Mode};
+use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
 
 impl Definition for Hardswish {
@@ -16,6 +17,16 @@ impl Definition for Hardswish {
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         input.f_hardswish()
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node("HardSwish", &[input], &[]))
     }
 
     fn extra_repr(&self) -> String {

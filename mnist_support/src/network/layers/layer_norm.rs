@@ -1,8 +1,9 @@
 //! Layer normalisation.
 
-use tch::{TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::{Definition, Layer, LayerNorm, Mode, batch_norm::python_float};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::at_least_one;
 use crate::network::state::{Role, StateTensor};
 
@@ -51,6 +52,37 @@ impl Definition for LayerNorm {
     ) -> Result<Tensor, TchError> {
         let shape = self.normalized_shape.as_slice();
         input.f_layer_norm(shape, state.first(), state.get(1), self.eps, true)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        let size: i64 = self.normalized_shape.iter().product();
+        let own = match state {
+            [] => vec![
+                Tensor::ones([size], (Kind::Float, Device::Cpu))
+                    .view(self.normalized_shape.as_slice()),
+            ],
+            state => state.iter().map(Tensor::shallow_clone).collect(),
+        };
+        let state = graph.state(&own)?;
+        let mut inputs = vec![input];
+        inputs.extend(state.iter().map(String::as_str));
+        Ok(graph.node(
+            "LayerNormalization",
+            &inputs,
+            &[
+                (
+                    "axis",
+                    Attribute::Int(-(self.normalized_shape.len() as i64)),
+                ),
+                ("epsilon", Attribute::Float(self.eps)),
+            ],
+        ))
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Layer, LeakyReLU, Mode};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::state::StateTensor;
 
 impl Layer {
@@ -26,6 +27,20 @@ impl Definition for LeakyReLU {
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         let below = input.f_mul_scalar(self.negative_slope)?;
         input.f_where_self(&input.f_gt(0.0)?, &below)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node(
+            "LeakyRelu",
+            &[input],
+            &[("alpha", Attribute::Float(self.negative_slope))],
+        ))
     }
 
     fn extra_repr(&self) -> String {

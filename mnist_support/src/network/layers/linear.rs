@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Layer, Linear, Mode};
+use crate::network::onnx::OnnxGraph;
 use crate::network::shape::{at_least_one, elements};
 use crate::network::state::StateTensor;
 
@@ -41,6 +42,19 @@ impl Definition for Linear {
         _: &mut Mode<'_>,
     ) -> Result<Tensor, TchError> {
         input.f_linear(&state[0], Some(&state[1]))
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        let transposed = [state[0].tr(), state[1].shallow_clone()];
+        let state = graph.state(&transposed)?;
+        let product = graph.node("MatMul", &[input, &state[0]], &[]);
+        Ok(graph.node("Add", &[&product, &state[1]], &[]))
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, LogSoftmax, Mode};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::state::StateTensor;
 
 impl Definition for LogSoftmax {
@@ -16,6 +17,16 @@ impl Definition for LogSoftmax {
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         input.f_log_softmax(1, None)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node("LogSoftmax", &[input], &[("axis", Attribute::Int(1))]))
     }
 
     fn extra_repr(&self) -> String {

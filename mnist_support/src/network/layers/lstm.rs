@@ -6,6 +6,7 @@ use super::{
     Definition, LSTM, Layer, Mode,
     recurrent::{Recurrent, RecurrentConfig},
 };
+use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
 
 impl Layer {
@@ -71,6 +72,18 @@ impl Definition for LSTM {
             true,
         )?;
         recurrent.output(all, &last)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        // PyTorch's gates are input, forget, cell, output, and ONNX's input, output, forget, cell.
+        self.recurrent()
+            .onnx(graph, state, input, "LSTM", &[0, 3, 1, 2])
     }
 
     fn extra_repr(&self) -> String {

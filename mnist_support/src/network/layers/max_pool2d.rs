@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Layer, MaxPool2d, Mode};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::pooled;
 use crate::network::state::StateTensor;
 
@@ -37,6 +38,24 @@ impl Definition for MaxPool2d {
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         let (kernel, stride) = ([self.kernel_size; 2], [self.stride; 2]);
         input.f_max_pool2d(kernel, stride, [self.padding; 2], [1, 1], false)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node(
+            "MaxPool",
+            &[input],
+            &[
+                ("kernel_shape", Attribute::Ints(vec![self.kernel_size; 2])),
+                ("strides", Attribute::Ints(vec![self.stride; 2])),
+                ("pads", Attribute::Ints(vec![self.padding; 4])),
+            ],
+        ))
     }
 
     fn extra_repr(&self) -> String {

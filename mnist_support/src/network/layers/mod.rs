@@ -45,6 +45,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
+use super::onnx::OnnxGraph;
 use super::shape::elements;
 use super::state::{Role, StateTensor};
 
@@ -89,6 +90,16 @@ trait Definition {
         input: &Tensor,
         mode: &mut Mode<'_>,
     ) -> Result<Tensor, TchError>;
+
+    /// Adds the layer in evaluation to an ONNX graph, and returns the name of its result. `input`
+    /// is the name of its input, and `shape` that of a row of it. The error says what ONNX lacks.
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        shape: &[i64],
+    ) -> Result<String, String>;
 
     /// The settings, as PyTorch prints them between the parentheses. PyTorch's constructor takes
     /// them, too.
@@ -329,6 +340,17 @@ impl Layer {
     /// The layer's tensors, in the order of PyTorch's `state_dict`.
     pub(super) fn state(&self) -> Vec<StateTensor> {
         self.with_definition(|layer| layer.state())
+    }
+
+    /// Adds the layer to an ONNX graph.
+    pub(super) fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        shape: &[i64],
+    ) -> Result<String, String> {
+        self.with_definition(|layer| layer.onnx(graph, state, input, shape))
     }
 
     /// The lists of layers within the layer, with their names.

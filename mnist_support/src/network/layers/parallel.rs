@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use super::{Definition, Layer, Mode, Parallel};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::sequential;
 use crate::network::state::StateTensor;
 
@@ -100,6 +101,26 @@ impl Definition for Parallel {
                 outputs.try_fold(first, |sum, output| sum.f_add(&output))
             }
         }
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        shape: &[i64],
+    ) -> Result<String, String> {
+        let (mut state, mut outputs) = (state, Vec::new());
+        for (name, branch) in self.named() {
+            let (own, others) = state.split_at(sequential::state_count(branch));
+            state = others;
+            outputs.push(graph.nested(&name, branch, own, input, shape)?);
+        }
+        let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+        Ok(match self.combine {
+            Combine::Concat => graph.node("Concat", &outputs, &[("axis", Attribute::Int(1))]),
+            Combine::Add => graph.node("Sum", &outputs, &[]),
+        })
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::at_least_one;
 use crate::network::state::{Init, Role, StateTensor};
 
@@ -125,6 +126,82 @@ impl Recurrent {
                 let directions =
                     (layers - self.directions()..layers).map(|layer| last.f_get(layer));
                 Tensor::f_cat(&directions.collect::<Result<Vec<_>, _>>()?, 1)
+            }
+        }
+    }
+
+    /// Adds the layers to an ONNX graph. `gates` are PyTorch's gates in ONNX's order.
+    pub(super) fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        operator: &str,
+        gates: &[i64],
+    ) -> Result<String, String> {
+        let failed = |error: TchError| error.to_string();
+        let directions = self.directions();
+        let perm = |order: &[i64]| [("perm", Attribute::Ints(order.to_vec()))];
+        // ONNX's steps come before the rows.
+        let mut value = graph.node("Transpose", &[input], &perm(&[1, 0, 2]));
+        let mut last = String::new();
+        let layers: Vec<&[Tensor]> = state.chunks(4 * directions as usize).collect();
+        for (index, layer) in layers.iter().enumerate() {
+            let (mut weights, mut others, mut biases) = (Vec::new(), Vec::new(), Vec::new());
+            for own in layer.chunks(4) {
+                let ordered = |tensor: &Tensor| {
+                    let parts = gates
+                        .iter()
+                        .map(|gate| tensor.f_narrow(0, gate * self.hidden_size, self.hidden_size));
+                    Tensor::f_cat(&parts.collect::<Result<Vec<_>, _>>()?, 0)
+                };
+                weights.push(ordered(&own[0]).map_err(failed)?);
+                others.push(ordered(&own[1]).map_err(failed)?);
+                let both = [
+                    ordered(&own[2]).map_err(failed)?,
+                    ordered(&own[3]).map_err(failed)?,
+                ];
+                biases.push(Tensor::f_cat(&both, 0).map_err(failed)?);
+            }
+            let stacked = [weights, others, biases].map(|parts| Tensor::f_stack(&parts, 0));
+            let stacked = stacked
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(failed)?;
+            let state = graph.state(&stacked)?;
+            let inputs = [value.as_str(), &state[0], &state[1], &state[2]];
+            let direction = if directions == 2 {
+                "bidirectional"
+            } else {
+                "forward"
+            };
+            let mut attributes = vec![
+                ("hidden_size", Attribute::Int(self.hidden_size)),
+                ("direction", Attribute::Text(direction)),
+            ];
+            if operator == "GRU" {
+                attributes.push(("linear_before_reset", Attribute::Int(1)));
+            }
+            if index + 1 == layers.len() && self.config.output == RecurrentOutput::Last {
+                // Of shape [directions, rows, hidden].
+                last = graph.second(operator, &inputs, &attributes);
+                break;
+            }
+            // Of shape [steps, directions, rows, hidden].
+            let all = graph.node(operator, &inputs, &attributes);
+            let joined = graph.node("Transpose", &[&all], &perm(&[0, 2, 1, 3]));
+            let width = self.hidden_size * directions;
+            let shape = Tensor::f_from_slice(&[0, 0, width]).map_err(failed)?;
+            let shape = graph.state(&[shape])?.remove(0);
+            value = graph.node("Reshape", &[&joined, &shape], &[]);
+        }
+        match self.config.output {
+            RecurrentOutput::All => Ok(graph.node("Transpose", &[&value], &perm(&[1, 0, 2]))),
+            RecurrentOutput::Last => {
+                let joined = graph.node("Transpose", &[&last], &perm(&[1, 0, 2]));
+                graph
+                    .reshape(&joined, &[self.hidden_size * directions])
+                    .map_err(failed)
             }
         }
     }

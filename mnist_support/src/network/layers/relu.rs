@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Mode, ReLU};
+use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
 
 impl Definition for ReLU {
@@ -16,6 +17,16 @@ impl Definition for ReLU {
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         input.f_relu()
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node("Relu", &[input], &[]))
     }
 
     fn extra_repr(&self) -> String {

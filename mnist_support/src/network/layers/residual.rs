@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Layer, Mode, Residual};
+use crate::network::onnx::OnnxGraph;
 use crate::network::sequential;
 use crate::network::state::StateTensor;
 
@@ -61,6 +62,19 @@ impl Definition for Residual {
         let output = sequential::run("layers", &self.layers, own, input, mode)?;
         let added = sequential::run("shortcut", &self.shortcut, shortcut, input, mode)?;
         output.f_add(&added)
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        state: &[Tensor],
+        input: &str,
+        shape: &[i64],
+    ) -> Result<String, String> {
+        let (own, others) = state.split_at(sequential::state_count(&self.layers));
+        let output = graph.nested("layers", &self.layers, own, input, shape)?;
+        let added = graph.nested("shortcut", &self.shortcut, others, input, shape)?;
+        Ok(graph.node("Add", &[&output, &added], &[]))
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Mode, Sigmoid};
+use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
 
 impl Definition for Sigmoid {
@@ -16,6 +17,16 @@ impl Definition for Sigmoid {
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         input.f_sigmoid()
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node("Sigmoid", &[input], &[]))
     }
 
     fn extra_repr(&self) -> String {

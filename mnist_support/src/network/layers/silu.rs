@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Mode, SiLU};
+use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
 
 impl Definition for SiLU {
@@ -16,6 +17,17 @@ impl Definition for SiLU {
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         input.f_silu()
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        let sigmoid = graph.node("Sigmoid", &[input], &[]);
+        Ok(graph.node("Mul", &[input, &sigmoid], &[]))
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Mode, Softplus};
+use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
 
 impl Definition for Softplus {
@@ -17,6 +18,16 @@ impl Definition for Softplus {
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         // PyTorch's defaults: beta 1, and linear above 20.
         input.f_softplus()
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node("Softplus", &[input], &[]))
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Mode, Tanh};
+use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
 
 impl Definition for Tanh {
@@ -16,6 +17,16 @@ impl Definition for Tanh {
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         input.f_tanh()
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        Ok(graph.node("Tanh", &[input], &[]))
     }
 
     fn extra_repr(&self) -> String {

@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{Definition, Layer, Mode, Unflatten};
+use crate::network::onnx::OnnxGraph;
 use crate::network::shape::elements;
 use crate::network::state::StateTensor;
 
@@ -33,6 +34,24 @@ impl Definition for Unflatten {
 
     fn forward(&self, _: &[Tensor], input: &Tensor, _: &mut Mode<'_>) -> Result<Tensor, TchError> {
         input.f_unflatten(1, self.unflattened_size.as_slice())
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        shape: &[i64],
+    ) -> Result<String, String> {
+        let shape: Vec<i64> = self
+            .unflattened_size
+            .iter()
+            .chain(&shape[1..])
+            .copied()
+            .collect();
+        graph
+            .reshape(input, &shape)
+            .map_err(|error| error.to_string())
     }
 
     fn extra_repr(&self) -> String {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use super::{Definition, Layer, Mode, Upsample};
+use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::{at_least_one, image};
 use crate::network::state::StateTensor;
 
@@ -47,6 +48,31 @@ impl Definition for Upsample {
             UpsampleMode::Nearest => input.f_upsample_nearest2d(size, None, None),
             UpsampleMode::Bilinear => input.f_upsample_bilinear2d(size, false, None, None),
         }
+    }
+
+    fn onnx(
+        &self,
+        graph: &mut OnnxGraph,
+        _: &[Tensor],
+        input: &str,
+        _: &[i64],
+    ) -> Result<String, String> {
+        let scale = self.scale_factor as f32;
+        let scales = Tensor::from_slice(&[1.0, 1.0, scale, scale]);
+        let scales = graph.state(&[scales])?.remove(0);
+        let (mode, places) = match self.mode {
+            UpsampleMode::Nearest => ("nearest", "asymmetric"),
+            UpsampleMode::Bilinear => ("linear", "half_pixel"),
+        };
+        Ok(graph.node(
+            "Resize",
+            &[input, "", &scales],
+            &[
+                ("mode", Attribute::Text(mode)),
+                ("coordinate_transformation_mode", Attribute::Text(places)),
+                ("nearest_mode", Attribute::Text("floor")),
+            ],
+        ))
     }
 
     fn extra_repr(&self) -> String {
