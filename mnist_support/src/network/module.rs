@@ -42,9 +42,14 @@ impl Network {
     /// # Errors
     /// [`NetworkError::InvalidWeights`] if the store already has a variable of that name.
     pub fn build(&self, path: &Path<'_>, seed: u64) -> Result<NetworkModule> {
-        let split = |name: &str| match name.split_once('.') {
-            Some((layer, name)) => (path.sub(layer), name.to_owned()),
-            None => (path.sub(name), String::new()),
+        // Each part of a name but the last is a path of its own: `3.layers.0`, `weight`.
+        let split = |name: &str| {
+            let mut parts: Vec<&str> = name.split('.').collect();
+            let last = parts.pop().unwrap_or_default().to_owned();
+            let path = parts
+                .into_iter()
+                .fold(path.clone(), |path, part| path.sub(part));
+            (path, last)
         };
         for parameter in self.state_names() {
             let (layer, name) = split(&parameter);
@@ -239,5 +244,23 @@ mod tests {
         let rows = Tensor::zeros([2, 5], (Kind::Float, Device::Cpu));
         let error = module.try_forward(&rows, true).unwrap_err();
         assert!(matches!(error, Error::ShapeMismatch { .. }), "{error}");
+    }
+
+    #[test]
+    fn layers_within_layers_keep_their_names() {
+        let layers = vec![
+            Layer::residual(vec![Layer::linear(3, 3), Layer::ReLU]),
+            Layer::linear(3, 2),
+        ];
+        let network = Network::new(&[3], layers).unwrap();
+        let variables = VarStore::new(Device::Cpu);
+        let module = network.build(&variables.root(), 1).unwrap();
+        assert_eq!(module.parameters(), network.initialize(1));
+        let mut names: Vec<String> = variables.variables().into_keys().collect();
+        names.sort();
+        assert_eq!(
+            names,
+            ["0.layers.0.bias", "0.layers.0.weight", "1.bias", "1.weight"]
+        );
     }
 }
