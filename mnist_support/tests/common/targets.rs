@@ -36,6 +36,8 @@ pub(crate) fn points() -> DataFrame {
         .map(|index| column(&format!("x{index}"), &|point| point[index]))
         .collect();
     columns.push(Column::new("label".into(), &labels));
+    let others: Vec<f64> = labels.iter().map(|label| 1.0 - label).collect();
+    columns.push(Column::new("other".into(), others));
     columns.push(column("sum", &|point| point.iter().sum()));
     columns.push(column("product", &|point| point[0] * point[1]));
     columns.push(column("count", &|point| (point[2].abs() * 2.0).floor()));
@@ -143,6 +145,26 @@ pub(crate) fn problems() -> Vec<(&'static str, TorchEstimator)> {
                 .label_col(Label::Features),
         ),
         (
+            "a class, from log-probabilities",
+            short(log_probabilities()).loss(Loss::nll()).mini_batch(30),
+        ),
+        (
+            "a number, whatever its outliers",
+            short(perceptron(1)).loss(Loss::l1()).label_col("sum"),
+        ),
+        (
+            "a number, with few outliers",
+            short(perceptron(1))
+                .loss(Loss::smooth_l1())
+                .label_col("sum"),
+        ),
+        (
+            "a distribution",
+            short(log_probabilities())
+                .loss(Loss::kl_div())
+                .label_col(["label", "other"]),
+        ),
+        (
             "a class, by a module that PyTorch exported",
             short(exported())
                 .mini_batch(30)
@@ -150,6 +172,11 @@ pub(crate) fn problems() -> Vec<(&'static str, TorchEstimator)> {
                 .probability_col("probability"),
         ),
     ]
+}
+
+fn log_probabilities() -> Network {
+    let layers = perceptron(2).layers().to_vec();
+    Network::new(&[10], [layers, vec![Layer::LogSoftmax]].concat()).unwrap()
 }
 
 /// A module with batch normalisation, dropout and a GRU.
