@@ -48,8 +48,8 @@
 //!   [`Lake::csv`](lake::Lake::csv) and [`Lake::parquet`](lake::Lake::parquet) return tables that
 //!   are read lazily: each rank reads its own partition.
 //! - **Your network.** [`network`] lists the layers, [`names`] what they are in PyTorch.
-//!   [`Network::from_pt2`] takes a module of PyTorch's. [`train::TrainingSettings`] are the settings
-//!   of a fit.
+//!   [`Network::from_pt2`] takes a module of PyTorch's. [`train::TrainingSettings`] are the
+//!   settings of a fit.
 //! - **Your targets.** [`train::Loss`] says what the label is: a class, numbers, several labels, or
 //!   the features themselves. [`ml::TorchEstimator`] names its columns.
 //! - **A Spark cluster.** With `SPARK_REMOTE=sc://HOST:PORT` in the environment, the same program

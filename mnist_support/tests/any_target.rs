@@ -94,6 +94,7 @@ fn every_kind_of_target_is_learnt_and_gives_columns_of_its_kind() {
         vec![one("prediction", DataType::Float64)],
         vec![one("prediction", DataType::Float64)],
         vec![vector("prediction")],
+        vec![one("prediction", DataType::Int64)],
         vec![one("prediction", DataType::Int64), vector("probability")],
     ];
     assert_eq!(problems().len(), expected.len());

@@ -222,6 +222,46 @@ fn onnxruntime_computes_the_same_for_every_layer() {
 
 #[test]
 #[ignore = "needs PyTorch: make test-pytorch"]
+fn onnxruntime_runs_exported_programs_as_far_as_their_operators_are_onnxs() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["mlp", "residual"] {
+        let (model, features) = trained(name);
+        let outputs = model
+            .network()
+            .forward(model.weights(), &features, None)
+            .unwrap();
+        let expected = [
+            ("features", features),
+            ("probability", outputs.softmax(1, None)),
+            ("prediction", outputs.argmax(1, false)),
+        ];
+        write(
+            folder.path(),
+            name,
+            &PipelineModel::new().stage(model),
+            &expected,
+        );
+    }
+    python(
+        folder.path(),
+        &ONNX.replace("NAMES", "[\"mlp\", \"residual\"]"),
+    );
+    for (name, operator) in [
+        ("lstm", "aten.zeros.default"),
+        ("encoder", "aten.unflatten.int"),
+    ] {
+        let model = PipelineModel::new().stage(trained(name).0);
+        let message = model.to_onnx().unwrap_err().to_string();
+        let place = format!("operator torch.ops.{operator} (modules.py, line ");
+        assert!(
+            message.contains(&place) && message.contains("ONNX"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs PyTorch: make test-pytorch"]
 fn onnxruntime_reads_the_test_images_like_the_pipeline() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/lake/torchtut");
     let lake = Lake::open(data.to_str().unwrap(), &Credentials::local()).unwrap();

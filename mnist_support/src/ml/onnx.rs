@@ -40,9 +40,9 @@ impl PipelineModel {
     /// # Errors
     /// [`NetworkError::InvalidLayer`](crate::error::NetworkError::InvalidLayer) names a layer
     /// without a counterpart in ONNX;
-    /// [`NetworkError::InvalidProgram`](crate::error::NetworkError::InvalidProgram) for a module
-    /// that was exported from PyTorch; [`PipelineError::InvalidStage`] for a pipeline without a
-    /// network, or with several.
+    /// [`NetworkError::InvalidProgram`](crate::error::NetworkError::InvalidProgram) an operator of
+    /// a module that was exported from PyTorch; [`PipelineError::InvalidStage`] for a pipeline
+    /// without a network, or with several.
     pub fn to_onnx(&self) -> Result<Vec<u8>> {
         let model = self.torch_model()?;
         let networks = self.stages().iter().filter_map(StageModel::torch_model);

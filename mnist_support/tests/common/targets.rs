@@ -7,6 +7,7 @@ use mnist_support::{
     Layer, Network,
     evaluate::{BinaryMetric, Metric, RegressionMetric, ValidationMetric},
     ml::{Label, Pipeline, TorchEstimator, VectorAssembler},
+    network::{BatchNorm1dConfig, Conv1dConfig, RecurrentConfig},
     train::{CrossEntropy, Loss},
 };
 use polars::prelude::*;
@@ -165,6 +166,10 @@ pub(crate) fn problems() -> Vec<(&'static str, TorchEstimator)> {
                 .label_col(["label", "other"]),
         ),
         (
+            "a class, by layers of many kinds",
+            short(many_kinds()).mini_batch(30).learning_rate(0.02),
+        ),
+        (
             "a class, by a module that PyTorch exported",
             short(exported())
                 .mini_batch(30)
@@ -172,6 +177,26 @@ pub(crate) fn problems() -> Vec<(&'static str, TorchEstimator)> {
                 .probability_col("probability"),
         ),
     ]
+}
+
+/// A network with running statistics, a shortcut, steps and dropout.
+fn many_kinds() -> Network {
+    let config = Conv1dConfig {
+        padding: 1,
+        ..Default::default()
+    };
+    let block = vec![Layer::conv1d(4, 4, 3, config), Layer::group_norm(2, 4)];
+    let layers = vec![
+        Layer::unflatten([2, 5]),
+        Layer::conv1d(2, 4, 3, config),
+        Layer::batch_norm1d(4, BatchNorm1dConfig::default()),
+        Layer::SiLU,
+        Layer::residual(block),
+        Layer::gru(5, 6, RecurrentConfig::default()),
+        Layer::dropout(0.1),
+        Layer::linear(6, 2),
+    ];
+    Network::new(&[10], layers).unwrap()
 }
 
 fn log_probabilities() -> Network {

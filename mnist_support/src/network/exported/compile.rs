@@ -56,7 +56,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn new(node: &Node) -> Self {
+    pub(super) fn new(node: &Node) -> Self {
         let trace = node.metadata.get("stack_trace");
         Place {
             target: node.target.clone(),

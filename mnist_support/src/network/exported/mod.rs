@@ -7,6 +7,7 @@
 mod archive;
 mod compile;
 mod native;
+mod onnx;
 mod read;
 mod run;
 mod schema;

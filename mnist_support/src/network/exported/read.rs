@@ -33,6 +33,13 @@ pub(super) const MODEL: &str = "models/model.json";
 const DYNAMIC: &str = "torch.export.export(module.train(), (x,), \
                        dynamic_shapes=({0: torch.export.Dim(\"batch\")},))";
 
+const EVALUATION: &str = "the network was exported in evaluation mode: dropout is gone, and \
+                          normalisations don't learn; call module.train() before \
+                          torch.export.export";
+
+const NOT_PERSISTENT: &str = "training changes this buffer, which is not persistent: register it \
+                              with persistent=True";
+
 impl Program {
     /// Reads a `.pt2` file.
     pub(in crate::network) fn from_pt2(bytes: &[u8]) -> Result<Self> {
@@ -62,8 +69,7 @@ impl Program {
     }
 }
 
-/// Whether a file of the archive holds the values of a weight, or an example of the input, which
-/// is pickled.
+/// Whether a file of the archive holds the values of a weight.
 fn is_weight(path: &str) -> bool {
     let values = path.strip_prefix("data/weights/");
     values.is_some_and(|name| name != "model_weights_config.json")
@@ -73,7 +79,7 @@ fn is_weight(path: &str) -> bool {
 struct Inputs<'a> {
     slots: HashMap<&'a str, usize>,
     /// The parameters and persistent buffers: their names in PyTorch and in the graph.
-    state: Vec<(&'a str, &'a str, Kindness)>,
+    state: Vec<(&'a str, &'a str, StateKind)>,
     /// The tensors that never change: their names in PyTorch.
     constants: Vec<&'a str>,
     rows: &'a str,
@@ -81,7 +87,7 @@ struct Inputs<'a> {
 
 /// What a tensor of the state is in PyTorch.
 #[derive(Clone, Copy, PartialEq)]
-enum Kindness {
+enum StateKind {
     Parameter,
     Buffer,
 }
@@ -105,12 +111,11 @@ impl Source {
         let count = inputs.state.len() + inputs.constants.len() + 1;
         let mut slots = Slots::new(inputs.slots, count);
         let (mut native, places) = compile(&graph.nodes, &mut slots)?;
-        for (index, name) in inputs.constants.iter().enumerate() {
+        let first_constant = inputs.state.len();
+        for (slot, name) in (first_constant..).zip(&inputs.constants) {
             let constant = tensors::read(&archive, "constants", &constants, name)?;
-            let slot = inputs.state.len() + index;
-            native
-                .constant(slot, &constant)
-                .map_err(|reason| invalid(*name, reason))?;
+            let set = native.constant(slot, &constant);
+            set.map_err(|reason| invalid(*name, reason))?;
         }
         let whole = |reason: String| invalid("the graph", reason);
         let result = slots.of(output_name).map_err(whole)?;
@@ -119,20 +124,11 @@ impl Source {
         let mut warnings = Vec::new();
         let state = state(&native, values, &inputs.state, &mut warnings)?;
         if let (0, 1..) = native.modes() {
-            warnings.push(
-                "the network was exported in evaluation mode: dropout is gone, and normalisations \
-                 don't learn; call module.train() before torch.export.export"
-                    .to_owned(),
-            );
+            warnings.push(EVALUATION.to_owned());
         }
-        for index in 0..inputs.constants.len() {
-            let slot = inputs.state.len() + index;
-            if native.treatment(slot).change == Change::Other
-                && is_buffer(&model, inputs.constants[index])
-            {
-                let reason = "training changes this buffer, which is not persistent: \
-                              register it with persistent=True";
-                return Err(invalid(inputs.constants[index], reason));
+        for (slot, name) in (first_constant..).zip(&inputs.constants) {
+            if native.treatment(slot).change == Change::Other && is_buffer(&model, name) {
+                return Err(invalid(*name, NOT_PERSISTENT));
             }
         }
         Ok(Source {
@@ -181,7 +177,7 @@ fn inputs<'a>(model: &'a Model, paths: &BTreeMap<&'a str, &'a str>) -> Result<In
                 state.push((
                     parameter_name.as_str(),
                     arg.name.as_str(),
-                    Kindness::Parameter,
+                    StateKind::Parameter,
                 ));
             }
             InputSpec::Buffer {
@@ -189,7 +185,7 @@ fn inputs<'a>(model: &'a Model, paths: &BTreeMap<&'a str, &'a str>) -> Result<In
                 buffer_name,
                 persistent: true,
             } => {
-                state.push((buffer_name.as_str(), arg.name.as_str(), Kindness::Buffer));
+                state.push((buffer_name.as_str(), arg.name.as_str(), StateKind::Buffer));
             }
             InputSpec::Buffer {
                 arg,
@@ -231,7 +227,7 @@ fn inputs<'a>(model: &'a Model, paths: &BTreeMap<&'a str, &'a str>) -> Result<In
         return Err(invalid("the input", reason));
     };
     let mut slots = HashMap::new();
-    let mut unique: Vec<(&str, &str, Kindness)> = Vec::new();
+    let mut unique: Vec<(&str, &str, StateKind)> = Vec::new();
     for (name, argument, kind) in state {
         let path = paths.get(name);
         let shared = unique
@@ -399,11 +395,25 @@ fn output<'a>(
     ))
 }
 
+/// The name of the value that a program returns, which has been read before.
+pub(super) fn output_name(model: &Model) -> Result<&str> {
+    let outputs = model.graph_module.signature.output_specs.iter();
+    let mut names = outputs.filter_map(|spec| match spec {
+        OutputSpec::UserOutput {
+            arg: Argument::AsTensor(tensor),
+        } => Some(tensor.name.as_str()),
+        _ => None,
+    });
+    names
+        .next()
+        .ok_or_else(|| invalid("the output", "there is none"))
+}
+
 /// The values that training copies to buffers at the end: pairs of slots.
 fn mutations(
     model: &Model,
     slots: &Slots<'_>,
-    state: &[(&str, &str, Kindness)],
+    state: &[(&str, &str, StateKind)],
 ) -> Result<Vec<(usize, usize)>> {
     let mut mutations = Vec::new();
     for spec in &model.graph_module.signature.output_specs {
@@ -412,11 +422,7 @@ fn mutations(
                 .of(&arg.name)
                 .map_err(|reason| invalid("the graph", reason))?;
             let target = state.iter().position(|(name, ..)| name == buffer_name);
-            let target = target.ok_or_else(|| {
-                let reason = "training changes this buffer, which is not persistent: register it with \
-                              persistent=True";
-                invalid(buffer_name, reason)
-            })?;
+            let target = target.ok_or_else(|| invalid(buffer_name, NOT_PERSISTENT))?;
             mutations.push((source, target));
         }
     }
@@ -427,7 +433,7 @@ fn mutations(
 fn state(
     graph: &Graph,
     values: &BTreeMap<String, TensorMeta>,
-    names: &[(&str, &str, Kindness)],
+    names: &[(&str, &str, StateKind)],
     warnings: &mut Vec<String>,
 ) -> Result<Vec<(String, StateTensor)>> {
     let mut state = Vec::with_capacity(names.len());
@@ -441,29 +447,29 @@ fn state(
         elements(&shape).map_err(refused)?;
         let treatment = graph.treatment(slot);
         let role = match (of, treatment.change) {
-            (Kindness::Parameter, _) if kind != Kind::Float => {
+            (StateKind::Parameter, _) if kind != Kind::Float => {
                 let kind = tensors::dtype_name(kind);
                 let reason = format!(
                     "it is {kind}, and parameters are trained in torch.float32: call module.float() before the export"
                 );
                 return Err(refused(reason));
             }
-            (Kindness::Parameter, Change::None) if treatment.used => Role::Parameter,
-            (Kindness::Parameter, Change::None) => {
+            (StateKind::Parameter, Change::None) if treatment.used => Role::Parameter,
+            (StateKind::Parameter, Change::None) => {
                 warnings.push(format!(
                     "the network does not use the parameter {name:?}: it stays as it is"
                 ));
                 Role::Constant(kind)
             }
-            (Kindness::Parameter, _) => {
+            (StateKind::Parameter, _) => {
                 return Err(refused(
                     "forward changes it: only buffers may be changed".to_owned(),
                 ));
             }
-            (Kindness::Buffer, Change::None) => Role::Constant(kind),
-            (Kindness::Buffer, _) if kind == Kind::Float => Role::Statistic,
-            (Kindness::Buffer, Change::Counted) if kind == Kind::Int64 => Role::Counter,
-            (Kindness::Buffer, _) => {
+            (StateKind::Buffer, Change::None) => Role::Constant(kind),
+            (StateKind::Buffer, _) if kind == Kind::Float => Role::Statistic,
+            (StateKind::Buffer, Change::Counted) if kind == Kind::Int64 => Role::Counter,
+            (StateKind::Buffer, _) => {
                 let reason = format!(
                     "training changes this buffer of {}, which can't be averaged over the ranks",
                     tensors::dtype_name(kind)

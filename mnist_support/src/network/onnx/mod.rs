@@ -43,7 +43,7 @@ impl Network {
     ///
     /// # Errors
     /// [`NetworkError::InvalidLayer`] names a layer without a counterpart in ONNX, and
-    /// [`NetworkError::InvalidProgram`] an exported program.
+    /// [`NetworkError::InvalidProgram`] an operator of an exported program, with its line.
     pub(crate) fn to_onnx(
         &self,
         parameters: &[Tensor],
@@ -51,14 +51,6 @@ impl Network {
         output: OnnxOutput,
     ) -> Result<Vec<u8>> {
         self.check_parameters(parameters)?;
-        let Body::Layers(layers) = &self.body else {
-            return Err(Error::Network(NetworkError::InvalidProgram {
-                part: "the network".to_owned(),
-                reason: "an exported program can't be written to ONNX here: write it with to_pt2, \
-                         and convert it with torch.onnx in Python"
-                    .into(),
-            }));
-        };
         let mut graph = OnnxGraph::default();
         let mut value = "features".to_owned();
         if let Some((scale, offset)) = scaling {
@@ -70,14 +62,14 @@ impl Network {
         if let [_, _, ..] = self.input_shape() {
             value = graph.reshape(&value, self.input_shape())?;
         }
-        value = add_layers(
-            &mut graph,
-            layers.layers(),
-            parameters,
-            value,
-            self.input_shape(),
-        )?;
-        let last = layers.layers().last();
+        value = match &self.body {
+            Body::Layers(layers) => {
+                let shape = self.input_shape();
+                add_layers(&mut graph, layers.layers(), parameters, value, shape)?
+            }
+            Body::Program(program) => program.onnx(&mut graph, parameters, value)?,
+        };
+        let last = self.output_layer();
         let results = graph.results(output, &value, last, &self.output_shape())?;
         let model = ModelProto {
             ir_version: IR_VERSION,
