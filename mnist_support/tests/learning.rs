@@ -6,12 +6,12 @@ mod targets;
 
 use common::{lake, pixel_columns};
 use mnist_support::{
-    Layer, Network,
+    CnnConfig, Layer, Network,
     data::Features,
     display::reconstructed_digits,
     engine::Threads,
     ml::{Label, MinMaxScaler, Pipeline, StandardScaler, TorchEstimator, VectorAssembler},
-    network::Conv2dConfig,
+    network::{BatchNorm2dConfig, Conv2dConfig},
     train::{CrossEntropy, LearningRateSchedule, Loss, Silent},
 };
 use ndarray::Array2;
@@ -346,4 +346,124 @@ fn the_digits_of_pairs_are_told_as_several_labels() {
     let share = equal as f64 / right.len() as f64;
     println!("{share} of the labels are right");
     assert!(share >= 0.97, "{share}");
+}
+
+/// The block of a residual network, like that of `benches/peers/networks.py`.
+fn block(inputs: i64, outputs: i64, stride: i64) -> Vec<Layer> {
+    let conv = |inputs, kernel: i64, stride| {
+        let config = Conv2dConfig {
+            stride,
+            padding: kernel / 2,
+            bias: false,
+            ..Default::default()
+        };
+        Layer::conv2d(inputs, outputs, kernel, config)
+    };
+    let norm = || Layer::batch_norm2d(outputs, BatchNorm2dConfig::default());
+    let layers = vec![
+        conv(inputs, 3, stride),
+        norm(),
+        Layer::ReLU,
+        conv(outputs, 3, 1),
+        norm(),
+    ];
+    let block = match inputs == outputs {
+        true => Layer::residual(layers),
+        false => Layer::residual_with_shortcut(layers, vec![conv(inputs, 1, stride), norm()]),
+    };
+    vec![block, Layer::ReLU]
+}
+
+fn residual() -> Network {
+    let config = Conv2dConfig {
+        padding: 1,
+        bias: false,
+        ..Default::default()
+    };
+    let start = vec![
+        Layer::conv2d(1, 16, 3, config),
+        Layer::batch_norm2d(16, BatchNorm2dConfig::default()),
+        Layer::ReLU,
+        Layer::max_pool2d(2),
+    ];
+    let end = vec![
+        Layer::adaptive_avg_pool2d([1, 1]),
+        Layer::Flatten,
+        Layer::linear(32, 10),
+    ];
+    Network::new(
+        &[1, 28, 28],
+        [start, block(16, 16, 1), block(16, 32, 2), end].concat(),
+    )
+    .unwrap()
+}
+
+fn exported(name: &str) -> Network {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pt2");
+    Network::from_pt2(std::fs::read(folder.join(name)).unwrap()).unwrap()
+}
+
+/// The accuracy on the test images after some epochs of all training images.
+fn accuracy(network: Network, epochs: usize, seed: u64) -> f64 {
+    let train = lake().parquet("train.parquet").unwrap();
+    let test = lake().parquet("test.parquet").unwrap();
+    let pixels = pixel_columns(&test.collect().unwrap());
+    let estimator = TorchEstimator::new(network)
+        .epochs(epochs)
+        .mini_batch(64)
+        .learning_rate(0.01)
+        .learning_rate_schedule(LearningRateSchedule::OneCycle { warm_up: 0.2 })
+        .partitions(2)
+        .seed(seed)
+        .verbose(0);
+    let model = Pipeline::new()
+        .stage(
+            VectorAssembler::new()
+                .input_cols(pixels)
+                .output_col("pixels"),
+        )
+        .stage(
+            MinMaxScaler::new()
+                .input_col("pixels")
+                .output_col("features"),
+        )
+        .stage(estimator)
+        .fit_with(&train, &Threads, &Silent)
+        .unwrap();
+    let read = model.transform(&test).unwrap();
+    let (labels, read) = (numbers(&read, "label"), numbers(&read, "prediction"));
+    let right = labels
+        .iter()
+        .zip(&read)
+        .filter(|(label, read)| label == read);
+    right.count() as f64 / labels.len() as f64
+}
+
+#[test]
+#[ignore = "takes 10 to 20 minutes"]
+fn a_residual_network_reads_more_than_99_percent_whichever_way_it_is_given() {
+    for seed in 1..=3 {
+        for (way, network) in [
+            ("layers", residual()),
+            (".pt2", exported("digits_residual.pt2")),
+        ] {
+            let accuracy = accuracy(network, 10, seed);
+            println!("seed {seed}, {way}: {:.2} %", 100.0 * accuracy);
+            assert!(accuracy >= 0.993);
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes 2 minutes"]
+fn the_originals_network_reads_as_well_when_pytorch_exported_it() {
+    let built_in = CnnConfig::default().network().unwrap();
+    let [own, exported] =
+        [built_in, exported("digits_cnn.pt2")].map(|network| accuracy(network, 5, 42));
+    println!(
+        "built in: {:.2} %, .pt2: {:.2} %",
+        100.0 * own,
+        100.0 * exported
+    );
+    assert!((own - exported).abs() <= 0.002);
 }
