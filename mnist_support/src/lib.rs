@@ -68,6 +68,9 @@
 /// Formats numbers for people.
 mod text;
 
+/// How much memory there is.
+mod memory;
+
 pub mod error;
 
 pub mod interrupt;

@@ -323,6 +323,21 @@ fn an_index_outside_of_a_table_names_its_row_and_column() {
 }
 
 #[test]
+fn a_batch_that_memory_cannot_hold_is_refused_with_the_operator_that_needs_it() {
+    let network = network("wide");
+    let rows = Tensor::ones([100_000, 4], (Kind::Float, tch::Device::Cpu));
+    let error = network.forward(&network.initialize(0), &rows, None);
+    let message = error.unwrap_err().to_string();
+    assert!(
+        message.contains("torch.ops.aten.repeat.default (modules.py, line "),
+        "{message}"
+    );
+    let expected = "its result takes 400 TB for 100,000 rows, and this machine has ";
+    assert!(message.contains(expected), "{message}");
+    assert!(message.ends_with("take smaller batches"), "{message}");
+}
+
+#[test]
 fn random_numbers_depend_on_seed_step_and_rank_alone() {
     let network = network("draws");
     let state = network.initialize(0);

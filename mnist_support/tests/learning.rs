@@ -298,7 +298,7 @@ fn the_digits_of_pairs_are_told_as_several_labels() {
     columns.retain(|name| name != "digits");
     let convolution = |inputs, outputs| {
         let padded = Conv2dConfig {
-            padding: 1,
+            padding: 1.into(),
             ..Conv2dConfig::default()
         };
         [
@@ -352,8 +352,8 @@ fn the_digits_of_pairs_are_told_as_several_labels() {
 fn block(inputs: i64, outputs: i64, stride: i64) -> Vec<Layer> {
     let conv = |inputs, kernel: i64, stride| {
         let config = Conv2dConfig {
-            stride,
-            padding: kernel / 2,
+            stride: stride.into(),
+            padding: (kernel / 2).into(),
             bias: false,
             ..Default::default()
         };
@@ -376,7 +376,7 @@ fn block(inputs: i64, outputs: i64, stride: i64) -> Vec<Layer> {
 
 fn residual() -> Network {
     let config = Conv2dConfig {
-        padding: 1,
+        padding: 1.into(),
         bias: false,
         ..Default::default()
     };

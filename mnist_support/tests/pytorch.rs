@@ -224,7 +224,8 @@ fn onnxruntime_computes_the_same_for_every_layer() {
 #[ignore = "needs PyTorch: make test-pytorch"]
 fn onnxruntime_runs_exported_programs_as_far_as_their_operators_are_onnxs() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["mlp", "residual"] {
+    let names = ["mlp", "residual", "lstm", "encoder"];
+    for name in names {
         let (model, features) = trained(name);
         let outputs = model
             .network()
@@ -242,22 +243,99 @@ fn onnxruntime_runs_exported_programs_as_far_as_their_operators_are_onnxs() {
             &expected,
         );
     }
-    python(
-        folder.path(),
-        &ONNX.replace("NAMES", "[\"mlp\", \"residual\"]"),
+    python(folder.path(), &ONNX.replace("NAMES", &format!("{names:?}")));
+    let tied = Network::from_pt2(fs::read(fixtures().join("tied.pt2")).unwrap()).unwrap();
+    let weights = tied.initialize(0);
+    let tied = TorchModel::new(tied, weights).unwrap().loss(Loss::mse());
+    let model = PipelineModel::new().stage(tied);
+    let message = model.to_onnx().unwrap_err().to_string();
+    let place = "operator torch.ops.aten.bitwise_not.default (";
+    assert!(
+        message.contains(place) && message.contains("ONNX"),
+        "{message}"
     );
-    for (name, operator) in [
-        ("lstm", "aten.zeros.default"),
-        ("encoder", "aten.unflatten.int"),
-    ] {
-        let model = PipelineModel::new().stage(trained(name).0);
-        let message = model.to_onnx().unwrap_err().to_string();
-        let place = format!("operator torch.ops.{operator} (modules.py, line ");
-        assert!(
-            message.contains(&place) && message.contains("ONNX"),
-            "{message}"
-        );
+}
+
+/// Modules that are exported, read here, and written to ONNX.
+const MODULES: &str = r#"
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+class Hidden(nn.Module):
+    def __init__(self, kind, layers, bidirectional):
+        super().__init__()
+        self.rnn = kind(4, 5, num_layers=layers, bidirectional=bidirectional, batch_first=True)
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, x):
+        _, hidden = self.rnn(x.view(-1, 6, 4))
+        hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+        return self.head(hidden[-1])
+
+class All(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(4, 5, num_layers=2, bidirectional=True, batch_first=True)
+        self.head = nn.Linear(10, 3)
+
+    def forward(self, x):
+        outputs, _ = self.rnn(x.view(-1, 6, 4))
+        return self.head(outputs[:, 1:5:2].mean(1))
+
+class Causal(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.project = nn.Linear(4, 12)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        projected = self.project(x.view(-1, 6, 4))
+        query, key, value = [projected[..., 4 * i : 4 * i + 4] for i in range(3)]
+        y = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=0.3)
+        return self.head(y.select(1, 3))
+
+class Same(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, (2, 3), padding="same", dilation=(2, 1))
+        self.head = nn.Linear(48, 3)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x.view(-1, 1, 4, 6))).flatten(1))
+
+torch.manual_seed(0)
+modules = {
+    "lstm_hidden": Hidden(nn.LSTM, 1, False),
+    "gru_hidden": Hidden(nn.GRU, 2, True),
+    "lstm_all": All(),
+    "causal": Causal(),
+    "same": Same(),
+}
+batch = torch.export.Dim("batch")
+for name, module in modules.items():
+    program = torch.export.export(module.train(), (torch.randn(5, 24),), dynamic_shapes=({0: batch},))
+    torch.export.save(program, f"{name}.pt2")
+"#;
+
+#[test]
+#[ignore = "needs PyTorch: make test-pytorch"]
+fn onnxruntime_runs_recurrent_layers_and_attention_of_exported_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    python(folder.path(), MODULES);
+    let names = ["lstm_hidden", "gru_hidden", "lstm_all", "causal", "same"];
+    for name in names {
+        let file = fs::read(folder.path().join(format!("{name}.pt2"))).unwrap();
+        let network = Network::from_pt2(file).unwrap();
+        let state = network.initialize(1);
+        let rows = Tensor::randn([7, 24], (tch::Kind::Float, tch::Device::Cpu));
+        let outputs = network.forward(&state, &rows, None).unwrap().contiguous();
+        let model = TorchModel::new(network, state).unwrap().loss(Loss::mse());
+        let expected = [("features", rows), ("prediction", outputs)];
+        let model = PipelineModel::new().stage(model);
+        write(folder.path(), name, &model, &expected);
     }
+    python(folder.path(), &ONNX.replace("NAMES", &format!("{names:?}")));
 }
 
 #[test]

@@ -32,8 +32,8 @@ fn other_layers() -> Network {
             3,
             5,
             Conv2dConfig {
-                stride: 2,
-                padding: 2,
+                stride: 2.into(),
+                padding: 2.into(),
                 ..Default::default()
             },
         ),
@@ -59,7 +59,7 @@ fn other_layers() -> Network {
 
 fn norm() -> Network {
     let config = Conv2dConfig {
-        padding: 1,
+        padding: 1.into(),
         ..Default::default()
     };
     let layers = vec![

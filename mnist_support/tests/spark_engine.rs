@@ -1,5 +1,7 @@
 //! Fits and transformations on the executors of a real cluster.
 
+#[path = "common/benchmark_networks.rs"]
+mod benchmark_networks;
 #[path = "common/spark.rs"]
 mod cluster;
 mod common;
@@ -116,6 +118,21 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
         .transform_to(&data, spark.stages(), &folder)
         .unwrap_err();
     assert!(error.to_string().contains("not empty"), "{error}");
+}
+
+#[test]
+fn every_network_of_the_benchmark_is_trained_on_spark_to_the_bits_of_threads() {
+    let Some(bench) = Bench::new() else { return };
+    let engine = bench.engine();
+    for (name, estimator) in benchmark_networks::all() {
+        // The cluster has two slots.
+        let estimator = estimator.partitions(2);
+        let spark = fit(&bench.file, estimator.clone(), &engine, &Silent);
+        let spark = spark.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let threads = fit(&bench.file, estimator, &Threads, &Silent).unwrap();
+        assert_eq!(history(&spark), history(&threads), "{name}");
+        assert_eq!(bits(&spark), bits(&threads), "{name}");
+    }
 }
 
 #[test]

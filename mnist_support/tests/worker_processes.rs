@@ -1,5 +1,7 @@
 //! Ranks that are processes: `mnist-worker`, started as `torchrun` starts it.
 
+#[path = "common/benchmark_networks.rs"]
+mod benchmark_networks;
 mod common;
 #[path = "common/targets.rs"]
 mod targets;
@@ -126,6 +128,20 @@ fn three_processes_train_targets_of_every_kind_to_the_bits_of_threads() {
         let metrics = |model: &PipelineModel| model.report().unwrap().metrics.clone();
         assert_eq!(metrics(&processes), metrics(&threads), "{what}");
         assert_eq!(bits(&processes), bits(&threads), "{what}");
+    }
+}
+
+#[test]
+fn three_processes_train_every_network_of_the_benchmark_to_the_bits_of_threads() {
+    let setting = setting();
+    for (name, estimator) in benchmark_networks::all() {
+        let answers = answers(setting.start(&setting.job(estimator.clone()), 3, &[]));
+        let processes = model(&answers.unwrap_or_else(|error| panic!("{name}: {error}")));
+        assert_eq!(
+            bits(&processes),
+            bits(&setting.threads(estimator)),
+            "{name}"
+        );
     }
 }
 

@@ -84,6 +84,18 @@ pub enum SparkError {
         found: String,
         needed: String,
     },
+    /// The workers cannot start on an executor's machine: its C library is older than they need, or
+    /// its processor another.
+    #[error(
+        "{host}, an executor of {url}, has {found}, and the worker needs {needed}: give the executors a Linux \
+         that is no older than the one the worker was built on, or build the worker on theirs"
+    )]
+    SystemMismatch {
+        url: String,
+        host: String,
+        found: String,
+        needed: String,
+    },
     /// Any other error that Spark reports.
     #[error("{operation} {url} failed: {reason}")]
     Failed {

@@ -68,7 +68,7 @@ impl CnnConfig {
         let mut layers = Vec::new();
         for ((pair, &kernel), &pool) in channels.zip(&self.kernels).zip(&self.max_pools) {
             let config = Conv2dConfig {
-                padding: 1,
+                padding: 1.into(),
                 ..Default::default()
             };
             layers.push(Layer::conv2d(pair[0], pair[1], kernel, config));

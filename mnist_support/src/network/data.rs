@@ -19,7 +19,7 @@ use crate::{Error, Result, error::NetworkError};
 /// use mnist_support::network::{Conv2dConfig, Layer, Network};
 ///
 /// let network = Network::new(&[1, 28, 28], vec![
-///     Layer::conv2d(1, 8, 3, Conv2dConfig { padding: 1, ..Default::default() }),
+///     Layer::conv2d(1, 8, 3, Conv2dConfig { padding: 1.into(), ..Default::default() }),
 ///     Layer::ReLU,
 ///     Layer::max_pool2d(2),
 ///     Layer::Flatten,
@@ -316,7 +316,7 @@ mod tests {
 
     fn conv(in_channels: i64, out_channels: i64) -> Layer {
         let config = Conv2dConfig {
-            padding: 1,
+            padding: 1.into(),
             ..Default::default()
         };
         Layer::conv2d(in_channels, out_channels, 3, config)
@@ -343,8 +343,8 @@ mod tests {
                 3,
                 5,
                 Conv2dConfig {
-                    stride: 2,
-                    padding: 2,
+                    stride: 2.into(),
+                    padding: 2.into(),
                     ..Default::default()
                 },
             ),
@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn a_kernel_larger_than_the_padded_image_is_refused() {
         let config = Conv2dConfig {
-            padding: 1,
+            padding: 1.into(),
             ..Default::default()
         };
         let (_, kind, _, reason) = refusal(&[1, 9, 4], vec![Layer::conv2d(1, 1, 7, config)]);
@@ -430,15 +430,17 @@ mod tests {
 
     #[test]
     fn an_invalid_setting_is_named() {
-        let conv = |in_channels, out_channels, kernel_size, stride, padding| Layer::Conv2d {
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation: 1,
-            groups: 1,
-            bias: true,
+        let conv = |in_channels, out_channels, kernel_size: i64, stride: i64, padding: i64| {
+            Layer::Conv2d {
+                in_channels,
+                out_channels,
+                kernel_size: kernel_size.into(),
+                stride: stride.into(),
+                padding: padding.into(),
+                dilation: 1.into(),
+                groups: 1,
+                bias: true,
+            }
         };
         let pool = |kernel_size, stride| Layer::MaxPool2d {
             kernel_size,

@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn values_and_gradients_are_those_of_the_plain_operations() {
         let config = Conv2dConfig {
-            padding: 1,
+            padding: 1.into(),
             ..Default::default()
         };
         let layers = vec![

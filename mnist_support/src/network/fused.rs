@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
 use super::layers::Layer;
+use super::sizes::{Padding, Size2};
 use crate::native::check;
 
 unsafe extern "C" {
@@ -38,29 +39,40 @@ impl Block {
     pub(super) fn starting(layers: &[Layer]) -> Option<Block> {
         // The operation stores a position within a window in one byte.
         const LARGEST_POOL: i64 = 15;
-        match layers {
-            [
-                Layer::Conv2d {
-                    stride: 1,
-                    padding,
-                    dilation: 1,
-                    groups: 1,
-                    bias: true,
-                    ..
-                },
-                Layer::ReLU,
-                Layer::MaxPool2d {
-                    kernel_size,
-                    stride,
-                    padding: 0,
-                },
-                ..,
-            ] if kernel_size == stride && *stride <= LARGEST_POOL => Some(Block {
-                padding: *padding,
-                pool: *stride,
-            }),
-            _ => None,
-        }
+        let [
+            Layer::Conv2d {
+                kernel_size,
+                stride,
+                padding,
+                dilation,
+                groups: 1,
+                bias: true,
+                ..
+            },
+            Layer::ReLU,
+            Layer::MaxPool2d {
+                kernel_size: pool,
+                stride: pool_stride,
+                padding: 0,
+            },
+            ..,
+        ] = layers
+        else {
+            return None;
+        };
+        let kernel = kernel_size.square()?;
+        let padding = match padding {
+            Padding::Zeros(zeros) => zeros.square()?,
+            Padding::Same if kernel % 2 == 1 => kernel / 2,
+            Padding::Same => return None,
+            Padding::Valid => 0,
+        };
+        let plain = [*stride, *dilation] == [Size2::from(1); 2];
+        let fits = plain && pool == pool_stride && *pool <= LARGEST_POOL;
+        fits.then_some(Block {
+            padding,
+            pool: *pool,
+        })
     }
 
     /// Runs the block on images of shape [rows, channels, height, width].
@@ -301,18 +313,15 @@ mod tests {
 
     #[test]
     fn a_block_is_a_convolution_of_stride_1_a_relu_and_a_pooling_without_overlap() {
-        let conv = |stride| {
-            Layer::conv2d(
-                1,
-                4,
-                3,
-                Conv2dConfig {
-                    stride,
-                    padding: 1,
-                    ..Default::default()
-                },
-            )
+        let with = |kernel: Size2, stride: i64, padding: Padding| {
+            let config = Conv2dConfig {
+                stride: stride.into(),
+                padding,
+                ..Default::default()
+            };
+            Layer::conv2d(1, 4, kernel, config)
         };
+        let conv = |stride| with(3.into(), stride, 1.into());
         let overlapping = Layer::MaxPool2d {
             kernel_size: 3,
             stride: 2,
@@ -327,8 +336,21 @@ mod tests {
                 pool: 2
             })
         );
+        for (padding, zeros) in [(Padding::Same, 2), (Padding::Valid, 0)] {
+            let same = with(5.into(), 1, padding);
+            assert_eq!(
+                block(&[same, Layer::ReLU, pool.clone()]),
+                Some(Block {
+                    padding: zeros,
+                    pool: 2
+                })
+            );
+        }
         for layers in [
             vec![conv(2), Layer::ReLU, pool.clone()],
+            vec![with([3, 5].into(), 1, 1.into()), Layer::ReLU, pool.clone()],
+            vec![with(3.into(), 1, [1, 0].into()), Layer::ReLU, pool.clone()],
+            vec![with(2.into(), 1, Padding::Same), Layer::ReLU, pool.clone()],
             vec![conv(1), Layer::ReLU, overlapping],
             vec![conv(1), Layer::Tanh, pool.clone()],
             vec![conv(1), Layer::ReLU],

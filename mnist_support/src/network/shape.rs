@@ -24,7 +24,7 @@ pub(super) fn pooled(
         verb: "pooling by",
         kernel_size,
         stride,
-        padding,
+        padding: [padding; 2],
         dilation: 1,
     };
     Ok(vec![
@@ -34,37 +34,38 @@ pub(super) fn pooled(
     ])
 }
 
-/// A square window that slides over an image.
+/// One side of a window that slides over an image or a sequence.
 pub(super) struct Window {
     pub(super) verb: &'static str,
     pub(super) kernel_size: i64,
     pub(super) stride: i64,
-    pub(super) padding: i64,
+    /// The zeros before the first value and after the last.
+    pub(super) padding: [i64; 2],
     /// The distance between the values that the window takes.
     pub(super) dilation: i64,
 }
 
 impl Window {
-    /// The number of positions of the window along a side: (length + 2 padding - dilation (kernel -
+    /// The number of positions of the window along a side: (length + padding - dilation (kernel -
     /// 1) - 1) / stride + 1.
     pub(super) fn slide(&self, length: i64, side: &str) -> Result<i64, String> {
         let Self {
             verb,
             kernel_size,
             stride,
-            padding,
+            padding: [before, after],
             dilation,
         } = *self;
-        let padded = padding
-            .checked_mul(2)
+        let padded = before
+            .checked_add(after)
             .and_then(|both| both.checked_add(length));
         let Some(padded) = padded else {
-            return Err(format!("padding {padding} is too large"));
+            return Err(format!("padding {before} is too large"));
         };
         let taken = dilation.checked_mul(kernel_size - 1);
         let Some(taken) = taken.filter(|&taken| taken < padded) else {
-            let padding = if padding > 0 {
-                format!(" and padding {padding}")
+            let padding = if before > 0 {
+                format!(" and padding {before}")
             } else {
                 String::new()
             };

@@ -141,7 +141,7 @@ mod tests {
     fn branches_are_indented_and_have_the_parameters() {
         let conv = |channels| {
             let config = Conv2dConfig {
-                padding: 1,
+                padding: 1.into(),
                 ..Default::default()
             };
             Layer::conv2d(4, channels, 3, config)

@@ -125,6 +125,14 @@ fn classify(url: String, operation: &'static str, code: Option<i32>, text: Strin
                 needed: other.needed,
             });
         }
+        if let Some(other) = report.system {
+            return Error::Spark(SparkError::SystemMismatch {
+                url,
+                host: other.host,
+                found: other.found,
+                needed: other.needed,
+            });
+        }
         return Error::Job(JobError::RankFailed {
             rank: report.rank,
             world_size: report.world_size,

@@ -12,6 +12,7 @@ pub(super) struct Report {
     pub(super) world_size: usize,
     pub(super) reason: String,
     pub(super) libtorch: Option<OtherLibtorch>,
+    pub(super) system: Option<OtherSystem>,
 }
 
 /// A libtorch that the worker cannot use.
@@ -19,6 +20,14 @@ pub(super) struct Report {
 pub(super) struct OtherLibtorch {
     pub(super) host: String,
     pub(super) folder: String,
+    pub(super) found: String,
+    pub(super) needed: String,
+}
+
+/// A machine that the worker cannot start on.
+#[derive(Deserialize)]
+pub(super) struct OtherSystem {
+    pub(super) host: String,
     pub(super) found: String,
     pub(super) needed: String,
 }

@@ -7,6 +7,7 @@ import ctypes
 import importlib.util
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -166,10 +167,41 @@ def ending(status):
     return "signal %d (%s)" % (-status, signal.strsignal(-status))
 
 
+def check_loadable(job, rank, libtorch):
+    """Asks the machine's dynamic linker what it lacks for the worker, as ldd does, without running it."""
+    folder = tempfile.mkdtemp(prefix="worker-", dir=SparkFiles.getRootDirectory())
+    try:
+        link_files(job, folder)
+        executable = os.path.join(folder, job["executable"])
+        with open(executable, "rb") as file:
+            if file.read(4) != b"\x7fELF":
+                return
+        libraries = filter(None, [folder, libtorch, os.environ.get("LD_LIBRARY_PATH", "")])
+        environment = dict(os.environ, LD_TRACE_LOADED_OBJECTS="1", LD_LIBRARY_PATH=":".join(libraries))
+        try:
+            linker = subprocess.run(
+                [executable], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            said = linker.stdout.decode("utf-8", "replace")
+            needed = re.findall(r"version [`']([^']+)' not found", said) + re.findall(r"(\S+) => not found", said)
+        except OSError as error:
+            # Another processor, or a Linux with another C library.
+            needed = ["glibc on the processor that it was built for (%s)" % error.strerror]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if needed:
+        needed = ", ".join(sorted(set(needed)))
+        found = " ".join(filter(None, platform.libc_ver())) or "another C library than glibc"
+        found += " on " + platform.machine()
+        raise rank.failed(
+            "the worker needs %s, and there is %s" % (needed, found),
+            system={"host": socket.gethostname(), "found": found, "needed": needed})
+
+
 def check(batches):
     """Called by Spark: looks for what a worker needs, before a barrier holds cores for it."""
     job = json.loads(JOB)
-    usable_libtorch(job, Rank(job))
+    rank = Rank(job)
+    check_loadable(job, rank, usable_libtorch(job, rank))
     return batches
 
 

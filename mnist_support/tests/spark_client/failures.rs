@@ -8,7 +8,7 @@ use std::{
 use mnist_support::{
     Error,
     error::{JobError, SparkError},
-    spark::Libtorch,
+    spark::{Libtorch, WorkerCommand},
 };
 use serde_json::Value;
 
@@ -190,4 +190,48 @@ fn another_libtorch_is_named_before_the_barrier_with_the_one_that_is_needed() {
             "{text}"
         );
     }
+}
+
+/// A file that needs another version of a library than there is: a copy of a program in which the
+/// name of a version is another.
+fn program_of_the_future(folder: &std::path::Path) -> std::path::PathBuf {
+    let mut program = std::fs::read("/bin/ls").unwrap();
+    let (old, new) = (b"GLIBC_2.34\0", b"GLIBC_9.34\0");
+    let places: Vec<usize> = (0..program.len() - old.len())
+        .filter(|&at| program[at..].starts_with(old))
+        .collect();
+    assert!(!places.is_empty());
+    // Versions are found by the hash of their name, which stands before it in the same table.
+    let hash = |name: &[u8]| {
+        let hashed = name.iter().fold(0_u32, |hash, &byte| {
+            let hash = (hash << 4).wrapping_add(byte.into());
+            let high = hash & 0xf000_0000;
+            (hash ^ (high >> 24)) & !high
+        });
+        hashed.to_le_bytes()
+    };
+    let (old_hash, new_hash) = (hash(&old[..10]), hash(&new[..10]));
+    for at in places {
+        program[at..at + new.len()].copy_from_slice(new);
+    }
+    let at = (0..program.len()).find(|&at| program[at..].starts_with(&old_hash));
+    program[at.unwrap()..][..4].copy_from_slice(&new_hash);
+    let path = folder.join("future");
+    std::fs::write(&path, program).unwrap();
+    path
+}
+
+#[test]
+fn an_older_glibc_than_the_worker_needs_is_named_before_the_barrier() {
+    let Some(bench) = Bench::new() else { return };
+    let frame = bench.spark.range(2).unwrap();
+    let command = WorkerCommand::new(program_of_the_future(bench.folder.path()));
+    let start = Instant::now();
+    let error = bench.spark.run_workers(&frame, 2, &command).unwrap_err();
+    assert!(
+        matches!(&error, Error::Spark(SparkError::SystemMismatch { needed, found, .. })
+            if needed == "GLIBC_9.34" && found.starts_with("glibc 2.")),
+        "{error}"
+    );
+    assert!(start.elapsed() < Duration::from_secs(20));
 }

@@ -1,13 +1,11 @@
 //! Training of other networks than the originals', in rows per second.
 
 use mnist_support::{
-    Layer, Network,
-    engine::Threads,
-    ml::PipelineModel,
-    network::{BatchNorm2dConfig, Conv2dConfig, RecurrentConfig},
-    polars::prelude::DataFrame,
-    train::Silent,
+    Network, engine::Threads, ml::PipelineModel, polars::prelude::DataFrame, train::Silent,
 };
+
+#[path = "../../../tests/common/networks.rs"]
+mod layers;
 
 use super::{estimator_of, lake, pipeline, serve, speed, training::names};
 use crate::{Result, messages::Request};
@@ -16,7 +14,7 @@ use crate::{Result, messages::Request};
 pub(super) fn run(name: &str) -> Result<()> {
     let network = match name.ends_with(".pt2") {
         true => Network::from_pt2(std::fs::read(name)?)?,
-        false => layers(name)?,
+        false => layers::network(name).ok_or_else(|| format!("no network {name:?}"))?,
     };
     let train = lake()?.parquet("train.parquet")?.collect()?;
     fit(&network, &train, &Request::images(6000))?;
@@ -29,111 +27,4 @@ pub(super) fn run(name: &str) -> Result<()> {
 fn fit(network: &Network, train: &DataFrame, request: &Request) -> Result<PipelineModel> {
     let pipeline = pipeline(names(train), estimator_of(network.clone(), 2, request));
     Ok(pipeline.fit_with(train, &Threads, &Silent)?)
-}
-
-fn conv(inputs: i64, outputs: i64, kernel: i64, config: Conv2dConfig) -> Layer {
-    Layer::conv2d(inputs, outputs, kernel, config)
-}
-
-/// A convolution of 3 by 3 without a bias, and its normalisation.
-fn normalized(inputs: i64, outputs: i64, stride: i64) -> [Layer; 2] {
-    let config = Conv2dConfig {
-        stride,
-        padding: 1,
-        bias: false,
-        ..Default::default()
-    };
-    [
-        conv(inputs, outputs, 3, config),
-        Layer::batch_norm2d(outputs, BatchNorm2dConfig::default()),
-    ]
-}
-
-fn block(inputs: i64, outputs: i64, stride: i64) -> Layer {
-    let [first, norm] = normalized(inputs, outputs, stride);
-    let [second, last] = normalized(outputs, outputs, 1);
-    let layers = vec![first, norm, Layer::ReLU, second, last];
-    if inputs == outputs {
-        return Layer::residual(layers);
-    }
-    let config = Conv2dConfig {
-        stride,
-        bias: false,
-        ..Default::default()
-    };
-    let norm = Layer::batch_norm2d(outputs, BatchNorm2dConfig::default());
-    Layer::residual_with_shortcut(layers, vec![conv(inputs, outputs, 1, config), norm])
-}
-
-/// The networks of `benches/peers/networks.py`.
-fn layers(name: &str) -> Result<Network> {
-    let plain = Conv2dConfig::default();
-    let padded = |padding| Conv2dConfig { padding, ..plain };
-    let linear = Layer::linear;
-    let image: &[i64] = &[1, 28, 28];
-    let (shape, layers) = match name {
-        "mlp" => (
-            &[784][..],
-            vec![
-                linear(784, 256),
-                Layer::ReLU,
-                linear(256, 128),
-                Layer::ReLU,
-                linear(128, 10),
-            ],
-        ),
-        "lenet5" => (
-            image,
-            vec![
-                conv(1, 6, 5, padded(2)),
-                Layer::Tanh,
-                Layer::avg_pool2d(2),
-                conv(6, 16, 5, plain),
-                Layer::Tanh,
-                Layer::avg_pool2d(2),
-                Layer::Flatten,
-                linear(400, 120),
-                Layer::Tanh,
-                linear(120, 84),
-                Layer::Tanh,
-                linear(84, 10),
-            ],
-        ),
-        "example" => (
-            image,
-            vec![
-                conv(1, 32, 3, plain),
-                Layer::ReLU,
-                conv(32, 64, 3, plain),
-                Layer::ReLU,
-                Layer::max_pool2d(2),
-                Layer::dropout(0.25),
-                Layer::Flatten,
-                linear(9216, 128),
-                Layer::ReLU,
-                Layer::dropout(0.5),
-                linear(128, 10),
-            ],
-        ),
-        "residual" => {
-            let [stem, norm] = normalized(1, 16, 1);
-            let blocks = [block(16, 16, 1), Layer::ReLU, block(16, 32, 2), Layer::ReLU];
-            let head = [
-                Layer::adaptive_avg_pool2d([1, 1]),
-                Layer::Flatten,
-                linear(32, 10),
-            ];
-            let start = [stem, norm, Layer::ReLU, Layer::max_pool2d(2)];
-            (image, start.into_iter().chain(blocks).chain(head).collect())
-        }
-        "lstm" => (
-            &[28, 28][..],
-            vec![
-                Layer::lstm(28, 64, RecurrentConfig::default()),
-                linear(64, 10),
-            ],
-        ),
-        _ => return Err(format!("no network {name:?}").into()),
-    };
-    Ok(Network::new(shape, layers)?)
 }

@@ -47,6 +47,8 @@ struct Source {
     graph: Graph,
     /// Where the operators stand, in the graph's order.
     places: Vec<Place>,
+    /// The operator with the largest result, and the bytes of that for each row.
+    largest: Option<(usize, u64)>,
     input: Input,
     output: Output,
     state: Vec<(String, StateTensor)>,

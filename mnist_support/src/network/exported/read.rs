@@ -135,6 +135,7 @@ impl Source {
             activation: activation(graph.nodes.as_slice(), output_name),
             rows: summary::rows(&model, &state),
             graph: native,
+            largest: largest(&graph.nodes, values),
             places,
             input,
             output,
@@ -143,6 +144,35 @@ impl Source {
             archive,
         })
     }
+}
+
+/// The index of the operator with the largest result, and its bytes for each row: at least those,
+/// as sizes that depend on the number of rows count once.
+fn largest(nodes: &[Node], values: &BTreeMap<String, TensorMeta>) -> Option<(usize, u64)> {
+    /// Results that are views: they repeat values without storing them again.
+    const VIEWS: [&str; 3] = ["expand", "expand_as", "broadcast_to"];
+    let of = |node: &Node| {
+        let name = node.target.strip_prefix("torch.ops.aten.")?;
+        let name = name.split('.').next()?;
+        let Some(Argument::AsTensor(output)) = node.outputs.first() else {
+            return None;
+        };
+        let meta = values
+            .get(&output.name)
+            .filter(|_| !VIEWS.contains(&name))?;
+        let width = meta
+            .kind()
+            .map_or(1, |kind| kind.elt_size_in_bytes() as u64);
+        let known = meta.sizes.iter().map(|size| match size {
+            Size::AsInt(size) => u64::try_from(*size).unwrap_or(0),
+            Size::AsExpr(_) => 1,
+        });
+        Some(known.fold(width, u64::saturating_mul))
+    };
+    let bytes = nodes.iter().enumerate();
+    bytes
+        .filter_map(|(index, node)| Some((index, of(node)?)))
+        .max_by_key(|(_, bytes)| *bytes)
 }
 
 /// Reads the graph, if its version is one that this crate knows.

@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::{Program, invalid};
-use crate::{Error, Result, error::NetworkError, network::layers::Mode};
+use crate::{Error, Result, error::NetworkError, memory, network::layers::Mode, text};
 
 impl Program {
     /// Runs the program on rows of the input shape. `state` holds the tensors that
@@ -27,6 +27,7 @@ impl Program {
             let shape: Vec<i64> = [0].iter().chain(&source.output.shape).copied().collect();
             return Ok(Tensor::f_zeros(&shape, (Kind::Float, rows.device()))?);
         }
+        self.check_memory(count)?;
         let rows = self.input(rows)?;
         let mut inputs: Vec<&Tensor> = state.iter().collect();
         inputs.push(&rows);
@@ -48,6 +49,29 @@ impl Program {
             )
         })?;
         self.output(output, count)
+    }
+
+    /// Checks that the largest result can fit into memory. Without this, the kernel may grant the
+    /// memory and then kill the process.
+    fn check_memory(&self, rows: i64) -> Result<()> {
+        let Some((operator, bytes)) = self.source.largest else {
+            return Ok(());
+        };
+        let (needed, total) = (bytes.saturating_mul(rows.unsigned_abs()), memory::total());
+        if needed <= total {
+            return Ok(());
+        }
+        let way_out = match bytes <= total {
+            true => "take smaller batches",
+            false => "no batch is small enough",
+        };
+        let reason = format!(
+            "its result takes {} for {} rows, and this machine has {} of memory: {way_out}",
+            text::bytes(needed),
+            text::grouped(rows.unsigned_abs()),
+            text::bytes(total)
+        );
+        Err(invalid(self.source.places[operator].to_string(), reason))
     }
 
     /// The rows in the type that the program takes. Whole numbers come as floats, like all

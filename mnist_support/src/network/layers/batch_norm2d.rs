@@ -23,7 +23,7 @@ impl Layer {
     /// use mnist_support::network::{BatchNorm2dConfig, Conv2dConfig, Layer, Network};
     ///
     /// let network = Network::new(&[1, 28, 28], vec![
-    ///     Layer::conv2d(1, 8, 3, Conv2dConfig { padding: 1, ..Default::default() }),
+    ///     Layer::conv2d(1, 8, 3, Conv2dConfig { padding: 1.into(), ..Default::default() }),
     ///     Layer::batch_norm2d(8, BatchNorm2dConfig::default()),
     ///     Layer::ReLU,
     /// ])?;

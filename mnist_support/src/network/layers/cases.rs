@@ -7,8 +7,8 @@ use super::tests::{assert_close, fixture};
 use crate::{
     DropoutMasks, Layer, Network,
     network::{
-        Conv1dConfig, Conv2dConfig, ConvTranspose2dConfig, RecurrentConfig, Role, read_safetensors,
-        write_safetensors,
+        Conv1dConfig, Conv2dConfig, ConvTranspose2dConfig, Padding, RecurrentConfig, Role,
+        read_safetensors, write_safetensors,
     },
 };
 
@@ -148,7 +148,15 @@ fn settings_and_shapes_that_do_not_fit_are_named() {
         Layer::conv2d(4, 6, 3, config)
     };
     let image: &[i64] = &[4, 6, 6];
-    let cases: [(&[i64], Layer, &str); 14] = [
+    let strided = |padding: Padding| {
+        let config = Conv2dConfig {
+            stride: [1, 2].into(),
+            padding,
+            ..Default::default()
+        };
+        Layer::conv2d(4, 2, [3, 7], config)
+    };
+    let cases: [(&[i64], Layer, &str); 17] = [
         (
             &[7],
             Layer::lstm(3, 4, recurrent),
@@ -183,6 +191,21 @@ fn settings_and_shapes_that_do_not_fit_are_named() {
             image,
             grouped(3),
             "in_channels is 4, which 3 groups can't share equally",
+        ),
+        (
+            image,
+            strided(Padding::Same),
+            "padding is 'same', which needs stride 1: give the padding as a number",
+        ),
+        (
+            image,
+            strided(Padding::Valid),
+            "a kernel of 7 leaves nothing of width 6",
+        ),
+        (
+            image,
+            strided([2, -1].into()),
+            "padding is -1, it must be at least 0",
         ),
         (
             image,

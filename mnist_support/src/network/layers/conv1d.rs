@@ -2,12 +2,37 @@
 
 use tch::{TchError, Tensor};
 
-use super::{Conv1d, Conv2dConfig, Definition, Layer, Mode, conv2d::Convolution};
+use super::{Conv1d, Definition, Layer, Mode, conv2d::Convolution};
 use crate::network::onnx::OnnxGraph;
+use crate::network::sizes::Padding;
 use crate::network::state::StateTensor;
 
-/// The settings of [`Layer::Conv1d`].
-pub type Conv1dConfig = Conv2dConfig;
+/// The settings of [`Layer::Conv1d`] that have defaults in PyTorch, with the same defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv1dConfig {
+    /// The stride of the kernel: 1.
+    pub stride: i64,
+    /// Zero padding: 0.
+    pub padding: Padding<i64>,
+    /// The distance between the values that the kernel takes: 1.
+    pub dilation: i64,
+    /// The groups into which the channels are divided, each with kernels of its own: 1.
+    pub groups: i64,
+    /// Whether a bias is added: true.
+    pub bias: bool,
+}
+
+impl Default for Conv1dConfig {
+    fn default() -> Self {
+        Self {
+            stride: 1,
+            padding: 0.into(),
+            dilation: 1,
+            groups: 1,
+            bias: true,
+        }
+    }
+}
 
 impl Layer {
     /// A [`Layer::Conv1d`] on inputs of shape [channels, length].
@@ -38,18 +63,20 @@ impl Layer {
 }
 
 impl Conv1d {
-    fn convolution(&self) -> Convolution {
+    fn convolution(&self) -> Convolution<1> {
         Convolution {
             in_channels: self.in_channels,
             out_channels: self.out_channels,
-            kernel_size: self.kernel_size,
-            config: Conv1dConfig {
-                stride: self.stride,
-                padding: self.padding,
-                dilation: self.dilation,
-                groups: self.groups,
-                bias: self.bias,
+            kernel_size: [self.kernel_size],
+            stride: [self.stride],
+            padding: match self.padding {
+                Padding::Zeros(zeros) => Padding::Zeros([zeros]),
+                Padding::Same => Padding::Same,
+                Padding::Valid => Padding::Valid,
             },
+            dilation: [self.dilation],
+            groups: self.groups,
+            bias: self.bias,
         }
     }
 }
@@ -61,12 +88,12 @@ impl Definition for Conv1d {
         };
         let convolution = self.convolution();
         convolution.check(channels)?;
-        let length = convolution.window().slide(length, "length")?;
+        let length = convolution.window(0).slide(length, "length")?;
         Ok(vec![self.out_channels, length])
     }
 
     fn state(&self) -> Vec<StateTensor> {
-        self.convolution().state(1)
+        self.convolution().state()
     }
 
     fn forward(
@@ -75,14 +102,17 @@ impl Definition for Conv1d {
         input: &Tensor,
         _: &mut Mode<'_>,
     ) -> Result<Tensor, TchError> {
-        input.f_conv1d(
-            &state[0],
-            state.get(1),
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-        )
+        let (stride, dilation) = (self.stride, self.dilation);
+        let (weight, bias) = (&state[0], state.get(1));
+        match self.padding {
+            Padding::Zeros(zeros) => {
+                input.f_conv1d(weight, bias, stride, zeros, dilation, self.groups)
+            }
+            Padding::Same => {
+                input.f_conv1d_padding(weight, bias, stride, "same", dilation, self.groups)
+            }
+            Padding::Valid => input.f_conv1d(weight, bias, stride, 0, dilation, self.groups),
+        }
     }
 
     fn onnx(
@@ -92,10 +122,10 @@ impl Definition for Conv1d {
         input: &str,
         _: &[i64],
     ) -> Result<String, String> {
-        self.convolution().onnx(graph, state, input, 1)
+        self.convolution().onnx(graph, state, input)
     }
 
     fn extra_repr(&self) -> String {
-        self.convolution().repr()
+        self.convolution().repr(|[size]| size)
     }
 }

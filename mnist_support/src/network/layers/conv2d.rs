@@ -5,17 +5,18 @@ use tch::{TchError, Tensor};
 use super::{Conv2d, Definition, Layer, Mode};
 use crate::network::onnx::{Attribute, OnnxGraph};
 use crate::network::shape::{Window, at_least_one, image};
+use crate::network::sizes::{Padding, Size2};
 use crate::network::state::StateTensor;
 
 /// The settings of [`Layer::Conv2d`] that have defaults in PyTorch, with the same defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2dConfig {
     /// The stride of the kernel: 1.
-    pub stride: i64,
-    /// Zero padding on each of the four sides: 0.
-    pub padding: i64,
+    pub stride: Size2,
+    /// Zero padding: 0.
+    pub padding: Padding,
     /// The distance between the values that the kernel takes: 1.
-    pub dilation: i64,
+    pub dilation: Size2,
     /// The groups into which the channels are divided, each with kernels of its own: 1.
     pub groups: i64,
     /// Whether a bias is added: true.
@@ -25,9 +26,9 @@ pub struct Conv2dConfig {
 impl Default for Conv2dConfig {
     fn default() -> Self {
         Self {
-            stride: 1,
-            padding: 0,
-            dilation: 1,
+            stride: 1.into(),
+            padding: 0.into(),
+            dilation: 1.into(),
             groups: 1,
             bias: true,
         }
@@ -35,11 +36,25 @@ impl Default for Conv2dConfig {
 }
 
 impl Layer {
-    /// A [`Layer::Conv2d`]. `Conv2dConfig::default()` has stride 1 and no padding.
+    /// A [`Layer::Conv2d`]. `Conv2dConfig::default()` has stride 1 and no padding. The kernel's
+    /// size is one number, or height and width.
+    ///
+    /// ```
+    /// use mnist_support::network::{Conv2dConfig, Layer, Padding};
+    ///
+    /// let config = Conv2dConfig { stride: 2.into(), padding: 1.into(), ..Default::default() };
+    /// let square = Layer::conv2d(3, 16, 3, config);
+    /// let config = Conv2dConfig { padding: Padding::Same, ..Default::default() };
+    /// let wide = Layer::conv2d(3, 16, [1, 7], config);
+    /// assert_eq!(
+    ///     wide.to_string(),
+    ///     "Conv2d(3, 16, kernel_size=(1, 7), stride=1, padding='same')"
+    /// );
+    /// ```
     pub fn conv2d(
         in_channels: i64,
         out_channels: i64,
-        kernel_size: i64,
+        kernel_size: impl Into<Size2>,
         config: Conv2dConfig,
     ) -> Self {
         let Conv2dConfig {
@@ -52,7 +67,7 @@ impl Layer {
         Self::Conv2d {
             in_channels,
             out_channels,
-            kernel_size,
+            kernel_size: kernel_size.into(),
             stride,
             padding,
             dilation,
@@ -62,42 +77,51 @@ impl Layer {
     }
 }
 
-/// A convolution, whatever the number of dimensions.
-pub(super) struct Convolution {
+/// A convolution in `N` dimensions.
+pub(super) struct Convolution<const N: usize> {
     pub(super) in_channels: i64,
     pub(super) out_channels: i64,
-    pub(super) kernel_size: i64,
-    pub(super) config: Conv2dConfig,
+    pub(super) kernel_size: [i64; N],
+    pub(super) stride: [i64; N],
+    pub(super) padding: Padding<[i64; N]>,
+    pub(super) dilation: [i64; N],
+    pub(super) groups: i64,
+    pub(super) bias: bool,
 }
 
-impl Convolution {
+impl<const N: usize> Convolution<N> {
     /// Checks the settings, for an input with this number of channels.
     pub(super) fn check(&self, channels: i64) -> Result<(), String> {
-        let Conv2dConfig {
-            stride,
-            padding,
-            dilation,
-            groups,
-            ..
-        } = self.config;
-        if padding < 0 {
-            return Err(format!("padding is {padding}, it must be at least 0"));
+        if let Padding::Zeros(zeros) = self.padding
+            && let Some(zeros) = zeros.iter().find(|zeros| **zeros < 0)
+        {
+            return Err(format!("padding is {zeros}, it must be at least 0"));
         }
         at_least_one(&[
             ("in_channels", self.in_channels),
             ("out_channels", self.out_channels),
-            ("kernel_size", self.kernel_size),
-            ("stride", stride),
-            ("dilation", dilation),
-            ("groups", groups),
+            ("groups", self.groups),
         ])?;
+        for (setting, values) in [
+            ("kernel_size", self.kernel_size),
+            ("stride", self.stride),
+            ("dilation", self.dilation),
+        ] {
+            at_least_one(&values.map(|value| (setting, value)))?;
+        }
+        if self.padding == Padding::Same && self.stride != [1; N] {
+            return Err(
+                "padding is 'same', which needs stride 1: give the padding as a number".to_owned(),
+            );
+        }
         for (setting, value) in [
             ("in_channels", self.in_channels),
             ("out_channels", self.out_channels),
         ] {
-            if value % groups != 0 {
+            if value % self.groups != 0 {
                 return Err(format!(
-                    "{setting} is {value}, which {groups} groups can't share equally"
+                    "{setting} is {value}, which {} groups can't share equally",
+                    self.groups
                 ));
             }
         }
@@ -111,26 +135,40 @@ impl Convolution {
         Ok(())
     }
 
-    pub(super) fn window(&self) -> Window {
+    /// The zeros before the first value and after the last, in each dimension.
+    pub(super) fn zeros(&self) -> [[i64; 2]; N] {
+        std::array::from_fn(|dimension| match self.padding {
+            Padding::Zeros(zeros) => [zeros[dimension]; 2],
+            Padding::Valid => [0; 2],
+            Padding::Same => {
+                let taken = self.kernel_size[dimension].saturating_sub(1);
+                let all = self.dilation[dimension].saturating_mul(taken);
+                [all / 2, all - all / 2]
+            }
+        })
+    }
+
+    /// The window along one dimension.
+    pub(super) fn window(&self, dimension: usize) -> Window {
         Window {
             verb: "a kernel of",
-            kernel_size: self.kernel_size,
-            stride: self.config.stride,
-            padding: self.config.padding,
-            dilation: self.config.dilation,
+            kernel_size: self.kernel_size[dimension],
+            stride: self.stride[dimension],
+            padding: self.zeros()[dimension],
+            dilation: self.dilation[dimension],
         }
     }
 
-    /// The weight and the bias of a convolution in so many dimensions.
-    pub(super) fn state(&self, dimensions: usize) -> Vec<StateTensor> {
-        let inputs = self.in_channels / self.config.groups.max(1);
-        let sides = vec![self.kernel_size; dimensions];
-        let fan_in = sides
+    /// The weight and the bias.
+    pub(super) fn state(&self) -> Vec<StateTensor> {
+        let inputs = self.in_channels / self.groups.max(1);
+        let fan_in = self
+            .kernel_size
             .iter()
             .fold(inputs, |product, side| product.saturating_mul(*side));
-        let weight = [vec![self.out_channels, inputs], sides].concat();
+        let weight = [&[self.out_channels, inputs][..], &self.kernel_size].concat();
         let mut state = StateTensor::weight_and_bias(weight, self.out_channels, fan_in);
-        state.truncate(if self.config.bias { 2 } else { 1 });
+        state.truncate(if self.bias { 2 } else { 1 });
         state
     }
 
@@ -140,43 +178,48 @@ impl Convolution {
         graph: &mut OnnxGraph,
         state: &[Tensor],
         input: &str,
-        dimensions: usize,
     ) -> Result<String, String> {
         let state = graph.state(state)?;
         let mut inputs = vec![input];
         inputs.extend(state.iter().map(String::as_str));
-        let all = |value: i64, count: usize| Attribute::Ints(vec![value; count]);
+        let zeros = self.zeros();
+        let pads = [
+            zeros.map(|[before, _]| before),
+            zeros.map(|[_, after]| after),
+        ];
         Ok(graph.node(
             "Conv",
             &inputs,
             &[
-                ("strides", all(self.config.stride, dimensions)),
-                ("pads", all(self.config.padding, 2 * dimensions)),
-                ("dilations", all(self.config.dilation, dimensions)),
-                ("group", Attribute::Int(self.config.groups)),
+                ("strides", Attribute::Ints(self.stride.to_vec())),
+                ("pads", Attribute::Ints(pads.concat())),
+                ("dilations", Attribute::Ints(self.dilation.to_vec())),
+                ("group", Attribute::Int(self.groups)),
             ],
         ))
     }
 
-    pub(super) fn repr(&self) -> String {
-        let Conv2dConfig {
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-        } = self.config;
+    /// `shown` is how a size is printed.
+    pub(super) fn repr<S: std::fmt::Display>(&self, shown: impl Fn([i64; N]) -> S) -> String {
+        let padding = match self.padding {
+            Padding::Zeros(zeros) => Padding::Zeros(shown(zeros)),
+            Padding::Same => Padding::Same,
+            Padding::Valid => Padding::Valid,
+        };
         let mut text = format!(
-            "{}, {}, kernel_size={}, stride={stride}, padding={padding}",
-            self.in_channels, self.out_channels, self.kernel_size
+            "{}, {}, kernel_size={}, stride={}, padding={padding}",
+            self.in_channels,
+            self.out_channels,
+            shown(self.kernel_size),
+            shown(self.stride)
         );
-        if dilation != 1 {
-            text += &format!(", dilation={dilation}");
+        if self.dilation != [1; N] {
+            text += &format!(", dilation={}", shown(self.dilation));
         }
-        if groups != 1 {
-            text += &format!(", groups={groups}");
+        if self.groups != 1 {
+            text += &format!(", groups={}", self.groups);
         }
-        if !bias {
+        if !self.bias {
             text += ", bias=False";
         }
         text
@@ -184,18 +227,20 @@ impl Convolution {
 }
 
 impl Conv2d {
-    fn convolution(&self) -> Convolution {
+    fn convolution(&self) -> Convolution<2> {
         Convolution {
             in_channels: self.in_channels,
             out_channels: self.out_channels,
-            kernel_size: self.kernel_size,
-            config: Conv2dConfig {
-                stride: self.stride,
-                padding: self.padding,
-                dilation: self.dilation,
-                groups: self.groups,
-                bias: self.bias,
+            kernel_size: self.kernel_size.to_array(),
+            stride: self.stride.to_array(),
+            padding: match self.padding {
+                Padding::Zeros(zeros) => Padding::Zeros(zeros.to_array()),
+                Padding::Same => Padding::Same,
+                Padding::Valid => Padding::Valid,
             },
+            dilation: self.dilation.to_array(),
+            groups: self.groups,
+            bias: self.bias,
         }
     }
 }
@@ -209,16 +254,15 @@ impl Definition for Conv2d {
             _ => self.in_channels,
         })?;
         let [_, height, width] = image(input)?;
-        let window = convolution.window();
         Ok(vec![
             self.out_channels,
-            window.slide(height, "height")?,
-            window.slide(width, "width")?,
+            convolution.window(0).slide(height, "height")?,
+            convolution.window(1).slide(width, "width")?,
         ])
     }
 
     fn state(&self) -> Vec<StateTensor> {
-        self.convolution().state(2)
+        self.convolution().state()
     }
 
     fn forward(
@@ -227,15 +271,18 @@ impl Definition for Conv2d {
         input: &Tensor,
         _: &mut Mode<'_>,
     ) -> Result<Tensor, TchError> {
-        let (stride, padding, dilation) = ([self.stride; 2], [self.padding; 2], [self.dilation; 2]);
-        input.f_conv2d(
-            &state[0],
-            state.get(1),
-            stride,
-            padding,
-            dilation,
-            self.groups,
-        )
+        let (stride, dilation) = (self.stride.to_array(), self.dilation.to_array());
+        let (weight, bias) = (&state[0], state.get(1));
+        match self.padding {
+            Padding::Zeros(zeros) => {
+                let zeros = zeros.to_array();
+                input.f_conv2d(weight, bias, stride, zeros, dilation, self.groups)
+            }
+            Padding::Same => {
+                input.f_conv2d_padding(weight, bias, stride, "same", dilation, self.groups)
+            }
+            Padding::Valid => input.f_conv2d(weight, bias, stride, [0, 0], dilation, self.groups),
+        }
     }
 
     fn onnx(
@@ -245,11 +292,11 @@ impl Definition for Conv2d {
         input: &str,
         _: &[i64],
     ) -> Result<String, String> {
-        self.convolution().onnx(graph, state, input, 2)
+        self.convolution().onnx(graph, state, input)
     }
 
     fn extra_repr(&self) -> String {
-        self.convolution().repr()
+        self.convolution().repr(Size2::from)
     }
 }
 
@@ -265,10 +312,10 @@ mod tests {
             Layer::Conv2d {
                 in_channels: 1,
                 out_channels: 2,
-                kernel_size: 3,
-                stride: 1,
-                padding: 0,
-                dilation: 1,
+                kernel_size: 3.into(),
+                stride: 1.into(),
+                padding: 0.into(),
+                dilation: 1.into(),
                 groups: 1,
                 bias: true,
             }
@@ -283,8 +330,8 @@ mod tests {
             Tensor::from_slice(&[0.5_f32]),
         ];
         let config = Conv2dConfig {
-            stride: 2,
-            padding: 1,
+            stride: 2.into(),
+            padding: 1.into(),
             ..Default::default()
         };
         let output = evaluate(&Layer::conv2d(1, 1, 2, config), &state, &image);

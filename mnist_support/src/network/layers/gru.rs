@@ -4,7 +4,7 @@ use tch::{TchError, Tensor};
 
 use super::{
     Definition, GRU, Layer, Mode,
-    recurrent::{Recurrent, RecurrentConfig},
+    recurrent::{Cell, Recurrent, RecurrentConfig},
 };
 use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
@@ -80,9 +80,7 @@ impl Definition for GRU {
         input: &str,
         _: &[i64],
     ) -> Result<String, String> {
-        // PyTorch's gates are reset, update, new, and ONNX's update, reset, new.
-        self.recurrent()
-            .onnx(graph, state, input, "GRU", &[1, 0, 2])
+        self.recurrent().onnx(graph, state, input, Cell::Gru)
     }
 
     fn extra_repr(&self) -> String {

@@ -4,7 +4,7 @@ use tch::{TchError, Tensor};
 
 use super::{
     Definition, LSTM, Layer, Mode,
-    recurrent::{Recurrent, RecurrentConfig},
+    recurrent::{Cell, Recurrent, RecurrentConfig},
 };
 use crate::network::onnx::OnnxGraph;
 use crate::network::state::StateTensor;
@@ -81,9 +81,7 @@ impl Definition for LSTM {
         input: &str,
         _: &[i64],
     ) -> Result<String, String> {
-        // PyTorch's gates are input, forget, cell, output, and ONNX's input, output, forget, cell.
-        self.recurrent()
-            .onnx(graph, state, input, "LSTM", &[0, 3, 1, 2])
+        self.recurrent().onnx(graph, state, input, Cell::Lstm)
     }
 
     fn extra_repr(&self) -> String {

@@ -47,6 +47,7 @@ use tch::{TchError, Tensor};
 
 use super::onnx::OnnxGraph;
 use super::shape::elements;
+use super::sizes::{Padding, Size2};
 use super::state::{Role, StateTensor};
 
 pub use batch_norm::BatchNormConfig;
@@ -58,6 +59,7 @@ pub use conv2d::Conv2dConfig;
 pub use dropout::DropoutMasks;
 pub use gelu::GeluApproximate;
 pub use parallel::Combine;
+pub(super) use recurrent::Cell;
 pub use recurrent::{RecurrentConfig, RecurrentOutput};
 pub use upsample::UpsampleMode;
 
@@ -152,7 +154,7 @@ layers! {
 /// ```
 /// use mnist_support::network::{Conv2dConfig, Layer};
 ///
-/// let layer = Layer::conv2d(1, 4, 3, Conv2dConfig { padding: 1, ..Default::default() });
+/// let layer = Layer::conv2d(1, 4, 3, Conv2dConfig { padding: 1.into(), ..Default::default() });
 /// assert_eq!(
 ///     serde_json::to_value(&layer)?,
 ///     serde_json::json!({
@@ -173,22 +175,20 @@ pub enum Layer {
         out_channels: i64,
         kernel_size: i64,
         stride: i64,
-        /// Zero padding on both sides.
-        padding: i64,
+        padding: Padding<i64>,
         dilation: i64,
         groups: i64,
         bias: bool,
     },
-    /// A convolution with a square kernel, on inputs of shape [channels, height, width].
+    /// A convolution of images, on inputs of shape [channels, height, width].
     Conv2d {
         in_channels: i64,
         out_channels: i64,
-        kernel_size: i64,
-        stride: i64,
-        /// Zero padding on each of the four sides.
-        padding: i64,
+        kernel_size: Size2,
+        stride: Size2,
+        padding: Padding,
         #[serde(default = "one", skip_serializing_if = "is_one")]
-        dilation: i64,
+        dilation: Size2,
         #[serde(default = "one", skip_serializing_if = "is_one")]
         groups: i64,
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
@@ -306,12 +306,12 @@ pub enum Layer {
 // Settings that were added later are left out of the JSON where they have their default, so that
 // saved models and checkpoints stay what they are.
 
-fn one() -> i64 {
-    1
+fn one<T: From<i64>>() -> T {
+    1.into()
 }
 
-fn is_one(value: &i64) -> bool {
-    *value == 1
+fn is_one<T: From<i64> + PartialEq>(value: &T) -> bool {
+    *value == one()
 }
 
 fn is_zero(value: &i64) -> bool {
@@ -423,8 +423,8 @@ pub(super) mod tests {
                 4,
                 3,
                 Conv2dConfig {
-                    stride: 2,
-                    padding: 1,
+                    stride: 2.into(),
+                    padding: 1.into(),
                     ..Default::default()
                 },
             ),

@@ -130,78 +130,26 @@ impl Recurrent {
         }
     }
 
-    /// Adds the layers to an ONNX graph. `gates` are PyTorch's gates in ONNX's order.
+    /// Adds the layers to an ONNX graph.
     pub(super) fn onnx(
         &self,
         graph: &mut OnnxGraph,
         state: &[Tensor],
         input: &str,
-        operator: &str,
-        gates: &[i64],
+        cell: Cell,
     ) -> Result<String, String> {
-        let failed = |error: TchError| error.to_string();
-        let directions = self.directions();
-        let perm = |order: &[i64]| [("perm", Attribute::Ints(order.to_vec()))];
-        // ONNX's steps come before the rows.
-        let mut value = graph.node("Transpose", &[input], &perm(&[1, 0, 2]));
-        let mut last = String::new();
-        let layers: Vec<&[Tensor]> = state.chunks(4 * directions as usize).collect();
-        for (index, layer) in layers.iter().enumerate() {
-            let (mut weights, mut others, mut biases) = (Vec::new(), Vec::new(), Vec::new());
-            for own in layer.chunks(4) {
-                let ordered = |tensor: &Tensor| {
-                    let parts = gates
-                        .iter()
-                        .map(|gate| tensor.f_narrow(0, gate * self.hidden_size, self.hidden_size));
-                    Tensor::f_cat(&parts.collect::<Result<Vec<_>, _>>()?, 0)
-                };
-                weights.push(ordered(&own[0]).map_err(failed)?);
-                others.push(ordered(&own[1]).map_err(failed)?);
-                let both = [
-                    ordered(&own[2]).map_err(failed)?,
-                    ordered(&own[3]).map_err(failed)?,
-                ];
-                biases.push(Tensor::f_cat(&both, 0).map_err(failed)?);
-            }
-            let stacked = [weights, others, biases].map(|parts| Tensor::f_stack(&parts, 0));
-            let stacked = stacked
-                .into_iter()
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(failed)?;
-            let state = graph.state(&stacked)?;
-            let inputs = [value.as_str(), &state[0], &state[1], &state[2]];
-            let direction = if directions == 2 {
-                "bidirectional"
-            } else {
-                "forward"
-            };
-            let mut attributes = vec![
-                ("hidden_size", Attribute::Int(self.hidden_size)),
-                ("direction", Attribute::Text(direction)),
-            ];
-            if operator == "GRU" {
-                attributes.push(("linear_before_reset", Attribute::Int(1)));
-            }
-            if index + 1 == layers.len() && self.config.output == RecurrentOutput::Last {
-                // Of shape [directions, rows, hidden].
-                last = graph.second(operator, &inputs, &attributes);
-                break;
-            }
-            // Of shape [steps, directions, rows, hidden].
-            let all = graph.node(operator, &inputs, &attributes);
-            let joined = graph.node("Transpose", &[&all], &perm(&[0, 2, 1, 3]));
-            let width = self.hidden_size * directions;
-            let shape = Tensor::f_from_slice(&[0, 0, width]).map_err(failed)?;
-            let shape = graph.state(&[shape])?.remove(0);
-            value = graph.node("Reshape", &[&joined, &shape], &[]);
-        }
+        let [all, last] = cell.onnx(graph, state, input, self.config.bidirectional)?;
         match self.config.output {
-            RecurrentOutput::All => Ok(graph.node("Transpose", &[&value], &perm(&[1, 0, 2]))),
+            RecurrentOutput::All => Ok(all),
             RecurrentOutput::Last => {
+                // The states of the last layer alone, of shape [directions, rows, hidden].
+                let range = [-self.directions(), i64::MAX].map(|at| Tensor::from_slice(&[at]));
+                let range = graph.state(&range)?;
+                let last = graph.node("Slice", &[&last, &range[0], &range[1]], &[]);
                 let joined = graph.node("Transpose", &[&last], &perm(&[1, 0, 2]));
                 graph
-                    .reshape(&joined, &[self.hidden_size * directions])
-                    .map_err(failed)
+                    .reshape(&joined, &[self.hidden_size * self.directions()])
+                    .map_err(|error| error.to_string())
             }
         }
     }
@@ -217,4 +165,100 @@ impl Recurrent {
         }
         text
     }
+}
+
+/// The cell of a recurrent layer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::network) enum Cell {
+    Lstm,
+    Gru,
+}
+
+impl Cell {
+    fn operator(self) -> &'static str {
+        match self {
+            Cell::Lstm => "LSTM",
+            Cell::Gru => "GRU",
+        }
+    }
+
+    /// PyTorch's gates in ONNX's order.
+    fn gates(self) -> &'static [i64] {
+        match self {
+            // Input, forget, cell, output in PyTorch; input, output, forget, cell in ONNX.
+            Cell::Lstm => &[0, 3, 1, 2],
+            // Reset, update, new in PyTorch; update, reset, new in ONNX.
+            Cell::Gru => &[1, 0, 2],
+        }
+    }
+
+    /// Adds layers to an ONNX graph, with PyTorch's weights, on inputs of shape [rows, steps,
+    /// features]. The results are the outputs, [rows, steps, directions hidden], and the hidden
+    /// states after the last step, [layers directions, rows, hidden].
+    pub(in crate::network) fn onnx(
+        self,
+        graph: &mut OnnxGraph,
+        weights: &[Tensor],
+        input: &str,
+        bidirectional: bool,
+    ) -> Result<[String; 2], String> {
+        let failed = |error: TchError| error.to_string();
+        let (directions, direction) = match bidirectional {
+            true => (2, "bidirectional"),
+            false => (1, "forward"),
+        };
+        let hidden = weights.get(1).and_then(|weight| weight.size().pop());
+        let hidden = hidden.ok_or("it has no weights")?;
+        // ONNX's steps come before the rows.
+        let mut value = graph.node("Transpose", &[input], &perm(&[1, 0, 2]));
+        let mut last = Vec::new();
+        for layer in weights.chunks(4 * directions) {
+            let parameters = self.parameters(layer, hidden).map_err(failed)?;
+            let state = graph.state(&parameters)?;
+            let inputs = [value.as_str(), &state[0], &state[1], &state[2]];
+            let mut attributes = vec![
+                ("hidden_size", Attribute::Int(hidden)),
+                ("direction", Attribute::Text(direction)),
+            ];
+            if self == Cell::Gru {
+                attributes.push(("linear_before_reset", Attribute::Int(1)));
+            }
+            // Of shape [steps, directions, rows, hidden], and [directions, rows, hidden].
+            let [all, states] = graph.both(self.operator(), &inputs, &attributes);
+            last.push(states);
+            let joined = graph.node("Transpose", &[&all], &perm(&[0, 2, 1, 3]));
+            let shape = [0, 0, hidden * directions as i64];
+            let shape = graph.state(&[Tensor::from_slice(&shape)])?.remove(0);
+            value = graph.node("Reshape", &[&joined, &shape], &[]);
+        }
+        let all = graph.node("Transpose", &[&value], &perm(&[1, 0, 2]));
+        let last: Vec<&str> = last.iter().map(String::as_str).collect();
+        let last = graph.node("Concat", &last, &[("axis", Attribute::Int(0))]);
+        Ok([all, last])
+    }
+
+    /// The weights of a layer's directions as ONNX takes them: for the input, for the state, and
+    /// both biases in a row.
+    fn parameters(self, layer: &[Tensor], hidden: i64) -> Result<[Tensor; 3], TchError> {
+        let ordered = |tensor: &Tensor| {
+            let gates = self.gates().iter();
+            let parts = gates.map(|gate| tensor.f_narrow(0, gate * hidden, hidden));
+            Tensor::f_cat(&parts.collect::<Result<Vec<_>, _>>()?, 0)
+        };
+        let (mut inputs, mut states, mut biases) = (Vec::new(), Vec::new(), Vec::new());
+        for own in layer.chunks(4) {
+            inputs.push(ordered(&own[0])?);
+            states.push(ordered(&own[1])?);
+            biases.push(Tensor::f_cat(&[ordered(&own[2])?, ordered(&own[3])?], 0)?);
+        }
+        Ok([
+            Tensor::f_stack(&inputs, 0)?,
+            Tensor::f_stack(&states, 0)?,
+            Tensor::f_stack(&biases, 0)?,
+        ])
+    }
+}
+
+fn perm(order: &[i64]) -> [(&'static str, Attribute); 1] {
+    [("perm", Attribute::Ints(order.to_vec()))]
 }

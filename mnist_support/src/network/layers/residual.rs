@@ -100,7 +100,7 @@ mod tests {
 
     fn conv(inputs: i64, outputs: i64) -> Layer {
         let config = Conv2dConfig {
-            padding: 1,
+            padding: 1.into(),
             ..Default::default()
         };
         Layer::conv2d(inputs, outputs, 3, config)

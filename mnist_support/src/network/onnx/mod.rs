@@ -239,16 +239,16 @@ impl OnnxGraph {
         self.outputs(operator, inputs, attributes, vec![output.to_owned()]);
     }
 
-    /// Adds an operator of which the second result is needed.
-    pub(super) fn second(
+    /// Adds an operator with two results, and returns their names.
+    pub(super) fn both(
         &mut self,
         operator: &str,
         inputs: &[&str],
         attributes: &[(&str, Attribute)],
-    ) -> String {
-        let outputs = vec![self.name(operator), self.name(operator)];
-        self.outputs(operator, inputs, attributes, outputs.clone());
-        outputs[1].clone()
+    ) -> [String; 2] {
+        let outputs = [self.name(operator), self.name(operator)];
+        self.outputs(operator, inputs, attributes, outputs.to_vec());
+        outputs
     }
 
     fn outputs(

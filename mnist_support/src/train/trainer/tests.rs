@@ -37,7 +37,7 @@ fn toy(rank: usize) -> TrainingData {
 /// weights.
 fn normalised() -> Network {
     let padded = Conv2dConfig {
-        padding: 1,
+        padding: 1.into(),
         ..Default::default()
     };
     let layers = vec![

@@ -1,5 +1,7 @@
 //! An exported program as an ONNX graph, as far as its operators have a counterpart there.
 
+mod operators;
+
 use std::collections::HashMap;
 
 use tch::{Kind, Tensor};
@@ -8,7 +10,7 @@ use super::{
     Program,
     compile::Place,
     invalid, read,
-    schema::{Argument, InputSpec, Model, NamedArgument, Node, Size, Symbolic},
+    schema::{Argument, InputSpec, Model, Name, NamedArgument, Node, Size, Symbolic},
     tensors,
 };
 use crate::{
@@ -23,8 +25,10 @@ enum Value {
     Name(String),
     /// A weight or a constant.
     Tensor(String),
-    /// The number of rows.
-    Rows,
+    /// A number that depends on that of the rows.
+    Number,
+    /// Zeros: the state before the first step of a recurrent layer.
+    Zeros,
 }
 
 /// The values so far, by their names in the program.
@@ -58,16 +62,15 @@ impl Program {
         self.inputs(&model, &mut values, state, input)?;
         for node in &model.graph_module.graph.nodes {
             let place = Place::new(node);
-            let value = convert(node, &values, graph);
-            let value = value.map_err(|reason| invalid(place.to_string(), reason))?;
-            if let (Some(value), Some(Argument::AsTensor(output))) = (&value, node.outputs.first())
-            {
-                values.named.insert(&output.name, value.clone());
-            }
-            if let (Some(value), Some(Argument::AsSymInt(Symbolic::AsName(name)))) =
-                (&value, node.outputs.first())
-            {
-                values.named.insert(name, value.clone());
+            let results = convert(node, &values, graph);
+            let results = results.map_err(|reason| invalid(place.to_string(), reason))?;
+            for (output, value) in node.outputs.iter().zip(results) {
+                if let Argument::AsTensor(Name { name })
+                | Argument::AsSymInt(Symbolic::AsName(name))
+                | Argument::AsSymFloat(Symbolic::AsName(name)) = output
+                {
+                    values.named.insert(name, value);
+                }
             }
         }
         let output = read::output_name(&model)?;
@@ -144,13 +147,17 @@ impl Program {
     }
 }
 
-/// Adds an operator. `None` is one whose result nobody needs in evaluation.
+/// Adds an operator, and returns its results. One whose result nobody needs in evaluation has none.
 fn convert(
     node: &Node,
     values: &Values<'_>,
     graph: &mut OnnxGraph,
-) -> std::result::Result<Option<Value>, String> {
+) -> std::result::Result<Vec<Value>, String> {
     let lacking = || "ONNX has no counterpart that is written here".to_owned();
+    // Python's own operators compute sizes.
+    if node.target.starts_with("_operator.") {
+        return Ok(vec![Value::Number]);
+    }
     let operator = node
         .target
         .strip_prefix("torch.ops.aten.")
@@ -166,11 +173,16 @@ fn convert(
         text(graph, kind, &axis)
     };
     let result: std::result::Result<String, String> = match name.trim_end_matches('_') {
-        "sym_size" if of.int("dim") == Some(0) => return Ok(Some(Value::Rows)),
+        "sym_size" => return Ok(vec![Value::Number]),
+        "zeros" => return Ok(vec![Value::Zeros]),
+        "lstm" | "gru" => {
+            let results = of.recurrent(graph, name)?.into_iter().map(Value::Name);
+            return Ok(results.collect());
+        }
         "dropout" | "feature_dropout" | "alpha_dropout" | "contiguous" | "clone" | "detach"
         | "lift_fresh_copy" | "alias" => of.value(graph, 0),
         // The counter of a normalisation.
-        "add" if of.is_counter() => return Ok(None),
+        "add" if of.is_counter() => return Ok(Vec::new()),
         "relu" => text(graph, "Relu", &[]),
         "sigmoid" => text(graph, "Sigmoid", &[]),
         "tanh" => text(graph, "Tanh", &[]),
@@ -241,9 +253,12 @@ fn convert(
             text(graph, "Transpose", &[("perm", Attribute::Ints(order))])
         }
         "view" | "reshape" | "flatten" | "unflatten" | "squeeze" | "unsqueeze" => of.reshape(graph),
+        "select" => of.select(graph),
+        "slice" => of.slice(graph),
+        "scaled_dot_product_attention" => of.attention(graph),
         _ => Err(lacking()),
     };
-    result.map(|name| Some(Value::Name(name)))
+    result.map(|name| vec![Value::Name(name)])
 }
 
 /// The arguments of an operator.
@@ -315,7 +330,9 @@ impl Arguments<'_> {
                 let tensor = &self.values.tensors[own.as_str()];
                 Ok(graph.state(&[tensor.shallow_clone()])?.remove(0))
             }
-            Some(Value::Rows) | None => Err(format!("ONNX lacks the value {name:?}")),
+            Some(Value::Number | Value::Zeros) | None => Err(format!(
+                "ONNX has no counterpart of its argument {name:?} that is written here"
+            )),
         }
     }
 
@@ -355,195 +372,26 @@ impl Arguments<'_> {
         integers && self.node.target.ends_with("add_.Tensor")
     }
 
-    /// The sizes of the result, of which the first is the number of rows.
-    fn output_shape(&self) -> Option<Vec<i64>> {
-        let Argument::AsTensor(output) = self.node.outputs.first()? else {
-            return None;
-        };
-        let meta = self
-            .values
-            .model
-            .graph_module
-            .graph
-            .tensor_values
-            .get(&output.name)?;
-        let (Size::AsExpr(_), shape) = meta.sizes.split_first()? else {
-            return None;
-        };
-        let shape = shape.iter().map(|size| match size {
-            Size::AsInt(size) => Some(*size),
-            Size::AsExpr(_) => None,
-        });
-        shape.collect()
+    /// The sizes of the tensor of this name.
+    fn sizes(&self, tensor: &str) -> Option<&[Size]> {
+        let values = &self.values.model.graph_module.graph.tensor_values;
+        values.get(tensor).map(|meta| meta.sizes.as_slice())
     }
 
-    fn reshape(&self, graph: &mut OnnxGraph) -> std::result::Result<String, String> {
-        let shape = self.output_shape();
-        let shape = shape.ok_or("ONNX gets it where the rows come first alone")?;
-        let input = self.value(graph, 0)?;
-        // -1 is what is left: the rows, which may be elsewhere in the input.
-        let shape: Vec<i64> = [-1].into_iter().chain(shape).collect();
-        let shape = graph.state(&[Tensor::from_slice(&shape)])?.remove(0);
-        Ok(graph.node("Reshape", &[&input, &shape], &[]))
-    }
-
-    fn transpose(&self, graph: &mut OnnxGraph) -> std::result::Result<String, String> {
-        let rank = match self.node.outputs.first() {
-            Some(Argument::AsTensor(output)) => {
-                let values = &self.values.model.graph_module.graph.tensor_values;
-                values.get(&output.name).map(|meta| meta.sizes.len() as i64)
-            }
+    /// The sizes of the result.
+    fn output_sizes(&self) -> Option<&[Size]> {
+        match self.node.outputs.first()? {
+            Argument::AsTensor(output) => self.sizes(&output.name),
             _ => None,
-        };
-        let rank = rank.ok_or("its result has no shape")?;
-        let dim = |name: &str| {
-            self.int(name)
-                .map(|dim| dim.rem_euclid(rank.max(1)) as usize)
-        };
-        let (Some(one), Some(other)) = (dim("dim0"), dim("dim1")) else {
-            return Err("its dimensions are not known".to_owned());
-        };
-        let mut order: Vec<i64> = (0..rank).collect();
-        order.swap(one, other);
-        let input = self.value(graph, 0)?;
-        Ok(graph.node("Transpose", &[&input], &[("perm", Attribute::Ints(order))]))
-    }
-
-    fn arithmetic(&self, graph: &mut OnnxGraph, name: &str) -> std::result::Result<String, String> {
-        if self.float("alpha").is_some_and(|alpha| alpha != 1.0)
-            || self.get("rounding_mode").is_some()
-        {
-            return Err("ONNX has no counterpart of its settings".to_owned());
-        }
-        let kind = match name {
-            "add" => "Add",
-            "sub" => "Sub",
-            "mul" => "Mul",
-            _ => "Div",
-        };
-        let both = [self.value(graph, 0)?, self.value(graph, 1)?];
-        Ok(graph.node(kind, &[&both[0], &both[1]], &[]))
-    }
-
-    fn linear(&self, graph: &mut OnnxGraph) -> std::result::Result<String, String> {
-        let weight = self.tensor("weight").ok_or("its weight is computed")?;
-        let weight = graph.state(&[weight.tr()])?.remove(0);
-        let input = self.value(graph, 0)?;
-        let product = graph.node("MatMul", &[&input, &weight], &[]);
-        match self.tensor("bias") {
-            None => Ok(product),
-            Some(bias) => {
-                let bias = graph.state(&[bias])?.remove(0);
-                Ok(graph.node("Add", &[&product, &bias], &[]))
-            }
         }
     }
 
-    fn convolution(&self, graph: &mut OnnxGraph) -> std::result::Result<String, String> {
-        let weight = self.tensor("weight").ok_or("its weight is computed")?;
-        let dimensions = weight.dim() - 2;
-        if self.text("padding").is_some() {
-            return Err("ONNX gets it with a padding in numbers alone".to_owned());
+    /// The sizes of the tensor that an argument is.
+    fn argument_sizes(&self, name: &str) -> Option<&[Size]> {
+        match self.get(name)? {
+            Argument::AsTensor(tensor) => self.sizes(&tensor.name),
+            _ => None,
         }
-        let sizes = |name: &str, default: i64| {
-            let sizes = self.ints(name).unwrap_or_else(|| vec![default]);
-            if sizes.len() == 1 {
-                vec![sizes[0]; dimensions]
-            } else {
-                sizes
-            }
-        };
-        let padding = sizes("padding", 0);
-        let mut inputs = vec![self.value(graph, 0)?];
-        inputs.extend(graph.state(&[weight])?);
-        if let Some(bias) = self.tensor("bias") {
-            inputs.extend(graph.state(&[bias])?);
-        }
-        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        Ok(graph.node(
-            "Conv",
-            &inputs,
-            &[
-                ("strides", Attribute::Ints(sizes("stride", 1))),
-                ("pads", Attribute::Ints([padding.clone(), padding].concat())),
-                ("dilations", Attribute::Ints(sizes("dilation", 1))),
-                ("group", Attribute::Int(self.int("groups").unwrap_or(1))),
-            ],
-        ))
-    }
-
-    fn batch_norm(&self, graph: &mut OnnxGraph) -> std::result::Result<String, String> {
-        let (Some(mean), Some(variance)) =
-            (self.tensor("running_mean"), self.tensor("running_var"))
-        else {
-            return Err("ONNX has it with running statistics alone".to_owned());
-        };
-        let or =
-            |name: &str, value: f64| self.tensor(name).unwrap_or_else(|| mean.full_like(value));
-        let state = [
-            or("weight", 1.0),
-            or("bias", 0.0),
-            mean.shallow_clone(),
-            variance,
-        ];
-        let mut inputs = vec![self.value(graph, 0)?];
-        inputs.extend(graph.state(&state)?);
-        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let epsilon = Attribute::Float(self.float("eps").unwrap_or(1e-5));
-        Ok(graph.node("BatchNormalization", &inputs, &[("epsilon", epsilon)]))
-    }
-
-    fn layer_norm(&self, graph: &mut OnnxGraph) -> std::result::Result<String, String> {
-        let shape = self
-            .ints("normalized_shape")
-            .ok_or("its shape is not known")?;
-        let ones = || Tensor::ones(&shape, (Kind::Float, tch::Device::Cpu));
-        let mut state = vec![self.tensor("weight").unwrap_or_else(ones)];
-        state.extend(self.tensor("bias"));
-        let mut inputs = vec![self.value(graph, 0)?];
-        inputs.extend(graph.state(&state)?);
-        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        Ok(graph.node(
-            "LayerNormalization",
-            &inputs,
-            &[
-                ("axis", Attribute::Int(-(shape.len() as i64))),
-                (
-                    "epsilon",
-                    Attribute::Float(self.float("eps").unwrap_or(1e-5)),
-                ),
-            ],
-        ))
-    }
-
-    fn pooling(&self, graph: &mut OnnxGraph, kind: &str) -> std::result::Result<String, String> {
-        let kernel = self.ints("kernel_size").ok_or("its kernel is not known")?;
-        let both = |sizes: Vec<i64>| {
-            if sizes.len() == 1 {
-                vec![sizes[0]; 2]
-            } else {
-                sizes
-            }
-        };
-        let stride = self.ints("stride").filter(|stride| !stride.is_empty());
-        let padding = both(self.ints("padding").unwrap_or_else(|| vec![0]));
-        let dilated = self
-            .ints("dilation")
-            .is_some_and(|sizes| sizes.iter().any(|&size| size != 1));
-        let padded_mean = kind == "AveragePool" && padding.iter().any(|&size| size != 0);
-        if dilated || padded_mean || self.truth("ceil_mode") {
-            return Err("ONNX has no counterpart of its settings".to_owned());
-        }
-        let input = self.value(graph, 0)?;
-        Ok(graph.node(
-            kind,
-            &[&input],
-            &[
-                ("kernel_shape", Attribute::Ints(both(kernel.clone()))),
-                ("strides", Attribute::Ints(both(stride.unwrap_or(kernel)))),
-                ("pads", Attribute::Ints([padding.clone(), padding].concat())),
-            ],
-        ))
     }
 }
 
