@@ -350,7 +350,7 @@ fn the_digits_of_pairs_are_told_as_several_labels() {
 
 /// The block of a residual network, like that of `benches/peers/networks.py`.
 fn block(inputs: i64, outputs: i64, stride: i64) -> Vec<Layer> {
-    let conv = |inputs, kernel: i64, stride| {
+    let conv = |inputs, kernel: i64, stride: i64| {
         let config = Conv2dConfig {
             stride: stride.into(),
             padding: (kernel / 2).into(),

@@ -182,7 +182,7 @@ pub(crate) fn problems() -> Vec<(&'static str, TorchEstimator)> {
 /// A network with running statistics, a shortcut, steps and dropout.
 fn many_kinds() -> Network {
     let config = Conv1dConfig {
-        padding: 1,
+        padding: 1.into(),
         ..Default::default()
     };
     let block = vec![Layer::conv1d(4, 4, 3, config), Layer::group_norm(2, 4)];
