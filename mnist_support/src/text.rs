@@ -13,6 +13,28 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
+/// Lists the columns of a table, shortened in the middle if there are many.
+pub(crate) fn columns<S: AsRef<str>>(names: &[S]) -> String {
+    match names {
+        [] => "no columns".to_owned(),
+        names if names.len() <= 8 => {
+            let quoted: Vec<String> = names
+                .iter()
+                .map(|name| format!("{:?}", name.as_ref()))
+                .collect();
+            quoted.join(", ")
+        }
+        [first, second, .., last] => format!(
+            "{} columns: {:?}, {:?}, ..., {:?}",
+            names.len(),
+            first.as_ref(),
+            second.as_ref(),
+            last.as_ref()
+        ),
+        [..] => format!("{} columns", names.len()),
+    }
+}
+
 /// Formats a number of bytes in the largest unit that fits: 110 MB. Below 10 MB, GB or TB it has
 /// one decimal: 1.2 GB.
 pub(crate) fn bytes(count: u64) -> String {

@@ -70,15 +70,7 @@ fn classes_in_parts(
     for part in parts {
         let part = part?;
         let frame: &DataFrame = part.borrow();
-        let labels = labels_from_frame(
-            frame,
-            column,
-            MOST_CLASSES,
-            TableRows {
-                table,
-                first_row: rows,
-            },
-        )?;
+        let labels = labels_from_frame(frame, column, MOST_CLASSES, TableRows::after(rows, table))?;
         last = last.max(labels.iter().copied().max());
         rows += frame.height() as u64;
     }

@@ -2,38 +2,62 @@
 
 use polars::prelude::*;
 
-use crate::{Error, Result, error::TableError};
+use crate::{Error, Result, error::TableError, shard::Shard, text};
 
-/// Which rows of which table a DataFrame holds, for errors that name a row: those from `first_row`
-/// on. A name alone means all rows of the table.
+/// Which rows of which table a DataFrame holds, for errors that name a row. A table's name alone
+/// means all of its rows.
 #[derive(Clone, Copy, Debug)]
 pub struct TableRows<'a> {
-    /// The table's name.
-    pub table: &'a str,
-    /// The number of rows of the table that come before the first row of the frame.
-    pub first_row: u64,
+    pub(super) table: &'a str,
+    place: Place<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place<'a> {
+    /// The rows that follow this many.
+    After(u64),
+    /// The rows of a shard, which knows where they are from.
+    Shard(&'a Shard),
 }
 
 impl<'a> From<&'a str> for TableRows<'a> {
     fn from(table: &'a str) -> Self {
-        TableRows {
-            table,
-            first_row: 0,
-        }
+        TableRows::after(0, table)
     }
 }
 
-impl TableRows<'_> {
-    /// The number of the frame's row `index` in the table, from 1.
-    pub(crate) fn number(&self, index: usize) -> u64 {
-        self.first_row + index as u64 + 1
+impl<'a> TableRows<'a> {
+    /// The rows of a table that follow its first `rows`.
+    pub fn after(rows: u64, table: &'a str) -> Self {
+        TableRows {
+            table,
+            place: Place::After(rows),
+        }
+    }
+
+    /// The rows of a shard. `table` is what errors that concern no row call it.
+    pub(crate) fn of_shard(shard: &'a Shard, table: &'a str) -> Self {
+        TableRows {
+            table,
+            place: Place::Shard(shard),
+        }
+    }
+
+    /// The table, or the file of it, that has the frame's row `index`, and the row's number in it,
+    /// from 1.
+    pub(crate) fn locate(&self, index: usize) -> (String, u64) {
+        match self.place {
+            Place::After(rows) => (self.table.to_owned(), rows + index as u64 + 1),
+            Place::Shard(shard) => shard.locate(index),
+        }
     }
 
     /// The error of a value that the frame's row `index` lacks.
     pub(crate) fn missing(&self, index: usize, column: &str) -> Error {
+        let (file, row) = self.locate(index);
         Error::Table(TableError::MissingValue {
-            file: self.table.to_owned(),
-            row: self.number(index),
+            file,
+            row,
             column: column.to_owned(),
         })
     }
@@ -46,9 +70,10 @@ impl TableRows<'_> {
         value: impl ToString,
         expected: &str,
     ) -> Error {
+        let (file, row) = self.locate(index);
         Error::Table(TableError::InvalidValue {
-            file: self.table.to_owned(),
-            row: self.number(index),
+            file,
+            row,
             column: column.to_owned(),
             value: value.to_string(),
             expected: expected.to_owned(),
@@ -63,7 +88,7 @@ pub(super) fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Resul
         Err(_) => Err(Error::Table(TableError::ColumnNotFound {
             table: table.to_owned(),
             column: name.to_owned(),
-            available: available(frame),
+            available: text::columns(&frame.get_column_names()),
         })),
     }
 }
@@ -89,22 +114,4 @@ pub(crate) fn numeric_column<'a>(
         return Err(rows.missing(row, name));
     }
     Ok(series)
-}
-
-/// Lists the columns of a frame, shortened in the middle if there are many.
-fn available(frame: &DataFrame) -> String {
-    let names = frame.get_column_names();
-    match names.as_slice() {
-        [] => "no columns".to_owned(),
-        names if names.len() <= 8 => names
-            .iter()
-            .map(|name| format!("{name:?}"))
-            .collect::<Vec<_>>()
-            .join(", "),
-        [first, second, .., last] => format!(
-            "{} columns: {first:?}, {second:?}, ..., {last:?}",
-            names.len()
-        ),
-        [..] => format!("{} columns", names.len()),
-    }
 }

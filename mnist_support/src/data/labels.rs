@@ -65,9 +65,10 @@ pub(crate) fn classes_from_frame(
     for label in values.into_no_null_iter() {
         let is_class = label >= 0.0 && label < classes as f64 && label.fract() == 0.0;
         if !is_class && ignored.is_none_or(|ignored| label != ignored as f64) {
+            let (table, row) = rows.locate(labels.len());
             return Err(Error::Table(TableError::LabelOutOfRange {
-                table: table.to_owned(),
-                row: rows.number(labels.len()),
+                table,
+                row,
                 column: column.to_owned(),
                 label,
                 last_class: classes - 1,

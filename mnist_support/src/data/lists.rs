@@ -57,7 +57,7 @@ pub(crate) fn lists_from_frame(
             let found = format!("a list of {}", list.len());
             let needed = match (length, expected) {
                 (None, 0) => "a list with values".to_owned(),
-                (None, _) => format!("a list of {expected}, as in row {}", rows.number(0)),
+                (None, _) => format!("a list of {expected}, as in row {}", rows.locate(0).1),
                 (Some(_), _) => format!("a list of {expected}{reason}"),
             };
             return Err(rows.invalid(row, name, found, &needed));

@@ -177,10 +177,7 @@ mod tests {
 
     fn targets(frame: &DataFrame, columns: &[&str], values: TargetValues) -> Result<Array2<f32>> {
         let columns: Vec<String> = columns.iter().map(|&name| name.to_owned()).collect();
-        let rows = TableRows {
-            table: "train.csv",
-            first_row: 100,
-        };
+        let rows = TableRows::after(100, "train.csv");
         targets_from_frame(frame, &columns, 2, values, rows)
     }
 

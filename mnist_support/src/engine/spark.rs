@@ -19,9 +19,9 @@ use tempfile::TempDir;
 use super::{Engine, with_restarts};
 use crate::{
     Error, Result,
-    error::LakeError,
+    error::{LakeError, TableError},
     interrupt::{self, Interrupt},
-    lake::{Credentials, FileSource, Lake},
+    lake::{Credentials, FileSource, Lake, columns_among},
     program::{
         FitSpec,
         parts::{check_empty, from_parquet, remove_parts, stack, to_parquet},
@@ -80,13 +80,24 @@ impl Spark {
         &self.session
     }
 
-    /// Returns what Spark streams to the workers, and where they read their rows.
-    fn rows(&self, data: &Data, world_size: usize, run: &Lake) -> Result<(SparkFrame, Rows)> {
+    /// Returns what Spark streams to the workers, and where they read their rows: all columns, or at
+    /// least those of `columns` that there are.
+    fn rows(
+        &self,
+        data: &Data,
+        columns: Option<&[String]>,
+        world_size: usize,
+        run: &Lake,
+    ) -> Result<(SparkFrame, Rows)> {
         if let Some(frame) = data.downcast_ref::<SparkFrame>() {
             let name = frame.name().to_owned();
-            return Ok((frame.clone(), Rows::Stdin { name }));
+            let frame = match columns {
+                Some(wanted) => frame.select(columns_among(&frame.columns()?, wanted)),
+                None => frame.clone(),
+            };
+            return Ok((frame, Rows::Stdin { name }));
         }
-        let file = file(data, run, ROWS_FILE)?;
+        let file = file(data, columns, run, ROWS_FILE)?;
         Ok((self.session.range(world_size)?, Rows::File(file)))
     }
 
@@ -139,10 +150,14 @@ impl Engine for Spark {
         let run = own.as_ref().map(Run::folder).or(context.run_folder);
         let run = run.expect("a run is created if none is given");
         remove_leftovers(run)?;
-        let (frame, rows) = self.rows(data, world_size, run)?;
+        let columns = spec.input_cols();
+        let (frame, rows) = self.rows(data, Some(&columns), world_size, run)?;
         let validation = match data.validation() {
             None => None,
-            Some(data) => Some(Rows::File(file(&data, run, VALIDATION_FILE)?)),
+            Some(data) => {
+                let file = file(&data, Some(&columns), run, VALIDATION_FILE)?;
+                Some(Rows::File(file))
+            }
         };
         let _lease = LeaseHolder::start(run)?;
         let stop = StopFile::new(run);
@@ -208,7 +223,7 @@ impl Spark {
             data.shards_at_most(self.default_parallelism())?.len()
         };
         let run = Run::new()?;
-        let (frame, rows) = self.rows(data, world_size, run.folder())?;
+        let (frame, rows) = self.rows(data, None, world_size, run.folder())?;
         let folder = temporary_folder()?;
         let local = Lake::open(&folder.path().to_string_lossy(), &Credentials::local())?;
         stages::save(models, &local)?;
@@ -290,11 +305,22 @@ impl Watch<'_> {
 }
 
 /// Returns a file in the lake with the rows: their own, or one with this name in the run's folder.
-fn file(data: &Data, run: &Lake, name: &str) -> Result<FileSource> {
+fn file(data: &Data, columns: Option<&[String]>, run: &Lake, name: &str) -> Result<FileSource> {
     if let Some(file) = data.file() {
         return Ok(file.clone());
     }
-    run.put(name, Bytes::from(to_parquet(&data.collect()?)?))?;
+    let mut frame = data.collect()?;
+    if let Some(wanted) = columns {
+        let names: Vec<String> = frame
+            .get_column_names()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        frame = frame
+            .select(columns_among(&names, wanted))
+            .map_err(TableError::about(data.name()))?;
+    }
+    run.put(name, Bytes::from(to_parquet(&frame)?))?;
     Ok(run.parquet(name)?.source().clone())
 }
 

@@ -10,11 +10,6 @@ use crate::{
 
 /// What error messages call the frame, which has no name of its own.
 pub(super) const TABLE: &str = "the data frame";
-const ROWS: TableRows<'static> = TableRows {
-    table: TABLE,
-    first_row: 0,
-};
-
 /// Returns a column as numbers, none of which may be missing, for a frame that has rows.
 ///
 /// # Errors
@@ -22,7 +17,7 @@ const ROWS: TableRows<'static> = TableRows {
 /// [`TableError::MissingValue`] with the row of a null or NaN; [`Error::ShapeMismatch`] if there
 /// are no rows.
 pub(super) fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<f64>> {
-    let values = numeric_column(frame, column, ROWS)?
+    let values = numeric_column(frame, column, TABLE.into())?
         .cast(&DataType::Float64)
         .map_err(TableError::about(TABLE))?;
     let values = values.f64().map_err(TableError::about(TABLE))?;
@@ -31,7 +26,7 @@ pub(super) fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<f64>> {
     }
     let number = |(index, value): (usize, f64)| {
         if value.is_nan() {
-            return Err(ROWS.missing(index, column));
+            return Err(TableRows::from(TABLE).missing(index, column));
         }
         // Adding 0 makes -0 the same class as 0.
         Ok(value + 0.0)
@@ -98,7 +93,7 @@ impl Vectors {
             None => Ok(()),
             Some(index) => {
                 let value = self.values[index];
-                Err(ROWS.invalid(index / self.length, column, value, expected))
+                Err(TableRows::from(TABLE).invalid(index / self.length, column, value, expected))
             }
         }
     }
@@ -110,13 +105,13 @@ impl Vectors {
 /// As [`numbers`]; [`TableError::InvalidValue`] for a list of another length than the first, or
 /// than `length`, and for a list without values.
 pub(super) fn vectors(frame: &DataFrame, column: &str, length: Option<usize>) -> Result<Vectors> {
-    let Lists { values, length } = lists_from_frame(frame, column, length, "", ROWS)?;
+    let Lists { values, length } = lists_from_frame(frame, column, length, "", TABLE.into())?;
     if values.is_empty() {
         return Err(no_rows(frame));
     }
     match values.iter().position(|value| value.is_nan()) {
         None => Ok(Vectors { values, length }),
-        Some(index) => Err(ROWS.missing(index / length, column)),
+        Some(index) => Err(TableRows::from(TABLE).missing(index / length, column)),
     }
 }
 
@@ -132,7 +127,7 @@ pub(super) fn check(
 ) -> Result<()> {
     match values.iter().position(|value| !valid(*value)) {
         None => Ok(()),
-        Some(row) => Err(ROWS.invalid(row, column, values[row], expected)),
+        Some(row) => Err(TableRows::from(TABLE).invalid(row, column, values[row], expected)),
     }
 }
 

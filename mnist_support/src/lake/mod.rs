@@ -23,4 +23,7 @@ use crate::runtime;
 pub use credentials::{Authentication, Credentials};
 pub use reading::ReadProgress;
 pub use store::Lake;
-pub use table::{FileFormat, FileSource, LakeFrame, NumberType, Partition};
+pub(crate) use table::columns_among;
+pub use table::{
+    FileFormat, FileSource, LakeFrame, NumberType, PartFile, Partition, Paths, Predicate,
+};

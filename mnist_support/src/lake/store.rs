@@ -223,6 +223,12 @@ impl Lake {
     /// [`LakeError::NotFound`] if the container, or the local folder that was opened, does not
     /// exist. Otherwise the same as [`Lake::get`].
     pub fn list(&self) -> Result<Vec<String>> {
+        let files = self.list_sizes()?.into_iter();
+        Ok(files.map(|(name, _)| name).collect())
+    }
+
+    /// Like [`list`](Self::list), with the sizes of the files in bytes.
+    pub(super) fn list_sizes(&self) -> Result<Vec<(String, u64)>> {
         if let Place::Local(root) = &self.place
             && !root.is_dir()
         {
@@ -243,15 +249,10 @@ impl Lake {
                     .into_iter()
                     .filter_map(|file| {
                         let parts: Vec<_> = file.location.prefix_match(&folder)?.collect();
-                        Some(
-                            parts
-                                .iter()
-                                .map(AsRef::as_ref)
-                                .collect::<Vec<_>>()
-                                .join("/"),
-                        )
+                        let names: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
+                        Some((names.join("/"), file.size))
                     })
-                    .collect::<Vec<String>>(),
+                    .collect::<Vec<(String, u64)>>(),
             )
         })??;
         names.sort();
@@ -263,12 +264,17 @@ impl Lake {
     /// # Errors
     /// Same as [`Lake::get`], except that a missing file is no error.
     pub fn exists(&self, path: &str) -> Result<bool> {
+        Ok(self.size(path)?.is_some())
+    }
+
+    /// The size of a file in bytes, if it exists.
+    pub(super) fn size(&self, path: &str) -> Result<Option<u64>> {
         let (store, path, url) = self.locate(path)?;
         runtime::wait("looking for", &url.clone(), async move {
             match store.head(&path).await {
-                Ok(_) => Ok(true),
+                Ok(file) => Ok(Some(file.size)),
                 Err(error) => match storage_error("looking for", &url, error) {
-                    Error::Lake(LakeError::NotFound { .. }) => Ok(false),
+                    Error::Lake(LakeError::NotFound { .. }) => Ok(None),
                     error => Err(error),
                 },
             }

@@ -85,7 +85,7 @@ impl PipelineModel {
             columns.push(Column::new(features.into(), [row]));
         }
         let row = DataFrame::new(1, columns).map_err(TableError::about(COLUMNS))?;
-        let mut table = Table::read(&Shard::rows(COLUMNS, row, 0), &ignore_progress)?;
+        let mut table = Table::read(&Shard::rows(COLUMNS, row, 0), None, &ignore_progress)?;
         for stage in self.stages() {
             if stage.torch_model().is_some() {
                 break;

@@ -104,8 +104,8 @@ impl Pipeline {
         if data.validation().is_some() {
             spec.check_holds_nothing_out()?;
         }
-        let added = self.stages.iter().flat_map(Stage::output_cols);
-        data.check_new_columns(added)?;
+        let stages = self.stages.iter();
+        data.check_columns(stages.map(|stage| (stage.input_cols(), stage.output_cols())))?;
         let stages = engine.fit(&data, world_size, &spec, context)?;
         if let Some(run) = run {
             let _shield = interrupt::shield();

@@ -112,11 +112,12 @@ impl PipelineModel {
         self.torch_model().map(TorchModel::report)
     }
 
-    /// Checks that no stage adds a column that another adds, or that the rows already have.
+    /// Checks that no stage adds a column that another adds, or that the rows already have, and that
+    /// the rows have those that are read.
     fn check_columns(&self, data: &Data) -> Result<()> {
         let stages = self.stages.iter();
-        let added = added_columns(stages.map(|stage| ("model", stage.output_cols())))?;
-        data.check_new_columns(added)
+        added_columns(stages.clone().map(|stage| ("model", stage.output_cols())))?;
+        data.check_columns(stages.map(|stage| (stage.input_cols(), stage.output_cols())))
     }
 
     fn one_of<'a, T>(

@@ -42,9 +42,10 @@ pub fn fit(
             context.progress.report(&ProgressEvent::Reading(reading));
         }
     };
-    let mut table = Table::read(shard, &on_progress)?;
+    let columns = spec.input_cols();
+    let mut table = Table::read(shard, Some(&columns), &on_progress)?;
     let validation = shard.validation();
-    let validation = validation.map(|shard| Table::read(&shard, &ignore_progress));
+    let validation = validation.map(|shard| Table::read(&shard, Some(&columns), &ignore_progress));
     let mut validation = validation.transpose()?;
     let mut models = Vec::with_capacity(spec.stages.len());
     let (mut context, mut shield) = (context, None);
@@ -88,7 +89,7 @@ pub(crate) fn transform_with_progress(
     for model in models.iter().filter_map(StageModel::torch_model) {
         model.estimator().settings.device.open()?;
     }
-    let mut table = Table::read(shard, on_progress)?;
+    let mut table = Table::read(shard, None, on_progress)?;
     for model in models {
         model.apply(&mut table)?;
     }

@@ -99,6 +99,20 @@ impl FitSpec {
         Ok(())
     }
 
+    /// The columns of the rows that the stages read. What a stage before adds is not among them.
+    pub(crate) fn input_cols(&self) -> Vec<String> {
+        let (mut columns, mut added) = (Vec::<String>::new(), Vec::new());
+        for stage in &self.stages {
+            for column in stage.input_cols() {
+                if !added.contains(&column) && !columns.iter().any(|read| read == column) {
+                    columns.push(column.to_owned());
+                }
+            }
+            added.extend(stage.output_cols());
+        }
+        columns
+    }
+
     /// The estimators, with their stages' indices.
     pub(crate) fn estimators(&self) -> impl Iterator<Item = (usize, &TorchEstimator)> {
         self.stages

@@ -21,6 +21,10 @@ impl Source for LakeFrame {
             .collect())
     }
 
+    fn name(&self) -> String {
+        LakeFrame::name(self).to_owned()
+    }
+
     fn columns(&self) -> Result<Option<Vec<String>>> {
         Ok(Some(LakeFrame::columns(self)))
     }
@@ -41,8 +45,19 @@ impl Part for FilePart {
         format!("{} ({})", self.frame.name(), self.partition)
     }
 
-    fn read(&self, on_progress: &dyn Fn(ReadProgress)) -> Result<DataFrame> {
-        self.frame.read_with_progress(&self.partition, on_progress)
+    fn locate(&self, index: usize) -> (String, u64) {
+        let located = self.frame.locate(&self.partition, index as u64);
+        // The file may be out of reach by now: the number then counts within the partition.
+        located.unwrap_or_else(|_| (self.name(), index as u64 + 1))
+    }
+
+    fn read(
+        &self,
+        columns: Option<&[String]>,
+        on_progress: &dyn Fn(ReadProgress),
+    ) -> Result<DataFrame> {
+        self.frame
+            .read_with_progress(&self.partition, columns, on_progress)
     }
 }
 

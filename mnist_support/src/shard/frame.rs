@@ -33,6 +33,10 @@ impl Source for DataFrame {
         }
     }
 
+    fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
     fn columns(&self) -> Result<Option<Vec<String>>> {
         let names = self.get_column_names_owned().into_iter();
         Ok(Some(names.map(|name| name.to_string()).collect()))
@@ -63,11 +67,15 @@ impl Part for Rows {
         self.name.clone()
     }
 
-    fn first_row(&self) -> u64 {
-        self.first_row
+    fn locate(&self, index: usize) -> (String, u64) {
+        (self.name.clone(), self.first_row + index as u64 + 1)
     }
 
-    fn read(&self, _on_progress: &dyn Fn(ReadProgress)) -> Result<DataFrame> {
+    fn read(
+        &self,
+        _columns: Option<&[String]>,
+        _on_progress: &dyn Fn(ReadProgress),
+    ) -> Result<DataFrame> {
         Ok(self.frame.clone())
     }
 }
@@ -99,9 +107,9 @@ mod tests {
         let shards = Data::from(&frame(7)).shards(3).unwrap();
         let parts: Vec<(u64, usize)> = shards
             .iter()
-            .map(|shard| (shard.first_row(), shard.read().unwrap().height()))
+            .map(|shard| (shard.locate(0).1, shard.read().unwrap().height()))
             .collect();
-        assert_eq!(parts, [(0, 2), (2, 2), (4, 3)]);
+        assert_eq!(parts, [(1, 2), (3, 2), (5, 3)]);
     }
 
     #[test]

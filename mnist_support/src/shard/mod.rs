@@ -18,6 +18,7 @@ use crate::{
         FileSource, ReadProgress,
         reading::{OnProgress, ignore_progress},
     },
+    text,
 };
 pub use arrow_rows::frame_from_batches;
 pub(crate) use arrow_rows::read_frame;
@@ -47,6 +48,9 @@ pub trait Source: Any + fmt::Debug + Send + Sync {
             shards => shards,
         }
     }
+
+    /// What error messages call the table.
+    fn name(&self) -> String;
 
     /// The names of the columns, if they are known before any row is read.
     ///
@@ -145,27 +149,49 @@ impl Data {
         self.source.shards_at_most(parts)
     }
 
+    /// What error messages call the rows.
+    pub(crate) fn name(&self) -> String {
+        self.source.name()
+    }
+
     pub(crate) fn file(&self) -> Option<&FileSource> {
         self.source.file()
     }
 
-    /// Checks that the rows have none of the columns that stages add.
+    /// Checks the columns of stages, which read some and add others: that the rows have what is
+    /// read, unless a stage before adds it, and nothing that is added.
     ///
     /// # Errors
-    /// [`TableError::ColumnExists`] names the first that they have.
-    pub(crate) fn check_new_columns<'a>(
+    /// [`TableError::ColumnNotFound`] and [`TableError::ColumnExists`] name the first that is wrong.
+    pub(crate) fn check_columns<'a>(
         &self,
-        added: impl IntoIterator<Item = &'a str>,
+        stages: impl Iterator<Item = (Vec<&'a str>, Vec<&'a str>)> + Clone,
     ) -> Result<()> {
         let Some(columns) = self.source.columns()? else {
             return Ok(());
         };
-        for column in added {
-            if columns.iter().any(|existing| existing == column) {
-                return Err(Error::Table(TableError::ColumnExists {
+        let has = |column: &&str| columns.iter().any(|existing| existing == column);
+        if let Some(column) = stages.clone().flat_map(|(_, added)| added).find(has) {
+            return Err(Error::Table(TableError::ColumnExists {
+                column: column.to_owned(),
+            }));
+        }
+        let mut added = Vec::new();
+        for (read, adds) in stages {
+            let missing = |column: &&str| !has(column) && !added.contains(column);
+            if let Some(column) = read.into_iter().find(missing) {
+                let before = if added.is_empty() {
+                    "no stage before adds one, as a VectorAssembler adds a vector column".to_owned()
+                } else {
+                    format!("stages before add {}", text::columns(&added))
+                };
+                return Err(Error::Table(TableError::ColumnNotFound {
+                    table: self.source.name(),
                     column: column.to_owned(),
+                    available: format!("{}, and {before}", text::columns(&columns)),
                 }));
             }
+            added.extend(adds);
         }
         Ok(())
     }
@@ -184,16 +210,22 @@ pub trait Part: fmt::Debug + Send + Sync {
     /// The name of the rows in errors.
     fn name(&self) -> String;
 
-    /// The number of rows that come before these in the table that [`name`](Self::name) names.
-    fn first_row(&self) -> u64 {
-        0
+    /// What error messages call the table, or the file of it, that has row `index` of these, and
+    /// the row's number in it, from 1.
+    fn locate(&self, index: usize) -> (String, u64) {
+        (self.name(), index as u64 + 1)
     }
 
-    /// Reads the rows. During a long read, `on_progress` receives progress now and then.
+    /// Reads the rows: all columns, or at least those of `columns` that there are. During a long
+    /// read, `on_progress` receives progress now and then.
     ///
     /// # Errors
     /// The errors of the source, with the file, row and column.
-    fn read(&self, on_progress: &dyn Fn(ReadProgress)) -> Result<DataFrame>;
+    fn read(
+        &self,
+        columns: Option<&[String]>,
+        on_progress: &dyn Fn(ReadProgress),
+    ) -> Result<DataFrame>;
 }
 
 /// One rank's share of the rows.
@@ -234,12 +266,17 @@ impl Shard {
     /// # Errors
     /// Same as [`Part::read`].
     pub fn read(&self) -> Result<DataFrame> {
-        self.read_with_progress(&ignore_progress)
+        self.read_with_progress(None, &ignore_progress)
     }
 
-    /// Like [`read`](Self::read), but reports the progress of a long read to `on_progress`.
-    pub(crate) fn read_with_progress(&self, on_progress: OnProgress<'_>) -> Result<DataFrame> {
-        self.part.read(on_progress)
+    /// Like [`read`](Self::read), but may leave out columns that are not in `columns`, and reports
+    /// the progress of a long read to `on_progress`.
+    pub(crate) fn read_with_progress(
+        &self,
+        columns: Option<&[String]>,
+        on_progress: OnProgress<'_>,
+    ) -> Result<DataFrame> {
+        self.part.read(columns, on_progress)
     }
 
     /// The name of the rows in errors.
@@ -247,8 +284,8 @@ impl Shard {
         self.part.name()
     }
 
-    /// The number of rows that come before these in the table that [`name`](Self::name) names.
-    pub fn first_row(&self) -> u64 {
-        self.part.first_row()
+    /// Same as [`Part::locate`].
+    pub fn locate(&self, index: usize) -> (String, u64) {
+        self.part.locate(index)
     }
 }

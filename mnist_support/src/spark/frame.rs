@@ -76,6 +76,15 @@ impl SparkFrame {
         }))
     }
 
+    /// Returns the same rows with these columns alone, in this order.
+    pub fn select<S: Into<String>>(&self, columns: impl IntoIterator<Item = S>) -> SparkFrame {
+        let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
+        SparkFrame {
+            relation: plan::select(self.relation.clone(), &columns),
+            ..self.clone()
+        }
+    }
+
     /// Executes the plan and returns all of its rows.
     ///
     /// # Errors
@@ -139,6 +148,10 @@ impl SparkSession {
 impl Source for SparkFrame {
     fn shards(&self, parts: usize) -> Result<Vec<Shard>> {
         frame_from_batches(&self.collect()?, self.name())?.shards(parts)
+    }
+
+    fn name(&self) -> String {
+        SparkFrame::name(self).to_owned()
     }
 
     fn columns(&self) -> Result<Option<Vec<String>>> {

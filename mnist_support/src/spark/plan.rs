@@ -43,6 +43,23 @@ pub(super) fn sql(query: &str) -> proto::Relation {
     }))
 }
 
+/// Some columns of a relation.
+pub(super) fn select(input: proto::Relation, columns: &[String]) -> proto::Relation {
+    let attribute = |column: &String| proto::Expression {
+        expr_type: Some(ExprType::UnresolvedAttribute(
+            proto::expression::UnresolvedAttribute {
+                unparsed_identifier: format!("`{}`", column.replace('`', "``")),
+                ..Default::default()
+            },
+        )),
+        ..Default::default()
+    };
+    relation(RelType::Project(Box::new(proto::Project {
+        input: Some(Box::new(input)),
+        expressions: columns.iter().map(attribute).collect(),
+    })))
+}
+
 /// The numbers from 0 to `end` in `partitions` partitions, or as many as Spark chooses.
 pub(super) fn range(end: i64, partitions: Option<i32>) -> proto::Relation {
     relation(RelType::Range(proto::Range {

@@ -109,6 +109,10 @@ impl PipelineStage for MinMaxScaler {
         "MinMaxScaler"
     }
 
+    fn input_cols(&self) -> Vec<&str> {
+        vec![&self.input_col]
+    }
+
     fn output_cols(&self) -> Vec<&str> {
         vec![&self.output_col]
     }
@@ -167,6 +171,10 @@ impl MinMaxScalerModel {
 }
 
 impl Transformer for MinMaxScalerModel {
+    fn input_cols(&self) -> Vec<&str> {
+        vec![&self.scaler.input_col]
+    }
+
     fn output_cols(&self) -> Vec<&str> {
         vec![&self.scaler.output_col]
     }

@@ -95,6 +95,11 @@ impl Stage {
         self.stage().kind()
     }
 
+    /// The columns that the stage reads.
+    pub(crate) fn input_cols(&self) -> Vec<&str> {
+        self.stage().input_cols()
+    }
+
     /// The columns that the stage adds.
     pub(crate) fn output_cols(&self) -> Vec<&str> {
         self.stage().output_cols()
@@ -135,6 +140,11 @@ impl StageModel {
     pub(crate) fn is_interrupted(&self) -> bool {
         let model = self.transformer().torch_model();
         model.is_some_and(|model| model.report().interrupted)
+    }
+
+    /// The columns that the stage reads.
+    pub(crate) fn input_cols(&self) -> Vec<&str> {
+        self.transformer().input_cols()
     }
 
     /// The columns that the stage adds.

@@ -8,6 +8,9 @@ pub(super) trait PipelineStage {
     /// The name of its type, for error messages.
     fn kind(&self) -> &'static str;
 
+    /// The columns that it reads: the table's own, or those of stages before it.
+    fn input_cols(&self) -> Vec<&str>;
+
     /// The columns that it adds. The first names the stage's folder in a run.
     fn output_cols(&self) -> Vec<&str>;
 
@@ -37,6 +40,9 @@ pub(super) trait PipelineStage {
 
 /// A fitted stage.
 pub(super) trait Transformer {
+    /// The columns that it reads: the table's own, or those of stages before it.
+    fn input_cols(&self) -> Vec<&str>;
+
     /// The columns that it adds.
     fn output_cols(&self) -> Vec<&str>;
 

@@ -149,6 +149,10 @@ impl PipelineStage for StandardScaler {
         "StandardScaler"
     }
 
+    fn input_cols(&self) -> Vec<&str> {
+        vec![&self.input_col]
+    }
+
     fn output_cols(&self) -> Vec<&str> {
         vec![&self.output_col]
     }
@@ -208,6 +212,10 @@ impl StandardScalerModel {
 }
 
 impl Transformer for StandardScalerModel {
+    fn input_cols(&self) -> Vec<&str> {
+        vec![&self.scaler.input_col]
+    }
+
     fn output_cols(&self) -> Vec<&str> {
         vec![&self.scaler.output_col]
     }
@@ -256,7 +264,7 @@ mod tests {
 
     /// One rank's rows, with the vector column `features`.
     fn assembled(shard: &Shard) -> Table {
-        let mut table = Table::read(shard, &ignore_progress).unwrap();
+        let mut table = Table::read(shard, None, &ignore_progress).unwrap();
         let assembler = VectorAssembler::new().input_cols(["a", "b", "c"]);
         assembler.apply(&mut table).unwrap();
         table

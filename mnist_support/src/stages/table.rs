@@ -28,7 +28,7 @@ pub(super) struct Vector {
 #[derive(Debug)]
 pub(crate) struct Table {
     name: String,
-    first_row: u64,
+    shard: Shard,
     frame: DataFrame,
     vectors: BTreeMap<String, Vector>,
     /// The names of `vectors`, in the order in which they were added.
@@ -36,11 +36,16 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn read(shard: &Shard, on_progress: OnProgress<'_>) -> Result<Self> {
+    /// Reads the rows: all columns, or at least those of `columns` that there are.
+    pub(crate) fn read(
+        shard: &Shard,
+        columns: Option<&[String]>,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Self> {
         Ok(Table {
             name: shard.name(),
-            first_row: shard.first_row(),
-            frame: shard.read_with_progress(on_progress)?,
+            shard: shard.clone(),
+            frame: shard.read_with_progress(columns, on_progress)?,
             vectors: BTreeMap::new(),
             added: Vec::new(),
         })
@@ -50,12 +55,9 @@ impl Table {
         &self.name
     }
 
-    /// The table's name and first row, for error messages.
+    /// The table's name and where its rows are from, for error messages.
     pub(super) fn rows(&self) -> TableRows<'_> {
-        TableRows {
-            table: &self.name,
-            first_row: self.first_row,
-        }
+        TableRows::of_shard(&self.shard, &self.name)
     }
 
     pub(super) fn frame(&self) -> &DataFrame {

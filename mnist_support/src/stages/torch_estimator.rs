@@ -420,6 +420,14 @@ impl PipelineStage for TorchEstimator {
         "TorchEstimator"
     }
 
+    fn input_cols(&self) -> Vec<&str> {
+        let mut columns = vec![self.features_col.as_str()];
+        columns.extend(self.label_col.columns().iter().map(String::as_str));
+        let others = [&self.weight_col, &self.validation_indicator_col];
+        columns.extend(others.into_iter().flatten().map(String::as_str));
+        columns
+    }
+
     fn output_cols(&self) -> Vec<&str> {
         self.added_cols()
     }

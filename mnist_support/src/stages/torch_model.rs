@@ -220,6 +220,10 @@ impl From<&TorchModel> for InitialWeights {
 }
 
 impl Transformer for TorchModel {
+    fn input_cols(&self) -> Vec<&str> {
+        vec![&self.estimator.features_col]
+    }
+
     fn output_cols(&self) -> Vec<&str> {
         self.estimator.added_cols()
     }

@@ -69,6 +69,10 @@ impl PipelineStage for VectorAssembler {
         "VectorAssembler"
     }
 
+    fn input_cols(&self) -> Vec<&str> {
+        self.input_cols.iter().map(String::as_str).collect()
+    }
+
     fn output_cols(&self) -> Vec<&str> {
         vec![&self.output_col]
     }
@@ -97,6 +101,10 @@ impl From<VectorAssembler> for StageModel {
 }
 
 impl Transformer for VectorAssembler {
+    fn input_cols(&self) -> Vec<&str> {
+        self.input_cols.iter().map(String::as_str).collect()
+    }
+
     fn output_cols(&self) -> Vec<&str> {
         vec![&self.output_col]
     }

@@ -3,6 +3,7 @@
 //! Each function is given an empty folder of a lake.
 
 mod csv;
+mod folder;
 mod parquet;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use mnist_support::{Error, error::LakeError};
 use polars::prelude::DataFrame;
 
 pub(crate) use csv::*;
+pub(crate) use folder::*;
 pub(crate) use parquet::*;
 
 /// Generates a test from each function of the suite, with `$open` opening an empty folder named
@@ -44,6 +46,12 @@ macro_rules! whole_suite {
             a_missing_value_of_a_parquet_file_is_named,
             too_many_partitions_or_none_are_refused,
             a_partition_of_a_file_that_changed_is_refused,
+            a_folder_of_part_files_is_one_table,
+            a_wrong_value_in_a_part_file_is_found_by_its_file_and_row,
+            folders_name_partition_columns,
+            patterns_and_lists_of_files_are_tables,
+            a_folder_of_parquet_files_is_cut_within_large_ones,
+            a_thousand_part_files_are_opened_in_seconds,
         );
     };
 }

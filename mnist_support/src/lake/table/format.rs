@@ -20,6 +20,30 @@ pub enum FileFormat {
 }
 
 impl FileFormat {
+    /// The format that a file's name tells.
+    pub(super) fn of_name(name: &str) -> Option<FileFormat> {
+        let name = name.to_ascii_lowercase();
+        let compressed = [".gz", ".gzip", ".zst", ".zstd"];
+        let plain = compressed
+            .iter()
+            .find_map(|extension| name.strip_suffix(extension))
+            .unwrap_or(&name);
+        match plain.rsplit_once('.')?.1 {
+            "csv" | "tsv" | "tab" | "txt" => Some(FileFormat::Csv),
+            "parquet" | "parq" | "pq" => Some(FileFormat::Parquet),
+            _ => None,
+        }
+    }
+
+    /// The format that a file's first bytes tell.
+    pub(super) fn of_bytes(first: &[u8]) -> FileFormat {
+        if first.starts_with(b"PAR1") {
+            FileFormat::Parquet
+        } else {
+            FileFormat::Csv
+        }
+    }
+
     /// Opens a file of this format.
     pub(super) fn open(self, lake: &Lake, path: &str) -> Result<Arc<dyn TableFile>> {
         Ok(match self {

@@ -7,10 +7,15 @@ use percent_encoding::percent_decode_str;
 use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
+use super::discover::{self, PartFile, Paths};
+use super::folder::Folder;
 use super::format::FileFormat;
 use super::number_type::NumberType;
 use super::partition::Partition;
+use super::predicate::Predicate;
+use super::scan::{Scan, check_columns};
 use super::table_file::TableFile;
+use super::view::View;
 use crate::lake::credentials::Credentials;
 use crate::lake::reading::{OnProgress, print_if_watched};
 use crate::lake::store::Lake;
@@ -20,16 +25,25 @@ use crate::{
     interrupt,
 };
 
+/// The length of the longest bytes that begin files of a format.
+const LONGEST_MAGIC: u64 = 8;
+
 /// What another process needs to open the same table. It contains no credentials: each process has
 /// its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileSource {
-    /// The file's URL.
+    /// The URL of the file, or of the folder of the files.
     pub url: String,
     /// Its format.
     pub format: FileFormat,
     /// The type to read every column of a CSV file as. `None` infers the types from samples.
     pub dtype: Option<NumberType>,
+    /// Which columns and rows of it are wanted.
+    #[serde(default)]
+    pub view: View,
+    /// The files, if the URL is a folder's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PartFile>,
 }
 
 /// A file as a table, read lazily.
@@ -70,34 +84,80 @@ pub struct LakeFrame {
 }
 
 impl Lake {
-    /// Opens a CSV file as a table. This reads its header and a few samples.
+    /// Opens CSV files as a table: a file, the part files of a folder, those that match a pattern,
+    /// or a list of these. This reads the header and a few samples of the first.
+    ///
+    /// In a folder, names that begin with `_` or `.` and empty files are left out, as in Spark, and
+    /// so is the order of the columns in each file: the first file's counts. Folders like
+    /// `year=2026/` add columns.
     ///
     /// # Errors
     /// - [`LakeError::NotFound`], [`LakeError::AccessDenied`] and [`LakeError::Unreachable`] from
     ///   the store.
     /// - [`TableError::EmptyFile`] for a file without a header or without rows.
     /// - [`TableError::Failed`] for an invalid header.
-    pub fn csv(&self, path: &str) -> Result<LakeFrame> {
-        self.open_table(FileFormat::Csv, path)
+    pub fn csv(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
+        self.open_table(Some(FileFormat::Csv), &paths.into())
     }
 
-    /// Opens a Parquet file as a table. This reads its footer.
+    /// Opens Parquet files as a table: a file, the part files of a folder, those that match a
+    /// pattern, or a list of these, as [`Lake::csv`] does. This reads the footer of the first.
     ///
     /// # Errors
     /// - The errors of [`Lake::csv`].
     /// - [`TableError::Failed`] for a file that is not Parquet or is truncated.
     /// - [`TableError::ColumnType`] for a column of an unsupported type, such as `Int16` or a date.
-    pub fn parquet(&self, path: &str) -> Result<LakeFrame> {
-        self.open_table(FileFormat::Parquet, path)
+    pub fn parquet(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
+        self.open_table(Some(FileFormat::Parquet), &paths.into())
     }
 
-    fn open_table(&self, format: FileFormat, path: &str) -> Result<LakeFrame> {
+    /// Opens a table of any format, which the files' names tell, or the first bytes of a single
+    /// file.
+    ///
+    /// # Errors
+    /// The errors of [`Lake::csv`] and [`Lake::parquet`]; [`TableError::Failed`] for a folder with
+    /// files of several formats or of an unknown one.
+    pub fn table(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
+        self.open_table(None, &paths.into())
+    }
+
+    /// Opens one file if there is one at `paths`, otherwise the files of a folder.
+    fn open_table(&self, format: Option<FileFormat>, paths: &Paths) -> Result<LakeFrame> {
         let _scope = interrupt::scope();
+        let not_a_file = match paths.single() {
+            None | Some("") => None,
+            Some(path) => match self.open_file(format, path) {
+                // Stores that know folders have an empty file by the name of each.
+                Err(
+                    error @ (Error::Lake(LakeError::NotFound { .. })
+                    | Error::Table(TableError::EmptyFile { .. })),
+                ) => Some(error),
+                opened => return opened,
+            },
+        };
+        let (folder, files) = match (discover::find(self, paths), not_a_file) {
+            (Err(Error::Lake(LakeError::NotFound { .. })), Some(error)) => return Err(error),
+            (found, _) => found?,
+        };
+        let format = match format {
+            Some(format) => format,
+            None => discover::format_of(&files, folder.url())?,
+        };
+        LakeFrame::of_files(&folder, format, files)
+    }
+
+    fn open_file(&self, format: Option<FileFormat>, path: &str) -> Result<LakeFrame> {
+        let format = match format.or_else(|| FileFormat::of_name(path)) {
+            Some(format) => format,
+            None => FileFormat::of_bytes(&self.file(path, LONGEST_MAGIC)?.1),
+        };
         let file = format.open(self, path)?;
         let source = FileSource {
             url: file.url().into(),
             format,
             dtype: None,
+            view: View::default(),
+            files: Vec::new(),
         };
         Ok(LakeFrame { source, file })
     }
@@ -109,6 +169,32 @@ impl LakeFrame {
     /// # Errors
     /// The errors of [`Lake::open`], [`Lake::csv`] and [`Lake::parquet`].
     pub fn open(source: &FileSource, credentials: &Credentials) -> Result<LakeFrame> {
+        let frame = if source.files.is_empty() {
+            Self::open_single(source, credentials)?
+        } else {
+            let folder = Lake::open(&source.url, credentials)?;
+            Self::of_files(&folder, source.format, source.files.clone())?
+        };
+        let frame = match source.dtype {
+            Some(dtype) => frame.with_dtype(dtype)?,
+            None => frame,
+        };
+        Ok(frame.with_view(source.view.clone()))
+    }
+
+    fn of_files(folder: &Lake, format: FileFormat, files: Vec<PartFile>) -> Result<LakeFrame> {
+        let source = FileSource {
+            url: folder.url().to_owned(),
+            format,
+            dtype: None,
+            view: View::default(),
+            files: files.clone(),
+        };
+        let file = Arc::new(Folder::open(folder, format, None, files)?);
+        Ok(LakeFrame { source, file })
+    }
+
+    fn open_single(source: &FileSource, credentials: &Credentials) -> Result<LakeFrame> {
         let Some((folder, name)) = source.url.rsplit_once('/') else {
             return Err(Error::Lake(LakeError::InvalidUrl {
                 url: source.url.clone(),
@@ -117,11 +203,7 @@ impl LakeFrame {
         };
         // `Lake::open` decodes the folder. A file name is passed to it as it is.
         let name = percent_decode_str(name).decode_utf8_lossy();
-        let frame = Lake::open(folder, credentials)?.open_table(source.format, &name)?;
-        match source.dtype {
-            Some(dtype) => frame.with_dtype(dtype),
-            None => Ok(frame),
-        }
+        Lake::open(folder, credentials)?.open_file(Some(source.format), &name)
     }
 
     /// Returns the same table with every column read as `dtype`.
@@ -148,6 +230,110 @@ impl LakeFrame {
         Ok(LakeFrame { source, file })
     }
 
+    /// Returns the table with these columns alone, in this order. The others are neither decoded
+    /// nor checked.
+    ///
+    /// ```
+    /// # use mnist_support::lake::{Credentials, Lake};
+    /// # fn main() -> mnist_support::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let lake = Lake::open(folder.path().to_str().unwrap(), &Credentials::local())?;
+    /// # lake.put("train.csv", "pixel1,pixel2,label\n0,9,7\n".into())?;
+    /// let frame = lake.csv("train.csv")?.select(["label", "pixel1"])?;
+    /// assert_eq!(frame.collect()?.get_column_names(), ["label", "pixel1"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TableError::ColumnNotFound`] for a column that the table does not have;
+    /// [`Error::InvalidSetting`] for one that is named twice, or for no columns.
+    pub fn select<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<LakeFrame> {
+        let names: Vec<String> = columns
+            .into_iter()
+            .map(|name| name.as_ref().to_owned())
+            .collect();
+        let view = &self.source.view;
+        Ok(self.with_view(view.select(&names, self.file.columns(), self.name())?))
+    }
+
+    /// Returns the table without these columns, which are neither decoded nor checked.
+    ///
+    /// # Errors
+    /// Same as [`select`](Self::select).
+    pub fn drop<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<LakeFrame> {
+        let names: Vec<String> = columns
+            .into_iter()
+            .map(|name| name.as_ref().to_owned())
+            .collect();
+        check_columns(&names, &self.columns(), self.name())?;
+        let kept = self.columns().into_iter();
+        self.select(kept.filter(|column| !names.contains(column)))
+    }
+
+    /// Returns the table with other names for some of its columns: pairs of the name that a column
+    /// has and the one that it gets.
+    ///
+    /// # Errors
+    /// [`TableError::ColumnNotFound`] for a column that the table does not have;
+    /// [`Error::InvalidSetting`] for a name that two columns would have.
+    pub fn rename<S: Into<String>, T: Into<String>>(
+        &self,
+        names: impl IntoIterator<Item = (S, T)>,
+    ) -> Result<LakeFrame> {
+        let names: Vec<(String, String)> = names
+            .into_iter()
+            .map(|(old, new)| (old.into(), new.into()))
+            .collect();
+        let view = &self.source.view;
+        Ok(self.with_view(view.rename(&names, self.file.columns(), self.name())?))
+    }
+
+    /// Returns the table with the rows alone that fulfil a condition, as SQL has it: see
+    /// [`Predicate`]. Row groups of Parquet files whose statistics say that no row does are not
+    /// read.
+    ///
+    /// ```
+    /// # use mnist_support::lake::{Credentials, Lake};
+    /// # fn main() -> mnist_support::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let lake = Lake::open(folder.path().to_str().unwrap(), &Credentials::local())?;
+    /// # lake.put("train.csv", "pixel1,label\n0,7\n255,1\n9,2\n".into())?;
+    /// let few = lake.csv("train.csv")?.filter("label < 5")?;
+    /// assert_eq!(few.collect()?.height(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] for what is no such condition; [`TableError::ColumnNotFound`] for a
+    /// column that the table does not have. Reading fails with [`TableError::ColumnType`] if a
+    /// column cannot be compared with its constant.
+    pub fn filter(&self, condition: &str) -> Result<LakeFrame> {
+        let view = &self.source.view;
+        let condition: Predicate = condition.parse()?;
+        Ok(self.with_view(view.filtered(condition, self.file.columns(), self.name())?))
+    }
+
+    /// Returns the table with its first `n` rows alone.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] after a [`filter`](Self::filter).
+    pub fn limit(&self, n: usize) -> Result<LakeFrame> {
+        Ok(self.with_view(self.source.view.limited(n)?))
+    }
+
+    fn with_view(&self, view: View) -> LakeFrame {
+        let source = FileSource {
+            view,
+            ..self.source.clone()
+        };
+        LakeFrame {
+            source,
+            file: Arc::clone(&self.file),
+        }
+    }
+
     /// The file's URL.
     pub fn name(&self) -> &str {
         &self.source.url
@@ -160,7 +346,7 @@ impl LakeFrame {
 
     /// The column names, in order.
     pub fn columns(&self) -> Vec<String> {
-        self.file.columns().to_vec()
+        self.source.view.columns(self.file.columns())
     }
 
     /// Returns the first `n` rows, or all rows if there are fewer. This reads only the beginning of
@@ -170,7 +356,24 @@ impl LakeFrame {
     /// Same as [`LakeFrame::collect`].
     pub fn head(&self, n: usize) -> Result<DataFrame> {
         let _scope = interrupt::scope();
-        self.file.head(n)
+        let n = self.source.view.limit().map_or(n, |limit| limit.min(n));
+        if self.source.view.filter().is_none() {
+            return self.read_rows(None, |scan| self.file.head(n, scan));
+        }
+        // How many rows must be read for `n` that fulfil the condition shows only then.
+        let mut read = 4 * n;
+        loop {
+            let mut available = 0;
+            let frame = self.read_rows(None, |scan| {
+                let frame = self.file.head(read, scan)?;
+                available = frame.height();
+                Ok(frame)
+            })?;
+            if frame.height() >= n || available < read {
+                return Ok(frame.head(Some(n)));
+            }
+            read *= 4;
+        }
     }
 
     /// Reads all rows. In a notebook or on a terminal, a read that takes more than 3 seconds prints
@@ -184,7 +387,10 @@ impl LakeFrame {
     /// - The errors of the store, as in [`Lake::get`].
     pub fn collect(&self) -> Result<DataFrame> {
         let _scope = interrupt::scope();
-        self.file.collect(&print_if_watched)
+        match self.source.view.limit() {
+            Some(n) => self.read_rows(None, |scan| self.file.head(n, scan)),
+            None => self.read_rows(None, |scan| self.file.collect(scan, &print_if_watched)),
+        }
     }
 
     /// Splits the file into `n` partitions of about equal size. They are in order and hold every
@@ -206,7 +412,10 @@ impl LakeFrame {
             });
         }
         let file_size = self.file.size();
-        let parts = self.file.partitions(n)?.into_iter();
+        let parts = self
+            .file
+            .partitions(n, self.source.view.limit())?
+            .into_iter();
         Ok(parts.map(|part| Partition { file_size, part }).collect())
     }
 
@@ -216,29 +425,48 @@ impl LakeFrame {
     /// # Errors
     /// Same as [`LakeFrame::collect`], and [`TableError::Failed`] for a partition of another file.
     pub fn read(&self, partition: &Partition) -> Result<DataFrame> {
-        self.read_with_progress(partition, &print_if_watched)
+        self.read_with_progress(partition, None, &print_if_watched)
     }
 
-    /// Like [`read`](Self::read), but reports progress to `on_progress`.
+    /// Returns the file that has row `index` of a partition, and the row's number in it, from 1.
+    pub(crate) fn locate(&self, partition: &Partition, index: u64) -> Result<(String, u64)> {
+        let _shield = interrupt::shield();
+        self.file.locate(&partition.part, index)
+    }
+
+    /// Like [`read`](Self::read), but only those of the columns that are in `wanted`, and reports
+    /// progress to `on_progress`. If there is none of them, one column is read.
     pub(crate) fn read_with_progress(
         &self,
         partition: &Partition,
+        wanted: Option<&[String]>,
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
         let _scope = interrupt::scope();
-        let rows = if self.file.size() == partition.file_size {
-            self.file.read(&partition.part, on_progress)?
-        } else {
-            None
-        };
-        rows.ok_or_else(|| {
+        let changed = || {
             TableError::failed(
                 self.name(),
                 format!(
                     "the partition ({partition}) is of another file, or the file has changed since"
                 ),
             )
+        };
+        if self.file.size() != partition.file_size {
+            return Err(changed());
+        }
+        self.read_rows(wanted, |scan| {
+            let rows = self.file.read(&partition.part, scan, on_progress)?;
+            rows.ok_or_else(changed)
         })
+    }
+
+    fn read_rows(
+        &self,
+        wanted: Option<&[String]>,
+        read: impl FnOnce(&Scan) -> Result<DataFrame>,
+    ) -> Result<DataFrame> {
+        let view = &self.source.view;
+        view.apply(wanted, self.file.columns(), self.name(), read)
     }
 }
 

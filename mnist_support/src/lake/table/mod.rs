@@ -4,14 +4,22 @@
 //! [`FileFormat`].
 
 mod csv;
+mod discover;
+mod folder;
 mod format;
 mod frame;
 mod number_type;
 mod parquet;
 mod partition;
+mod predicate;
+mod scan;
 mod table_file;
+mod view;
 
+pub use discover::{PartFile, Paths};
 pub use format::FileFormat;
 pub use frame::{FileSource, LakeFrame};
 pub use number_type::NumberType;
 pub use partition::Partition;
+pub use predicate::Predicate;
+pub(crate) use scan::{Scan, columns_among};

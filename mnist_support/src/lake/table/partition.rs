@@ -30,11 +30,23 @@ pub(crate) enum Part {
         skip: usize,
         rows: usize,
     },
+    /// Parts of the files of a folder.
+    Files(Vec<FilePart>),
+}
+
+/// A part of one of the files of a folder, or all of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FilePart {
+    /// The index of the file.
+    pub(crate) file: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) part: Option<Box<Part>>,
 }
 
 impl fmt::Display for Partition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.part {
+            Part::Files(parts) => write!(formatter, "parts of {} files", parts.len()),
             Part::Bytes(range) => write!(formatter, "bytes {}..{}", range.start, range.end),
             Part::RowGroups { groups, skip, rows } => write!(
                 formatter,

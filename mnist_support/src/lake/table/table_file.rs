@@ -6,6 +6,7 @@ use polars::prelude::DataFrame;
 
 use super::number_type::NumberType;
 use super::partition::Part;
+use super::scan::Scan;
 use crate::Result;
 use crate::lake::reading::OnProgress;
 
@@ -23,19 +24,32 @@ pub(crate) trait TableFile: Send + Sync {
     /// The same file with every column read as `dtype`, or `None` if the format has its own schema.
     fn with_dtype(&self, dtype: NumberType) -> Option<Arc<dyn TableFile>>;
 
-    /// Returns the first `n` rows, or all rows if there are fewer.
-    fn head(&self, n: usize) -> Result<DataFrame>;
+    /// Returns the first `n` rows, or all rows if there are fewer. A scan asks for no column that
+    /// the file does not have.
+    fn head(&self, n: usize, scan: &Scan) -> Result<DataFrame>;
 
     /// Reads all rows.
-    fn collect(&self, on_progress: OnProgress<'_>) -> Result<DataFrame>;
+    fn collect(&self, scan: &Scan, on_progress: OnProgress<'_>) -> Result<DataFrame>;
 
-    /// Splits the file into exactly `n` parts, at least 1. They are in order and hold every row
-    /// once.
+    /// Splits the file, or its first `limit` rows, into exactly `n` parts, at least 1. They are in
+    /// order and hold every row once.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for more parts than rows.
-    fn partitions(&self, n: usize) -> Result<Vec<Part>>;
+    fn partitions(&self, n: usize, limit: Option<usize>) -> Result<Vec<Part>>;
+
+    /// The number of rows of a part, or of all. A CSV file is read for it.
+    fn rows(&self, part: Option<&Part>) -> Result<u64>;
+
+    /// Returns the URL of the file that has row `index` of a part, and the row's number in it, from
+    /// 1. For error messages: it may have to read.
+    fn locate(&self, part: &Part, index: u64) -> Result<(String, u64)>;
 
     /// Reads the rows of one part. Returns `None` for a part that this file cannot have.
-    fn read(&self, part: &Part, on_progress: OnProgress<'_>) -> Result<Option<DataFrame>>;
+    fn read(
+        &self,
+        part: &Part,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Option<DataFrame>>;
 }

@@ -17,6 +17,7 @@ use polars::prelude::DataFrame;
 
 use super::number_type::NumberType;
 use super::partition::Part;
+use super::scan::Scan;
 use super::table_file::TableFile;
 use crate::lake::file::LakeFile;
 use crate::lake::reading::OnProgress;
@@ -121,7 +122,30 @@ impl CsvFile {
         Ok(types)
     }
 
-    fn read_range(&self, range: Range<u64>, on_progress: OnProgress<'_>) -> Result<DataFrame> {
+    /// Reads the lines of the first `n` rows, or of all if there are fewer.
+    fn first_rows(&self, n: usize) -> Result<Bytes> {
+        let data = self.file.size() - self.data_start;
+        let mut bytes = self.first.clone();
+        loop {
+            if let Some(end) = lines::end_of(&bytes, n) {
+                return Ok(bytes.slice(..end));
+            }
+            if bytes.len() as u64 == data {
+                return Ok(bytes);
+            }
+            let length = (bytes.len() as u64 * 4)
+                .clamp(SAMPLE, data.max(SAMPLE))
+                .min(data);
+            bytes = self.file.read(self.data_start..self.data_start + length)?;
+        }
+    }
+
+    fn read_range(
+        &self,
+        range: Range<u64>,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+    ) -> Result<DataFrame> {
         let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
         let ranges = lines::cut(&self.file, range, blocks)?;
         let mut parsed = Vec::with_capacity(ranges.len());
@@ -130,12 +154,20 @@ impl CsvFile {
             let (range, bytes) = block?;
             parsed.push(self.parse(range.start, bytes)?);
         }
-        block::join(parsed, &self.columns, self.url())
+        self.join(parsed, scan)
     }
 
     /// Parses whole lines at byte `start` of the file into a frame.
-    fn frame(&self, start: u64, bytes: Bytes) -> Result<DataFrame> {
-        block::join(vec![self.parse(start, bytes)?], &self.columns, self.url())
+    fn frame(&self, start: u64, bytes: Bytes, scan: &Scan) -> Result<DataFrame> {
+        self.join(vec![self.parse(start, bytes)?], scan)
+    }
+
+    fn join(&self, blocks: Vec<Block>, scan: &Scan) -> Result<DataFrame> {
+        let frame = block::join(blocks, &self.columns, self.url())?;
+        match &scan.columns {
+            None => Ok(frame),
+            Some(columns) => frame.select(columns).map_err(TableError::about(self.url())),
+        }
     }
 
     /// Parses whole lines at byte `start` of the file.
@@ -177,30 +209,21 @@ impl TableFile for CsvFile {
         }))
     }
 
-    fn head(&self, n: usize) -> Result<DataFrame> {
-        let data = self.file.size() - self.data_start;
-        let mut bytes = self.first.clone();
-        loop {
-            if let Some(end) = lines::end_of(&bytes, n) {
-                return self.frame(self.data_start, bytes.slice(..end));
-            }
-            if bytes.len() as u64 == data {
-                return self.frame(self.data_start, bytes);
-            }
-            let length = (bytes.len() as u64 * 4)
-                .clamp(SAMPLE, data.max(SAMPLE))
-                .min(data);
-            bytes = self.file.read(self.data_start..self.data_start + length)?;
-        }
+    fn head(&self, n: usize, scan: &Scan) -> Result<DataFrame> {
+        self.frame(self.data_start, self.first_rows(n)?, scan)
     }
 
-    fn collect(&self, on_progress: OnProgress<'_>) -> Result<DataFrame> {
-        self.read_range(self.data_start..self.file.size(), on_progress)
+    fn collect(&self, scan: &Scan, on_progress: OnProgress<'_>) -> Result<DataFrame> {
+        self.read_range(self.data_start..self.file.size(), scan, on_progress)
     }
 
     /// Splits the file into byte ranges of about equal size, at line ends.
-    fn partitions(&self, n: usize) -> Result<Vec<Part>> {
-        let data = self.data_start..self.file.size();
+    fn partitions(&self, n: usize, limit: Option<usize>) -> Result<Vec<Part>> {
+        let end = match limit {
+            None => self.file.size(),
+            Some(rows) => self.data_start + self.first_rows(rows)?.len() as u64,
+        };
+        let data = self.data_start..end;
         let mut ranges = Vec::new();
         if data.end - data.start > SMALL.max(4 * n as u64) {
             ranges = lines::cut(&self.file, data.clone(), n)?;
@@ -211,7 +234,28 @@ impl TableFile for CsvFile {
         Ok(ranges.into_iter().map(Part::Bytes).collect())
     }
 
-    fn read(&self, part: &Part, on_progress: OnProgress<'_>) -> Result<Option<DataFrame>> {
+    fn rows(&self, part: Option<&Part>) -> Result<u64> {
+        let range = match part {
+            Some(Part::Bytes(range)) => range.clone(),
+            _ => self.data_start..self.file.size(),
+        };
+        lines::count(&self.file, range, BLOCK)
+    }
+
+    fn locate(&self, part: &Part, index: u64) -> Result<(String, u64)> {
+        let above = match part {
+            Part::Bytes(range) => lines::count(&self.file, self.data_start..range.start, BLOCK)?,
+            Part::RowGroups { .. } | Part::Files(_) => 0,
+        };
+        Ok((self.url().to_owned(), above + index + 1))
+    }
+
+    fn read(
+        &self,
+        part: &Part,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Option<DataFrame>> {
         let data = self.data_start..=self.file.size();
         match part {
             Part::Bytes(range)
@@ -219,9 +263,9 @@ impl TableFile for CsvFile {
                     && data.contains(&range.end)
                     && range.start <= range.end =>
             {
-                self.read_range(range.clone(), on_progress).map(Some)
+                self.read_range(range.clone(), scan, on_progress).map(Some)
             }
-            Part::Bytes(_) | Part::RowGroups { .. } => Ok(None),
+            Part::Bytes(_) | Part::RowGroups { .. } | Part::Files(_) => Ok(None),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use polars::prelude::{ArrowDataType, Column, DataFrame, ParquetReader, PolarsResult, SerReader};
 
 use super::footer::Footer;
+use crate::lake::table::Scan;
 use crate::{
     Error, Result,
     error::{Cause, TableError},
@@ -51,12 +52,24 @@ fn is_supported(dtype: &ArrowDataType) -> bool {
     )
 }
 
-/// Reads `rows` rows of a small file, after skipping `skip`.
-pub(super) fn read(small: Vec<u8>, skip: usize, rows: usize, file: &str) -> Result<DataFrame> {
+/// Reads the scan's columns of `rows` rows of a small file, after skipping `skip`.
+pub(super) fn read(
+    small: Vec<u8>,
+    skip: usize,
+    rows: usize,
+    scan: &Scan,
+    file: &str,
+) -> Result<DataFrame> {
     guarded(file, || {
-        ParquetReader::new(Cursor::new(small))
+        let frame = ParquetReader::new(Cursor::new(small))
+            .with_columns(scan.columns.clone())
             .with_slice(Some((skip, rows)))
-            .finish()
+            .finish()?;
+        // The reader keeps the order of the file.
+        match &scan.columns {
+            None => Ok(frame),
+            Some(columns) => frame.select(columns),
+        }
     })
 }
 

@@ -11,6 +11,7 @@ use polars::prelude::DataFrame;
 
 use super::number_type::NumberType;
 use super::partition::Part;
+use super::scan::Scan;
 use super::table_file::TableFile;
 use crate::lake::file::LakeFile;
 use crate::lake::reading::{OnProgress, ignore_progress};
@@ -59,6 +60,7 @@ impl ParquetFile {
         groups: Range<usize>,
         skip: usize,
         rows: usize,
+        scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
         let runs = self.footer.runs(groups.clone(), RUN);
@@ -76,7 +78,7 @@ impl ParquetFile {
             let take = left.min(available.saturating_sub(skip));
             let small = self.footer.extract(run, range.start, &bytes);
             drop(bytes);
-            let frame = extract::read(small, skip, take, self.url())?;
+            let frame = extract::read(small, skip, take, scan, self.url())?;
             extract::check(&frame, self.url(), first_row + skip)?;
             (first_row, skip, left) = (
                 first_row + available,
@@ -97,7 +99,7 @@ impl ParquetFile {
                 whole.rechunk_mut_par();
                 Ok(whole)
             }
-            None => extract::read(self.footer.extract(0..0, 0, &[]), 0, 0, self.url()),
+            None => extract::read(self.footer.extract(0..0, 0, &[]), 0, 0, scan, self.url()),
         }
     }
 }
@@ -120,20 +122,20 @@ impl TableFile for ParquetFile {
         None
     }
 
-    fn head(&self, n: usize) -> Result<DataFrame> {
+    fn head(&self, n: usize, scan: &Scan) -> Result<DataFrame> {
         let (groups, skip, rows) =
             plan::locate(self.footer.group_rows(), 0..n.min(self.footer.rows()));
-        self.read_groups(groups, skip, rows, &ignore_progress)
+        self.read_groups(groups, skip, rows, scan, &ignore_progress)
     }
 
-    fn collect(&self, on_progress: OnProgress<'_>) -> Result<DataFrame> {
+    fn collect(&self, scan: &Scan, on_progress: OnProgress<'_>) -> Result<DataFrame> {
         let groups = 0..self.footer.group_rows().len();
-        self.read_groups(groups, 0, self.footer.rows(), on_progress)
+        self.read_groups(groups, 0, self.footer.rows(), scan, on_progress)
     }
 
     /// Splits the file into runs of row groups, or within row groups if there are fewer than `n`.
-    fn partitions(&self, n: usize) -> Result<Vec<Part>> {
-        let rows = self.footer.rows();
+    fn partitions(&self, n: usize, limit: Option<usize>) -> Result<Vec<Part>> {
+        let rows = limit.map_or(self.footer.rows(), |limit| limit.min(self.footer.rows()));
         if n > rows {
             return Err(Error::InvalidSetting {
                 setting: "partitions",
@@ -145,11 +147,39 @@ impl TableFile for ParquetFile {
             let (groups, skip, rows) = plan::locate(self.footer.group_rows(), range);
             Part::RowGroups { groups, skip, rows }
         };
-        let ranges = plan::cut(self.footer.group_rows(), n);
+        let ranges = if rows == self.footer.rows() {
+            plan::cut(self.footer.group_rows(), n)
+        } else {
+            let even = |part: usize| rows * part / n;
+            (0..n).map(|part| even(part)..even(part + 1)).collect()
+        };
         Ok(ranges.into_iter().map(part).collect())
     }
 
-    fn read(&self, part: &Part, on_progress: OnProgress<'_>) -> Result<Option<DataFrame>> {
+    fn rows(&self, part: Option<&Part>) -> Result<u64> {
+        Ok(match part {
+            Some(Part::RowGroups { rows, .. }) => *rows as u64,
+            _ => self.footer.rows() as u64,
+        })
+    }
+
+    fn locate(&self, part: &Part, index: u64) -> Result<(String, u64)> {
+        let above = match part {
+            Part::RowGroups { groups, skip, .. } => {
+                let before = self.footer.group_rows().iter().take(groups.start);
+                before.sum::<usize>() + skip
+            }
+            Part::Bytes(_) | Part::Files(_) => 0,
+        };
+        Ok((self.url().to_owned(), above as u64 + index + 1))
+    }
+
+    fn read(
+        &self,
+        part: &Part,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Option<DataFrame>> {
         let Part::RowGroups { groups, skip, rows } = part else {
             return Ok(None);
         };
@@ -160,7 +190,7 @@ impl TableFile for ParquetFile {
         if skip.checked_add(*rows).is_none_or(|end| end > available) {
             return Ok(None);
         }
-        self.read_groups(groups.clone(), *skip, *rows, on_progress)
+        self.read_groups(groups.clone(), *skip, *rows, scan, on_progress)
             .map(Some)
     }
 }

@@ -1,0 +1,555 @@
+//! Part files as one table.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use polars::prelude::{Column, DataFrame, DataType, NamedFrom, Series};
+
+use super::discover::{PartFile, partition_values};
+use super::format::FileFormat;
+use super::number_type::NumberType;
+use super::partition::{FilePart, Part};
+use super::scan::Scan;
+use super::table_file::TableFile;
+use crate::lake::reading::{Meter, OnProgress, ignore_progress};
+use crate::lake::store::Lake;
+use crate::threads::run_all;
+use crate::{Error, Result, error::TableError, interrupt, text};
+
+/// How many files are opened and read at once: enough to hide a store's latency.
+const CONCURRENCY: usize = 16;
+/// Files of at most this size are read several at a time.
+const SMALL: u64 = 4 << 20;
+/// Tables below this size are split by rows, not by the sizes of their files.
+const COUNTED: u64 = 1 << 20;
+/// Into how many pieces of a partition's size the files are cut, so that partitions are about even.
+const PIECES: u64 = 8;
+
+/// Part files as one table, each opened when it is needed.
+pub(crate) struct Folder {
+    lake: Lake,
+    format: FileFormat,
+    dtype: Option<NumberType>,
+    files: Vec<PartFile>,
+    /// The open files; `None` for one without rows.
+    open: Vec<OnceLock<Option<Arc<dyn TableFile>>>>,
+    /// The columns of the files, then those of their paths.
+    columns: Vec<String>,
+    /// The values of each column of the paths, one for each file.
+    partition_columns: BTreeMap<String, Series>,
+}
+
+impl Folder {
+    /// Opens the first file with rows, for its columns.
+    pub(crate) fn open(
+        lake: &Lake,
+        format: FileFormat,
+        dtype: Option<NumberType>,
+        files: Vec<PartFile>,
+    ) -> Result<Folder> {
+        let partition_columns = partition_columns(&files, lake.url())?;
+        let mut folder = Folder {
+            lake: lake.clone(),
+            format,
+            dtype,
+            open: files.iter().map(|_| OnceLock::new()).collect(),
+            files,
+            columns: Vec::new(),
+            partition_columns: BTreeMap::new(),
+        };
+        let mut first = None;
+        for index in 0..folder.files.len() {
+            first = folder.file(index)?;
+            if first.is_some() {
+                break;
+            }
+        }
+        let Some(first) = first else {
+            return Err(Error::Table(TableError::EmptyFile {
+                file: lake.url().to_owned(),
+                reason: format!("none of its {} files has rows", folder.files.len()),
+            }));
+        };
+        folder.columns = first.columns().to_vec();
+        for (name, values) in partition_columns {
+            if folder.columns.contains(&name) {
+                // Hive and Spark leave such a column out of the files. Where it is in both, they agree.
+                continue;
+            }
+            folder.columns.push(name.clone());
+            folder.partition_columns.insert(name, values);
+        }
+        Ok(folder)
+    }
+
+    /// Returns a file, opening it if need be; `None` for one without rows.
+    fn file(&self, index: usize) -> Result<Option<Arc<dyn TableFile>>> {
+        if let Some(open) = self.open[index].get() {
+            return Ok(open.clone());
+        }
+        let opened = match self.format.open(&self.lake, &self.files[index].path) {
+            Err(Error::Table(TableError::EmptyFile { .. })) => None,
+            Err(error) => return Err(error),
+            Ok(file) => {
+                let file = match self.dtype {
+                    None => file,
+                    Some(dtype) => file.with_dtype(dtype).unwrap_or(file),
+                };
+                self.check(&*file)?;
+                Some(file)
+            }
+        };
+        Ok(self.open[index].get_or_init(|| opened).clone())
+    }
+
+    /// Checks that a file has the columns of the first. It may have others, which are left out.
+    fn check(&self, file: &dyn TableFile) -> Result<()> {
+        let own = |column: &&String| !self.partition_columns.contains_key(*column);
+        let mut columns = self.columns.iter().filter(own);
+        match columns.find(|column| !file.columns().contains(column)) {
+            None => Ok(()),
+            Some(column) => Err(Error::Table(TableError::ColumnNotFound {
+                table: file.url().to_owned(),
+                column: column.clone(),
+                available: format!(
+                    "{}, and other files of the table have it",
+                    text::columns(file.columns())
+                ),
+            })),
+        }
+    }
+
+    /// Opens some of the files, several at a time.
+    fn open_files(&self, files: impl Iterator<Item = usize>) -> Result<()> {
+        let closed: Vec<usize> = files
+            .filter(|&file| self.open[file].get().is_none())
+            .collect();
+        for some in closed.chunks(CONCURRENCY) {
+            at_once(some, |&file| self.file(file).map(|_| ()))?;
+        }
+        Ok(())
+    }
+
+    /// Reads rows of one file, and adds the columns of its path.
+    fn read_file(
+        &self,
+        index: usize,
+        scan: &Scan,
+        read: impl FnOnce(&dyn TableFile, &Scan) -> Result<Option<DataFrame>>,
+    ) -> Result<Option<DataFrame>> {
+        let Some(file) = self.file(index)? else {
+            return Ok(None);
+        };
+        let wanted = scan.columns.as_ref().unwrap_or(&self.columns);
+        let in_path = |column: &&String| self.partition_columns.contains_key(*column);
+        let mut columns: Vec<String> = wanted
+            .iter()
+            .filter(|name| !in_path(name))
+            .cloned()
+            .collect();
+        if columns.is_empty() {
+            // Only to know how many rows there are.
+            columns.extend(file.columns().first().cloned());
+        }
+        let inner = Scan::of(columns);
+        let Some(mut frame) = read(&*file, &inner)? else {
+            return Ok(None);
+        };
+        let about = || TableError::about(file.url());
+        for (name, values) in &self.partition_columns {
+            if wanted.contains(name) {
+                let column = values.new_from_index(index, frame.height());
+                frame.with_column(Column::from(column)).map_err(about())?;
+            }
+        }
+        Ok(Some(frame.select(wanted).map_err(about())?))
+    }
+
+    /// Reads a part of one file.
+    fn read_part(
+        &self,
+        part: &FilePart,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Option<DataFrame>> {
+        self.read_file(part.file, scan, |file, scan| match &part.part {
+            None => file.collect(scan, on_progress).map(Some),
+            Some(part) => file.read(part, scan, on_progress),
+        })
+    }
+
+    /// Reads parts of files, the small ones several at a time.
+    fn read_parts(
+        &self,
+        parts: &[FilePart],
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+    ) -> Result<DataFrame> {
+        let mut frames = Vec::new();
+        let bytes = parts.iter().map(|part| self.files[part.file].size);
+        let name = self.url().rsplit('/').next().unwrap_or_default();
+        let meter = Meter::start(name, bytes.sum(), on_progress);
+        let mut rest = parts;
+        while let Some(first) = rest.first() {
+            let small = |part: &FilePart| self.files[part.file].size <= SMALL;
+            let count = rest
+                .iter()
+                .take(CONCURRENCY)
+                .take_while(|part| small(part))
+                .count();
+            let (some, after) = rest.split_at(count.max(1));
+            rest = after;
+            if count <= 1 {
+                frames.extend(self.read_part(first, scan, on_progress)?);
+            } else {
+                let read = |part| self.read_part(part, scan, &ignore_progress);
+                frames.extend(at_once(some, read)?.into_iter().flatten());
+            }
+            let bytes = some.iter().map(|part| self.files[part.file].size);
+            meter.counter().fetch_add(bytes.sum(), Ordering::Relaxed);
+            meter.report_if_due();
+        }
+        if frames.is_empty() {
+            return self.head(0, scan);
+        }
+        stack(frames, self.url())
+    }
+
+    /// All files, each as a whole.
+    fn whole(&self) -> Vec<FilePart> {
+        let files = 0..self.files.len();
+        files.map(|file| FilePart { file, part: None }).collect()
+    }
+
+    /// Cuts the files into pieces of at most `size` bytes, if they are larger.
+    fn pieces(&self, size: u64) -> Result<Vec<(FilePart, u64)>> {
+        let large = |&file: &usize| self.files[file].size > size;
+        self.open_files((0..self.files.len()).filter(large))?;
+        let mut pieces = Vec::with_capacity(self.files.len());
+        for index in 0..self.files.len() {
+            let bytes = self.files[index].size;
+            let count = bytes.div_ceil(size) as usize;
+            let file = if count > 1 { self.file(index)? } else { None };
+            match file.map(|file| split(&*file, count)).transpose()? {
+                None => pieces.push((
+                    FilePart {
+                        file: index,
+                        part: None,
+                    },
+                    bytes,
+                )),
+                Some(parts) => {
+                    let each = bytes / parts.len() as u64;
+                    pieces.extend(parts.into_iter().map(|part| {
+                        let part = Some(Box::new(part));
+                        (FilePart { file: index, part }, each)
+                    }));
+                }
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// Cuts the files, or the first `limit` rows, by their rows. For small tables, in which every row
+    /// counts.
+    fn row_pieces(&self, n: usize, limit: Option<usize>) -> Result<Vec<(FilePart, u64)>> {
+        if limit.is_none() {
+            self.open_files(0..self.files.len())?;
+        }
+        let limit = limit.unwrap_or(usize::MAX);
+        let mut pieces = Vec::new();
+        let mut rows = 0;
+        for index in 0..self.files.len() {
+            if rows >= limit {
+                break;
+            }
+            let Some(file) = self.file(index)? else {
+                continue;
+            };
+            let count = (file.rows(None)? as usize).min(limit - rows);
+            rows += count;
+            for part in file.partitions(count.min(n * PIECES as usize), Some(count))? {
+                let weight = file.rows(Some(&part))?;
+                let part = Some(Box::new(part));
+                pieces.push((FilePart { file: index, part }, weight));
+            }
+        }
+        if pieces.len() < n {
+            return Err(Error::InvalidSetting {
+                setting: "partitions",
+                value: n.to_string(),
+                reason: format!("is more than the {rows} rows of {}", self.url()),
+            });
+        }
+        Ok(pieces)
+    }
+}
+
+/// Does the same with each item at once, in a thread of its own. Returns the results in order.
+fn at_once<'a, I: Sync, T: Send>(
+    items: &'a [I],
+    work: impl Fn(&'a I) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let (interrupt, work) = (&interrupt::current(), &work);
+    let results = run_all(items.iter().map(|item| {
+        move || {
+            let _scope = interrupt.scope();
+            work(item)
+        }
+    }));
+    let results = results.into_iter();
+    results
+        .map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        .collect()
+}
+
+/// Splits a file into `n` parts, or into as many as it has rows if these are fewer.
+fn split(file: &dyn TableFile, n: usize) -> Result<Vec<Part>> {
+    match file.partitions(n, None) {
+        Err(Error::InvalidSetting {
+            setting: "partitions",
+            ..
+        }) if n > 1 => file.partitions((file.rows(None)? as usize).clamp(1, n), None),
+        parts => parts,
+    }
+}
+
+/// Divides weighted pieces into `n` runs of about the same weight, none of them empty.
+fn divide(weights: &[u64], n: usize) -> Vec<Range<usize>> {
+    let total: u64 = weights.iter().sum();
+    let mut runs = Vec::with_capacity(n);
+    let (mut start, mut before) = (0, 0);
+    for part in 1..=n {
+        let goal = (u128::from(total) * part as u128 / n as u128) as u64;
+        let last = weights.len() - (n - part);
+        let mut end = start + 1;
+        before += weights[start];
+        // A piece goes to the side of the border where most of it lies.
+        while end < last && (part == n || before + weights[end] / 2 < goal) {
+            before += weights[end];
+            end += 1;
+        }
+        runs.push(start..end);
+        start = end;
+    }
+    runs
+}
+
+/// Concatenates the rows of files. A column has the type that holds the values of all of them.
+fn stack(frames: Vec<DataFrame>, table: &str) -> Result<DataFrame> {
+    let mut frames = frames.into_iter();
+    let Some(mut whole) = frames.next() else {
+        return Ok(DataFrame::empty());
+    };
+    for mut frame in frames {
+        for index in 0..whole.width() {
+            let (left, right) = (
+                whole.columns()[index].dtype(),
+                frame.columns()[index].dtype(),
+            );
+            if left == right {
+                continue;
+            }
+            let Some(both) = number_type(left, right) else {
+                return Err(Error::Table(TableError::ColumnType {
+                    table: table.to_owned(),
+                    column: whole.columns()[index].name().to_string(),
+                    found: format!("{left} in one file and {right} in another"),
+                    expected: "one type in all files".to_owned(),
+                }));
+            };
+            for side in [&mut whole, &mut frame] {
+                side.try_apply_at_idx(index, |column| column.cast(&both))
+                    .map_err(TableError::about(table))?;
+            }
+        }
+        whole
+            .vstack_mut_owned(frame)
+            .map_err(TableError::about(table))?;
+    }
+    whole.rechunk_mut_par();
+    Ok(whole)
+}
+
+/// The type of numbers that holds those of both types.
+fn number_type(left: &DataType, right: &DataType) -> Option<DataType> {
+    let both = |is: fn(&DataType) -> bool| is(left) && is(right);
+    if both(DataType::is_integer) {
+        Some(DataType::Int64)
+    } else {
+        both(DataType::is_primitive_numeric).then_some(DataType::Float64)
+    }
+}
+
+/// The columns of the files' paths, with a value for each file: whole numbers, numbers, or text.
+fn partition_columns(files: &[PartFile], table: &str) -> Result<Vec<(String, Series)>> {
+    let values: Vec<_> = files
+        .iter()
+        .map(|file| partition_values(&file.path))
+        .collect();
+    let names = |file: &[(String, Option<String>)]| -> Vec<String> {
+        file.iter().map(|(name, _)| name.clone()).collect()
+    };
+    let Some(first) = values.first().map(|first| names(first)) else {
+        return Ok(Vec::new());
+    };
+    if let Some(other) = values.iter().position(|file| names(file) != first) {
+        return Err(TableError::failed(
+            table,
+            format!(
+                "the folders of {} name the columns {:?}, those of {} {:?}",
+                files[0].path,
+                first,
+                files[other].path,
+                names(&values[other])
+            ),
+        ));
+    }
+    let column = |index: usize| values.iter().map(move |file| file[index].1.as_deref());
+    Ok(first
+        .into_iter()
+        .enumerate()
+        .map(|(index, name)| {
+            let series = typed(&name, || column(index));
+            (name, series)
+        })
+        .collect())
+}
+
+/// Returns texts as the narrowest type that holds all of them.
+fn typed<'a, I>(name: &str, values: impl Fn() -> I) -> Series
+where
+    I: Iterator<Item = Option<&'a str>>,
+{
+    let texts = Series::new(name.into(), values().collect::<Vec<_>>());
+    for dtype in [DataType::Int64, DataType::Float64] {
+        if let Ok(numbers) = texts.strict_cast(&dtype) {
+            return numbers;
+        }
+    }
+    texts
+}
+
+impl TableFile for Folder {
+    fn url(&self) -> &str {
+        self.lake.url()
+    }
+
+    fn size(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn with_dtype(&self, dtype: NumberType) -> Option<Arc<dyn TableFile>> {
+        // All files have the format of the first.
+        let first = self.open.iter().find_map(|file| file.get()?.as_ref())?;
+        first.with_dtype(dtype)?;
+        Some(Arc::new(Folder {
+            lake: self.lake.clone(),
+            format: self.format,
+            dtype: Some(dtype),
+            files: self.files.clone(),
+            open: self.files.iter().map(|_| OnceLock::new()).collect(),
+            columns: self.columns.clone(),
+            partition_columns: self.partition_columns.clone(),
+        }))
+    }
+
+    fn head(&self, n: usize, scan: &Scan) -> Result<DataFrame> {
+        let (mut frames, mut rows) = (Vec::new(), 0);
+        for index in 0..self.files.len() {
+            if self.file(index)?.is_none() {
+                continue;
+            }
+            let left = n - rows;
+            let head = self.read_file(index, scan, |file, scan| file.head(left, scan).map(Some))?;
+            rows += head.as_ref().map_or(0, DataFrame::height);
+            frames.extend(head);
+            if rows >= n {
+                break;
+            }
+        }
+        stack(frames, self.url())
+    }
+
+    fn collect(&self, scan: &Scan, on_progress: OnProgress<'_>) -> Result<DataFrame> {
+        self.read_parts(&self.whole(), scan, on_progress)
+    }
+
+    /// Splits the table between files where that is about even, and within files where it is not.
+    fn partitions(&self, n: usize, limit: Option<usize>) -> Result<Vec<Part>> {
+        let pieces = if limit.is_some() || self.size() <= COUNTED {
+            self.row_pieces(n, limit)?
+        } else {
+            self.pieces((self.size() / (n as u64 * PIECES)).max(1))?
+        };
+        let pieces = if pieces.len() < n {
+            self.row_pieces(n, limit)?
+        } else {
+            pieces
+        };
+        let weights: Vec<u64> = pieces.iter().map(|(_, weight)| *weight).collect();
+        let parts = |run: Range<usize>| {
+            let parts = pieces[run].iter().map(|(part, _)| part.clone());
+            Part::Files(parts.collect())
+        };
+        Ok(divide(&weights, n).into_iter().map(parts).collect())
+    }
+
+    fn rows(&self, part: Option<&Part>) -> Result<u64> {
+        let whole;
+        let parts = match part {
+            Some(Part::Files(parts)) => parts,
+            _ => {
+                whole = self.whole();
+                &whole
+            }
+        };
+        self.open_files(parts.iter().map(|part| part.file))?;
+        let rows = |part: &FilePart| match self.file(part.file)? {
+            None => Ok(0),
+            Some(file) => file.rows(part.part.as_deref()),
+        };
+        parts.iter().map(rows).sum()
+    }
+
+    fn locate(&self, part: &Part, index: u64) -> Result<(String, u64)> {
+        let Part::Files(parts) = part else {
+            return Ok((self.url().to_owned(), index + 1));
+        };
+        let mut left = index;
+        for part in parts {
+            let Some(file) = self.file(part.file)? else {
+                continue;
+            };
+            let rows = file.rows(part.part.as_deref())?;
+            if left < rows {
+                return match part.part.as_deref() {
+                    Some(part) => file.locate(part, left),
+                    None => Ok((file.url().to_owned(), left + 1)),
+                };
+            }
+            left -= rows;
+        }
+        Ok((self.url().to_owned(), index + 1))
+    }
+
+    fn read(
+        &self,
+        part: &Part,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Option<DataFrame>> {
+        match part {
+            Part::Files(parts) if parts.iter().all(|part| part.file < self.files.len()) => {
+                self.read_parts(parts, scan, on_progress).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}

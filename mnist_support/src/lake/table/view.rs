@@ -1,0 +1,194 @@
+//! Which columns and rows of a table are wanted.
+
+use polars::prelude::DataFrame;
+use serde::{Deserialize, Serialize};
+
+use super::predicate::Predicate;
+use super::scan::{Scan, check_columns, columns_among};
+use crate::{Error, Result, error::TableError};
+
+/// Which columns and rows of a table are wanted: all of them by default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct View {
+    /// The columns, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    columns: Option<Vec<ViewColumn>>,
+    /// The condition of the rows, on the columns' names in the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter: Option<Predicate>,
+    /// How many of the first rows, before the condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ViewColumn {
+    /// The column's name in the file.
+    file: String,
+    name: String,
+}
+
+impl View {
+    /// The names of the columns, of a file with these.
+    pub(super) fn columns(&self, file: &[String]) -> Vec<String> {
+        match &self.columns {
+            None => file.to_vec(),
+            Some(columns) => columns.iter().map(|column| column.name.clone()).collect(),
+        }
+    }
+
+    pub(super) fn limit(&self) -> Option<usize> {
+        self.limit
+    }
+
+    pub(super) fn filter(&self) -> Option<&Predicate> {
+        self.filter.as_ref()
+    }
+
+    fn view_columns(&self, file: &[String]) -> Vec<ViewColumn> {
+        self.columns.clone().unwrap_or_else(|| {
+            let same = |name: &String| ViewColumn {
+                file: name.clone(),
+                name: name.clone(),
+            };
+            file.iter().map(same).collect()
+        })
+    }
+
+    /// The view with these of its columns alone.
+    pub(super) fn select(&self, names: &[String], file: &[String], table: &str) -> Result<View> {
+        check_columns(names, &self.columns(file), table)?;
+        if names.is_empty() {
+            return Err(Error::InvalidSetting {
+                setting: "columns",
+                value: "[]".to_owned(),
+                reason: format!("leaves no column of {table}"),
+            });
+        }
+        let columns = self.view_columns(file);
+        let selected = names
+            .iter()
+            .filter_map(|name| columns.iter().find(|column| column.name == *name));
+        Ok(View {
+            columns: Some(selected.cloned().collect()),
+            ..self.clone()
+        })
+    }
+
+    /// The view with other names for some of its columns.
+    pub(super) fn rename(
+        &self,
+        names: &[(String, String)],
+        file: &[String],
+        table: &str,
+    ) -> Result<View> {
+        let old: Vec<String> = names.iter().map(|(old, _)| old.clone()).collect();
+        check_columns(&old, &self.columns(file), table)?;
+        let mut columns = self.view_columns(file);
+        for column in &mut columns {
+            if let Some((_, new)) = names.iter().find(|(old, _)| *old == column.name) {
+                column.name.clone_from(new);
+            }
+        }
+        for (index, column) in columns.iter().enumerate() {
+            if columns[..index]
+                .iter()
+                .any(|before| before.name == column.name)
+            {
+                return Err(Error::InvalidSetting {
+                    setting: "columns",
+                    value: column.name.clone(),
+                    reason: "would be the name of two columns".to_owned(),
+                });
+            }
+        }
+        Ok(View {
+            columns: Some(columns),
+            ..self.clone()
+        })
+    }
+
+    /// The view with the rows alone that fulfil a condition.
+    pub(super) fn filtered(&self, by: Predicate, file: &[String], table: &str) -> Result<View> {
+        let named = by.columns().into_iter().map(str::to_owned);
+        check_columns(&named.collect::<Vec<_>>(), &self.columns(file), table)?;
+        let columns = self.view_columns(file);
+        let by = by.with_names(|name| {
+            let column = columns.iter().find(|column| column.name == name);
+            column.map_or_else(|| name.to_owned(), |column| column.file.clone())
+        });
+        let filter = match self.filter.clone() {
+            None => by,
+            Some(before) => before.and(by),
+        };
+        Ok(View {
+            filter: Some(filter),
+            ..self.clone()
+        })
+    }
+
+    /// The view with its first `n` rows alone.
+    pub(super) fn limited(&self, n: usize) -> Result<View> {
+        if let Some(filter) = &self.filter {
+            return Err(Error::InvalidSetting {
+                setting: "limit",
+                value: n.to_string(),
+                reason: format!(
+                    "comes after the filter {filter}: how many rows of which part fulfil it is not \
+                     known before they are read; limit first, or use head({n})"
+                ),
+            });
+        }
+        Ok(View {
+            limit: Some(self.limit.map_or(n, |limit| limit.min(n))),
+            ..self.clone()
+        })
+    }
+
+    /// Reads rows of a file by `read`, and makes of them what is wanted: all columns, or at least
+    /// those of `wanted` that there are.
+    pub(super) fn apply(
+        &self,
+        wanted: Option<&[String]>,
+        file: &[String],
+        table: &str,
+        read: impl FnOnce(&Scan) -> Result<DataFrame>,
+    ) -> Result<DataFrame> {
+        if wanted.is_none() && self.columns.is_none() && self.filter.is_none() {
+            return read(&Scan::default());
+        }
+        let mut columns = self.view_columns(file);
+        if let Some(wanted) = wanted {
+            let names = columns_among(&self.columns(file), wanted);
+            columns.retain(|column| names.contains(&column.name));
+        }
+        let mut scan: Vec<String> = Vec::new();
+        let compared = self.filter.iter().flat_map(Predicate::columns);
+        for name in columns
+            .iter()
+            .map(|column| column.file.as_str())
+            .chain(compared)
+        {
+            if !scan.iter().any(|read| read == name) {
+                scan.push(name.to_owned());
+            }
+        }
+        let mut frame = read(&Scan {
+            columns: Some(scan),
+        })?;
+        let about = || TableError::about(table);
+        if let Some(filter) = &self.filter {
+            let mask = filter.mask(&frame, table)?;
+            frame = frame.filter(&mask).map_err(about())?;
+        }
+        let selected = columns.iter().map(|column| {
+            let mut read = frame.column(&column.file)?.clone();
+            read.rename(column.name.as_str().into());
+            Ok(read)
+        });
+        let selected = selected.collect::<polars::prelude::PolarsResult<Vec<_>>>();
+        DataFrame::new(frame.height(), selected.map_err(about())?).map_err(about())
+    }
+}
