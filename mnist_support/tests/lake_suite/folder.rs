@@ -193,3 +193,63 @@ pub(crate) fn a_thousand_part_files_are_opened_in_seconds(lake: &Lake) {
     assert_eq!(rows.collect::<Vec<_>>(), [10_000, 10_000]);
     println!("and read after {:.2} s", start.elapsed().as_secs_f64());
 }
+
+pub(crate) fn columns_and_rows_are_chosen(lake: &Lake) {
+    for (name, first) in [("a", 0), ("b", 10)] {
+        let rows = (first..first + 10).map(|row| format!("{row},{},{}\n", 2 * row, row % 3));
+        put(
+            lake,
+            &format!("table/{name}.csv"),
+            format!("n,twice,rest\n{}", rows.collect::<String>()),
+        );
+    }
+    let frame = lake.csv("table").unwrap();
+    let chosen = frame
+        .rename([("twice", "double")])
+        .unwrap()
+        .drop(["rest"])
+        .unwrap()
+        .filter("double >= 10 AND n <> 12")
+        .unwrap();
+    assert_eq!(chosen.columns(), ["n", "double"]);
+    let expected: Vec<u8> = (5..20).filter(|n| *n != 12).collect();
+    let whole = chosen.collect().unwrap();
+    assert_eq!(whole.get_column_names(), ["n", "double"]);
+    assert_eq!(u8s(&whole, "n"), expected);
+    assert_eq!(u8s(&chosen.head(8).unwrap(), "n"), expected[..8]);
+    let parts = chosen.partitions(3).unwrap();
+    let rows = parts
+        .iter()
+        .map(|part| u8s(&chosen.read(part).unwrap(), "n"));
+    assert_eq!(rows.collect::<Vec<_>>().concat(), expected);
+    // A condition on a column that is not selected.
+    let few = frame.filter("rest = 0").unwrap().select(["n"]).unwrap();
+    assert_eq!(u8s(&few.collect().unwrap(), "n"), [0, 3, 6, 9, 12, 15, 18]);
+
+    for n in [1, 3, 12] {
+        let first = frame.limit(12).unwrap();
+        assert_eq!(first.collect().unwrap().height(), 12);
+        let parts = first.partitions(n).unwrap();
+        let rows = parts
+            .iter()
+            .map(|part| u8s(&first.read(part).unwrap(), "n"));
+        assert_eq!(
+            rows.collect::<Vec<_>>().concat(),
+            (0..12).collect::<Vec<u8>>()
+        );
+    }
+    for (error, said) in [
+        (frame.select(["n", "m"]).unwrap_err(), "no column \"m\""),
+        (frame.select(["n", "n"]).unwrap_err(), "twice"),
+        (
+            frame.drop(["n", "twice", "rest"]).unwrap_err(),
+            "leaves no column",
+        ),
+        (frame.rename([("n", "rest")]).unwrap_err(), "two columns"),
+        (frame.filter("m = 1").unwrap_err(), "no column \"m\""),
+        (frame.filter("n = ").unwrap_err(), "comparison"),
+        (chosen.limit(3).unwrap_err(), "after the filter"),
+    ] {
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}

@@ -52,6 +52,7 @@ macro_rules! whole_suite {
             patterns_and_lists_of_files_are_tables,
             a_folder_of_parquet_files_is_cut_within_large_ones,
             a_thousand_part_files_are_opened_in_seconds,
+            columns_and_rows_are_chosen,
         );
     };
 }
