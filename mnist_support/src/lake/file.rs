@@ -132,30 +132,38 @@ impl LakeFile {
         self.start(range)?.wait()?
     }
 
-    /// Fetches byte ranges in order, each while the previous one is being used. `meter` reports the
-    /// progress.
+    /// Fetches groups of byte ranges in order, each group at once, and while the previous one is
+    /// being used. `meter` reports the progress.
     pub(crate) fn read_ahead<'a>(
         &'a self,
-        ranges: &'a [Range<u64>],
+        groups: &'a [Vec<Range<u64>>],
         meter: &'a Meter<'a>,
-    ) -> impl Iterator<Item = Result<(Range<u64>, Bytes)>> + 'a {
-        let start = |range: &Range<u64>| self.start_counting(range.clone(), meter.counter());
-        let mut next = ranges.first().map(start);
-        ranges.iter().enumerate().map(move |(index, range)| {
-            let pending = next.take().unwrap_or_else(|| start(range))?;
-            let bytes = pending.wait_with(&mut || meter.report_if_due())??;
-            next = ranges.get(index + 1).map(start);
-            Ok((range.clone(), bytes))
+    ) -> impl Iterator<Item = Result<Vec<Bytes>>> + 'a {
+        let start = |group: &Vec<Range<u64>>| -> Result<Vec<_>> {
+            let ranges = group.iter().cloned();
+            ranges
+                .map(|range| self.start_counting(range, meter.counter()))
+                .collect()
+        };
+        let mut next = groups.first().map(start);
+        groups.iter().enumerate().map(move |(index, group)| {
+            let pending = next.take().unwrap_or_else(|| start(group))?.into_iter();
+            let bytes = pending
+                .map(|read| read.wait_with(&mut || meter.report_if_due())?)
+                .collect::<Result<Vec<_>>>()?;
+            next = groups.get(index + 1).map(start);
+            Ok(bytes)
         })
     }
 
-    /// A meter for reading `ranges` of this file.
+    /// A meter for reading `groups` of ranges of this file.
     pub(crate) fn meter<'a>(
         &'a self,
-        ranges: &[Range<u64>],
+        groups: &[Vec<Range<u64>>],
         on_progress: OnProgress<'a>,
     ) -> Meter<'a> {
-        let total = ranges.iter().map(|range| range.end - range.start).sum();
+        let ranges = groups.iter().flatten();
+        let total = ranges.map(|range| range.end - range.start).sum();
         // Only the file name: with its folders the line would be long.
         let name = self.url.rsplit('/').next().unwrap_or(&self.url);
         Meter::start(name, total, on_progress)

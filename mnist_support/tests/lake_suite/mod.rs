@@ -43,7 +43,7 @@ macro_rules! whole_suite {
             a_parquet_file_is_read_whole_and_by_its_head,
             the_partitions_of_a_parquet_file_hold_every_row_once_in_order,
             a_parquet_file_that_is_damaged_is_refused,
-            a_missing_value_of_a_parquet_file_is_named,
+            a_missing_value_of_a_parquet_file_is_named_where_it_is_used,
             too_many_partitions_or_none_are_refused,
             a_partition_of_a_file_that_changed_is_refused,
             a_folder_of_part_files_is_one_table,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use mnist_support::lake::Lake;
+use mnist_support::ml::{Transform, VectorAssembler};
 use mnist_support::{Error, error::TableError};
 use polars::prelude::{Column, DataFrame, Float64Chunked, IntoColumn, ParquetWriter, UInt8Chunked};
 
@@ -91,19 +92,28 @@ pub(crate) fn a_parquet_file_that_is_damaged_is_refused(lake: &Lake) {
     }
 }
 
-pub(crate) fn a_missing_value_of_a_parquet_file_is_named(lake: &Lake) {
+pub(crate) fn a_missing_value_of_a_parquet_file_is_named_where_it_is_used(lake: &Lake) {
     put(lake, "missing.parquet", parquet_bytes(95, Some(42)));
     let frame = lake.parquet("missing.parquet").unwrap();
-    let named = |error: Error| {
-        assert!(
-            matches!(&error, Error::Table(TableError::MissingValue { row: 43, column, .. }) if column == "byte"),
-            "{error}"
-        );
+    assert_eq!(
+        frame
+            .collect()
+            .unwrap()
+            .column("byte")
+            .unwrap()
+            .null_count(),
+        1
+    );
+    let assembled = |columns: &[&str]| {
+        let assembler = VectorAssembler::new().input_cols(columns.iter().copied());
+        assembler.transform(&frame)
     };
-    named(frame.collect().unwrap_err());
-    let parts = frame.partitions(3).unwrap();
-    assert!(frame.read(&parts[0]).is_ok());
-    named(frame.read(&parts[1]).unwrap_err());
-    let parts = frame.partitions(19).unwrap();
-    named(frame.read(&parts[8]).unwrap_err());
+    assert_eq!(assembled(&["double"]).unwrap().height(), 95);
+    // It is in the second of two partitions.
+    let error = assembled(&["double", "byte"]).unwrap_err();
+    assert!(
+        matches!(&error, Error::Table(TableError::MissingValue { file, row: 43, column })
+            if column == "byte" && *file == format!("{lake}/missing.parquet")),
+        "{error}"
+    );
 }

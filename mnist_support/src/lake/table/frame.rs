@@ -103,10 +103,13 @@ impl Lake {
     /// Opens Parquet files as a table: a file, the part files of a folder, those that match a
     /// pattern, or a list of these, as [`Lake::csv`] does. This reads the footer of the first.
     ///
+    /// Columns of every type are read. Timestamps are in UTC, decimals become `Float64`, 16-bit
+    /// floats `Float32`, dictionaries their values, fixed-size lists lists, and SparkML's vectors,
+    /// dense and sparse, lists of numbers. A null or a NaN is an error only where a stage uses it.
+    ///
     /// # Errors
     /// - The errors of [`Lake::csv`].
     /// - [`TableError::Failed`] for a file that is not Parquet or is truncated.
-    /// - [`TableError::ColumnType`] for a column of an unsupported type, such as `Int16` or a date.
     pub fn parquet(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
         self.open_table(Some(FileFormat::Parquet), &paths.into())
     }

@@ -8,6 +8,7 @@ mod discover;
 mod folder;
 mod format;
 mod frame;
+mod guard;
 mod number_type;
 mod parquet;
 mod partition;

@@ -137,22 +137,7 @@ pub(super) fn cut_by_rows(
     n: usize,
     block: u64,
 ) -> Result<Vec<Range<u64>>> {
-    let mut starts = vec![data.start];
-    let mut content_end = data.start;
-    let blocks = blocks(data.clone(), block);
-    let meter = file.meter(&blocks, &ignore_progress);
-    for block in file.read_ahead(&blocks, &meter) {
-        let (range, bytes) = block?;
-        for (at, byte) in bytes.iter().enumerate() {
-            match byte {
-                b'\n' => starts.push(range.start + at as u64 + 1),
-                b'\r' => {}
-                _ => content_end = range.start + at as u64 + 1,
-            }
-        }
-    }
-    // Blank lines at the end are not rows.
-    starts.retain(|start| *start < content_end);
+    let mut starts = row_starts(file, data.clone(), block)?;
     let rows = starts.len();
     if n > rows {
         return Err(Error::InvalidSetting {
@@ -166,23 +151,54 @@ pub(super) fn cut_by_rows(
     Ok((0..n).map(|part| at(part)..at(part + 1)).collect())
 }
 
+/// Counts the rows in a byte range that begins at the start of a line.
+pub(super) fn rows(file: &LakeFile, range: Range<u64>, block: u64) -> Result<u64> {
+    Ok(row_starts(file, range, block)?.len() as u64)
+}
+
+/// Returns where the rows of a byte range begin. Blank lines at the end are not rows.
+fn row_starts(file: &LakeFile, data: Range<u64>, block: u64) -> Result<Vec<u64>> {
+    let mut starts = vec![data.start];
+    let mut content_end = data.start;
+    let mut start = data.start;
+    for_each_block(file, data, block, |bytes| {
+        for (at, byte) in bytes.iter().enumerate() {
+            match byte {
+                b'\n' => starts.push(start + at as u64 + 1),
+                b'\r' => {}
+                _ => content_end = start + at as u64 + 1,
+            }
+        }
+        start += bytes.len() as u64;
+    })?;
+    starts.retain(|start| *start < content_end);
+    Ok(starts)
+}
+
 /// Counts the line ends in a byte range.
 pub(super) fn count(file: &LakeFile, range: Range<u64>, block: u64) -> Result<u64> {
     let mut lines = 0;
-    let blocks = blocks(range, block);
-    let meter = file.meter(&blocks, &ignore_progress);
-    for block in file.read_ahead(&blocks, &meter) {
-        lines += block?.1.iter().filter(|byte| **byte == b'\n').count() as u64;
-    }
+    for_each_block(file, range, block, |bytes| {
+        lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    })?;
     Ok(lines)
 }
 
-fn blocks(range: Range<u64>, block: u64) -> Vec<Range<u64>> {
-    let end = range.end;
-    range
-        .step_by(block as usize)
-        .map(|start| start..(start + block).min(end))
-        .collect()
+/// Reads a byte range in blocks of a size.
+fn for_each_block(
+    file: &LakeFile,
+    range: Range<u64>,
+    size: u64,
+    mut use_block: impl FnMut(&[u8]),
+) -> Result<()> {
+    let starts = range.clone().step_by(size as usize);
+    let blocks = starts.map(|start| vec![start..(start + size).min(range.end)]);
+    let blocks: Vec<Vec<Range<u64>>> = blocks.collect();
+    let meter = file.meter(&blocks, &ignore_progress);
+    for block in file.read_ahead(&blocks, &meter) {
+        block?.iter().for_each(|bytes| use_block(bytes));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

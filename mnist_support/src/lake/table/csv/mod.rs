@@ -149,10 +149,12 @@ impl CsvFile {
         let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
         let ranges = lines::cut(&self.file, range, blocks)?;
         let mut parsed = Vec::with_capacity(ranges.len());
-        let meter = self.file.meter(&ranges, on_progress);
-        for block in self.file.read_ahead(&ranges, &meter) {
-            let (range, bytes) = block?;
-            parsed.push(self.parse(range.start, bytes)?);
+        let groups: Vec<Vec<Range<u64>>> = ranges.iter().map(|range| vec![range.clone()]).collect();
+        let meter = self.file.meter(&groups, on_progress);
+        for (range, block) in ranges.iter().zip(self.file.read_ahead(&groups, &meter)) {
+            for bytes in block? {
+                parsed.push(self.parse(range.start, bytes)?);
+            }
         }
         self.join(parsed, scan)
     }
@@ -239,7 +241,7 @@ impl TableFile for CsvFile {
             Some(Part::Bytes(range)) => range.clone(),
             _ => self.data_start..self.file.size(),
         };
-        lines::count(&self.file, range, BLOCK)
+        lines::rows(&self.file, range, BLOCK)
     }
 
     fn locate(&self, part: &Part, index: u64) -> Result<(String, u64)> {

@@ -5,8 +5,9 @@
 
 use std::ops::Range;
 
-use polars_parquet_format::FileMetaData;
+use bytes::Bytes;
 use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
+use polars_parquet_format::{ConvertedType, FileMetaData, LogicalType, RowGroup, SchemaElement};
 
 use crate::lake::file::LakeFile;
 use crate::{Error, Result, error::TableError};
@@ -17,12 +18,30 @@ const TAIL: usize = 8;
 /// The size of the first read at the end of the file. Most footers are shorter.
 const GUESS: u64 = 64 << 10;
 
+/// Chunks of columns that are this close in the file are fetched together: the bytes between them
+/// cost less than another request.
+const GAP: u64 = 64 << 10;
+
 /// The metadata of a file and the layout of its row groups.
 pub(super) struct Footer {
     metadata: FileMetaData,
+    columns: Vec<Column>,
     group_rows: Vec<usize>,
-    group_bytes: Vec<Range<u64>>,
+    /// The bytes of each column chunk, for each row group.
+    chunks: Vec<Vec<Range<u64>>>,
 }
+
+/// A column of the table. A nested one is stored as several columns, its leaves.
+struct Column {
+    name: String,
+    /// The elements of the schema that describe it.
+    elements: Range<usize>,
+    leaves: Range<usize>,
+}
+
+/// Some columns of a file, by their indices.
+#[derive(Clone, Debug)]
+pub(super) struct Selection(Vec<usize>);
 
 impl Footer {
     /// Reads the footer of a file whose first bytes are `first`.
@@ -65,12 +84,14 @@ impl Footer {
         })
     }
 
-    /// Checks that the row groups end before `data_end`, and computes their byte ranges.
+    /// Checks that the row groups end before `data_end`, and computes where their columns are.
     fn new(metadata: FileMetaData, data_end: u64) -> Option<Footer> {
+        let columns = columns(&metadata.schema)?;
+        let leaves = columns.last().map_or(0, |column| column.leaves.end);
         let mut group_rows = Vec::with_capacity(metadata.row_groups.len());
-        let mut group_bytes = Vec::with_capacity(metadata.row_groups.len());
+        let mut chunks = Vec::with_capacity(metadata.row_groups.len());
         for group in &metadata.row_groups {
-            let mut bytes: Option<Range<u64>> = None;
+            let mut ranges = Vec::with_capacity(group.columns.len());
             for chunk in &group.columns {
                 let chunk = chunk.meta_data.as_ref()?;
                 let start = chunk
@@ -83,22 +104,36 @@ impl Footer {
                 if end > data_end {
                     return None;
                 }
-                bytes = Some(match bytes {
-                    Some(bytes) => bytes.start.min(start)..bytes.end.max(end),
-                    None => start..end,
-                });
+                ranges.push(start..end);
             }
+            if ranges.len() != leaves {
+                return None;
+            }
+            chunks.push(ranges);
             group_rows.push(usize::try_from(group.num_rows).ok()?);
-            group_bytes.push(bytes.unwrap_or(0..0));
         }
         let rows = group_rows
             .iter()
             .try_fold(0_usize, |sum, rows| sum.checked_add(*rows))?;
         (usize::try_from(metadata.num_rows) == Ok(rows)).then_some(Footer {
             metadata,
+            columns,
             group_rows,
-            group_bytes,
+            chunks,
         })
+    }
+
+    /// The names of the columns, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
+    /// Selects columns by name, all of them without names.
+    pub(super) fn select(&self, names: Option<&[String]>) -> Selection {
+        let columns = self.columns.iter().enumerate();
+        let wanted =
+            columns.filter(|(_, column)| names.is_none_or(|names| names.contains(&column.name)));
+        Selection(wanted.map(|(index, _)| index).collect())
     }
 
     /// The number of rows.
@@ -111,69 +146,98 @@ impl Footer {
         &self.group_rows
     }
 
-    /// The byte range of consecutive row groups, including any gaps between them.
-    pub(super) fn bytes_of(&self, groups: Range<usize>) -> Range<u64> {
-        let bytes = &self.group_bytes[groups];
-        let start = bytes.iter().map(|bytes| bytes.start).min().unwrap_or(0);
-        let end = bytes.iter().map(|bytes| bytes.end).max().unwrap_or(0);
-        start..end
+    /// The bytes of selected columns of a row group.
+    fn chunks(&self, group: usize, selection: &Selection) -> impl Iterator<Item = &Range<u64>> {
+        let leaves = selection
+            .0
+            .iter()
+            .flat_map(|&column| self.columns[column].leaves.clone());
+        leaves.map(move |leaf| &self.chunks[group][leaf])
     }
 
-    /// Splits consecutive row groups into runs of at most `size` bytes, or of a single row group.
-    pub(super) fn runs(&self, groups: Range<usize>, size: u64) -> Vec<Range<usize>> {
-        let mut runs: Vec<Range<usize>> = Vec::new();
-        for group in groups {
-            match runs.last_mut() {
-                Some(run)
-                    if {
-                        let bytes = self.bytes_of(run.start..group + 1);
-                        bytes.end - bytes.start <= size
-                    } =>
-                {
-                    run.end = group + 1;
+    /// The byte ranges to fetch for selected columns of consecutive row groups, in order.
+    pub(super) fn bytes_of(&self, groups: Range<usize>, selection: &Selection) -> Vec<Range<u64>> {
+        let chunks = groups.flat_map(|group| self.chunks(group, selection));
+        let mut chunks: Vec<Range<u64>> =
+            chunks.filter(|chunk| !chunk.is_empty()).cloned().collect();
+        chunks.sort_by_key(|chunk| chunk.start);
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for chunk in chunks {
+            match ranges.last_mut() {
+                Some(range) if chunk.start <= range.end + GAP => {
+                    range.end = range.end.max(chunk.end)
                 }
-                _ => runs.push(group..group + 1),
+                _ => ranges.push(chunk),
+            }
+        }
+        ranges
+    }
+
+    /// Splits consecutive row groups into runs with at most `size` bytes of selected columns, or of
+    /// a single row group.
+    pub(super) fn runs(
+        &self,
+        groups: Range<usize>,
+        selection: &Selection,
+        size: u64,
+    ) -> Vec<Range<usize>> {
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        let mut bytes = 0;
+        for group in groups {
+            let own: u64 = self
+                .chunks(group, selection)
+                .map(|chunk| chunk.end - chunk.start)
+                .sum();
+            bytes += own;
+            match runs.last_mut() {
+                Some(run) if bytes <= size => run.end = group + 1,
+                _ => {
+                    runs.push(group..group + 1);
+                    bytes = own;
+                }
             }
         }
         runs
     }
 
-    /// Builds a Parquet file in memory from consecutive row groups. `bytes` are their bytes, which
-    /// begin at `start` in this file.
+    /// Builds a Parquet file in memory from selected columns of consecutive row groups. `fetched` are
+    /// the bytes of `ranges`, which [`bytes_of`](Self::bytes_of) has returned.
     ///
     /// Polars' blocking reader wants a whole file. The offsets in the footer are shifted to the new
     /// positions of the bytes. Page indexes and bloom filters, which are stored elsewhere, are
-    /// dropped, as are statistics, which a full read doesn't use.
-    pub(super) fn extract(&self, groups: Range<usize>, start: u64, bytes: &[u8]) -> Vec<u8> {
-        let shift = MAGIC.len() as i64 - start as i64;
-        let mut metadata = FileMetaData {
-            row_groups: self.metadata.row_groups[groups].to_vec(),
+    /// dropped, as are statistics, which a full read doesn't use, and what writers say about their
+    /// own types, so that the types are Parquet's.
+    pub(super) fn extract(
+        &self,
+        groups: Range<usize>,
+        selection: &Selection,
+        ranges: &[Range<u64>],
+        fetched: &[Bytes],
+    ) -> Vec<u8> {
+        let size: usize = fetched.iter().map(Bytes::len).sum();
+        let mut small = Vec::with_capacity(size + (64 << 10));
+        small.extend_from_slice(MAGIC);
+        let mut starts = Vec::with_capacity(ranges.len());
+        for bytes in fetched {
+            starts.push(small.len() as i64);
+            small.extend_from_slice(bytes);
+        }
+        let place = |at: i64| {
+            let range = ranges
+                .partition_point(|range| range.start as i64 <= at)
+                .checked_sub(1);
+            range.map_or(at, |range| at - ranges[range].start as i64 + starts[range])
+        };
+        let groups = &self.metadata.row_groups[groups];
+        let metadata = FileMetaData {
+            schema: self.schema(selection),
+            row_groups: groups
+                .iter()
+                .map(|group| self.moved(group, selection, place))
+                .collect(),
+            num_rows: groups.iter().map(|group| group.num_rows).sum(),
             ..without_groups(&self.metadata)
         };
-        metadata.num_rows = metadata.row_groups.iter().map(|group| group.num_rows).sum();
-        for group in &mut metadata.row_groups {
-            group.file_offset = group.file_offset.map(|offset| offset + shift);
-            for chunk in &mut group.columns {
-                chunk.file_offset = 0;
-                chunk.offset_index_offset = None;
-                chunk.offset_index_length = None;
-                chunk.column_index_offset = None;
-                chunk.column_index_length = None;
-                if let Some(column) = &mut chunk.meta_data {
-                    column.data_page_offset += shift;
-                    column.index_page_offset = None;
-                    column.dictionary_page_offset =
-                        column.dictionary_page_offset.map(|at| at + shift);
-                    column.bloom_filter_offset = None;
-                    column.bloom_filter_length = None;
-                    column.statistics = None;
-                    column.size_statistics = None;
-                }
-            }
-        }
-        let mut small = Vec::with_capacity(bytes.len() + (64 << 10));
-        small.extend_from_slice(MAGIC);
-        small.extend_from_slice(bytes);
         let data_end = small.len();
         metadata
             .write_to_out_protocol(&mut TCompactOutputProtocol::new(&mut small))
@@ -183,18 +247,119 @@ impl Footer {
         small.extend_from_slice(MAGIC);
         small
     }
+
+    /// The schema of selected columns.
+    fn schema(&self, selection: &Selection) -> Vec<SchemaElement> {
+        let mut root = self.metadata.schema[0].clone();
+        root.num_children = Some(selection.0.len() as i32);
+        let elements = selection
+            .0
+            .iter()
+            .flat_map(|&column| self.columns[column].elements.clone());
+        let elements = elements.map(|index| plain(self.metadata.schema[index].clone()));
+        std::iter::once(root).chain(elements).collect()
+    }
+
+    /// A row group with selected columns alone, whose bytes are elsewhere.
+    fn moved(
+        &self,
+        group: &RowGroup,
+        selection: &Selection,
+        place: impl Fn(i64) -> i64,
+    ) -> RowGroup {
+        let leaves = selection
+            .0
+            .iter()
+            .flat_map(|&column| self.columns[column].leaves.clone());
+        let mut columns: Vec<_> = leaves.map(|leaf| group.columns[leaf].clone()).collect();
+        for chunk in &mut columns {
+            chunk.file_offset = 0;
+            chunk.offset_index_offset = None;
+            chunk.offset_index_length = None;
+            chunk.column_index_offset = None;
+            chunk.column_index_length = None;
+            if let Some(column) = &mut chunk.meta_data {
+                column.data_page_offset = place(column.data_page_offset);
+                column.index_page_offset = None;
+                column.dictionary_page_offset = column.dictionary_page_offset.map(&place);
+                column.bloom_filter_offset = None;
+                column.bloom_filter_length = None;
+                column.statistics = None;
+                column.size_statistics = None;
+            }
+        }
+        RowGroup {
+            columns,
+            total_byte_size: group.total_byte_size,
+            num_rows: group.num_rows,
+            sorting_columns: None,
+            file_offset: None,
+            total_compressed_size: None,
+            ordinal: group.ordinal,
+        }
+    }
+
+    /// Whether a column is of 16-bit floats.
+    pub(super) fn is_float16(&self, name: &str) -> bool {
+        let column = self.columns.iter().find(|column| column.name == name);
+        column.is_some_and(|column| {
+            let elements = &self.metadata.schema[column.elements.clone()];
+            matches!(elements, [leaf] if matches!(leaf.logical_type, Some(LogicalType::FLOAT16(_))))
+        })
+    }
 }
 
-/// Copies everything except the row groups, which are most of it.
+/// Finds the columns in a schema, which is a tree, depth first; `None` if it is none.
+fn columns(schema: &[SchemaElement]) -> Option<Vec<Column>> {
+    let count = usize::try_from(schema.first()?.num_children?).ok()?;
+    let (mut element, mut leaf) = (1, 0);
+    let mut columns = Vec::new();
+    for _ in 0..count {
+        let (first, first_leaf) = (element, leaf);
+        let mut open: usize = 1;
+        while open > 0 {
+            let children = schema.get(element)?.num_children.unwrap_or(0);
+            let children = usize::try_from(children).ok()?;
+            leaf += usize::from(children == 0);
+            open = (open - 1).checked_add(children)?;
+            element += 1;
+        }
+        columns.push(Column {
+            name: schema[first].name.clone(),
+            elements: first..element,
+            leaves: first_leaf..leaf,
+        });
+    }
+    (element == schema.len()).then_some(columns)
+}
+
+/// A type without what polars is compiled without: time zones (a timestamp is in UTC), 16-bit floats
+/// and intervals, both of which are then bytes.
+fn plain(mut element: SchemaElement) -> SchemaElement {
+    match &mut element.logical_type {
+        Some(LogicalType::TIMESTAMP(timestamp)) => {
+            timestamp.is_adjusted_to_u_t_c = false;
+            element.converted_type = None;
+        }
+        Some(LogicalType::FLOAT16(_)) => element.logical_type = None,
+        _ if element.converted_type == Some(ConvertedType::INTERVAL) => {
+            element.converted_type = None
+        }
+        _ => {}
+    }
+    element
+}
+
+/// Copies everything except the columns and the row groups.
 fn without_groups(metadata: &FileMetaData) -> FileMetaData {
     FileMetaData {
         version: metadata.version,
-        schema: metadata.schema.clone(),
+        schema: Vec::new(),
         num_rows: 0,
         row_groups: Vec::new(),
-        key_value_metadata: metadata.key_value_metadata.clone(),
+        key_value_metadata: None,
         created_by: metadata.created_by.clone(),
-        column_orders: metadata.column_orders.clone(),
+        column_orders: None,
         encryption_algorithm: metadata.encryption_algorithm.clone(),
         footer_signing_key_metadata: None,
     }

@@ -1,5 +1,6 @@
 //! Parquet files: the footer says where each row group is, and only their bytes are read.
 
+mod convert;
 mod extract;
 mod footer;
 mod plan;
@@ -47,7 +48,7 @@ impl ParquetFile {
                 reason: "it has no rows".into(),
             }));
         }
-        let columns = extract::columns(&footer, file.url())?;
+        let columns = footer.names().map(str::to_owned).collect();
         Ok(ParquetFile {
             file,
             footer,
@@ -63,28 +64,24 @@ impl ParquetFile {
         scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
-        let runs = self.footer.runs(groups.clone(), RUN);
-        let bytes: Vec<Range<u64>> = runs
+        let selection = self.footer.select(scan.columns.as_deref());
+        let runs = self.footer.runs(groups, &selection, RUN);
+        let bytes: Vec<Vec<Range<u64>>> = runs
             .iter()
-            .map(|run| self.footer.bytes_of(run.clone()))
+            .map(|run| self.footer.bytes_of(run.clone(), &selection))
             .collect();
-        let mut first_row: usize = self.footer.group_rows()[..groups.start].iter().sum();
         let (mut skip, mut left) = (skip, rows);
         let mut whole: Option<DataFrame> = None;
         let meter = self.file.meter(&bytes, on_progress);
-        for (run, fetched) in runs.into_iter().zip(self.file.read_ahead(&bytes, &meter)) {
-            let (range, bytes) = fetched?;
+        let fetched = self.file.read_ahead(&bytes, &meter);
+        for ((run, ranges), fetched) in runs.into_iter().zip(&bytes).zip(fetched) {
+            let fetched = fetched?;
             let available: usize = self.footer.group_rows()[run.clone()].iter().sum();
             let take = left.min(available.saturating_sub(skip));
-            let small = self.footer.extract(run, range.start, &bytes);
-            drop(bytes);
-            let frame = extract::read(small, skip, take, scan, self.url())?;
-            extract::check(&frame, self.url(), first_row + skip)?;
-            (first_row, skip, left) = (
-                first_row + available,
-                skip.saturating_sub(available),
-                left - take,
-            );
+            let small = self.footer.extract(run, &selection, ranges, &fetched);
+            drop(fetched);
+            let frame = extract::read(small, skip, take, self.url())?;
+            (skip, left) = (skip.saturating_sub(available), left - take);
             match &mut whole {
                 None => whole = Some(frame),
                 Some(whole) => {
@@ -94,13 +91,17 @@ impl ParquetFile {
                 }
             }
         }
-        match whole {
+        let whole = match whole {
             Some(mut whole) => {
                 whole.rechunk_mut_par();
-                Ok(whole)
+                whole
             }
-            None => extract::read(self.footer.extract(0..0, 0, &[]), 0, 0, scan, self.url()),
-        }
+            None => {
+                let nothing = self.footer.extract(0..0, &selection, &[], &[]);
+                extract::read(nothing, 0, 0, self.url())?
+            }
+        };
+        convert::frame(whole, &self.footer, scan, self.url())
     }
 }
 
