@@ -1,20 +1,19 @@
 //! A container on Azure, or on Azurite, as an object store.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use object_store::azure::{
-    AzureAuthorizer, AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder, split_sas,
+    AzureAuthorizer, AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder,
 };
-use object_store::client::{
-    HttpConnector, HttpErrorKind, HttpRequest, HttpRequestBody, ReqwestConnector,
-};
-use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody};
 use url::{Host, Url};
 
 use super::credentials::{Authentication, Credentials};
 use super::failure::{storage_error, without_query_strings};
-use super::location::is_account_name;
+use super::hosts::{BlobService, is_account_name};
+use super::pasted::{account_of_endpoint, signature_pairs};
+use super::patience::{PatientConnector, Patience};
+use super::platform::{self, IdentityEndpoint, SecretEndpoint};
 use super::runtime;
 use crate::secrets::Secret;
 use crate::{
@@ -22,58 +21,49 @@ use crate::{
     error::{Cause, LakeError},
 };
 
-/// The number of retries, and for how long after the first try.
-const RETRIES: usize = 3;
-const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
-/// A host that drops packets costs this much on each of the four tries.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// A container, with what requests beyond object_store's need.
 #[derive(Clone)]
 pub(crate) struct Container {
     pub(crate) store: Arc<MicrosoftAzure>,
     pub(crate) url: String,
-    address: String,
+    address: Url,
     account: String,
+    is_anonymous: bool,
+    patience: Patience,
 }
 
-/// Opens `container`. This makes no request.
+/// Opens `container` of the account whose blob service is `named`, or else of the account that the
+/// credentials name. This makes no request.
 pub(crate) fn open(
     url: &str,
     container: &str,
-    account: Option<String>,
-    endpoint: Option<String>,
+    named: Option<BlobService>,
     credentials: &Credentials,
+    patience: Patience,
 ) -> Result<Container> {
-    let invalid = |reason: String| {
-        Error::Lake(LakeError::InvalidUrl {
-            url: url.into(),
-            reason,
-        })
-    };
-    let account = account.or_else(|| credentials.account.clone()).ok_or_else(|| {
-        invalid("it names no storage account; add the key account to the secret scope, or use abfss://".into())
-    })?;
-    if !is_account_name(&account) {
-        return Err(invalid(format!(
-            "{account:?} is not a storage account's name"
-        )));
-    }
-    let endpoint = credentials
-        .endpoint
-        .clone()
-        .or(endpoint)
-        .unwrap_or_else(|| format!("https://{account}.blob.core.windows.net"));
+    let credentials = credentials.resolved()?;
+    let (account, endpoint) = service(url, named, &credentials)?;
+    let invalid = |reason: String| invalid(url, reason);
     let plain_http = check_endpoint(&endpoint, &account).map_err(invalid)?;
+    let mut address = Url::parse(&endpoint).map_err(|error| invalid(error.to_string()))?;
+    address
+        .path_segments_mut()
+        .map_err(|()| invalid("the endpoint cannot have a path".into()))?
+        .pop_if_empty()
+        .push(container);
     choose_cryptography();
-    let builder = MicrosoftAzureBuilder::new()
+    let mut builder = MicrosoftAzureBuilder::new()
         .with_account(&account)
         .with_container_name(container)
         .with_endpoint(endpoint.clone())
-        .with_client_options(client_options(plain_http))
-        .with_retry(retry_config());
-    let store = with_authentication(builder, url, credentials)?
+        .with_client_options(Patience::client_options(plain_http))
+        .with_http_connector(PatientConnector(patience))
+        .with_retry(patience.retry_config());
+    let cloud = BlobService::of_endpoint(&endpoint).map(|service| service.authority.to_owned());
+    if let Some(authority) = credentials.authority.clone().or(cloud) {
+        builder = builder.with_authority_host(authority);
+    }
+    let store = with_authentication(builder, url, &credentials, patience)?
         .build()
         .map_err(|error| {
             // The builder's error may repeat a setting, so leave its text out.
@@ -85,9 +75,82 @@ pub(crate) fn open(
     Ok(Container {
         store: Arc::new(store),
         url: url.into(),
-        address: format!("{endpoint}/{container}"),
+        address,
         account,
+        is_anonymous: matches!(credentials.authentication, Authentication::Anonymous),
+        patience,
     })
+}
+
+fn invalid(url: &str, reason: String) -> Error {
+    Error::Lake(LakeError::InvalidUrl {
+        url: url.into(),
+        reason,
+    })
+}
+
+/// The account, and the address of its blob service.
+///
+/// The credentials' endpoint is their own account's. A URL that names another account goes to that
+/// account, but never with a key or a signature of this one.
+fn service(
+    url: &str,
+    named: Option<BlobService>,
+    credentials: &Credentials,
+) -> Result<(String, String)> {
+    let of_endpoint = credentials.endpoint.as_deref().and_then(account_of_endpoint);
+    if let (Some(account), Some(other)) = (&credentials.account, &of_endpoint)
+        && account != other
+    {
+        return Err(invalid(
+            url,
+            format!("the endpoint in the secret scope is for {other:?}, the account is {account:?}"),
+        ));
+    }
+    let own = credentials.account.clone().or(of_endpoint);
+    let Some(named) = named else {
+        let account = own.ok_or_else(|| {
+            let reason = "it names no storage account; add the key account to the secret scope, or \
+                          use abfss://";
+            invalid(url, reason.into())
+        })?;
+        let is_name =
+            is_account_name(&account) || account_of_endpoint_is(credentials, &account);
+        if !is_name {
+            let reason = format!("{account:?} is not a storage account's name");
+            return Err(invalid(url, reason));
+        }
+        let endpoint = credentials.endpoint.clone();
+        let public = || format!("https://{account}.blob.core.windows.net");
+        let endpoint = endpoint.unwrap_or_else(public);
+        return Ok((account, endpoint));
+    };
+    match own {
+        Some(own) if own != named.account => {
+            if let Authentication::AccessKey(_) | Authentication::SharedAccessSignature(_) =
+                credentials.authentication
+            {
+                let reason = format!(
+                    "the credentials are for the account {own:?}, not for {:?}",
+                    named.account
+                );
+                return Err(denied(url, &reason));
+            }
+            Ok((named.account, named.endpoint))
+        }
+        _ => {
+            let endpoint = credentials.endpoint.clone().unwrap_or(named.endpoint);
+            Ok((named.account, endpoint))
+        }
+    }
+}
+
+/// Whether the endpoint is a known host of the account, whose name then follows other rules.
+fn account_of_endpoint_is(credentials: &Credentials, account: &str) -> bool {
+    let endpoint = credentials.endpoint.as_deref();
+    endpoint
+        .and_then(BlobService::of_endpoint)
+        .is_some_and(|service| service.account == account)
 }
 
 fn denied(url: &str, reason: &str) -> Error {
@@ -95,7 +158,7 @@ fn denied(url: &str, reason: &str) -> Error {
         url: url.into(),
         reason: reason.into(),
         hint: "give the credentials in a secret scope: the keys tenant-id, client-id and client-secret, \
-               or access-key, or sas, or authentication"
+               or access-key, or sas, or authentication, which is anonymous for a public container"
             .into(),
     })
 }
@@ -129,36 +192,15 @@ fn choose_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-fn client_options(plain_http: bool) -> ClientOptions {
-    ClientOptions::new()
-        .with_allow_http(plain_http)
-        .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_timeout(REQUEST_TIMEOUT)
-}
-
-fn retry_config() -> RetryConfig {
-    RetryConfig {
-        backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(2),
-            base: 2.0,
-        },
-        max_retries: RETRIES,
-        retry_timeout: RETRY_TIMEOUT,
-    }
-}
-
 fn with_authentication(
     builder: MicrosoftAzureBuilder,
     url: &str,
     credentials: &Credentials,
+    patience: Patience,
 ) -> Result<MicrosoftAzureBuilder> {
-    let builder = match &credentials.authority {
-        Some(authority) => builder.with_authority_host(authority),
-        None => builder,
-    };
     Ok(match &credentials.authentication {
         Authentication::None => return Err(denied(url, "there are no credentials")),
+        Authentication::Anonymous => builder.with_skip_signature(true),
         Authentication::ServicePrincipal {
             tenant_id,
             client_id,
@@ -173,11 +215,8 @@ fn with_authentication(
             .with_credential_type("sas_token")
             .with_sas_authorization(pairs(url, signature)?),
         Authentication::ManagedIdentity { client_id } => {
-            let builder = builder.with_credential_type("managed_identity");
-            match client_id {
-                Some(client_id) => builder.with_client_id(client_id),
-                None => builder,
-            }
+            let announced = platform::identity_endpoint(&platform::of_process);
+            with_managed_identity(builder, url, client_id.clone(), announced, patience)?
         }
         Authentication::WorkloadIdentity {
             tenant_id,
@@ -195,15 +234,43 @@ fn with_authentication(
     })
 }
 
+fn with_managed_identity(
+    builder: MicrosoftAzureBuilder,
+    url: &str,
+    client_id: Option<String>,
+    announced: Option<IdentityEndpoint>,
+    patience: Patience,
+) -> Result<MicrosoftAzureBuilder> {
+    if let Some(IdentityEndpoint::WithSecret { url: address, secret }) = announced {
+        // These endpoints are on the machine or on its own network, and speak plain HTTP.
+        let client = PatientConnector(patience)
+            .connect(&Patience::client_options(true))
+            .map_err(|error| storage_error("opening", url, error))?;
+        return Ok(builder.with_credentials(Arc::new(SecretEndpoint {
+            client,
+            url: address,
+            secret,
+            client_id,
+            last: Mutex::default(),
+        })));
+    }
+    let mut builder = builder.with_credential_type("managed_identity");
+    if let Some(client_id) = client_id {
+        builder = builder.with_client_id(client_id);
+    }
+    if let Some(IdentityEndpoint::Plain(address)) = announced {
+        builder = builder.with_msi_endpoint(address);
+    }
+    Ok(builder)
+}
+
 fn pairs(url: &str, signature: &Secret) -> Result<Vec<(String, String)>> {
-    let pairs = split_sas(signature.expose()).unwrap_or_default();
-    if !pairs.iter().any(|(name, _)| name == "sig") {
-        return Err(denied(
+    signature_pairs(signature.expose()).ok_or_else(|| {
+        denied(
             url,
             "the shared access signature is not a query string with a sig",
-        ));
-    }
-    Ok(pairs)
+        )
+    })
 }
 
 impl Container {
@@ -227,6 +294,9 @@ impl Container {
             })
         };
         let store_error = |error| storage_error("creating", &self.url, error);
+        if self.is_anonymous {
+            return Err(denied(&self.url, "a container is not created anonymously"));
+        }
         let credential = self
             .store
             .credentials()
@@ -235,8 +305,10 @@ impl Container {
             .map_err(store_error)?;
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         *request.method_mut() = object_store::signer::Method::PUT;
-        let address = format!("{}?restype=container", self.address);
+        let mut address = self.address.clone();
+        address.set_query(Some("restype=container"));
         *request.uri_mut() = address
+            .as_str()
             .parse()
             .map_err(|_| failed("its address is not a URI".into()))?;
         request.headers_mut().insert(
@@ -246,23 +318,16 @@ impl Container {
         AzureAuthorizer::new(&credential, &self.account)
             .try_authorize(&mut request)
             .map_err(store_error)?;
-        let plain_http = self.address.starts_with("http://");
-        let client = ReqwestConnector::default()
-            .connect(&client_options(plain_http))
+        let plain_http = self.address.scheme() == "http";
+        let client = PatientConnector(self.patience)
+            .connect(&Patience::client_options(plain_http))
             .map_err(store_error)?;
-        let response = client
-            .execute(request)
-            .await
-            .map_err(|error| match error.kind() {
-                HttpErrorKind::Connect | HttpErrorKind::Timeout | HttpErrorKind::Interrupted => {
-                    Error::Lake(LakeError::Unreachable {
-                        url: self.url.clone(),
-                        retries: 0,
-                        reason: error.to_string(),
-                    })
-                }
-                _ => failed(error.into()),
-            })?;
+        let response = client.execute(request).await.map_err(|error| {
+            store_error(object_store::Error::Generic {
+                store: "MicrosoftAzure",
+                source: Box::new(error),
+            })
+        })?;
         match response.status().as_u16() {
             200..300 => Ok(true),
             409 => Ok(false),
@@ -277,7 +342,8 @@ mod tests {
     use super::*;
 
     fn open_az(credentials: &Credentials) -> Result<Container> {
-        open("az://torchtut", "torchtut", None, None, credentials)
+        let url = "az://torchtut";
+        open(url, "torchtut", None, credentials, Patience::default())
     }
 
     #[test]

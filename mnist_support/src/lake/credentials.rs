@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::hosts::BlobService;
+use super::pasted::trimmed;
+use super::platform::{self, Variable};
 use crate::secrets::{Secret, SecretScope};
 use crate::{Error, Result};
 
@@ -16,6 +19,8 @@ const EMULATOR_KEY: &str =
 pub enum Authentication {
     /// No authentication, which is enough for local files.
     None,
+    /// Requests without credentials, which public containers answer.
+    Anonymous,
     /// A service principal, with OAuth client credentials.
     ServicePrincipal {
         /// The directory (tenant) id.
@@ -25,11 +30,13 @@ pub enum Authentication {
         /// The application's secret.
         client_secret: Secret,
     },
-    /// One of the account's two keys, base64-encoded.
+    /// One of the account's two keys, base64-encoded, or a connection string.
     AccessKey(Secret),
-    /// A shared access signature: the query string, with or without its `?`.
+    /// A shared access signature: the query string, with or without its `?`, or the whole URL.
     SharedAccessSignature(Secret),
-    /// The managed identity of the virtual machine or service that the program runs on.
+    /// The managed identity of the virtual machine or service that the program runs on. The
+    /// variables `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`, or `MSI_ENDPOINT`, say where a service
+    /// gives tokens; virtual machines have one address for it.
     ManagedIdentity {
         /// The client id of a user-assigned identity. `None` is the system-assigned one.
         client_id: Option<String>,
@@ -81,6 +88,19 @@ impl Credentials {
         Authentication::None.into()
     }
 
+    /// Requests without credentials, for public containers.
+    ///
+    /// ```
+    /// use mnist_support::lake::{Credentials, Lake};
+    ///
+    /// let url = "abfss://public@mylake.dfs.core.windows.net";
+    /// let lake = Lake::open(url, &Credentials::anonymous())?;
+    /// # Ok::<(), mnist_support::Error>(())
+    /// ```
+    pub fn anonymous() -> Credentials {
+        Authentication::Anonymous.into()
+    }
+
     /// A service principal.
     pub fn service_principal(
         tenant_id: &str,
@@ -95,12 +115,19 @@ impl Credentials {
         .into()
     }
 
-    /// One of the account's keys.
+    /// One of the account's keys. White space, line ends and quotes around it don't matter, here and
+    /// in the other functions.
     pub fn access_key(key: Secret) -> Credentials {
         Authentication::AccessKey(key).into()
     }
 
-    /// A shared access signature.
+    /// A connection string, as the portal shows it:
+    /// `DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…;EndpointSuffix=core.windows.net`.
+    pub fn connection_string(text: Secret) -> Credentials {
+        Authentication::AccessKey(text).into()
+    }
+
+    /// A shared access signature, or the URL that ends with one.
     pub fn shared_access_signature(signature: Secret) -> Credentials {
         Authentication::SharedAccessSignature(signature).into()
     }
@@ -129,15 +156,16 @@ impl Credentials {
         self
     }
 
-    /// Sets the address of the blob service, if it is not `https://ACCOUNT.blob.core.windows.net`.
+    /// Sets the address of the account's blob service, if it is not
+    /// `https://ACCOUNT.blob.core.windows.net`. URLs that name another account are not redirected.
     /// Plain `http` is accepted only for this machine and for Azurite's account.
     pub fn with_endpoint(mut self, endpoint: &str) -> Credentials {
         self.endpoint = Some(endpoint.trim_end_matches('/').into());
         self
     }
 
-    /// Sets the host where a service principal signs in, if it is not
-    /// `https://login.microsoftonline.com`.
+    /// Sets the host where a service principal or a workload signs in, if it is not the one of the
+    /// cloud that the service's host belongs to.
     pub fn with_authority(mut self, authority: &str) -> Credentials {
         self.authority = Some(authority.trim_end_matches('/').into());
         self
@@ -146,6 +174,12 @@ impl Credentials {
     /// The account that these credentials are for, if they name one.
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()
+    }
+
+    /// The host that `abfss://` URLs of the account name, if the endpoint says so.
+    pub(super) fn dfs_host(&self) -> Option<String> {
+        let service = BlobService::of_endpoint(self.endpoint.as_deref()?)?;
+        Some(service.dfs_host())
     }
 
     /// How to authenticate with the store.
@@ -157,78 +191,124 @@ impl Credentials {
     ///
     /// | keys | meaning |
     /// | --- | --- |
-    /// | `account` (or `lake-name`) | the storage account |
-    /// | `endpoint` | the blob service's address, for Azurite |
+    /// | `account` (or `lake-name`) | the storage account, or its host |
+    /// | `endpoint` | the address of its blob service, for Azurite and other clouds |
     /// | `authentication` | the method, see below |
     /// | `tenant-id`, `client-id`, `client-secret` | a service principal |
     /// | `access-key` | the account's key |
-    /// | `sas` | a shared access signature |
+    /// | `sas` | a shared access signature, or the URL that ends with one |
+    /// | `connection-string` | the account with a key or a signature, as the portal shows it |
     /// | `tenant-id`, `client-id`, `token-file` | a workload identity |
     /// | `client-id` | a user-assigned identity, with `managed-identity` |
-    /// | `authority` | the host to sign in at, if it is not Azure's public one |
+    /// | `authority` | the host to sign in at, if it is not the one of the account's cloud |
     ///
-    /// `authentication` is one of `service-principal`, `access-key`, `sas`, `managed-identity`,
-    /// `workload-identity` and `azure-cli`. Without it, the first of `client-secret`, `access-key`,
-    /// `sas` and `token-file` that is set decides. If none is set, there are no credentials.
+    /// `authentication` is one of `service-principal`, `access-key`, `sas`, `connection-string`,
+    /// `managed-identity`, `workload-identity`, `azure-cli` and `anonymous`. Without it, the first
+    /// of `client-secret`, `access-key`, `sas`, `connection-string` and `token-file` that is set
+    /// decides. If none is set, an account is opened with the identity that the platform announces
+    /// (`AZURE_FEDERATED_TOKEN_FILE` with `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`, or
+    /// `IDENTITY_ENDPOINT` with `IDENTITY_HEADER`, or `MSI_ENDPOINT`), or else there are no
+    /// credentials.
+    ///
+    /// White space, line ends and quotes around a value don't matter. A signature may be
+    /// percent-encoded or not.
     ///
     /// # Errors
     /// - [`SecretError::NotFound`](crate::error::SecretError::NotFound) for a missing key that the
     ///   chosen method needs.
-    /// - [`Error::InvalidSetting`] for an unknown `authentication`.
+    /// - [`Error::InvalidSetting`] for an unknown `authentication`, an incomplete connection string,
+    ///   and credentials of another account than `account`.
     pub fn from_scope(scope: &SecretScope) -> Result<Credentials> {
-        let mut credentials = Credentials::from(Authentication::from_scope(scope)?);
-        credentials.account = match find(scope, "account")? {
+        Credentials::from_scope_on(scope, &platform::of_process)
+    }
+
+    /// Reads the credentials on a platform with these variables.
+    fn from_scope_on(scope: &SecretScope, variable: Variable<'_>) -> Result<Credentials> {
+        let account = match find(scope, "account")? {
             Some(account) => Some(account),
             None => find(scope, "lake-name")?,
         };
-        if let Some(endpoint) = find(scope, "endpoint")? {
-            credentials = credentials.with_endpoint(&endpoint);
+        let (mut authentication, mut authority) = Authentication::from_scope(scope, variable)?;
+        if matches!(authentication, Authentication::None) && account.is_some() {
+            (authentication, authority) = Authentication::of_platform(variable);
         }
-        if let Some(authority) = find(scope, "authority")? {
-            credentials = credentials.with_authority(&authority);
-        }
-        Ok(credentials)
+        let mut credentials = Credentials::from(authentication);
+        credentials.account = account;
+        credentials.endpoint = find(scope, "endpoint")?;
+        credentials.authority = find(scope, "authority")?.or(authority);
+        credentials.resolved()
     }
 }
 
 impl Authentication {
-    /// The method that a scope names, or that its keys imply.
-    fn from_scope(scope: &SecretScope) -> Result<Authentication> {
-        let text = |key| scope.get(key).map(|found| found.expose().to_owned());
+    /// The method that a scope names, or that its keys imply, and where to sign in if the platform
+    /// says so.
+    fn from_scope(
+        scope: &SecretScope,
+        variable: Variable<'_>,
+    ) -> Result<(Authentication, Option<String>)> {
+        let text = |key| match find(scope, key)? {
+            Some(found) => Ok(found),
+            None => scope.get(key).map(|found| found.expose().to_owned()),
+        };
+        let secret = |key| text(key).map(Secret::new);
         let method = match find(scope, "authentication")? {
             Some(method) => method,
             None => match method_of_keys(scope)? {
                 Some(method) => method.to_owned(),
-                None => return Ok(Authentication::None),
+                None => return Ok((Authentication::None, None)),
             },
         };
-        Ok(match method.as_str() {
+        if method == "workload-identity"
+            && find(scope, "token-file")?.is_none()
+            && let Some((announced, authority)) = platform::workload_identity(variable)
+        {
+            return Ok((announced, authority));
+        }
+        let authentication = match method.as_str() {
             "service-principal" => Authentication::ServicePrincipal {
                 tenant_id: text("tenant-id")?,
                 client_id: text("client-id")?,
-                client_secret: scope.get("client-secret")?,
+                client_secret: secret("client-secret")?,
             },
-            "access-key" => Authentication::AccessKey(scope.get("access-key")?),
-            "sas" => Authentication::SharedAccessSignature(scope.get("sas")?),
+            "access-key" => Authentication::AccessKey(secret("access-key")?),
+            "sas" => Authentication::SharedAccessSignature(secret("sas")?),
+            "connection-string" => Authentication::AccessKey(secret("connection-string")?),
             "managed-identity" => Authentication::ManagedIdentity {
                 client_id: find(scope, "client-id")?,
             },
             "workload-identity" => Authentication::WorkloadIdentity {
                 tenant_id: text("tenant-id")?,
                 client_id: text("client-id")?,
-                token_file: text("token-file")?.into(),
+                token_file: PathBuf::from(text("token-file")?),
             },
             "azure-cli" => Authentication::AzureCli,
+            "anonymous" => Authentication::Anonymous,
             unknown => {
                 return Err(Error::InvalidSetting {
                     setting: "authentication",
                     value: format!("{unknown:?}"),
-                    reason: "is not service-principal, access-key, sas, managed-identity, \
-                             workload-identity or azure-cli"
+                    reason: "is not service-principal, access-key, sas, connection-string, \
+                             managed-identity, workload-identity, azure-cli or anonymous"
                         .into(),
                 });
             }
-        })
+        };
+        Ok((authentication, None))
+    }
+
+    /// The identity that the platform announces.
+    fn of_platform(variable: Variable<'_>) -> (Authentication, Option<String>) {
+        if let Some(announced) = platform::workload_identity(variable) {
+            return announced;
+        }
+        match platform::identity_endpoint(variable) {
+            Some(_) => {
+                let client_id = variable("AZURE_CLIENT_ID");
+                (Authentication::ManagedIdentity { client_id }, None)
+            }
+            None => (Authentication::None, None),
+        }
     }
 }
 
@@ -238,18 +318,21 @@ fn method_of_keys(scope: &SecretScope) -> Result<Option<&'static str>> {
         ("client-secret", "service-principal"),
         ("access-key", "access-key"),
         ("sas", "sas"),
+        ("connection-string", "connection-string"),
         ("token-file", "workload-identity"),
     ] {
-        if scope.find(key)?.is_some() {
+        if find(scope, key)?.is_some() {
             return Ok(Some(method));
         }
     }
     Ok(None)
 }
 
-/// The value of an optional key.
+/// The value of an optional key, without what surrounds it. A blank one counts as not set.
 fn find(scope: &SecretScope, key: &str) -> Result<Option<String>> {
-    Ok(scope.find(key)?.map(|found| found.expose().to_owned()))
+    let found = scope.find(key)?;
+    let value = found.map(|found| trimmed(found.expose()).to_owned());
+    Ok(value.filter(|value| !value.is_empty()))
 }
 
 #[cfg(all(test, unix))]

@@ -5,23 +5,34 @@ use std::io;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
+use super::patience::Busy;
 use crate::{Error, error::LakeError};
 
 /// What object_store's messages contain if the Azure CLI gives no token, and if a workload has
 /// none.
 const NO_CLI: &str = "az account get-access-token";
 const NO_TOKEN_FILE: &str = "federated token file";
+/// What they contain if the request for a token failed.
+const NO_TOKEN: &str = "performing token request";
 /// Azure's error code for a container that does not exist.
 const NO_CONTAINER: &str = "ContainerNotFound";
+/// What Azure answers a request without credentials if an account has no public containers, and if
+/// a container is not public.
+const NOT_PUBLIC: [&str; 3] = [
+    "PublicAccessNotPermitted",
+    "NoAuthenticationInformation",
+    "ResourceNotFound",
+];
 
 /// What the response contains if a service refuses the credentials.
-const REFUSALS: [&str; 6] = [
+const REFUSALS: [&str; 7] = [
     "401 Unauthorized",
     "403 Forbidden",
     "AADSTS",
     "invalid_client",
     NO_CLI,
     NO_TOKEN_FILE,
+    NOT_PUBLIC[0],
 ];
 
 /// The error for `operation` on `url` (which has no query string), from the store's error
@@ -32,7 +43,8 @@ pub(crate) fn storage_error(
     failure: object_store::Error,
 ) -> Error {
     let text = full_message(&failure);
-    let error = from_kind(url, &failure, &text)
+    let error = from_busy(url, &failure)
+        .or_else(|| from_kind(url, &failure, &text))
         .or_else(|| from_file_system(url, &failure))
         .or_else(|| from_response(url, &text))
         .or_else(|| from_connection(url, &failure, &text));
@@ -46,6 +58,16 @@ pub(crate) fn storage_error(
             _ => reason(&text).into(),
         },
     }))
+}
+
+/// The service was busy for all the time that it was waited for.
+fn from_busy(url: &str, failure: &object_store::Error) -> Option<LakeError> {
+    let busy = find_source::<Busy>(failure)?;
+    Some(LakeError::Unreachable {
+        url: url.into(),
+        retries: busy.requests - 1,
+        reason: format!("{busy}; try again later, or with fewer ranks at a time"),
+    })
 }
 
 /// Errors that object_store distinguishes itself.
@@ -87,16 +109,23 @@ fn from_connection(url: &str, failure: &object_store::Error, text: &str) -> Opti
         http_kind(failure),
         Some(Connect | Timeout | Interrupted | Request)
     );
+    let mut reason = root_cause(failure);
+    if text.contains(NO_TOKEN) {
+        // The lake itself was not asked.
+        reason = format!("no token could be fetched, {reason}");
+    }
     (no_response || text.contains("status code: 5")).then(|| LakeError::Unreachable {
         url: url.into(),
         retries: retries(text),
-        reason: root_cause(failure),
+        reason,
     })
 }
 
 fn not_found(url: &str, text: &str) -> LakeError {
     let hint = if text.contains(NO_CONTAINER) {
         "the account has no such container"
+    } else if text.contains(NOT_PUBLIC[2]) {
+        "there is no such file, or its container is not public"
     } else {
         "there is no such file in the container or folder"
     };
@@ -107,11 +136,14 @@ fn not_found(url: &str, text: &str) -> LakeError {
 }
 
 fn refused(url: &str, text: &str) -> LakeError {
-    let hint = if text.contains(NO_CLI) {
+    let is_not_public = NOT_PUBLIC.iter().any(|code| text.contains(code));
+    let hint = if is_not_public {
+        "it is not public: give credentials in the secret scope"
+    } else if text.contains(NO_CLI) {
         "sign in with `az login`, or choose another method with the key authentication in the secret scope"
     } else if text.contains(NO_TOKEN_FILE) {
         "check token-file in the secret scope"
-    } else if text.contains("AADSTS") || text.contains("token request") {
+    } else if text.contains("AADSTS") || text.contains(NO_TOKEN) {
         "check tenant-id, client-id and client-secret in the secret scope"
     } else {
         "check the credentials in the secret scope, and the role that they have on the container"
@@ -144,10 +176,15 @@ fn root_cause(failure: &object_store::Error) -> String {
     without_query_strings(&message)
 }
 
+/// The first error of a type among the sources of an error.
+pub(super) fn find_source<T: std::error::Error + 'static>(
+    failure: &object_store::Error,
+) -> Option<&T> {
+    sources(failure).find_map(|error| error.downcast_ref())
+}
+
 fn http_kind(failure: &object_store::Error) -> Option<HttpErrorKind> {
-    sources(failure)
-        .find_map(|error| error.downcast_ref::<HttpError>())
-        .map(HttpError::kind)
+    find_source(failure).map(HttpError::kind)
 }
 
 fn io_kind(failure: &object_store::Error) -> Option<io::ErrorKind> {
@@ -155,15 +192,19 @@ fn io_kind(failure: &object_store::Error) -> Option<io::ErrorKind> {
     if http_kind(failure).is_some() {
         return None;
     }
-    sources(failure)
-        .find_map(|error| error.downcast_ref::<io::Error>())
-        .map(io::Error::kind)
+    find_source(failure).map(io::Error::kind)
 }
 
 fn sources(
     failure: &object_store::Error,
 ) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(failure.source(), |error| (*error).source())
+}
+
+/// A summary of the body of a response, without query strings.
+pub(super) fn response_reason(body: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(body).chars().take(2000).collect();
+    reason(&without_query_strings(&text))
 }
 
 /// A summary of a response: the code and first sentence of its XML or JSON, or otherwise all of it.

@@ -2,18 +2,16 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use object_store::path::Path as ObjectPath;
-use object_store::{
-    GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt,
-};
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::failure::storage_error;
 use super::reading::{Meter, OnProgress};
 use super::runtime::{self, Pending};
+use super::transfer::fetch;
 use crate::{Error, Result, error::LakeError};
 
 /// A file in an object store, at the version that it had when it was opened.
@@ -39,16 +37,11 @@ impl LakeFile {
     ) -> Result<(LakeFile, Bytes)> {
         let name = url.clone();
         runtime::wait("opening", &name, async move {
-            let options = GetOptions {
-                range: Some(GetRange::Bounded(0..length)),
-                ..GetOptions::default()
-            };
             let failed = |error| storage_error("opening", &url, error);
-            let (meta, bytes) = match store.get_opts(&path, options).await {
-                Ok(response) => (
-                    response.meta.clone(),
-                    response.bytes().await.map_err(failed)?,
-                ),
+            let counter = AtomicU64::new(0);
+            let first = fetch(store.as_ref(), &path, Some(0..length), None, &counter).await;
+            let (meta, bytes) = match first {
+                Ok(fetched) => fetched,
                 // An empty file cannot satisfy any range, and the store's error for that is not
                 // specific.
                 Err(error) => match failed(error) {
@@ -99,18 +92,10 @@ impl LakeFile {
             if range.is_empty() {
                 return Ok(Bytes::new());
             }
-            let failed = |error| storage_error("reading", &file.url, error);
-            let options = GetOptions {
-                range: Some(GetRange::Bounded(range.clone())),
-                if_match: file.version.clone(),
-                ..GetOptions::default()
-            };
-            let response = file
-                .store
-                .get_opts(&file.path, options)
+            let (store, version) = (file.store.as_ref(), file.version.clone());
+            let (_, bytes) = fetch(store, &file.path, Some(range.clone()), version, &counter)
                 .await
-                .map_err(failed)?;
-            let bytes = counted(response, &counter).await.map_err(failed)?;
+                .map_err(|error| storage_error("reading", &file.url, error))?;
             if bytes.len() as u64 != range.end - range.start {
                 return Err(Error::Lake(LakeError::Storage {
                     operation: "reading",
@@ -168,21 +153,4 @@ impl LakeFile {
         let name = self.url.rsplit('/').next().unwrap_or(&self.url);
         Meter::start(name, total, on_progress)
     }
-}
-
-/// Collects the body of a response, counting the bytes as they arrive over a network. A local file
-/// is counted at once.
-async fn counted(response: GetResult, counter: &AtomicU64) -> object_store::Result<Bytes> {
-    let length = (response.range.end - response.range.start) as usize;
-    if let GetResultPayload::Stream(mut stream) = response.payload {
-        let mut bytes = Vec::with_capacity(length);
-        while let Some(chunk) = stream.try_next().await? {
-            counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            bytes.extend_from_slice(&chunk);
-        }
-        return Ok(bytes.into());
-    }
-    let bytes = response.bytes().await?;
-    counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-    Ok(bytes)
 }

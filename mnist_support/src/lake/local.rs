@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use object_store::path::Path as ObjectPath;
+use walkdir::WalkDir;
+
+use super::reading::notices;
 use crate::{Error, Result, error::LakeError};
 
 /// The environment variable that names the folder of the local lake.
@@ -33,6 +37,49 @@ fn lake_above(here: &Path) -> Result<PathBuf> {
             here.display()
         ),
     }))
+}
+
+/// Lists the files in a folder and below it, with their sizes, as paths relative to it. A missing
+/// folder has none. Names that object_store cannot hold are left out, and so are links that lead
+/// nowhere.
+pub(super) fn list_files(folder: &Path) -> std::io::Result<Vec<(String, u64)>> {
+    let mut files = Vec::new();
+    for entry in WalkDir::new(folder).min_depth(1).follow_links(true) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => match error.io_error().map(std::io::Error::kind) {
+                Some(std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => continue,
+                // A link to a folder above it.
+                None => continue,
+                Some(_) => return Err(error.into()),
+            },
+        };
+        // A file may have gone since.
+        let Some(metadata) = entry.metadata().ok().filter(|metadata| metadata.is_file()) else {
+            continue;
+        };
+        let name = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let usable = name
+            .to_str()
+            .filter(|name| ObjectPath::parse(name).is_ok_and(|path| path.as_ref() == *name));
+        match usable {
+            // So object_store names the files that it is writing.
+            Some(name) if is_unfinished(name) => {}
+            Some(name) => files.push((name.to_owned(), metadata.len())),
+            None => notices().print(&format!(
+                "left out of the listing: a file with a name that cannot be used, {name:?}"
+            )),
+        }
+    }
+    Ok(files)
+}
+
+/// Whether a file's name has only digits after its first `#`.
+fn is_unfinished(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.split_once('#').is_some_and(|(_, digits)| {
+        !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
+    })
 }
 
 #[cfg(test)]

@@ -3,17 +3,12 @@
 use std::path::{Component, Path, PathBuf};
 
 use object_store::path::Path as ObjectPath;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::failure::without_query_strings;
+use super::hosts::{BlobService, is_plain};
 use crate::{Error, Result, error::LakeError};
-
-/// The clouds that an `abfss://` URL may name as its host.
-const CLOUDS: [&str; 3] = [
-    "core.windows.net",
-    "core.chinacloudapi.cn",
-    "core.usgovcloudapi.net",
-];
 
 const FORMS: &str = "use abfss://container@account.dfs.core.windows.net/path, az://container/path, \
                      file:///path or a path";
@@ -26,22 +21,21 @@ pub(crate) enum Location {
     /// A folder or blob in a container on Azure.
     Azure {
         container: String,
-        /// The account, if the URL names it.
-        account: Option<String>,
-        /// The address of the service, if the URL names it.
-        endpoint: Option<String>,
+        /// The account's blob service, if the URL names it.
+        service: Option<BlobService>,
         path: ObjectPath,
     },
 }
 
 impl Location {
-    /// Parses `abfss://container@account.dfs.core.windows.net/path` (also `abfs://`),
-    /// `az://container/path`, `file:///path` or a plain path.
+    /// Parses `abfss://container@account.dfs.core.windows.net/path` (also `abfs://` and
+    /// `wasbs://`), `https://account.blob.core.windows.net/container/path`, `az://container/path`,
+    /// `file:///path` or a plain path.
     pub(crate) fn parse(url: &str) -> Result<Location> {
         let location = match url.split_once("://") {
             None if url.is_empty() => Err("it is empty".into()),
             None => absolute(Path::new(url)).map(Location::Local),
-            Some(("abfss" | "abfs" | "az" | "file", _)) => of_url(url),
+            Some(("abfss" | "abfs" | "wasbs" | "wasb" | "https" | "az" | "file", _)) => of_url(url),
             Some((scheme, _)) => Err(format!("{scheme}:// is not supported; {FORMS}")),
         };
         location.map_err(|reason| {
@@ -74,48 +68,48 @@ fn on_azure(url: &Url) -> Result<Location, String> {
     let no_container = || format!("it names no container; {FORMS}");
     let host = url.host_str().ok_or_else(no_container)?;
     let path = ObjectPath::from_url_path(url.path()).map_err(|error| error.to_string())?;
-    let (container, account, endpoint) = match (url.username(), url.scheme()) {
-        ("", "az") => (host, None, None),
-        ("", _) => return Err(no_container()),
-        (container, _) => {
-            let parts = host_parts(host);
-            let (account, endpoint) =
-                parts.ok_or_else(|| format!("the host is unknown; {FORMS}"))?;
-            (container, Some(account), Some(endpoint))
-        }
+    if let ("", "az") = (url.username(), url.scheme()) {
+        check_container(host)?;
+        return Ok(Location::Azure {
+            container: host.into(),
+            service: None,
+            path,
+        });
+    }
+    let service = || {
+        BlobService::of_host(host).ok_or_else(|| format!("the host is unknown; {FORMS}"))
     };
-    if !is_container_name(container) {
-        return Err(format!(
-            "{container:?} is not a container's name: \
-             3 to 63 lower-case letters, digits and single hyphens"
-        ));
+    let (container, service, path) = if url.scheme() == "https" {
+        let service = service()?;
+        let mut parts = path.parts();
+        let container = parts.next().ok_or_else(no_container)?;
+        (container.as_ref().to_owned(), service, parts.collect())
+    } else if url.username().is_empty() {
+        return Err(no_container());
+    } else {
+        let container = percent_decode_str(url.username()).decode_utf8();
+        let container = container.map_err(|error| error.to_string())?;
+        (container.into_owned(), service()?, path)
+    };
+    // OneLake's containers are workspaces, which have names of any kind.
+    if !service.is_one_lake {
+        check_container(&container)?;
     }
     Ok(Location::Azure {
-        container: container.into(),
-        account,
-        endpoint,
+        container,
+        service: Some(service),
         path,
     })
 }
 
-/// The account and the address of its blob service, from `account.dfs.core.windows.net`.
-fn host_parts(host: &str) -> Option<(String, String)> {
-    let (account, service) = host.split_once('.')?;
-    let cloud = service
-        .strip_prefix("dfs.")
-        .or_else(|| service.strip_prefix("blob."))?;
-    let known = CLOUDS.contains(&cloud) && is_account_name(account);
-    known.then(|| {
-        (
-            account.to_owned(),
-            format!("https://{account}.blob.{cloud}"),
-        )
-    })
-}
-
-/// Whether `name` follows Azure's rule for storage accounts.
-pub(crate) fn is_account_name(name: &str) -> bool {
-    (3..=24).contains(&name.len()) && is_plain(name)
+fn check_container(container: &str) -> Result<(), String> {
+    if is_container_name(container) {
+        return Ok(());
+    }
+    Err(format!(
+        "{container:?} is not a container's name: \
+         3 to 63 lower-case letters, digits and single hyphens"
+    ))
 }
 
 /// Whether `name` follows Azure's rule for containers. `$root`, `$web` and `$logs` belong to the
@@ -125,12 +119,6 @@ fn is_container_name(name: &str) -> bool {
     let plain =
         (3..=63).contains(&name.len()) && parts.all(|part| !part.is_empty() && is_plain(part));
     plain || ["$root", "$web", "$logs"].contains(&name)
-}
-
-/// Whether `text` has only lower-case letters and digits.
-fn is_plain(text: &str) -> bool {
-    text.chars()
-        .all(|character| character.is_ascii_lowercase() || character.is_ascii_digit())
 }
 
 /// Makes `path` absolute, without `.` and `..`.
@@ -161,30 +149,60 @@ mod tests {
             location,
             Location::Azure {
                 container: "torchtut".into(),
-                account: Some("mylake".into()),
-                endpoint: Some("https://mylake.blob.core.windows.net".into()),
+                service: BlobService::of_host("mylake.dfs.core.windows.net"),
                 path: ObjectPath::from("a/train.csv"),
             }
         );
     }
 
     #[test]
+    fn other_forms_of_a_url_name_the_same_place() {
+        let here =
+            Location::parse("abfss://torchtut@mylake.dfs.core.windows.net/a%20b/train.csv").unwrap();
+        for url in [
+            "abfs://torchtut@mylake.blob.core.windows.net/a%20b/train.csv",
+            "wasbs://torchtut@mylake.blob.core.windows.net/a%20b/train.csv",
+            "https://mylake.blob.core.windows.net/torchtut/a%20b/train.csv",
+            "https://mylake.dfs.core.windows.net/torchtut/a%20b/train.csv/",
+            "abfss://torchtut@mylake.privatelink.dfs.core.windows.net/a%20b/train.csv",
+        ] {
+            assert_eq!(Location::parse(url).unwrap(), here, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_workspace_of_one_lake_has_a_name_of_any_kind() {
+        for url in [
+            "abfss://My%20Workspace@onelake.dfs.fabric.microsoft.com/Sales.Lakehouse/Files",
+            "https://onelake.dfs.fabric.microsoft.com/My%20Workspace/Sales.Lakehouse/Files",
+        ] {
+            let Location::Azure {
+                container,
+                service,
+                path,
+            } = Location::parse(url).unwrap()
+            else {
+                panic!("{url}")
+            };
+            assert_eq!(container, "My Workspace");
+            assert_eq!(
+                service.unwrap().endpoint,
+                "https://onelake.blob.fabric.microsoft.com"
+            );
+            assert_eq!(path.as_ref(), "Sales.Lakehouse/Files");
+        }
+    }
+
+    #[test]
     fn an_az_url_leaves_the_account_to_the_credentials() {
-        let location = Location::parse("az://torchtut").unwrap();
-        let Location::Azure {
-            container,
-            account,
-            endpoint,
-            path,
-        } = location
-        else {
-            panic!()
-        };
         assert_eq!(
-            (container.as_str(), account, endpoint),
-            ("torchtut", None, None)
+            Location::parse("az://torchtut").unwrap(),
+            Location::Azure {
+                container: "torchtut".into(),
+                service: None,
+                path: ObjectPath::default(),
+            }
         );
-        assert_eq!(path.as_ref(), "");
     }
 
     #[test]

@@ -5,18 +5,27 @@
 //! seen as a table. It knows its columns and can be split into [`Partition`]s. Each partition is
 //! read by the worker that it is sent to, so no worker reads the whole file.
 //!
-//! Every call blocks. Requests run on one async runtime of the crate. A request is retried at most
-//! three times and given up after about 20 seconds.
+//! Every call blocks. Requests run on one async runtime of the crate. A request that gets no answer
+//! is retried at most three times. A transfer that moves is never ended: it is given up when nothing
+//! has arrived for 30 seconds, and a body that breaks off is taken up where it broke. A service that
+//! says it is busy (429, 503) is asked again for about a minute, and after 3 seconds of that the
+//! user is told.
 
 mod azure;
 mod credentials;
 mod failure;
 mod file;
+mod hosts;
+mod listing;
 mod local;
 mod location;
+mod pasted;
+mod patience;
+mod platform;
 pub(crate) mod reading;
 mod store;
 mod table;
+mod transfer;
 mod upload;
 
 use crate::runtime;

@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 use std::io::{IsTerminal, stdout};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, fmt};
 
@@ -15,6 +15,9 @@ use crate::text;
 /// long.
 const FIRST_REPORT: Duration = Duration::from_secs(3);
 const BACKOFF: u32 = 3;
+
+/// A notice is not repeated for this long.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// The variable that evcxr sets in the process that runs a notebook's cells.
 const EVCXR_VARIABLE: &str = "EVCXR_IS_RUNTIME";
@@ -30,6 +33,9 @@ pub struct ReadProgress {
     pub total: u64,
     /// The estimated time left in seconds, at the rate so far, once there is a rate.
     pub seconds_left: Option<f64>,
+    /// What the read waits for, if it has been waiting for some seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
 }
 
 impl fmt::Display for ReadProgress {
@@ -41,6 +47,9 @@ impl fmt::Display for ReadProgress {
             text::bytes(self.bytes),
             text::bytes(self.total)
         )?;
+        if let Some(waiting) = &self.waiting {
+            return write!(formatter, "  {waiting}");
+        }
         match self.seconds_left {
             Some(seconds) => write!(formatter, "  {}", text::time_left(seconds)),
             None => Ok(()),
@@ -51,13 +60,75 @@ impl fmt::Display for ReadProgress {
 /// A callback for the progress of a read.
 pub(crate) type OnProgress<'a> = &'a dyn Fn(ReadProgress);
 
-/// Ignores the progress.
-pub(crate) fn ignore_progress(_reading: ReadProgress) {}
+/// Ignores the progress, except that the read waits, which is printed as
+/// [`print_if_watched`] does.
+pub(crate) fn ignore_progress(reading: ReadProgress) {
+    if reading.waiting.is_some() {
+        print_if_watched(reading);
+    }
+}
 
 /// Prints the progress if someone is there to see it: in a notebook cell or on a terminal.
 pub(crate) fn print_if_watched(reading: ReadProgress) {
+    print_line(&reading.to_string());
+}
+
+fn print_line(line: &str) {
     if env::var_os(EVCXR_VARIABLE).is_some() || stdout().is_terminal() {
-        println!("{reading}");
+        println!("{line}");
+    }
+}
+
+/// What the user is to know about a store while requests are under way. A read that is being
+/// metered reports it with its progress. Otherwise it is printed.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    meters: AtomicUsize,
+    board: Mutex<Board>,
+}
+
+#[derive(Debug, Default)]
+struct Board {
+    /// The line that no meter has reported yet.
+    waiting: Option<String>,
+    /// The lines of the last minute, each of which is told once.
+    told: Vec<(String, Instant)>,
+}
+
+/// The notices of this process.
+pub(super) fn notices() -> Arc<Notices> {
+    static NOTICES: LazyLock<Arc<Notices>> = LazyLock::new(Arc::default);
+    Arc::clone(&NOTICES)
+}
+
+impl Notices {
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the user a line, unless it was told within the last minute.
+    pub(super) fn tell(&self, line: &str) {
+        let mut board = self.board();
+        board.told.retain(|(_, at)| at.elapsed() < TOLD_AGAIN);
+        if board.told.iter().any(|(told, _)| told == line) {
+            return;
+        }
+        board.told.push((line.to_owned(), Instant::now()));
+        if self.meters.load(Ordering::Relaxed) == 0 {
+            print_line(line);
+        } else {
+            board.waiting = Some(line.to_owned());
+        }
+    }
+
+    /// Prints a line if someone is there to see it.
+    pub(super) fn print(&self, line: &str) {
+        print_line(line);
+    }
+
+    /// The line that is to be reported, once.
+    fn take(&self) -> Option<String> {
+        self.board().waiting.take()
     }
 }
 
@@ -69,11 +140,14 @@ pub(crate) struct Meter<'a> {
     started: Instant,
     next: Cell<Duration>,
     on_progress: OnProgress<'a>,
+    notices: Arc<Notices>,
 }
 
 impl<'a> Meter<'a> {
     /// Starts metering a read of `total` bytes.
     pub(super) fn start(name: &'a str, total: u64, on_progress: OnProgress<'a>) -> Self {
+        let notices = notices();
+        notices.meters.fetch_add(1, Ordering::Relaxed);
         Meter {
             name,
             total,
@@ -81,6 +155,7 @@ impl<'a> Meter<'a> {
             started: Instant::now(),
             next: Cell::new(FIRST_REPORT),
             on_progress,
+            notices,
         }
     }
 
@@ -96,6 +171,9 @@ impl<'a> Meter<'a> {
 
     fn report_if_due_at(&self, elapsed: Duration) {
         let bytes = self.counter.load(Ordering::Relaxed).min(self.total);
+        if let Some(line) = self.notices.take() {
+            self.report(bytes, None, Some(line));
+        }
         if elapsed < self.next.get() || bytes == self.total {
             return;
         }
@@ -103,12 +181,28 @@ impl<'a> Meter<'a> {
             self.next.set(self.next.get() * BACKOFF);
         }
         let rate = bytes as f64 / elapsed.as_secs_f64();
+        let seconds_left = (bytes > 0).then(|| (self.total - bytes) as f64 / rate);
+        self.report(bytes, seconds_left, None);
+    }
+
+    fn report(&self, bytes: u64, seconds_left: Option<f64>, waiting: Option<String>) {
         (self.on_progress)(ReadProgress {
             name: self.name.to_owned(),
             bytes,
             total: self.total,
-            seconds_left: (bytes > 0).then(|| (self.total - bytes) as f64 / rate),
+            seconds_left,
+            waiting,
         });
+    }
+}
+
+impl Drop for Meter<'_> {
+    fn drop(&mut self) {
+        if self.notices.meters.fetch_sub(1, Ordering::Relaxed) == 1
+            && let Some(line) = self.notices.take()
+        {
+            print_line(&line);
+        }
     }
 }
 

@@ -1,26 +1,38 @@
 //! A folder in an object store.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::azure::{self, Container};
 use super::credentials::{Authentication, Credentials};
 use super::failure::storage_error;
 use super::file::LakeFile;
-use super::local::local_lake;
+use super::local::{list_files, local_lake};
 use super::location::Location;
+use super::patience::Patience;
 use super::runtime;
+use super::transfer::fetch;
 use super::upload::upload;
 use crate::secrets::SecretScope;
 use crate::{Error, Result, error::LakeError, interrupt};
+
+/// What is encoded in a container's name in a URL. Only OneLake's have anything of it.
+const IN_USER_NAME: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'$');
 
 /// A folder in an object store. It prints as its URL.
 ///
@@ -56,24 +68,33 @@ enum Place {
 }
 
 impl Lake {
-    /// Opens `abfss://container@account.dfs.core.windows.net/path`, `az://container/path` (the
-    /// account comes from the credentials), `file:///path` or a plain path. This makes no request.
+    /// Opens `abfss://container@account.dfs.core.windows.net/path`,
+    /// `https://account.blob.core.windows.net/container/path`, `az://container/path` (the account
+    /// comes from the credentials), `file:///path` or a plain path. This makes no request.
+    ///
+    /// The host may be the one of another cloud of Azure, of a DNS zone, of a private endpoint, or
+    /// OneLake's. An endpoint in the credentials is for their own account: a URL that names another
+    /// account goes to that one.
     ///
     /// # Errors
     /// - [`LakeError::InvalidUrl`] for anything else, or if no account is named.
     /// - [`LakeError::AccessDenied`] for a container without credentials, or with credentials that
-    ///   cannot be right.
+    ///   cannot be right or are another account's.
+    /// - [`Error::InvalidSetting`] for credentials that contradict each other.
     pub fn open(url: &str, credentials: &Credentials) -> Result<Lake> {
+        Lake::open_with(url, credentials, Patience::default())
+    }
+
+    fn open_with(url: &str, credentials: &Credentials, patience: Patience) -> Result<Lake> {
         match Location::parse(url)? {
             Location::Local(path) => Lake::local(path),
             Location::Azure {
                 container,
-                account,
-                endpoint,
+                service,
                 path,
             } => {
                 let shown = url.trim_end_matches('/').to_owned();
-                let container = azure::open(&shown, &container, account, endpoint, credentials)?;
+                let container = azure::open(&shown, &container, service, credentials, patience)?;
                 Ok(Lake {
                     store: container.store.clone(),
                     place: Place::Azure(container),
@@ -107,8 +128,10 @@ impl Lake {
     pub fn connect(container: &str, scope: &SecretScope) -> Result<Lake> {
         let credentials = Credentials::from_scope(scope)?;
         if let Some(account) = credentials.account() {
-            let url = format!("abfss://{container}@{account}.dfs.core.windows.net");
-            return Lake::open(&url, &credentials);
+            let host = credentials.dfs_host();
+            let host = host.unwrap_or_else(|| format!("{account}.dfs.core.windows.net"));
+            let container = utf8_percent_encode(container, IN_USER_NAME);
+            return Lake::open(&format!("abfss://{container}@{host}"), &credentials);
         }
         if !matches!(credentials.authentication(), Authentication::None) {
             // Credentials imply an account: falling back to the local lake would be wrong.
@@ -173,14 +196,10 @@ impl Lake {
     pub fn get(&self, path: &str) -> Result<Bytes> {
         let (store, path, url) = self.locate(path)?;
         runtime::wait("reading", &url.clone(), async move {
-            let failed = |error| storage_error("reading", &url, error);
-            store
-                .get(&path)
-                .await
-                .map_err(failed)?
-                .bytes()
-                .await
-                .map_err(failed)
+            let counter = AtomicU64::new(0);
+            let fetched = fetch(store.as_ref(), &path, None, None, &counter).await;
+            let (_, bytes) = fetched.map_err(|error| storage_error("reading", &url, error))?;
+            Ok(bytes)
         })?
     }
 
@@ -219,6 +238,10 @@ impl Lake {
 
     /// Lists the files in this folder and below it, as sorted paths relative to this folder.
     ///
+    /// Left out are files with names that cannot be given to [`Lake::get`] (with an empty part, `.`
+    /// or `..` between slashes, or with control characters), and the empty files with which some
+    /// programs mark folders. A notebook or a terminal says so for the former.
+    ///
     /// # Errors
     /// [`LakeError::NotFound`] if the container, or the local folder that was opened, does not
     /// exist. Otherwise the same as [`Lake::get`].
@@ -229,34 +252,61 @@ impl Lake {
 
     /// Like [`list`](Self::list), with the sizes of the files in bytes.
     pub(super) fn list_sizes(&self) -> Result<Vec<(String, u64)>> {
-        if let Place::Local(root) = &self.place
-            && !root.is_dir()
-        {
+        let mut names = match &self.place {
+            Place::Local(root) => self.list_local(root)?,
+            Place::Azure(_) => self.list_store()?,
+        };
+        names.sort();
+        Ok(names)
+    }
+
+    /// Lists the files of an object store.
+    fn list_store(&self) -> Result<Vec<(String, u64)>> {
+        let (store, folder, url) = (self.store.clone(), self.folder.clone(), self.url.clone());
+        let found = runtime::wait("listing", &url.clone(), async move {
+            let found = store.list(Some(&folder)).try_collect::<Vec<_>>().await;
+            found.map_err(|error| storage_error("listing", &url, error))
+        })??;
+        let mut files = Vec::with_capacity(found.len());
+        for file in found {
+            let Some(parts) = file.location.prefix_match(&self.folder) else {
+                continue;
+            };
+            let parts: Vec<_> = parts.collect();
+            let names: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
+            files.push((names.join("/"), file.size));
+        }
+        let folders: BTreeSet<String> = files
+            .iter()
+            .flat_map(|(name, _)| name.match_indices('/').map(|(end, _)| name[..end].to_owned()))
+            .collect();
+        // An empty file with the name of a folder is the folder's mark.
+        files.retain(|(name, size)| *size > 0 || !folders.contains(name));
+        Ok(files)
+    }
+
+    /// Lists the files of a local folder. object_store's own listing ends at the first name that it
+    /// cannot hold.
+    fn list_local(&self, root: &Path) -> Result<Vec<(String, u64)>> {
+        if !root.is_dir() {
             return Err(Error::Lake(LakeError::NotFound {
                 url: self.url.clone(),
                 hint: "there is no such folder".into(),
             }));
         }
-        let (store, folder, url) = (self.store.clone(), self.folder.clone(), self.url.clone());
-        let mut names = runtime::wait("listing", &url.clone(), async move {
-            let found: Vec<_> = store
-                .list(Some(&folder))
-                .try_collect()
-                .await
-                .map_err(|error| storage_error("listing", &url, error))?;
-            Ok::<_, Error>(
-                found
-                    .into_iter()
-                    .filter_map(|file| {
-                        let parts: Vec<_> = file.location.prefix_match(&folder)?.collect();
-                        let names: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
-                        Some((names.join("/"), file.size))
-                    })
-                    .collect::<Vec<(String, u64)>>(),
-            )
-        })??;
-        names.sort();
-        Ok(names)
+        let folder = Path::new("/").join(self.folder.as_ref());
+        let url = self.url.clone();
+        runtime::wait("listing", &self.url, async move {
+            let listed = tokio::task::spawn_blocking(move || list_files(&folder)).await;
+            let listed = listed.map_err(std::io::Error::other).flatten();
+            listed.map_err(|error| {
+                let failure = object_store::Error::Generic {
+                    store: "LocalFileSystem",
+                    source: Box::new(error),
+                };
+                storage_error("listing", &url, failure)
+            })
+        })?
     }
 
     /// Whether a file exists.

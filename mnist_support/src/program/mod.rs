@@ -40,6 +40,8 @@ pub fn fit(
     let on_progress = |reading: ReadProgress| {
         if collective.rank() == 0 {
             context.progress.report(&ProgressEvent::Reading(reading));
+        } else {
+            ignore_progress(reading);
         }
     };
     let columns = spec.input_cols();

@@ -58,6 +58,7 @@ impl PrintState {
     /// Records an event, and returns whether to print it.
     fn takes(&mut self, event: &ProgressEvent, every: bool) -> bool {
         match event {
+            ProgressEvent::Reading(reading) if reading.waiting.is_some() => true,
             ProgressEvent::Reading(_) => {
                 if self.started && !self.restarting {
                     // Another fit with the same printer.
@@ -135,6 +136,7 @@ mod tests {
             bytes: 1_000_000,
             total: 40_000_000,
             seconds_left: Some(117.0),
+            waiting: None,
         })
     }
 
