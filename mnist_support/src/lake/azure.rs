@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use object_store::azure::{
-    AzureAuthorizer, AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder,
-};
+use object_store::azure::{AzureAuthorizer, AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder};
 use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody};
 use url::{Host, Url};
 
@@ -12,7 +10,7 @@ use super::credentials::{Authentication, Credentials};
 use super::failure::{storage_error, without_query_strings};
 use super::hosts::{BlobService, is_account_name};
 use super::pasted::{account_of_endpoint, signature_pairs};
-use super::patience::{PatientConnector, Patience};
+use super::patience::{Patience, PatientConnector};
 use super::platform::{self, IdentityEndpoint, SecretEndpoint};
 use super::runtime;
 use crate::secrets::Secret;
@@ -98,13 +96,18 @@ fn service(
     named: Option<BlobService>,
     credentials: &Credentials,
 ) -> Result<(String, String)> {
-    let of_endpoint = credentials.endpoint.as_deref().and_then(account_of_endpoint);
+    let of_endpoint = credentials
+        .endpoint
+        .as_deref()
+        .and_then(account_of_endpoint);
     if let (Some(account), Some(other)) = (&credentials.account, &of_endpoint)
         && account != other
     {
         return Err(invalid(
             url,
-            format!("the endpoint in the secret scope is for {other:?}, the account is {account:?}"),
+            format!(
+                "the endpoint in the secret scope is for {other:?}, the account is {account:?}"
+            ),
         ));
     }
     let own = credentials.account.clone().or(of_endpoint);
@@ -114,8 +117,7 @@ fn service(
                           use abfss://";
             invalid(url, reason.into())
         })?;
-        let is_name =
-            is_account_name(&account) || account_of_endpoint_is(credentials, &account);
+        let is_name = is_account_name(&account) || account_of_endpoint_is(credentials, &account);
         if !is_name {
             let reason = format!("{account:?} is not a storage account's name");
             return Err(invalid(url, reason));
@@ -187,7 +189,7 @@ fn check_endpoint(endpoint: &str, account: &str) -> std::result::Result<bool, St
 }
 
 /// Installs a TLS provider, unless the program has chosen one already.
-fn choose_cryptography() {
+pub(super) fn choose_cryptography() {
     // An error means that another thread has just chosen one, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
@@ -241,7 +243,11 @@ fn with_managed_identity(
     announced: Option<IdentityEndpoint>,
     patience: Patience,
 ) -> Result<MicrosoftAzureBuilder> {
-    if let Some(IdentityEndpoint::WithSecret { url: address, secret }) = announced {
+    if let Some(IdentityEndpoint::WithSecret {
+        url: address,
+        secret,
+    }) = announced
+    {
         // These endpoints are on the machine or on its own network, and speak plain HTTP.
         let client = PatientConnector(patience)
             .connect(&Patience::client_options(true))
@@ -410,8 +416,96 @@ mod tests {
                 token_file: "/var/run/token".into(),
             }),
             Credentials::azure_cli(),
+            Credentials::anonymous(),
         ] {
             open_az(&credentials.with_account("mylake")).unwrap();
+        }
+    }
+
+    fn service_for(credentials: &Credentials) -> Result<(String, String)> {
+        let named = BlobService::of_host("other.dfs.core.windows.net");
+        service(
+            "abfss://c@other.dfs.core.windows.net",
+            named,
+            &credentials.resolved()?,
+        )
+    }
+
+    #[test]
+    fn an_endpoint_never_redirects_another_accounts_url() {
+        let of_mylake = [
+            "https://mylake.blob.core.windows.net",
+            "https://gateway.example.com",
+            "http://127.0.0.1:10000/mylake",
+        ];
+        for endpoint in of_mylake {
+            let credentials = Credentials::managed_identity()
+                .with_account("mylake")
+                .with_endpoint(endpoint);
+            let found = service_for(&credentials).unwrap();
+            assert_eq!(
+                found,
+                ("other".into(), "https://other.blob.core.windows.net".into()),
+                "{endpoint}"
+            );
+        }
+        // Nor if the account is only to be seen in the endpoint.
+        let credentials = Credentials::managed_identity().with_endpoint(of_mylake[0]);
+        assert_eq!(service_for(&credentials).unwrap().0, "other");
+        // Its own account goes there.
+        let credentials = Credentials::managed_identity()
+            .with_account("other")
+            .with_endpoint(of_mylake[1]);
+        assert_eq!(service_for(&credentials).unwrap().1, of_mylake[1]);
+    }
+
+    #[test]
+    fn a_key_or_a_signature_never_goes_to_another_account() {
+        let connection = "AccountName=mylake;AccountKey=aHVudGVyMg==";
+        let signed = "https://mylake.blob.core.windows.net/c?sv=2024&sig=hunter2";
+        for credentials in [
+            Credentials::access_key(Secret::new("aHVudGVyMg==")).with_account("mylake"),
+            Credentials::shared_access_signature(Secret::new("sig=hunter2")).with_account("mylake"),
+            Credentials::connection_string(Secret::new(connection)),
+            Credentials::shared_access_signature(Secret::new(signed)),
+        ] {
+            let error = service_for(&credentials).unwrap_err();
+            assert!(
+                matches!(error, Error::Lake(LakeError::AccessDenied { .. })),
+                "{error}"
+            );
+            let shown = format!("{error} {error:?}");
+            assert!(
+                shown.contains("mylake") && shown.contains("other"),
+                "{shown}"
+            );
+            assert!(
+                !shown.contains("hunter2") && !shown.contains("aHVudGVyMg"),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_endpoint_of_another_account_than_the_scopes_is_refused() {
+        let credentials = Credentials::managed_identity()
+            .with_account("mylake")
+            .with_endpoint("https://other.blob.core.windows.net");
+        let error = open_az(&credentials).err().unwrap();
+        assert!(error.to_string().contains("\"other\""), "{error}");
+    }
+
+    #[test]
+    fn every_host_of_a_lake_opens_a_store() {
+        for url in [
+            "abfss://torchtut@mylake.dfs.core.chinacloudapi.cn",
+            "abfss://torchtut@mylake.z12.dfs.storage.azure.net",
+            "abfss://torchtut@mylake.privatelink.dfs.core.windows.net/a",
+            "abfss://My%20Workspace@onelake.dfs.fabric.microsoft.com/a.Lakehouse/Files",
+        ] {
+            let credentials = Credentials::service_principal("t", "c", Secret::new("s"));
+            let lake = crate::lake::Lake::open(url, &credentials).unwrap();
+            assert_eq!(lake.url(), url);
         }
     }
 }

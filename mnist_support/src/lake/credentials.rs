@@ -430,4 +430,103 @@ mod tests {
             );
         }
     }
+
+    fn read(keys: &[(&str, &str)], variables: &[(&str, &str)]) -> Credentials {
+        let (_folder, scope) = scope(keys);
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(own, _)| *own == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Credentials::from_scope_on(&scope, &variable).unwrap()
+    }
+
+    #[test]
+    fn an_account_without_credentials_is_opened_as_the_platform_announces() {
+        let kubernetes = [
+            ("AZURE_TENANT_ID", "t"),
+            ("AZURE_CLIENT_ID", "c"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "/var/run/token"),
+            ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us/"),
+        ];
+        for keys in [
+            &[("account", "mylake")][..],
+            &[
+                ("account", "mylake"),
+                ("authentication", "workload-identity"),
+            ],
+        ] {
+            let credentials = read(keys, &kubernetes);
+            assert!(
+                matches!(
+                    credentials.authentication(),
+                    Authentication::WorkloadIdentity { token_file, .. }
+                        if token_file.ends_with("token")
+                ),
+                "{credentials:?}"
+            );
+            assert_eq!(
+                credentials.authority.as_deref(),
+                Some("https://login.microsoftonline.us")
+            );
+        }
+        let service = [
+            ("IDENTITY_ENDPOINT", "http://localhost:4141"),
+            ("IDENTITY_HEADER", "hunter2"),
+        ];
+        let credentials = read(&[("account", "mylake")], &service);
+        assert!(
+            matches!(
+                credentials.authentication(),
+                Authentication::ManagedIdentity { client_id: None }
+            ),
+            "{credentials:?}"
+        );
+        // Credentials of the scope come first, and a local lake needs none.
+        let credentials = read(&[("account", "mylake"), ("access-key", "a2V5")], &service);
+        assert!(matches!(
+            credentials.authentication(),
+            Authentication::AccessKey(_)
+        ));
+        assert!(matches!(
+            read(&[], &service).authentication(),
+            Authentication::None
+        ));
+    }
+
+    #[test]
+    fn values_are_taken_as_they_are_pasted() {
+        let credentials = read(
+            &[
+                ("account", " mylake\n"),
+                ("tenant-id", "\"t\""),
+                ("client-id", "c\r\n"),
+                ("client-secret", " 'hunter2' "),
+                ("authority", "login.microsoftonline.us/"),
+                ("access-key", "  "),
+            ],
+            &[],
+        );
+        assert_eq!(credentials.account(), Some("mylake"));
+        assert_eq!(
+            credentials.authority.as_deref(),
+            Some("https://login.microsoftonline.us")
+        );
+        let Authentication::ServicePrincipal {
+            tenant_id,
+            client_id,
+            client_secret,
+        } = credentials.authentication()
+        else {
+            panic!("{credentials:?}")
+        };
+        assert_eq!((tenant_id.as_str(), client_id.as_str()), ("t", "c"));
+        assert_eq!(client_secret.expose(), "hunter2");
+        let connection = "AccountName=mylake;AccountKey=a2V5";
+        let credentials = read(&[("connection-string", connection)], &[]);
+        assert_eq!(credentials.account(), Some("mylake"));
+        assert!(matches!(
+            read(&[("authentication", "anonymous")], &[]).authentication(),
+            Authentication::Anonymous
+        ));
+    }
 }

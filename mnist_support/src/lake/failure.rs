@@ -16,6 +16,8 @@ const NO_TOKEN_FILE: &str = "federated token file";
 const NO_TOKEN: &str = "performing token request";
 /// Azure's error code for a container that does not exist.
 const NO_CONTAINER: &str = "ContainerNotFound";
+/// Amazon's error code for a bucket that does not exist.
+const NO_BUCKET: &str = "NoSuchBucket";
 /// What Azure answers a request without credentials if an account has no public containers, and if
 /// a container is not public.
 const NOT_PUBLIC: [&str; 3] = [
@@ -124,6 +126,8 @@ fn from_connection(url: &str, failure: &object_store::Error, text: &str) -> Opti
 fn not_found(url: &str, text: &str) -> LakeError {
     let hint = if text.contains(NO_CONTAINER) {
         "the account has no such container"
+    } else if text.contains(NO_BUCKET) {
+        "there is no such bucket"
     } else if text.contains(NOT_PUBLIC[2]) {
         "there is no such file, or its container is not public"
     } else {
@@ -137,7 +141,11 @@ fn not_found(url: &str, text: &str) -> LakeError {
 
 fn refused(url: &str, text: &str) -> LakeError {
     let is_not_public = NOT_PUBLIC.iter().any(|code| text.contains(code));
-    let hint = if is_not_public {
+    let hint = if url.starts_with("s3") {
+        "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION in the environment"
+    } else if url.starts_with("gs") {
+        "check GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS in the environment"
+    } else if is_not_public {
         "it is not public: give credentials in the secret scope"
     } else if text.contains(NO_CLI) {
         "sign in with `az login`, or choose another method with the key authentication in the secret scope"

@@ -81,7 +81,9 @@ fn one_lake(labels: &str) -> Option<BlobService> {
     let labels: Vec<&str> = labels.split('.').collect();
     let (account, service) = match labels.as_slice() {
         [account, "blob" | "dfs"] => ((*account).to_owned(), "blob"),
-        [workspace, zone, "blob" | "dfs"] if is_zone(zone) => (format!("{workspace}.{zone}"), "blob"),
+        [workspace, zone, "blob" | "dfs"] if is_zone(zone) => {
+            (format!("{workspace}.{zone}"), "blob")
+        }
         [workspace, zone, "onelake"] if is_zone(zone) => (format!("{workspace}.{zone}"), "onelake"),
         _ => return None,
     };

@@ -56,7 +56,12 @@ fn next_entry(text: &str) -> Option<(&str, &str, &str, &str)> {
     let entry = &text[start..end];
     let name_start = entry.find(&format!("<{name}"))?;
     let name_end = entry.find(&format!("</{name}>")).unwrap_or(name_start);
-    Some((&text[..start], entry, &entry[name_start..name_end], &text[end..]))
+    Some((
+        &text[..start],
+        entry,
+        &entry[name_start..name_end],
+        &text[end..],
+    ))
 }
 
 enum Verdict {

@@ -99,4 +99,33 @@ mod tests {
             root.path().join(LOCAL_LAKE)
         );
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_listing_survives_odd_names() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("inner");
+        std::fs::create_dir_all(folder.join("deep")).unwrap();
+        for name in [
+            "a.csv",
+            "deep/b c.csv",
+            "line\nbreak.csv",
+            "mark\u{1}.csv",
+            "half.csv#7",
+        ] {
+            std::fs::write(folder.join(name), "x").unwrap();
+        }
+        std::fs::write(folder.join(OsStr::from_bytes(b"latin\xe4.csv")), "x").unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.join("broken.csv")).unwrap();
+        std::os::unix::fs::symlink(&folder, folder.join("deep/round")).unwrap();
+        let mut files = list_files(&folder).unwrap();
+        files.sort();
+        assert_eq!(
+            files,
+            [("a.csv".to_owned(), 1), ("deep/b c.csv".to_owned(), 1)]
+        );
+        assert!(list_files(&root.path().join("missing")).unwrap().is_empty());
+    }
 }

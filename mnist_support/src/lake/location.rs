@@ -11,7 +11,16 @@ use super::hosts::{BlobService, is_plain};
 use crate::{Error, Result, error::LakeError};
 
 const FORMS: &str = "use abfss://container@account.dfs.core.windows.net/path, az://container/path, \
-                     file:///path or a path";
+                     s3://bucket/path, gs://bucket/path, file:///path or a path";
+
+/// Who runs a bucket.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Provider {
+    /// Amazon S3, or a store that speaks its protocol.
+    Amazon,
+    /// Google Cloud Storage.
+    Google,
+}
 
 /// A location in a store.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,17 +34,26 @@ pub(crate) enum Location {
         service: Option<BlobService>,
         path: ObjectPath,
     },
+    /// A folder or object in a bucket.
+    Bucket {
+        provider: Provider,
+        bucket: String,
+        path: ObjectPath,
+    },
 }
 
 impl Location {
     /// Parses `abfss://container@account.dfs.core.windows.net/path` (also `abfs://` and
     /// `wasbs://`), `https://account.blob.core.windows.net/container/path`, `az://container/path`,
-    /// `file:///path` or a plain path.
+    /// `s3://bucket/path` (also `s3a://`), `gs://bucket/path`, `file:///path` or a plain path.
     pub(crate) fn parse(url: &str) -> Result<Location> {
         let location = match url.split_once("://") {
             None if url.is_empty() => Err("it is empty".into()),
             None => absolute(Path::new(url)).map(Location::Local),
-            Some(("abfss" | "abfs" | "wasbs" | "wasb" | "https" | "az" | "file", _)) => of_url(url),
+            Some((
+                "abfss" | "abfs" | "wasbs" | "wasb" | "https" | "az" | "s3" | "s3a" | "gs" | "file",
+                _,
+            )) => of_url(url),
             Some((scheme, _)) => Err(format!("{scheme}:// is not supported; {FORMS}")),
         };
         location.map_err(|reason| {
@@ -61,7 +79,33 @@ fn of_url(url: &str) -> Result<Location, String> {
     if url.password().is_some() || url.port().is_some() {
         return Err(format!("no password and no port can stand in it; {FORMS}"));
     }
-    on_azure(&url)
+    match url.scheme() {
+        "s3" | "s3a" => in_bucket(&url, Provider::Amazon),
+        "gs" => in_bucket(&url, Provider::Google),
+        _ => on_azure(&url),
+    }
+}
+
+fn in_bucket(url: &Url, provider: Provider) -> Result<Location, String> {
+    let path = ObjectPath::from_url_path(url.path()).map_err(|error| error.to_string())?;
+    let bucket = url.host_str().filter(|bucket| is_bucket_name(bucket));
+    let bucket = bucket.filter(|_| url.username().is_empty()).ok_or_else(|| {
+        format!("it names no bucket: 3 to 63 lower-case letters, digits, hyphens, dots and underscores; {FORMS}")
+    })?;
+    Ok(Location::Bucket {
+        provider,
+        bucket: bucket.into(),
+        path,
+    })
+}
+
+/// Whether `name` follows Amazon's and Google's rules for buckets.
+fn is_bucket_name(name: &str) -> bool {
+    let is_inner = |character: char| "-._".contains(character);
+    (3..=63).contains(&name.len())
+        && !name.starts_with(is_inner)
+        && !name.ends_with(is_inner)
+        && name.split(is_inner).all(is_plain)
 }
 
 fn on_azure(url: &Url) -> Result<Location, String> {
@@ -76,9 +120,8 @@ fn on_azure(url: &Url) -> Result<Location, String> {
             path,
         });
     }
-    let service = || {
-        BlobService::of_host(host).ok_or_else(|| format!("the host is unknown; {FORMS}"))
-    };
+    let service =
+        || BlobService::of_host(host).ok_or_else(|| format!("the host is unknown; {FORMS}"));
     let (container, service, path) = if url.scheme() == "https" {
         let service = service()?;
         let mut parts = path.parts();
@@ -157,8 +200,8 @@ mod tests {
 
     #[test]
     fn other_forms_of_a_url_name_the_same_place() {
-        let here =
-            Location::parse("abfss://torchtut@mylake.dfs.core.windows.net/a%20b/train.csv").unwrap();
+        let here = Location::parse("abfss://torchtut@mylake.dfs.core.windows.net/a%20b/train.csv")
+            .unwrap();
         for url in [
             "abfs://torchtut@mylake.blob.core.windows.net/a%20b/train.csv",
             "wasbs://torchtut@mylake.blob.core.windows.net/a%20b/train.csv",
@@ -206,6 +249,24 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_is_amazons_or_googles() {
+        for (url, provider) in [
+            ("s3://my-bucket.eu/a/train.csv", Provider::Amazon),
+            ("s3a://my-bucket.eu/a/train.csv", Provider::Amazon),
+            ("gs://my-bucket.eu/a/train.csv", Provider::Google),
+        ] {
+            assert_eq!(
+                Location::parse(url).unwrap(),
+                Location::Bucket {
+                    provider,
+                    bucket: "my-bucket.eu".into(),
+                    path: ObjectPath::from("a/train.csv"),
+                }
+            );
+        }
+    }
+
+    #[test]
     fn file_urls_and_plain_paths_are_local() {
         assert_eq!(
             Location::parse("file:///tmp/a%20b").unwrap(),
@@ -226,7 +287,11 @@ mod tests {
     fn a_malformed_url_is_named_with_what_is_expected() {
         for url in [
             "",
-            "s3://bucket/key",
+            "s3://",
+            "s3://b/key",
+            "gs://Bucket_/key",
+            "s3://key@bucket/key",
+            "ftp://bucket/key",
             "https://a.blob.core.windows.net/c",
             "abfss://mylake.dfs.core.windows.net/train.csv",
             "abfss://torchtut@mylake/train.csv",

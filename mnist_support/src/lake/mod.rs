@@ -1,7 +1,7 @@
 //! A data lake: folders of files in an object store, read as tables and in partitions.
 //!
-//! A [`Lake`] is a container on Azure (`abfss://`, `az://`) or Azurite, or a folder on this machine
-//! (`file://` and plain paths), all through object_store. A [`LakeFrame`] is a CSV or Parquet file
+//! A [`Lake`] is a container on Azure (`abfss://`, `az://`) or Azurite, a bucket (`s3://`, `gs://`),
+//! or a folder on this machine (`file://` and plain paths), all through object_store. A [`LakeFrame`] is a CSV or Parquet file
 //! seen as a table. It knows its columns and can be split into [`Partition`]s. Each partition is
 //! read by the worker that it is sent to, so no worker reads the whole file.
 //!
@@ -12,6 +12,7 @@
 //! user is told.
 
 mod azure;
+mod buckets;
 mod credentials;
 mod failure;
 mod file;
@@ -25,6 +26,8 @@ mod platform;
 pub(crate) mod reading;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod upload;
 

@@ -117,7 +117,9 @@ impl Credentials {
         let host = text.split_once("://").map_or(text, |(_, rest)| rest);
         let host = host.split('/').next().unwrap_or_default();
         match BlobService::of_host(host) {
-            Some(service) => self.belongs_to(Some(service.account), Some(service.endpoint), "account"),
+            Some(service) => {
+                self.belongs_to(Some(service.account), Some(service.endpoint), "account")
+            }
             None => self.belongs_to(Some(text.to_owned()), None, "account"),
         }
     }
@@ -166,7 +168,9 @@ impl Credentials {
             .collect();
         let part = |name: &str| {
             let found = parts.iter().find(|(own, _)| own == name);
-            found.map(|(_, value)| *value).filter(|value| !value.is_empty())
+            found
+                .map(|(_, value)| *value)
+                .filter(|value| !value.is_empty())
         };
         if part("usedevelopmentstorage").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             let emulator = Credentials::azurite(EMULATOR_PORT);
@@ -263,5 +267,183 @@ fn refused(setting: &'static str, reason: String) -> Error {
         setting,
         value: "[redacted]".to_owned(),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "aHVudGVyMi8rK2h1bnRlcjI=";
+
+    fn signature_of(text: &str) -> String {
+        let pairs = signature_pairs(text).unwrap_or_else(|| panic!("{text}"));
+        let found = pairs.into_iter().find(|(name, _)| name == "sig");
+        found.unwrap().1
+    }
+
+    #[test]
+    fn a_key_is_the_same_however_it_is_pasted() {
+        for text in [
+            KEY.to_owned(),
+            format!("  {KEY}\r\n"),
+            format!("\"{KEY}\""),
+            format!("'{KEY} '\n"),
+            format!("\u{feff}\u{201c}{KEY}\u{201d}"),
+            "aHVudGVyMi8r\n  K2h1bnRlcjI=".to_owned(),
+            "aHVudGVyMi8rK2h1bnRlcjI%3D".to_owned(),
+        ] {
+            assert_eq!(access_key(&text), KEY, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_is_the_same_however_it_is_pasted() {
+        for text in [
+            "sv=2024-11-04&se=2027-01-01T00%3A00%3A00Z&sig=a%2Fb%2Bc%3D",
+            "?sv=2024-11-04&se=2027-01-01T00:00:00Z&sig=a/b+c=",
+            "  \"?sv=2024-11-04&se=2027-01-01T00%3A00%3A00Z&sig=a%2Fb%2Bc%3D\"\n",
+            "sv=2024-11-04&se=2027-01-01T00%253A00%253A00Z&sig=a%252Fb%252Bc%253D",
+            "sv=2024-11-04&amp;se=2027-01-01T00%3A00%3A00Z&amp;sig=a%2Fb%2Bc%3D",
+            "sv=2024-11-04\n&se=2027-01-01T00%3A00%3A00Z\n&sig=a%2Fb%2Bc%3D",
+            "sv=2024-11-04&se=2027-01-01T00:00:00Z&sig=a/b c=",
+            "sv%3D2024-11-04%26se%3D2027-01-01T00%3A00%3A00Z%26sig%3Da%2Fb%2Bc%3D",
+        ] {
+            assert_eq!(signature_of(text), "a/b+c=", "{text:?}");
+        }
+        // A value may have an & of its own.
+        let pairs = signature_pairs("rscd=a%26b&sig=c").unwrap();
+        assert_eq!(pairs[0], ("rscd".to_owned(), "a&b".to_owned()));
+        assert!(signature_pairs("sv=2024").is_none());
+        assert!(signature_pairs("hunter2").is_none());
+    }
+
+    #[test]
+    fn the_url_of_a_signature_names_the_account_too() {
+        for (url, account, endpoint) in [
+            (
+                "https://mylake.blob.core.windows.net/torchtut?sv=2024&sig=c",
+                Some("mylake"),
+                "https://mylake.blob.core.windows.net",
+            ),
+            (
+                " \"https://mylake.dfs.core.chinacloudapi.cn/torchtut/a.csv?sig=c&sv=2024\"\n",
+                Some("mylake"),
+                "https://mylake.blob.core.chinacloudapi.cn",
+            ),
+            (
+                "http://127.0.0.1:10000/devstoreaccount1/torchtut?sv=2024&sig=c",
+                Some("devstoreaccount1"),
+                "http://127.0.0.1:10000/devstoreaccount1",
+            ),
+            (
+                "https://data.example.com/torchtut?sv=2024&sig=c",
+                None,
+                "https://data.example.com",
+            ),
+        ] {
+            let credentials = Credentials::shared_access_signature(Secret::new(url));
+            let resolved = credentials.resolved().unwrap();
+            assert_eq!(resolved.account.as_deref(), account, "{url}");
+            assert_eq!(resolved.endpoint.as_deref(), Some(endpoint), "{url}");
+            let Authentication::SharedAccessSignature(query) = &resolved.authentication else {
+                panic!("{url}")
+            };
+            assert_eq!(signature_of(query.expose()), "c");
+        }
+    }
+
+    #[test]
+    fn a_connection_string_names_the_account_and_its_key_or_signature() {
+        let full = format!(
+            "DefaultEndpointsProtocol=https;AccountName=mylake;AccountKey={KEY};\
+             EndpointSuffix=core.chinacloudapi.cn"
+        );
+        for text in [
+            full.clone(),
+            format!("\"{full}\"\r\n"),
+            full.replace(';', ";\n "),
+        ] {
+            for credentials in [
+                Credentials::connection_string(Secret::new(text.as_str())),
+                Credentials::shared_access_signature(Secret::new(text.as_str())),
+            ] {
+                let resolved = credentials.resolved().unwrap();
+                assert_eq!(resolved.account.as_deref(), Some("mylake"));
+                assert_eq!(
+                    resolved.endpoint.as_deref(),
+                    Some("https://mylake.blob.core.chinacloudapi.cn")
+                );
+                assert!(
+                    matches!(&resolved.authentication, Authentication::AccessKey(key) if key.expose() == KEY)
+                );
+                assert_eq!(
+                    resolved.dfs_host().as_deref(),
+                    Some("mylake.dfs.core.chinacloudapi.cn")
+                );
+            }
+        }
+        let signed = "BlobEndpoint=https://mylake.z12.blob.storage.azure.net/;\
+                      SharedAccessSignature=sv=2024&sig=c%3D";
+        let resolved = Credentials::connection_string(Secret::new(signed))
+            .resolved()
+            .unwrap();
+        assert_eq!(resolved.account.as_deref(), Some("mylake"));
+        assert_eq!(
+            resolved.endpoint.as_deref(),
+            Some("https://mylake.z12.blob.storage.azure.net")
+        );
+        let emulator = Credentials::connection_string(Secret::new("UseDevelopmentStorage=true;"));
+        let resolved = emulator.resolved().unwrap();
+        assert_eq!(resolved.account.as_deref(), Some("devstoreaccount1"));
+    }
+
+    #[test]
+    fn an_account_may_be_given_as_its_host() {
+        for text in [
+            "mylake",
+            " \"mylake\"\n",
+            "mylake.dfs.core.windows.net",
+            "https://mylake.blob.core.windows.net/",
+        ] {
+            let credentials = Credentials::anonymous().with_account(text);
+            let resolved = credentials.resolved().unwrap();
+            assert_eq!(resolved.account.as_deref(), Some("mylake"), "{text}");
+        }
+        let endpoint = Credentials::anonymous().with_endpoint(" mylake.dfs.core.windows.net/ ");
+        assert_eq!(
+            endpoint.resolved().unwrap().endpoint.as_deref(),
+            Some("https://mylake.blob.core.windows.net")
+        );
+    }
+
+    #[test]
+    fn what_was_pasted_shows_nowhere_even_if_it_is_wrong() {
+        let other = "AccountName=other;AccountKey=hunter2";
+        for text in [
+            other,
+            "AccountName=mylake;AccountKye=hunter2",
+            "BlobEndpoint=hunter2;SharedAccessSignature=sig=hunter2",
+            "https://other.blob.core.windows.net/c?sv=2024&sig=hunter2",
+            "ftp://mylake?sig=hunter2",
+            "https://mylake.blob.core.windows.net/hunter2",
+        ] {
+            for credentials in [
+                Credentials::shared_access_signature(Secret::new(text)),
+                Credentials::access_key(Secret::new(text)),
+            ] {
+                let credentials = credentials.with_account("mylake");
+                let shown = match credentials.resolved() {
+                    Ok(resolved) => format!("{resolved:?} {credentials:?}"),
+                    Err(error) => format!("{error} {error:?} {credentials:?}"),
+                };
+                assert!(!shown.contains("hunter2"), "{shown}");
+            }
+        }
+        let error = Credentials::connection_string(Secret::new(other))
+            .with_account("mylake")
+            .resolved()
+            .unwrap_err();
+        assert!(error.to_string().contains("\"other\""), "{error}");
     }
 }

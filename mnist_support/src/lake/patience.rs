@@ -60,7 +60,6 @@ impl Patience {
         ClientOptions::new()
             .with_allow_http(plain_http)
             .with_connect_timeout(CONNECT_TIMEOUT)
-            .with_timeout_disabled()
     }
 
     /// object_store's own retries, for requests without an answer.
@@ -98,10 +97,11 @@ pub(super) struct PatientConnector(pub(super) Patience);
 
 impl HttpConnector for PatientConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let options = options.clone().with_timeout_disabled();
         let silence = options.clone().with_read_timeout(self.0.silence);
         Ok(HttpClient::new(PatientService {
             receiving: ReqwestConnector::default().connect(&silence)?,
-            sending: ReqwestConnector::default().connect(options)?,
+            sending: ReqwestConnector::default().connect(&options)?,
             patience: self.0,
             notices: notices(),
         }))
@@ -199,11 +199,18 @@ impl PatientService {
                     1 => "a file".to_owned(),
                     count => format!("{count} files"),
                 },
-                if left_out.len() > 1 { " and others" } else { "" }
+                if left_out.len() > 1 {
+                    " and others"
+                } else {
+                    ""
+                }
             ));
         }
         let page = page.map_or(body, Bytes::from);
-        Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(page)))
+        Ok(HttpResponse::from_parts(
+            parts,
+            HttpResponseBody::from(page),
+        ))
     }
 }
 

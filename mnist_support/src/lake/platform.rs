@@ -28,7 +28,9 @@ pub(super) fn of_process(name: &str) -> Option<String> {
 }
 
 /// The workload identity that Kubernetes announces, with where it signs in.
-pub(super) fn workload_identity(variable: Variable<'_>) -> Option<(Authentication, Option<String>)> {
+pub(super) fn workload_identity(
+    variable: Variable<'_>,
+) -> Option<(Authentication, Option<String>)> {
     let authentication = Authentication::WorkloadIdentity {
         tenant_id: variable("AZURE_TENANT_ID")?,
         client_id: variable("AZURE_CLIENT_ID")?,
@@ -89,20 +91,28 @@ impl CredentialProvider for SecretEndpoint {
     type Credential = AzureCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AzureCredential>> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let last = self
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some((credential, expiry)) = last
             && expiry > Instant::now() + LEAST_LEFT
         {
             return Ok(credential);
         }
-        let token = self.fetch().await.map_err(|source| {
-            object_store::Error::Generic {
+        let token = self
+            .fetch()
+            .await
+            .map_err(|source| object_store::Error::Generic {
                 store: "MicrosoftAzure",
                 source: format!("Error performing token request: {source}").into(),
-            }
-        })?;
+            })?;
         let credential = Arc::new(AzureCredential::BearerToken(token.access_token));
-        let kept = (credential.clone(), Instant::now() + time_left(&token.expires_on));
+        let kept = (
+            credential.clone(),
+            Instant::now() + time_left(&token.expires_on),
+        );
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         Ok(credential)
     }
@@ -110,9 +120,8 @@ impl CredentialProvider for SecretEndpoint {
 
 impl SecretEndpoint {
     async fn fetch(&self) -> Result<Token, HttpError> {
-        let invalid = |reason: String| {
-            HttpError::new(HttpErrorKind::Decode, std::io::Error::other(reason))
-        };
+        let invalid =
+            |reason: String| HttpError::new(HttpErrorKind::Decode, std::io::Error::other(reason));
         let mut url = url::Url::parse(&self.url)
             .map_err(|_| invalid("MSI_ENDPOINT is not a URL".to_owned()))?;
         url.query_pairs_mut()
@@ -190,13 +199,19 @@ mod tests {
     #[test]
     fn a_token_lasts_until_it_expires_however_that_is_written() {
         let in_an_hour = SystemTime::now() + Duration::from_secs(3600);
-        let seconds = in_an_hour.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let seconds = in_an_hour
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
         for written in [
             serde_json::json!(seconds),
             serde_json::json!(seconds.to_string()),
         ] {
             let left = time_left(&written);
-            assert!((3500..=3600).contains(&left.as_secs()), "{written}: {left:?}");
+            assert!(
+                (3500..=3600).contains(&left.as_secs()),
+                "{written}: {left:?}"
+            );
         }
         let date = serde_json::json!("09/14/2017 00:00:00 PM +00:00");
         assert_eq!(time_left(&date), Duration::ZERO);

@@ -146,7 +146,15 @@ pub(crate) struct Meter<'a> {
 impl<'a> Meter<'a> {
     /// Starts metering a read of `total` bytes.
     pub(super) fn start(name: &'a str, total: u64, on_progress: OnProgress<'a>) -> Self {
-        let notices = notices();
+        Meter::start_with(notices(), name, total, on_progress)
+    }
+
+    fn start_with(
+        notices: Arc<Notices>,
+        name: &'a str,
+        total: u64,
+        on_progress: OnProgress<'a>,
+    ) -> Self {
         notices.meters.fetch_add(1, Ordering::Relaxed);
         Meter {
             name,
@@ -244,5 +252,22 @@ mod tests {
         Meter::start("train.csv", 2_500_000_000, &on_progress)
             .report_if_due_at(Duration::from_secs(4));
         assert_eq!(*lines.borrow(), ["reading train.csv: 0 bytes of 2.5 GB"]);
+    }
+
+    #[test]
+    fn a_notice_is_told_once_by_the_read_that_is_under_way() {
+        let lines = RefCell::new(Vec::new());
+        let on_progress = |reading: ReadProgress| lines.borrow_mut().push(reading.to_string());
+        let notices = Arc::new(Notices::default());
+        let meter = Meter::start_with(notices.clone(), "train.csv", 100_000_000, &on_progress);
+        meter.counter().store(6_000_000, Ordering::Relaxed);
+        for _ in 0..3 {
+            notices.tell("mylake.blob.core.windows.net is busy");
+            meter.report_if_due_at(Duration::from_secs(1));
+        }
+        let told = "reading train.csv: 6 MB of 100 MB  mylake.blob.core.windows.net is busy";
+        assert_eq!(*lines.borrow(), [told]);
+        drop(meter);
+        assert_eq!(notices.meters.load(Ordering::Relaxed), 0);
     }
 }

@@ -15,6 +15,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::azure::{self, Container};
+use super::buckets;
 use super::credentials::{Authentication, Credentials};
 use super::failure::storage_error;
 use super::file::LakeFile;
@@ -65,16 +66,22 @@ enum Place {
     /// The folder that was opened.
     Local(PathBuf),
     Azure(Container),
+    Bucket,
 }
 
 impl Lake {
     /// Opens `abfss://container@account.dfs.core.windows.net/path`,
     /// `https://account.blob.core.windows.net/container/path`, `az://container/path` (the account
-    /// comes from the credentials), `file:///path` or a plain path. This makes no request.
+    /// comes from the credentials), `s3://bucket/path`, `gs://bucket/path`, `file:///path` or a
+    /// plain path. This makes no request.
     ///
     /// The host may be the one of another cloud of Azure, of a DNS zone, of a private endpoint, or
     /// OneLake's. An endpoint in the credentials is for their own account: a URL that names another
     /// account goes to that one.
+    ///
+    /// Buckets are opened with the credentials in object_store's environment variables, such as
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and `AWS_ENDPOINT`, or
+    /// `GOOGLE_SERVICE_ACCOUNT`, or anonymously with [`Credentials::anonymous`].
     ///
     /// # Errors
     /// - [`LakeError::InvalidUrl`] for anything else, or if no account is named.
@@ -85,9 +92,26 @@ impl Lake {
         Lake::open_with(url, credentials, Patience::default())
     }
 
-    fn open_with(url: &str, credentials: &Credentials, patience: Patience) -> Result<Lake> {
+    pub(super) fn open_with(
+        url: &str,
+        credentials: &Credentials,
+        patience: Patience,
+    ) -> Result<Lake> {
         match Location::parse(url)? {
             Location::Local(path) => Lake::local(path),
+            Location::Bucket {
+                provider,
+                bucket,
+                path,
+            } => {
+                let shown = url.trim_end_matches('/').to_owned();
+                Ok(Lake {
+                    store: buckets::open(&shown, provider, &bucket, credentials, patience)?,
+                    place: Place::Bucket,
+                    folder: path,
+                    url: shown,
+                })
+            }
             Location::Azure {
                 container,
                 service,
@@ -254,7 +278,7 @@ impl Lake {
     pub(super) fn list_sizes(&self) -> Result<Vec<(String, u64)>> {
         let mut names = match &self.place {
             Place::Local(root) => self.list_local(root)?,
-            Place::Azure(_) => self.list_store()?,
+            Place::Azure(_) | Place::Bucket => self.list_store()?,
         };
         names.sort();
         Ok(names)
@@ -278,7 +302,10 @@ impl Lake {
         }
         let folders: BTreeSet<String> = files
             .iter()
-            .flat_map(|(name, _)| name.match_indices('/').map(|(end, _)| name[..end].to_owned()))
+            .flat_map(|(name, _)| {
+                name.match_indices('/')
+                    .map(|(end, _)| name[..end].to_owned())
+            })
             .collect();
         // An empty file with the name of a folder is the folder's mark.
         files.retain(|(name, size)| *size > 0 || !folders.contains(name));
@@ -349,8 +376,8 @@ impl Lake {
     /// it exists already.
     ///
     /// # Errors
-    /// [`LakeError::AccessDenied`], [`LakeError::Unreachable`] or [`LakeError::Storage`], and
-    /// [`Error::Io`] for a folder.
+    /// [`LakeError::AccessDenied`], [`LakeError::Unreachable`] or [`LakeError::Storage`] (always for
+    /// a bucket), and [`Error::Io`] for a folder.
     pub fn create_container(&self) -> Result<bool> {
         match &self.place {
             Place::Local(root) if root.is_dir() => Ok(false),
@@ -363,6 +390,11 @@ impl Lake {
                 Ok(true)
             }
             Place::Azure(container) => container.create(),
+            Place::Bucket => Err(Error::Lake(LakeError::Storage {
+                operation: "creating",
+                url: self.url.clone(),
+                reason: "buckets are created with their provider's tools".into(),
+            })),
         }
     }
 

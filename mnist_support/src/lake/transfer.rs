@@ -50,8 +50,8 @@ pub(super) async fn fetch(
         if progress as u64 == range.end - range.start {
             return Ok((meta, received.into()));
         }
-        let is_broken = find_source::<HttpError>(&failure).is_some()
-            && find_source::<Busy>(&failure).is_none();
+        let is_broken =
+            find_source::<HttpError>(&failure).is_some() && find_source::<Busy>(&failure).is_none();
         // Without a version the rest might be another file's.
         if !is_broken || fruitless > FRUITLESS || meta.e_tag.is_none() {
             return Err(failure);

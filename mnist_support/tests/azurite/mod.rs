@@ -7,7 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::ClientOptions;
+use object_store::azure::{
+    AzureAccessKey, AzureAuthorizer, AzureCredential, MicrosoftAzureBuilder,
+};
+use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
 use object_store::signer::{Method, Signer};
 
 /// The account key of every Azurite, from its documentation.
@@ -82,6 +86,38 @@ impl Azurite {
     /// The address of its only account.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}/devstoreaccount1", self.port)
+    }
+
+    /// Lets everybody list and read a container.
+    pub(crate) fn make_public(&self, container: &str) {
+        let path = format!("{container}?restype=container&comp=acl");
+        self.send_put(&path, "x-ms-blob-public-access", "container", "");
+    }
+
+    /// Puts a blob whose name may be one that object_store does not take.
+    pub(crate) fn put_blob(&self, path: &str, content: &str) {
+        self.send_put(path, "x-ms-blob-type", "BlockBlob", content);
+    }
+
+    /// Sends a signed PUT.
+    fn send_put(&self, path: &str, header: &'static str, value: &'static str, content: &str) {
+        let mut request = HttpRequest::new(HttpRequestBody::from(content.to_owned()));
+        *request.method_mut() = Method::PUT;
+        *request.uri_mut() = format!("{}/{path}", self.endpoint()).parse().unwrap();
+        let headers = request.headers_mut();
+        headers.insert(header, object_store::HeaderValue::from_static(value));
+        headers.insert("content-length", content.len().into());
+        let credential = AzureCredential::AccessKey(AzureAccessKey::try_new(KEY).unwrap());
+        AzureAuthorizer::new(&credential, "devstoreaccount1")
+            .try_authorize(&mut request)
+            .unwrap();
+        let options = ClientOptions::new().with_allow_http(true);
+        let client = ReqwestConnector::default().connect(&options).unwrap();
+        let response = tokio::runtime::Runtime::new()
+            .unwrap()
+            .block_on(client.execute(request));
+        let status = response.unwrap().status();
+        assert!(status.is_success(), "{path}: {status}");
     }
 
     /// Returns a shared access signature to read one blob, valid for a minute.
