@@ -162,7 +162,8 @@ fn parquet_files_of_every_type_hold_what_pyarrow_has_written() {
 fn a_malformed_url_is_refused() {
     for url in [
         "",
-        "s3://bucket",
+        "s3://",
+        "ftp://bucket",
         "abfss://torchtut",
         "az://",
         "file://host/x",

@@ -6,7 +6,8 @@ use super::Cause;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LakeError {
-    /// A URL other than `abfss://`, `az://`, `file://` or a path, or one that lacks a part.
+    /// A URL other than `abfss://`, `https://`, `az://`, `s3://`, `gs://`, `file://` or a path, or
+    /// one that lacks a part.
     #[error("{url:?} is not a location in a lake: {reason}")]
     InvalidUrl { url: String, reason: String },
     /// No such container, blob or file.
@@ -19,7 +20,8 @@ pub enum LakeError {
         reason: String,
         hint: String,
     },
-    /// The service did not answer, even after the retries.
+    /// The service did not answer, even after the retries, or was busy for all the time that it was
+    /// asked.
     #[error("{url} could not be reached after {retries} retries: {reason}")]
     Unreachable {
         url: String,

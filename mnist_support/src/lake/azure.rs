@@ -96,20 +96,21 @@ fn service(
     named: Option<BlobService>,
     credentials: &Credentials,
 ) -> Result<(String, String)> {
-    let of_endpoint = credentials
-        .endpoint
-        .as_deref()
-        .and_then(account_of_endpoint);
-    if let (Some(account), Some(other)) = (&credentials.account, &of_endpoint)
-        && account != other
+    let endpoint = credentials.endpoint.as_deref();
+    if let (Some(account), Some(other)) = (
+        &credentials.account,
+        endpoint.and_then(BlobService::of_endpoint),
+    ) && *account != other.account
     {
         return Err(invalid(
             url,
             format!(
-                "the endpoint in the secret scope is for {other:?}, the account is {account:?}"
+                "the endpoint in the secret scope is for {:?}, the account is {account:?}",
+                other.account
             ),
         ));
     }
+    let of_endpoint = endpoint.and_then(account_of_endpoint);
     let own = credentials.account.clone().or(of_endpoint);
     let Some(named) = named else {
         let account = own.ok_or_else(|| {

@@ -115,8 +115,8 @@ impl Credentials {
         .into()
     }
 
-    /// One of the account's keys. White space, line ends and quotes around it don't matter, here and
-    /// in the other functions.
+    /// One of the account's keys. White space, line ends and quotes around it don't matter, here
+    /// and in the other functions.
     pub fn access_key(key: Secret) -> Credentials {
         Authentication::AccessKey(key).into()
     }
@@ -216,8 +216,8 @@ impl Credentials {
     /// # Errors
     /// - [`SecretError::NotFound`](crate::error::SecretError::NotFound) for a missing key that the
     ///   chosen method needs.
-    /// - [`Error::InvalidSetting`] for an unknown `authentication`, an incomplete connection string,
-    ///   and credentials of another account than `account`.
+    /// - [`Error::InvalidSetting`] for an unknown `authentication`, an incomplete connection
+    ///   string, and credentials of another account than `account`.
     pub fn from_scope(scope: &SecretScope) -> Result<Credentials> {
         Credentials::from_scope_on(scope, &platform::of_process)
     }

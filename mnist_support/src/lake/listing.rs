@@ -46,11 +46,16 @@ pub(super) fn usable(page: &[u8]) -> (Option<String>, Vec<String>) {
 /// The first entry: what stands before it, the entry, its name's element, and what stands after it.
 fn next_entry(text: &str) -> Option<(&str, &str, &str, &str)> {
     // Within names, < is escaped.
-    let found = ENTRIES.iter().filter_map(|(element, name)| {
-        let start = text.find(&format!("<{element}>"))?;
-        Some((start, element, name))
-    });
-    let (start, element, name) = found.min_by_key(|(start, ..)| *start)?;
+    let (start, (element, name)) = text.match_indices('<').find_map(|(start, _)| {
+        let is_here = |(element, _): &(&str, &str)| {
+            let tag = text[start + 1..].strip_prefix(*element);
+            tag.is_some_and(|rest| rest.starts_with('>'))
+        };
+        ENTRIES
+            .into_iter()
+            .find(is_here)
+            .map(|entry| (start, entry))
+    })?;
     let close = format!("</{element}>");
     let end = start + text[start..].find(&close)? + close.len();
     let entry = &text[start..end];

@@ -24,8 +24,8 @@ use super::reading::{Notices, notices};
 const RETRIES: usize = 3;
 /// A host that drops packets costs this much on each of the four tries.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
-/// What is sent is acknowledged at this rate at least, in bytes per second. The system takes a whole
-/// block at once, so the progress of sending it cannot be seen.
+/// What is sent is acknowledged at this rate at least, in bytes per second. The system takes a
+/// whole block at once, so the progress of sending it cannot be seen.
 const SLOWEST: u64 = 16_000;
 /// The answers that mean that the same request may succeed later.
 const BUSY: [u16; 6] = [408, 429, 500, 502, 503, 504];

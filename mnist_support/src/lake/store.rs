@@ -376,8 +376,8 @@ impl Lake {
     /// it exists already.
     ///
     /// # Errors
-    /// [`LakeError::AccessDenied`], [`LakeError::Unreachable`] or [`LakeError::Storage`] (always for
-    /// a bucket), and [`Error::Io`] for a folder.
+    /// [`LakeError::AccessDenied`], [`LakeError::Unreachable`] or [`LakeError::Storage`] (always
+    /// for a bucket), and [`Error::Io`] for a folder.
     pub fn create_container(&self) -> Result<bool> {
         match &self.place {
             Place::Local(root) if root.is_dir() => Ok(false),

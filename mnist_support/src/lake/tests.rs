@@ -17,7 +17,7 @@ use super::store::Lake;
 use crate::secrets::Secret;
 use crate::{Error, error::LakeError, runtime};
 
-/// A second of the real limits is a hundredth of one here.
+/// The limits, scaled down in time.
 const SCALED: Patience = Patience {
     silence: Duration::from_millis(300),
     busy: Duration::from_millis(1500),
@@ -159,6 +159,29 @@ fn a_transfer_that_moves_is_never_ended() {
     let (file, _) = lake(port).file("slow.bin", 1).unwrap();
     assert!(file.read(0..20_000).unwrap() == content());
     assert_eq!(received.all().len(), 3);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn seventeen_megabytes_at_300_kilobytes_a_second_arrive() {
+    let content: Vec<u8> = (0..17_000_000_u32)
+        .map(|index| (index % 251) as u8)
+        .collect();
+    let served = content.clone();
+    let (port, received) = serve(move |_, request, stream| {
+        let (head, body) = blob(&served, "1", request);
+        stream.write_all(head.as_bytes())?;
+        for piece in body.chunks(30_000) {
+            sleep(Duration::from_millis(100));
+            stream.write_all(piece)?;
+        }
+        Ok(())
+    });
+    let lake = Lake::open("az://torchtut", &Credentials::azurite(port)).unwrap();
+    let started = Instant::now();
+    assert!(lake.get("slow.bin").unwrap() == content);
+    assert!(started.elapsed() > Duration::from_secs(50));
+    assert_eq!(received.all().len(), 1);
 }
 
 #[test]

@@ -176,8 +176,10 @@ fn read_file(file: &Path) -> Result<BTreeMap<String, Secret>> {
         return Err(unusable("it is not a file".into()));
     }
     let text = fs::read_to_string(file).map_err(|error| unusable(error.into()))?;
+    // Some editors begin files with this mark.
+    let text = text.trim_start_matches('\u{feff}');
     // serde_json's message may quote a value of the file, so report only the position.
-    let secrets: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|error| {
+    let secrets: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| {
         unusable(
             format!(
                 "it is not a JSON object of strings (line {}, column {})",
@@ -217,6 +219,10 @@ mod tests {
         let scope = SecretScope::open_in("filed", folder.path()).unwrap();
         assert_eq!(scope.get("client-secret").unwrap().expose(), "hunter2");
         assert!(!format!("{scope:?}").contains("hunter2"));
+        let marked = "\u{feff}{\"client-secret\": \"hunter2\"}";
+        scope_file(folder.path(), "marked", marked, 0o600);
+        let scope = SecretScope::open_in("marked", folder.path()).unwrap();
+        assert_eq!(scope.get("client-secret").unwrap().expose(), "hunter2");
     }
 
     #[test]
