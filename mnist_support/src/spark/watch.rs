@@ -48,6 +48,23 @@ impl Watch {
         }
     }
 
+    /// Whether the server has begun with the execution, as far as it has said.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether a task is running.
+    pub(super) fn runs(&self) -> bool {
+        self.idle_since.is_none()
+    }
+
+    /// Starts to wait anew: others of the session had the cores so far.
+    pub(super) fn wait_anew(&mut self) {
+        if let Some(since) = &mut self.idle_since {
+            *since = Instant::now();
+        }
+    }
+
     /// Returns the time limit that has passed without a running task, if any.
     pub(super) fn exceeded(&self) -> Option<Duration> {
         let limit = if self.begun {
@@ -56,5 +73,36 @@ impl Watch {
             FIRST_STAGE_TIMEOUT
         };
         (self.idle_since?.elapsed() > limit).then_some(limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(num_inflight_tasks: i64) -> ExecutionProgress {
+        ExecutionProgress {
+            num_inflight_tasks,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn waiting_ends_except_while_tasks_run_or_others_have_the_cores() {
+        let mut watch = Watch::new();
+        let long_ago = Instant::now().checked_sub(FIRST_STAGE_TIMEOUT + IDLE_TIMEOUT);
+        // A machine that has just booted has no time that long ago.
+        let Some(long_ago) = long_ago else { return };
+        watch.idle_since = Some(long_ago);
+        assert_eq!(watch.exceeded(), Some(FIRST_STAGE_TIMEOUT));
+        watch.wait_anew();
+        assert!(watch.exceeded().is_none() && !watch.has_begun() && !watch.runs());
+
+        watch.note(&progress(0));
+        watch.idle_since = Some(long_ago);
+        assert_eq!(watch.exceeded(), Some(IDLE_TIMEOUT));
+        watch.note(&progress(2));
+        watch.wait_anew();
+        assert!(watch.exceeded().is_none() && watch.has_begun() && watch.runs());
     }
 }

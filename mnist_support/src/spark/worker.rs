@@ -182,8 +182,13 @@ impl SparkSession {
             command.barrier,
         );
         // Collected directly: any operation above a barrier stage would rerun it when it fails.
-        let answers =
-            execution::collect(&self.connection, OPERATION, workers, command.tag.as_deref())?;
+        let answers = execution::collect(
+            &self.connection,
+            OPERATION,
+            workers,
+            command.tag.as_deref(),
+            if command.barrier { world_size } else { 1 },
+        )?;
         check_ranks(&answers, world_size)?;
         Ok(answers)
     }

@@ -76,9 +76,7 @@ fn run(python: &Python, folder: &Path, command: &WorkerCommand) -> (Output, Vec<
     let (pickle, answer) = (folder.join("command.pickle"), folder.join("answer"));
     fs::write(&pickle, command.pickled(2)).unwrap();
     let mut session = Command::new(&python.program);
-    session
-        .env_remove("SPARK_HOME")
-        .env_remove("PYTHONPATH");
+    session.env_remove("SPARK_HOME").env_remove("PYTHONPATH");
     if let Some(spark_home) = &python.spark_home {
         let libraries = fs::read_dir(spark_home.join("python/lib")).unwrap();
         let libraries = libraries.map(|entry| entry.unwrap().path());

@@ -36,7 +36,15 @@ fn a_range_gives_each_worker_a_row_and_all_of_them_the_same_rendezvous() {
             let port = told[2].as_str().unwrap();
             assert_eq!(
                 *told,
-                serde_json::json!(["2", "127.0.0.1", port, "127.0.0.1", "2", "größe", "an argument"])
+                serde_json::json!([
+                    "2",
+                    "127.0.0.1",
+                    port,
+                    "127.0.0.1",
+                    "2",
+                    "größe",
+                    "an argument"
+                ])
             );
             assert_eq!(*data, format!("[{rank}]").into_bytes());
             ports.insert(port.to_owned());

@@ -58,7 +58,10 @@ pub(super) fn check_loopback(config: &GlooConfig) -> Result<(), String> {
 /// Whether nothing at all came back from an address: no connection, and no refusal.
 pub(super) fn is_silence(error: &io::Error) -> bool {
     use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
-    matches!(error.kind(), TimedOut | HostUnreachable | NetworkUnreachable)
+    matches!(
+        error.kind(),
+        TimedOut | HostUnreachable | NetworkUnreachable
+    )
 }
 
 /// What to do about an address that can't be reached.
