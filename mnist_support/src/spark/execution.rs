@@ -282,12 +282,12 @@ impl Run<'_> {
         )))
     }
 
-    /// Interrupts the execution if it has not begun because there are too few cores for it, and
+    /// Interrupts the execution if Spark does not accept it because there are too few cores for it, and
     /// stays so. Spark tries for 10 minutes, and says nothing meanwhile. The number that
     /// [`SparkSession::slots`](super::SparkSession::slots) finds may be too high: at least 2.
     async fn check_slots(&mut self) -> Result<()> {
         let needed = self.at_once;
-        if needed < 2 || self.watch.has_begun() || self.counted.elapsed() < COUNT_INTERVAL {
+        if needed < 2 || self.watch.is_accepted() || self.counted.elapsed() < COUNT_INTERVAL {
             return Ok(());
         }
         let found = self.count_slots().await;

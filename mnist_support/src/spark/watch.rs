@@ -19,6 +19,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 pub(super) struct Watch {
     heard: Instant,
     begun: bool,
+    /// Whether a stage has been accepted, though its tasks may still wait for cores.
+    accepted: bool,
     idle_since: Option<Instant>,
 }
 
@@ -27,6 +29,7 @@ impl Watch {
         Watch {
             heard: Instant::now(),
             begun: false,
+            accepted: false,
             idle_since: Some(Instant::now()),
         }
     }
@@ -41,6 +44,7 @@ impl Watch {
 
     pub(super) fn note(&mut self, progress: &ExecutionProgress) {
         self.begun = true;
+        self.accepted |= !progress.stages.is_empty() || progress.num_inflight_tasks > 0;
         if progress.num_inflight_tasks > 0 {
             self.idle_since = None;
         } else {
@@ -48,9 +52,10 @@ impl Watch {
         }
     }
 
-    /// Whether the server has begun with the execution, as far as it has said.
-    pub(super) fn has_begun(&self) -> bool {
-        self.begun
+    /// Whether Spark has accepted a stage of the execution, as far as it has said. It does not
+    /// accept a barrier stage for which there are too few cores.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.accepted
     }
 
     /// Whether a task is running.
@@ -96,13 +101,13 @@ mod tests {
         watch.idle_since = Some(long_ago);
         assert_eq!(watch.exceeded(), Some(FIRST_STAGE_TIMEOUT));
         watch.wait_anew();
-        assert!(watch.exceeded().is_none() && !watch.has_begun() && !watch.runs());
+        assert!(watch.exceeded().is_none() && !watch.is_accepted() && !watch.runs());
 
         watch.note(&progress(0));
         watch.idle_since = Some(long_ago);
         assert_eq!(watch.exceeded(), Some(IDLE_TIMEOUT));
         watch.note(&progress(2));
         watch.wait_anew();
-        assert!(watch.exceeded().is_none() && watch.has_begun() && watch.runs());
+        assert!(watch.exceeded().is_none() && watch.is_accepted() && watch.runs());
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// How long a machine on which a rank listens may take to accept a connection.
-const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The address of a rank that listens on an interface, which only Gloo knows.
 const UNKNOWN: &str = "unknown";
