@@ -10,6 +10,7 @@ mod machines;
 
 use std::{
     env,
+    io::Write,
     path::Path,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
@@ -44,16 +45,25 @@ fn a_fit_on_several_machines_outlives_a_cut_and_its_predictions_go_into_the_lake
     let Some(machines) = Machines::start("a fit on several machines", &names) else {
         return;
     };
+    let start = Instant::now();
+    let tell = |what: &str| {
+        let told = format!("{what} after {:.0} s\n", start.elapsed().as_secs_f64());
+        std::io::stderr().write_all(told.as_bytes()).unwrap();
+    };
     let mut house = House::new(machines, &java);
     house.start();
+    tell("several machines: Spark is up");
     let driver = house.drive();
     driver.until_it_says(BEGUN, LIMIT);
+    tell("several machines: a fit has ended, and a longer one begun");
     house.machines.cut("second");
     thread::sleep(CUT);
     house.machines.mend("second");
+    driver.until_it_says("restarted: ", LIMIT);
+    tell("several machines: it was restarted");
     let (status, said) = driver.end(LIMIT);
     assert_eq!(status, 0, "{said}\n{}", house.said());
-    assert!(said.contains("restarted: "), "{said}");
+    tell("several machines: it has ended");
 
     // What the rank on the machine without a network said, and how it ended.
     let logs = ["sh", "-c", "cat /tmp/work/*/*/stderr"];
