@@ -30,7 +30,8 @@ use mnist_support::{
 };
 use polars::prelude::ParquetWriter;
 
-const LIMIT: Duration = Duration::from_secs(120);
+/// How long a step may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(300);
 /// So many that the cut comes in their middle, however fast the machine is.
 const ITERATIONS: usize = 5000;
 /// How long a machine has no network: longer than its worker waits for the run's folder.
@@ -246,10 +247,10 @@ struct Say(AtomicBool);
 impl Progress for Say {
     fn report(&self, event: &ProgressEvent) {
         match event {
-            ProgressEvent::Iteration { losses, .. } if losses.iteration > 100 => {
-                if !self.0.swap(true, Ordering::Relaxed) {
-                    println!("{BEGUN}");
-                }
+            ProgressEvent::Iteration { losses, .. }
+                if losses.iteration > 100 && !self.0.swap(true, Ordering::Relaxed) =>
+            {
+                println!("{BEGUN}");
             }
             ProgressEvent::Restarted { reason, .. } => println!("restarted: {reason}"),
             _ => {}
