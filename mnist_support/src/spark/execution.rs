@@ -287,7 +287,7 @@ impl Run<'_> {
     /// [`SparkSession::slots`](super::SparkSession::slots) finds may be too high: at least 2.
     async fn check_slots(&mut self) -> Result<()> {
         let needed = self.at_once;
-        if needed < 2 || self.watch.is_accepted() || self.counted.elapsed() < COUNT_INTERVAL {
+        if needed < 2 || !self.watch.waits_for_stage() || self.counted.elapsed() < COUNT_INTERVAL {
             return Ok(());
         }
         let found = self.count_slots().await;

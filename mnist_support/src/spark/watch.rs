@@ -8,9 +8,8 @@ use spark_connect_proto::execute_plan_response::ExecutionProgress;
 /// minutes, so the connection must be broken.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// How long to wait for an execution's first stage. If there are too few cores for a barrier stage,
-/// Spark does not start it, and says nothing about it for 10 minutes.
-const FIRST_STAGE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long to wait for the first report of an execution.
+const FIRST_REPORT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long to wait for a task: the cluster may be busy, or have lost its executors.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -52,10 +51,10 @@ impl Watch {
         }
     }
 
-    /// Whether Spark has accepted a stage of the execution, as far as it has said. It does not
-    /// accept a barrier stage for which there are too few cores.
-    pub(super) fn is_accepted(&self) -> bool {
-        self.accepted
+    /// Whether the server reports progress, but of no stage: Spark does not accept a barrier stage
+    /// for which there are too few cores.
+    pub(super) fn waits_for_stage(&self) -> bool {
+        self.begun && !self.accepted
     }
 
     /// Whether a task is running.
@@ -75,7 +74,7 @@ impl Watch {
         let limit = if self.begun {
             IDLE_TIMEOUT
         } else {
-            FIRST_STAGE_TIMEOUT
+            FIRST_REPORT_TIMEOUT
         };
         (self.idle_since?.elapsed() > limit).then_some(limit)
     }
@@ -95,19 +94,20 @@ mod tests {
     #[test]
     fn waiting_ends_except_while_tasks_run_or_others_have_the_cores() {
         let mut watch = Watch::new();
-        let long_ago = Instant::now().checked_sub(FIRST_STAGE_TIMEOUT + IDLE_TIMEOUT);
+        let long_ago = Instant::now().checked_sub(FIRST_REPORT_TIMEOUT + IDLE_TIMEOUT);
         // A machine that has just booted has no time that long ago.
         let Some(long_ago) = long_ago else { return };
         watch.idle_since = Some(long_ago);
-        assert_eq!(watch.exceeded(), Some(FIRST_STAGE_TIMEOUT));
+        assert_eq!(watch.exceeded(), Some(FIRST_REPORT_TIMEOUT));
         watch.wait_anew();
-        assert!(watch.exceeded().is_none() && !watch.is_accepted() && !watch.runs());
+        assert!(watch.exceeded().is_none() && !watch.waits_for_stage() && !watch.runs());
 
         watch.note(&progress(0));
+        assert!(watch.waits_for_stage());
         watch.idle_since = Some(long_ago);
         assert_eq!(watch.exceeded(), Some(IDLE_TIMEOUT));
         watch.note(&progress(2));
         watch.wait_anew();
-        assert!(watch.exceeded().is_none() && watch.is_accepted() && watch.runs());
+        assert!(watch.exceeded().is_none() && !watch.waits_for_stage() && watch.runs());
     }
 }
