@@ -67,6 +67,17 @@ SPARK_VERSION := $(or $(SPARK_$(subst .,_,$(older))_VERSION),$(error SPARK=$(SPA
 endif
 spark_folder := spark$(addprefix _,$(older))
 spark := .tools/$(spark_folder)-$(SPARK_VERSION)-$(place)
+# SPARK_PYTHON=python3.9 on the command line: another Python for the executors than the server's.
+ifneq ($(origin SPARK_PYTHON),command line)
+SPARK_PYTHON :=
+endif
+export MNIST_SPARK_PYTHON :=
+ifneq ($(SPARK_PYTHON),)
+spark_python := $(shell '$(SPARK_PYTHON)' -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+spark_python := .tools/$(spark_folder)_python-$(or $(spark_python),$(error SPARK_PYTHON=$(SPARK_PYTHON) is no Python that runs))
+MNIST_SPARK_PYTHON := $(CURDIR)/$(spark_python)/bin/python
+spark_python := $(spark_python)/.complete
+endif
 browser := .tools/browser-$(PLAYWRIGHT_VERSION)-$(place)
 peers := .tools/peers-$(place)
 lake := data/lake/.complete
@@ -110,7 +121,7 @@ test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
 	env -u SPARK_REMOTE cargo test --quiet --workspace
 
 # Spark 3.5 has no Connect server that can be installed: the test of it runs a session within PySpark.
-test-spark: $(native) $(lake) $(spark) ## the tests on Spark alone; SPARK=4.0 for an older one, TESTS="name name" for some
+test-spark: $(native) $(lake) $(spark) $(spark_python) ## the tests on Spark alone; SPARK=4.0 for an older one, SPARK_PYTHON=python3.9 for other executors, TESTS="name name" for some
 	env -u SPARK_REMOTE cargo test --quiet --package mnist_support \
 	    $(if $(filter 3.5,$(older)),--test spark_3_5,--test spark_client --test spark_engine) -- $(TESTS)
 
@@ -205,6 +216,12 @@ $(spark): $(scripts)/spark.sh | $(python)
 	@$(scripts)/java.sh >/dev/null
 	@$(scripts)/spark.sh
 	@rm -f .tools/$(spark_folder)-* && touch $@
+
+ifneq ($(spark_python),)
+$(spark_python): $(scripts)/spark_python.sh $(scripts)/versions.env | $(python)
+	@$< '$(SPARK_PYTHON)' '$(CURDIR)/$(@D)'
+	@touch $@
+endif
 
 $(browser): $(scripts)/browser.sh | $(python)
 	@$(scripts)/browser.sh

@@ -36,6 +36,9 @@ for own in spark spark_3.5 spark_4.0 spark_4.1 spark_4.2 peers; do
         forget .tools/$own-*
     fi
 done
+for own in .tools/spark*_python-*; do
+    [[ ! -e $own/.complete ]] || "$own/bin/python" -c '' 2>/dev/null || rm "$own/.complete"
+done
 if there '.tools/azurite-*' && [[ ! -e .tools/node_modules/.bin/azurite-blob ]]; then
     forget .tools/azurite-*
 fi

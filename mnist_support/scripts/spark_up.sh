@@ -55,7 +55,8 @@ export SPARK_CONF_DIR=$folder/conf
 export SPARK_LOCAL_IP=127.0.0.1
 export SPARK_LOCAL_DIRS=$folder/local
 export SPARK_WORKER_DIR=$folder/work
-export PYSPARK_PYTHON=$python
+# Another one for the executors, if make's SPARK_PYTHON names it.
+export PYSPARK_PYTHON=${MNIST_SPARK_PYTHON:-$python}
 # Where executors find libtorch: they have no torch package of their own here.
 export MNIST_LIBTORCH=${MNIST_LIBTORCH:-$root/target/$triple/debug/libtorch/lib}
 rm -rf "$folder"/{pids,logs,conf,local,work,remote}

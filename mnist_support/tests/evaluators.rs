@@ -78,7 +78,7 @@ fn spark_answers(cases: &[Case]) -> Option<Vec<Value>> {
     });
     let asked: Vec<Value> = asked.collect();
     fs::write(&questions, serde_json::to_vec(&asked).unwrap()).unwrap();
-    let run = Command::new(spark::python())
+    let run = Command::new(spark::pyspark())
         .arg("tests/fixtures/evaluators.py")
         .args([&questions, &answers])
         .current_dir(env!("CARGO_MANIFEST_DIR"))

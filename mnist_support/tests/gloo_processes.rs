@@ -1,14 +1,17 @@
 //! Ranks that are real processes: they compute together, and none waits for ever for a lost one.
 
+mod machines;
+
 use std::{
     collections::HashSet,
     env, fs,
-    io::{BufRead, BufReader},
-    net::{Ipv4Addr, TcpListener},
+    io::{BufRead, BufReader, Write},
+    net::{Ipv4Addr, Ipv6Addr, TcpListener},
     process::{Child, ChildStderr, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use machines::Machines;
 use mnist_support::{
     Error,
     collective::{Collective, GlooCollective, GlooConfig, ReduceOp, thread_group},
@@ -158,6 +161,104 @@ fn processes_listen_at_the_address_of_the_group_only() {
 }
 
 #[test]
+fn processes_meet_at_an_address_of_ipv6_alone() {
+    let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+        let left_out = b"LEFT OUT: ranks on IPv6: this machine has none\n";
+        std::io::stderr().write_all(left_out).unwrap();
+        return;
+    };
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let processes: Vec<_> = (0..2)
+        .map(|rank| {
+            let mut rank = rank_command("sum", rank, 2, port, Duration::from_secs(60));
+            Rank::spawn(rank.env("MASTER_ADDR", "::1"))
+        })
+        .collect();
+    let expected = sum_on_threads(2);
+    for mut process in processes {
+        assert_eq!(process.says(), Some(format!("{expected:?}")));
+        process.ends_well();
+    }
+}
+
+#[test]
+fn a_master_that_is_loopback_is_refused_at_once_if_ranks_are_elsewhere() {
+    let start = Instant::now();
+    for rank in 0..2 {
+        let mut rank = rank_command("sum", rank, 2, free_port(), Duration::from_secs(120));
+        rank.env("MASTER_ADDR", "localhost")
+            .env("LOCAL_WORLD_SIZE", "1");
+        let said = Rank::spawn(&mut rank).says().unwrap();
+        for part in [
+            "MASTER_ADDR, localhost, is ",
+            "a loopback address, and 1 of the 2 ranks are on other machines",
+            "/etc/hosts",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn a_port_that_a_firewall_closes_is_named_with_what_to_open() {
+    let names = ["first", "second", "third"];
+    let Some(mut machines) = Machines::start("ranks behind firewalls", &names) else {
+        return;
+    };
+    let master = machines.address("first").to_owned();
+    let start = |machines: &mut Machines, world_size: usize, timeout: &str| {
+        let ranks = names.iter().zip(0..world_size).map(|(name, rank)| {
+            let program = env::current_exe().unwrap();
+            let program = program.to_str().unwrap();
+            let (rank, world_size) = (rank.to_string(), world_size.to_string());
+            let variables = [
+                (PROGRAM, "sum"),
+                (TIMEOUT, timeout),
+                ("RANK", &rank),
+                ("WORLD_SIZE", &world_size),
+                ("MASTER_ADDR", &master),
+                ("MASTER_PORT", "29500"),
+            ];
+            let test = ["--exact", "the_program_of_a_rank", "--nocapture"];
+            machines.run(name, &variables, &[&[program], &test[..]].concat())
+        });
+        ranks.collect::<Vec<_>>()
+    };
+    const SLOW: Duration = Duration::from_secs(60);
+
+    // Two ranks that reach the rendezvous, but not each other.
+    machines.deafen("second", "third");
+    for rank in start(&mut machines, 3, "30000") {
+        let (_, said) = rank.end(SLOW);
+        // Nor does the answer to a connection in the other direction arrive.
+        let expected = [("1", "2", "third"), ("2", "1", "second")].map(|(from, to, name)| {
+            let address = machines.address(name);
+            format!("rank {from} cannot reach rank {to} at {address}:")
+        });
+        // Rank 0 may be gone, and its store, before another hears it.
+        let gone = said.contains("the rendezvous store is gone");
+        assert!(
+            expected.iter().any(|one| said.contains(one)) || gone,
+            "{said}"
+        );
+        assert!(said.contains("Open TCP ports ") || gone, "{said}");
+    }
+    // The rendezvous itself.
+    machines.deafen("second", "first");
+    let ranks = start(&mut machines, 2, "6000");
+    let (_, said) = ranks[1].end(SLOW);
+    let expected = format!("{master}:29500: no answer within 6s, not even a refusal");
+    assert!(
+        said.contains(&expected) && said.contains("Open TCP ports "),
+        "{said}"
+    );
+    let (_, said) = ranks[0].end(SLOW);
+    assert!(said.contains("rank 1 did not join within 6s"), "{said}");
+}
+
+#[test]
 #[ignore = "a measurement: run with --ignored --nocapture"]
 fn measure_exchanges_of_a_networks_gradient() {
     for world_size in [2, 4] {
@@ -283,22 +384,38 @@ struct Rank {
     output: BufReader<ChildStderr>,
 }
 
+/// Returns the program of a rank on this machine, as torchrun would start it.
+fn rank_command(
+    program: &str,
+    rank: usize,
+    world_size: usize,
+    port: u16,
+    timeout: Duration,
+) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
+        .args(["--exact", "the_program_of_a_rank", "--nocapture"])
+        .env(PROGRAM, program)
+        .env(TIMEOUT, timeout.as_millis().to_string())
+        .env("RANK", rank.to_string())
+        .env("WORLD_SIZE", world_size.to_string())
+        .env("MASTER_ADDR", "127.0.0.1")
+        .env("MASTER_PORT", port.to_string())
+        .env_remove("TORCHELASTIC_USE_AGENT_STORE")
+        .env_remove("GLOO_SOCKET_IFNAME")
+        .env_remove("LOCAL_WORLD_SIZE")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
 impl Rank {
     fn start(program: &str, rank: usize, world_size: usize, port: u16, timeout: Duration) -> Self {
-        let mut process = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "the_program_of_a_rank", "--nocapture"])
-            .env(PROGRAM, program)
-            .env(TIMEOUT, timeout.as_millis().to_string())
-            .env("RANK", rank.to_string())
-            .env("WORLD_SIZE", world_size.to_string())
-            .env("MASTER_ADDR", "127.0.0.1")
-            .env("MASTER_PORT", port.to_string())
-            .env_remove("TORCHELASTIC_USE_AGENT_STORE")
-            .env_remove("GLOO_SOCKET_IFNAME")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Rank::spawn(&mut rank_command(program, rank, world_size, port, timeout))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut process = command.spawn().unwrap();
         let output = BufReader::new(process.stderr.take().unwrap());
         Rank { process, output }
     }

@@ -12,7 +12,11 @@ mod targets;
 
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
+    fs::File,
     io::Write,
+    os::unix::ffi::OsStringExt,
+    process::{Command, Stdio},
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
@@ -178,6 +182,26 @@ fn sparktorchs_twelve_cases_pass_on_spark() {
             .transform(&Data::from(&points), model.stages())
             .unwrap();
         check(&model, &frame);
+    }
+}
+
+#[test]
+fn two_fits_at_once_in_one_session_give_the_models_of_one_after_the_other() {
+    let Some(bench) = Bench::new() else { return };
+    let session = Session::remote(&bench.cluster().url).unwrap();
+    let pipelines =
+        [1, 2].map(|seed| pipeline(pixel_columns(&digits(1)), fifty_steps().seed(seed)));
+    // Each needs both of the cluster's cores.
+    let models = thread::scope(|scope| {
+        let fits = pipelines
+            .each_ref()
+            .map(|pipeline| scope.spawn(|| session.fit(pipeline, &bench.file)));
+        fits.map(|fit| fit.join().unwrap().unwrap())
+    });
+    for (pipeline, model) in pipelines.iter().zip(&models) {
+        let alone = pipeline.fit_with(&bench.file, &Threads, &Silent).unwrap();
+        assert_eq!(history(model), history(&alone));
+        assert_eq!(bits(model), bits(&alone));
     }
 }
 
@@ -404,6 +428,121 @@ fn a_rank_that_dies_once_does_not_change_the_result() {
     assert_eq!(bits(&model), bits(&uninterrupted));
 }
 
+/// The second Spark worker of a cluster, whose machine a test takes away.
+struct Machine<'a> {
+    cluster: &'a Cluster,
+    command: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl<'a> Machine<'a> {
+    const ROLE: &'static str = "worker-2";
+
+    fn of(cluster: &'a Cluster) -> Machine<'a> {
+        let process = cluster.process(Self::ROLE);
+        let read = |name| std::fs::read(format!("/proc/{process}/{name}")).unwrap();
+        let strings = |bytes: Vec<u8>| -> Vec<OsString> {
+            let ended = bytes.split(|byte| *byte == 0).filter(|one| !one.is_empty());
+            ended.map(|one| OsString::from_vec(one.to_vec())).collect()
+        };
+        let environment = strings(read("environ")).into_iter().filter_map(|variable| {
+            let variable = variable.into_string().ok()?;
+            let (name, value) = variable.split_once('=')?;
+            Some((name.into(), value.into()))
+        });
+        Machine {
+            cluster,
+            environment: environment.collect(),
+            command: strings(read("cmdline")),
+        }
+    }
+
+    /// Ends the worker and its executor, as if their machine were switched off.
+    fn take_away(&self) {
+        let worker = self.cluster.process(Self::ROLE);
+        let children = format!("/proc/{worker}/task/{worker}/children");
+        let children = std::fs::read_to_string(children).unwrap();
+        kill(worker);
+        for executor in children.split_whitespace() {
+            kill(executor.parse().unwrap());
+        }
+        until(Duration::from_secs(10), "gone", || !runs(worker));
+    }
+
+    /// Starts the worker, to which the master gives an executor again.
+    fn give_back(&self) {
+        if runs(self.cluster.process(Self::ROLE)) {
+            return;
+        }
+        let folder = &self.cluster.folder;
+        let log = File::create(folder.join("logs/worker-2.log")).unwrap();
+        let worker = Command::new("setsid")
+            .args(&self.command)
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let pids = folder.join("pids").join(Self::ROLE);
+        std::fs::write(pids, worker.id().to_string()).unwrap();
+    }
+}
+
+impl Drop for Machine<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+#[test]
+fn a_fit_on_a_cluster_that_shrinks_goes_on_once_it_has_grown_again_or_says_what_is_missing() {
+    let Some(bench) = Bench::new() else { return };
+    let engine = bench.engine();
+    let machine = Machine::of(bench.cluster());
+    let long = || fifty_steps().iterations(2000);
+    let shrink = |then: &dyn Fn()| {
+        thread::scope(|scope| {
+            let restartable = long().checkpoint_every(50).max_restarts(3);
+            let fit = scope.spawn(|| fit(&bench.file, restartable, &engine, &Silent));
+            until(Duration::from_secs(60), "started", || {
+                workers(bench.cluster()).len() == 2
+            });
+            thread::sleep(Duration::from_secs(1));
+            machine.take_away();
+            let taken = Instant::now();
+            then();
+            (fit.join().unwrap(), taken.elapsed())
+        })
+    };
+    let (model, took) = shrink(&|| machine.give_back());
+    let uninterrupted = fit(&bench.file, long(), &Threads, &Silent).unwrap();
+    assert_eq!(bits(&model.unwrap()), bits(&uninterrupted));
+    tell("a fit that lost an executor and got another", took);
+
+    let (result, took) = shrink(&|| ());
+    let error = result.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Spark(SparkError::TooFewSlots {
+                needed: 2,
+                found: 1,
+                ..
+            })
+        ),
+        "{error}"
+    );
+    assert!(took < Duration::from_secs(120), "{took:?}");
+    tell("a fit that lost an executor for good", took);
+
+    // The next test needs both cores.
+    machine.give_back();
+    fit(&bench.file, fifty_steps(), &engine, &Silent).unwrap();
+}
+
 #[test]
 fn workers_end_when_the_program_that_waits_for_them_is_gone() {
     let Some(bench) = Bench::new() else { return };
@@ -466,7 +605,7 @@ fn stopped<T: Send>(now: impl Fn() -> bool + Sync, run: impl FnOnce() -> T) -> (
 
 /// Prints on a channel that the test harness does not capture.
 fn tell(what: &str, took: Duration) {
-    let told = format!("{what} ended {:.2} s after the stop\n", took.as_secs_f64());
+    let told = format!("{what} ended {:.2} s later\n", took.as_secs_f64());
     std::io::stderr().write_all(told.as_bytes()).unwrap();
 }
 
@@ -498,7 +637,7 @@ fn a_fit_on_spark_that_is_stopped_gives_the_model_so_far_within_two_seconds() {
     assert!(report.interrupted, "{report}");
     assert!(report.iterations() < 2500 && report.best_validation_loss.is_some());
     assert!(took < Duration::from_secs(2), "{took:?}");
-    tell("a fit on Spark", took);
+    tell("a fit on Spark that was stopped", took);
     let left = folder.list().unwrap();
     assert_eq!(left, ["prediction/checkpoint.safetensors"]);
 
@@ -528,7 +667,7 @@ fn a_stop_before_a_fit_on_spark_trains_and_one_of_a_transformation_are_errors_wi
     );
     assert!(matches!(result, Err(Error::Interrupted { .. })));
     assert!(took < Duration::from_secs(2), "{took:?}");
-    tell("a fit on Spark that had not begun", took);
+    tell("a fit on Spark that was stopped before it had begun", took);
     gone();
 
     // A table that takes long to produce, so that the transformation is stopped in the middle.
@@ -547,7 +686,7 @@ fn a_stop_before_a_fit_on_spark_trains_and_one_of_a_transformation_are_errors_wi
     });
     assert!(matches!(result, Err(Error::Interrupted { .. })));
     assert!(took < Duration::from_secs(2), "{took:?}");
-    tell("a transformation on Spark", took);
+    tell("a transformation on Spark that was stopped", took);
     gone();
     assert!(output.list().unwrap().is_empty());
     // The session is still usable.
@@ -602,4 +741,38 @@ fn errors_in_the_workers_come_back_as_they_were() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn no_partitions_and_ten_thousand_are_refused_at_once() {
+    let Some(bench) = Bench::new() else { return };
+    let engine = bench.engine();
+    let refused = |rows: Data, partitions: usize| {
+        let start = Instant::now();
+        let error = fit(rows, fifty_steps().partitions(partitions), &engine, &Silent).unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(20), "{error}");
+        error
+    };
+    let table = engine.session().sql("SELECT 1 AS label, 2 AS pixel0");
+    for rows in [Data::from(&bench.file), Data::from(&table)] {
+        let error = refused(rows, 0);
+        assert!(
+            matches!(&error, Error::InvalidSetting { setting: "partitions", value, .. } if value == "0"),
+            "{error}"
+        );
+    }
+    for rows in [Data::from(digits(10_000)), Data::from(&table)] {
+        let error = refused(rows, 10_000);
+        assert!(
+            matches!(
+                error,
+                Error::Spark(SparkError::TooFewSlots {
+                    needed: 10_000,
+                    found: 2,
+                    ..
+                })
+            ),
+            "{error}"
+        );
+    }
 }

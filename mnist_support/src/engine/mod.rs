@@ -14,7 +14,7 @@ use polars::prelude::DataFrame;
 
 use crate::{
     Error, Result,
-    error::JobError,
+    error::{JobError, SparkError},
     lake::Lake,
     program::FitSpec,
     shard::Data,
@@ -68,7 +68,8 @@ pub fn from_environment() -> Result<Box<dyn Engine>> {
 }
 
 /// Retries `attempt` up to `max_restarts` times, as long as a rank fails in a way that may not
-/// happen again: a panic or the end of its process, not a wrong setting or wrong data.
+/// happen again: a panic, the end of its process or of its executor, not a wrong setting or wrong
+/// data.
 fn with_restarts<T>(
     spec: &FitSpec,
     context: FitContext<'_>,
@@ -78,7 +79,10 @@ fn with_restarts<T>(
     let mut restarts = 0;
     loop {
         match attempt() {
-            Err(error @ Error::Job(JobError::RankFailed { .. })) if restarts < most => {
+            Err(
+                error @ (Error::Job(JobError::RankFailed { .. })
+                | Error::Spark(SparkError::ExecutorLost { .. })),
+            ) if restarts < most => {
                 restarts += 1;
                 context.progress.report(&ProgressEvent::Restarted {
                     restarts,

@@ -165,6 +165,9 @@ impl Engine for Spark {
         let mut attempt = 0;
         let answers = with_restarts(spec, context, || {
             interrupt::check("the fit at", self.session.url())?;
+            if attempt > 0 {
+                self.session.wait_for_slots(world_size)?;
+            }
             let job = Job::Fit {
                 spec: spec.clone(),
                 rows: rows.clone(),

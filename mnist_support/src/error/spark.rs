@@ -62,6 +62,12 @@ pub enum SparkError {
         needed: usize,
         found: usize,
     },
+    /// An executor ended in the middle of a job, or its machine did, or was taken from the cluster.
+    #[error(
+        "{url} lost an executor that ran a rank ({reason}): with max_restarts, a fit goes on as soon as there are enough \
+         cores again"
+    )]
+    ExecutorLost { url: String, reason: String },
     /// The executors run a different version of Python from the one that was set.
     #[error(
         "an executor of {url} runs Python {executors}, where Python {given} was expected: all executors need the same \

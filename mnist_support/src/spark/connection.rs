@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeSet, HashMap},
     future::Future,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -34,6 +37,8 @@ pub(super) struct Connection {
     pub(super) libtorch: Mutex<BTreeSet<String>>,
     /// Whether the server has been seen to report the progress of an execution.
     pub(super) reports_progress: AtomicBool,
+    /// How many executions of this session have running tasks.
+    pub(super) busy: AtomicUsize,
     /// The files sent in this session of the server.
     pub(super) sent: Mutex<SentFiles>,
 }
@@ -87,6 +92,7 @@ impl Connection {
             python: Mutex::new(None),
             libtorch: Mutex::default(),
             reports_progress: AtomicBool::new(false),
+            busy: AtomicUsize::new(0),
             sent: Mutex::new(HashMap::new()),
         })
     }

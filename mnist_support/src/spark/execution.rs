@@ -1,7 +1,7 @@
 //! Executes a plan to its end, however often the server ends the stream of its responses.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     connection::{Connection, analyze_request},
-    failure, plan,
+    failure, plan, slots,
     watch::Watch,
 };
 use crate::{Error, Result, error::SparkError, interrupt, runtime::wait};
@@ -44,35 +44,49 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often to check the time while nothing arrives.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How often to count the cores for tasks that wait, and how long a count may take.
+const COUNT_INTERVAL: Duration = Duration::from_secs(8);
+const COUNT_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Executes a plan and returns its rows.
 ///
 /// The server ends a stream after a while (2 minutes by default) although the execution continues.
 /// Only the message ResultComplete means that it is complete.
 ///
-/// Another thread can interrupt it by its `tag`.
+/// Another thread can interrupt it by its `tag`. `at_once` is how many of its tasks have to run at
+/// the same time.
 pub(super) fn collect(
     connection: &Arc<Connection>,
     operation: &'static str,
     relation: proto::Relation,
     tag: Option<&str>,
+    at_once: usize,
 ) -> Result<Vec<RecordBatch>> {
     let client = connection.client();
-    let execution = Execution::new(proto::ExecutePlanRequest {
-        session_id: client.session_id().to_owned(),
-        user_context: Some(proto::UserContext::default()),
-        plan: Some(plan::root(relation)),
-        tags: tag.map(str::to_owned).into_iter().collect(),
-        ..Default::default()
-    });
+    let execution = execution(&client, relation, tag);
     let id = execution.operation_id().to_owned();
     let own = (Arc::clone(connection), Arc::clone(&client));
     let result = wait(operation, &connection.address.url, async move {
-        run(&own.0, &own.1, operation, execution).await
+        run(&own.0, &own.1, operation, execution, at_once).await
     });
     if matches!(result, Err(Error::Interrupted { .. })) {
         end(client, &connection.address.url, id)?;
     }
     result?
+}
+
+fn execution(
+    client: &SparkConnectClient,
+    relation: proto::Relation,
+    tag: Option<&str>,
+) -> Execution {
+    Execution::new(proto::ExecutePlanRequest {
+        session_id: client.session_id().to_owned(),
+        user_context: Some(proto::UserContext::default()),
+        plan: Some(plan::root(relation)),
+        tags: tag.map(str::to_owned).into_iter().collect(),
+        ..Default::default()
+    })
 }
 
 /// Interrupts an execution that nobody is waiting for any more.
@@ -92,15 +106,19 @@ async fn run(
     client: &SparkConnectClient,
     operation: &'static str,
     execution: Execution,
+    at_once: usize,
 ) -> Result<Vec<RecordBatch>> {
     let mut run = Run {
         connection,
         client,
         operation,
         execution,
+        at_once,
         begun: false,
         tries: 0,
         watch: Watch::new(),
+        counted: Instant::now(),
+        scarce_since: None,
         rows: Rows::default(),
     };
     let mut begin = true;
@@ -112,7 +130,7 @@ async fn run(
         };
         if run.execution.is_completed().await {
             run.release().await;
-            return Ok(run.rows.batches);
+            return Ok(std::mem::take(&mut run.rows.batches));
         }
         run.watch.listen();
         // If nothing has arrived yet, the server may never have received the plan.
@@ -133,11 +151,22 @@ struct Run<'a> {
     client: &'a SparkConnectClient,
     operation: &'static str,
     execution: Execution,
+    /// How many tasks have to run at the same time.
+    at_once: usize,
     begun: bool,
     /// How often in a row the stream has broken.
     tries: u32,
     watch: Watch,
+    /// When the cores were last counted, and since when they have been too few.
+    counted: Instant,
+    scarce_since: Option<Instant>,
     rows: Rows,
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.note_tasks(false);
+    }
 }
 
 impl Run<'_> {
@@ -209,6 +238,7 @@ impl Run<'_> {
                 self.failed(format!("the rows of the result can't be read: {reason}"))
             }),
             Some(ResponseType::ExecutionProgress(progress)) => {
+                self.note_tasks(progress.num_inflight_tasks > 0);
                 self.watch.note(&progress);
                 let reports = &self.connection.reports_progress;
                 reports.store(true, Ordering::Relaxed);
@@ -218,23 +248,94 @@ impl Run<'_> {
         }
     }
 
+    /// Tells the session's other executions whether tasks of this one are running.
+    fn note_tasks(&self, run: bool) {
+        let busy = &self.connection.busy;
+        match (self.watch.runs(), run) {
+            (false, true) => busy.fetch_add(1, Ordering::Relaxed),
+            (true, false) => busy.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+
     /// Interrupts the execution, and so ends the wait for it, if no task is running. Without
     /// progress reports from the server, there is no reason to assume that.
-    async fn check_progress(&self) -> Result<()> {
-        let reports = self.connection.reports_progress.load(Ordering::Relaxed);
-        let Some(limit) = self.watch.exceeded().filter(|_| reports) else {
+    async fn check_progress(&mut self) -> Result<()> {
+        let others = self.connection.busy.load(Ordering::Relaxed);
+        if !self.connection.reports_progress.load(Ordering::Relaxed) || self.watch.runs() {
+            return Ok(());
+        }
+        if others > 0 {
+            // This one's turn comes when theirs is over.
+            self.watch.wait_anew();
+            return Ok(());
+        }
+        self.check_slots().await?;
+        let Some(limit) = self.watch.exceeded() else {
             return Ok(());
         };
-        // An execution that cannot be interrupted has ended.
-        let _ = self
-            .client
-            .interrupt_operation(self.execution.operation_id())
-            .await;
+        self.interrupt().await;
         Err(self.failed(format!(
             "no task has run for {} seconds. Does the cluster have executors, and as many free cores as there are \
              tasks (partitions) that have to run at the same time?",
             limit.as_secs()
         )))
+    }
+
+    /// Interrupts the execution if Spark does not accept it because there are too few cores for it, and
+    /// stays so. Spark tries for 10 minutes, and says nothing meanwhile. The number that
+    /// [`SparkSession::slots`](super::SparkSession::slots) finds may be too high: at least 2.
+    async fn check_slots(&mut self) -> Result<()> {
+        let needed = self.at_once;
+        if needed < 2 || !self.watch.waits_for_stage() || self.counted.elapsed() < COUNT_INTERVAL {
+            return Ok(());
+        }
+        let found = self.count_slots().await;
+        self.counted = Instant::now();
+        let Some(found) = found.filter(|found| *found < needed) else {
+            self.scarce_since = None;
+            return Ok(());
+        };
+        let since = *self.scarce_since.get_or_insert_with(Instant::now);
+        if since.elapsed() + COUNT_INTERVAL < slots::REPLACEMENT {
+            return Ok(());
+        }
+        self.interrupt().await;
+        Err(Error::Spark(SparkError::TooFewSlots {
+            url: self.connection.address.url.clone(),
+            needed,
+            found,
+        }))
+    }
+
+    /// Runs short tasks and counts how many run at the same time; `None` if they don't run now.
+    async fn count_slots(&self) -> Option<usize> {
+        let python = self.connection.python.lock();
+        let python = python.unwrap_or_else(PoisonError::into_inner).clone()?;
+        let tasks = slots::tasks(self.at_once, &python).ok()?;
+        let execution = execution(self.client, tasks, None);
+        let id = execution.operation_id().to_owned();
+        let counted = run(
+            self.connection,
+            self.client,
+            "counting free cores at",
+            execution,
+            1,
+        );
+        match timeout(COUNT_TIMEOUT, Box::pin(counted)).await {
+            Ok(rows) => rows.ok().map(|rows| slots::at_once(&rows)),
+            Err(_) => {
+                // Tasks that can't be interrupted have ended.
+                let _ = self.client.interrupt_operation(&id).await;
+                None
+            }
+        }
+    }
+
+    async fn interrupt(&self) {
+        // An execution that cannot be interrupted has ended.
+        let id = self.execution.operation_id();
+        let _ = self.client.interrupt_operation(id).await;
     }
 
     fn failed(&self, reason: String) -> Error {

@@ -146,6 +146,9 @@ fn classify(url: String, operation: &'static str, code: Option<i32>, text: Strin
             given,
         });
     }
+    if let Some(reason) = lost_executor(&text) {
+        return Error::Spark(SparkError::ExecutorLost { url, reason });
+    }
     if code == Some(CANCELLED) || text.contains("OPERATION_CANCELED") {
         return Error::Interrupted { operation, url };
     }
@@ -154,6 +157,13 @@ fn classify(url: String, operation: &'static str, code: Option<i32>, text: Strin
         url,
         reason: text,
     })
+}
+
+/// Extracts what Spark says about a lost executor, the cause of a job's failure.
+fn lost_executor(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("ExecutorLostFailure ")?;
+    let line = rest.lines().next()?.trim();
+    Some(line.trim_start_matches('(').replacen(") Reason", "", 1))
 }
 
 /// Extracts the executors' Python version and the one that was named from Spark's error that they
@@ -289,6 +299,21 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_lost_executor_is_told_from_a_failed_rank() {
+        let error = classified(
+            "Job aborted due to stage failure: Could not recover from a failed barrier ResultStage. Most recent failure \
+             reason: Stage failed because barrier task ResultTask(0, 1) finished unsuccessfully.\nExecutorLostFailure \
+             (executor 1 exited unrelated to the running tasks) Reason: worker lost: 10.0.0.2:40575 got disassociated\n\
+             Driver stacktrace:",
+        );
+        assert!(
+            matches!(&error, Error::Spark(SparkError::ExecutorLost { reason, .. })
+                if reason == "executor 1 exited unrelated to the running tasks: worker lost: 10.0.0.2:40575 got disassociated"),
+            "{error:?}"
+        );
     }
 
     #[test]

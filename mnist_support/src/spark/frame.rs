@@ -95,6 +95,7 @@ impl SparkFrame {
             "reading rows from",
             self.relation.clone(),
             None,
+            1,
         )
     }
 }

@@ -37,7 +37,13 @@ impl SparkSession {
             },
             false,
         );
-        execution::collect(&self.connection, "looking for libtorch at", question, None)?;
+        execution::collect(
+            &self.connection,
+            "looking for libtorch at",
+            question,
+            None,
+            1,
+        )?;
         checked()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(libtorch.to_owned());

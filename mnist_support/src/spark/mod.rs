@@ -44,8 +44,11 @@
 //! - **The run's folder.** Notebook and executors share no disk, so `MNIST_RUNS` has to name a
 //!   folder in the lake: `abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/runs`.
 //! - **As many ranks as free cores.** A fit is a barrier stage, and all of its ranks run at the
-//!   same time. A cluster that scales down in the middle of a fit ends it, unless `max_restarts`
-//!   is set.
+//!   same time. If the cluster loses an executor in the middle, a fit with `max_restarts` waits 40
+//!   seconds for another one, and goes on; else it ends, and says how many cores there are.
+//! - **Ports.** The ranks connect to each other at ports that their systems choose (on Linux the
+//!   range `net.ipv4.ip_local_port_range`), which have to be open between the workers. One that is
+//!   not is named.
 //! - **What can't be expected to work.** On standard (formerly shared) and serverless compute,
 //!   Python functions run in a sandbox of their own: programs that talk to each other over the
 //!   network, as ranks do, and environment variables of one's own are not for it. Without

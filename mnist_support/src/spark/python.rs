@@ -37,7 +37,7 @@ impl SparkSession {
             },
             false,
         );
-        match execution::collect(&self.connection, OPERATION, question, None) {
+        match execution::collect(&self.connection, OPERATION, question, None, 1) {
             Err(Error::Spark(SparkError::PythonMismatch { executors, .. })) => {
                 *known = Some(executors.clone());
                 Ok(executors)

@@ -59,6 +59,7 @@ class Rank:
             "MASTER_ADDR": self.addresses[0],
             "MASTER_PORT": self.context.allGather(port)[0],
             "MNIST_WORKER_ADDR": self.addresses[self.rank],
+            "LOCAL_WORLD_SIZE": str(self.addresses.count(self.addresses[self.rank])),
         }
 
 

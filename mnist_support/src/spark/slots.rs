@@ -1,7 +1,12 @@
 //! The number of task slots of a cluster.
 
-use std::{thread::sleep, time::Duration};
+use std::{
+    collections::BTreeSet,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
+use arrow_array::{RecordBatch, cast::AsArray, types::Float64Type};
 use proto::{
     analyze_plan_request::{Analyze, Explain, explain::ExplainMode},
     analyze_plan_response,
@@ -9,11 +14,29 @@ use proto::{
 use spark_connect_proto as proto;
 
 use super::{SparkSession, plan};
-use crate::{Error, Result, error::SparkError};
+use crate::{Error, Result, error::SparkError, interrupt};
 
 /// The executors of a cluster that has just started may not have registered yet.
-const ATTEMPTS: usize = 6;
+const START: Duration = Duration::from_millis(2500);
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a cluster that has lost an executor may take to replace it.
+pub(super) const REPLACEMENT: Duration = Duration::from_secs(40);
+
+/// A task that is in nobody's way, and says where and when it ran.
+const TASK: &str = "\
+import os, socket, time
+import pyarrow
+
+def run(batches):
+    start = time.time()
+    time.sleep(0.5)
+    for batch in batches:
+        # The parent is the executor's own.
+        executor = '%s %d' % (socket.gethostname(), os.getppid())
+        yield pyarrow.RecordBatch.from_arrays(
+            [pyarrow.array([value]) for value in (executor, start, time.time())], ['executor', 'start', 'end'])
+";
 
 impl SparkSession {
     /// Returns how many tasks the cluster can run at the same time; `None` if its settings hide
@@ -42,21 +65,73 @@ impl SparkSession {
     /// Returns an error if fewer than `needed` tasks can run at the same time. Spark itself would
     /// retry for 10 minutes.
     pub(super) fn check_slots(&self, needed: usize) -> Result<()> {
-        for attempt in 1.. {
-            match self.slots()? {
-                Some(found) if found < needed && attempt < ATTEMPTS => sleep(PAUSE),
-                Some(found) if found < needed => {
-                    return Err(Error::Spark(SparkError::TooFewSlots {
-                        url: self.url().to_owned(),
-                        needed,
-                        found,
-                    }));
-                }
-                _ => break,
-            }
-        }
-        Ok(())
+        self.await_slots(needed, START)
     }
+
+    /// Waits until a cluster that has lost an executor can run `needed` tasks at the same time
+    /// again.
+    ///
+    /// # Errors
+    /// [`SparkError::TooFewSlots`] if it cannot within 40 seconds.
+    pub(crate) fn wait_for_slots(&self, needed: usize) -> Result<()> {
+        self.await_slots(needed, REPLACEMENT)
+    }
+
+    fn await_slots(&self, needed: usize, limit: Duration) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let Some(found) = self.slots()?.filter(|found| *found < needed) else {
+                return Ok(());
+            };
+            if start.elapsed() >= limit {
+                return Err(Error::Spark(SparkError::TooFewSlots {
+                    url: self.url().to_owned(),
+                    needed,
+                    found,
+                }));
+            }
+            interrupt::check("waiting for free cores at", self.url())?;
+            sleep(PAUSE);
+        }
+    }
+}
+
+/// A plan of `count` short tasks, whose rows [`at_once`] counts.
+pub(super) fn tasks(count: usize, python: &str) -> Result<proto::Relation> {
+    let partitions = super::frame::partition_count(count)?;
+    Ok(plan::map_partitions(
+        plan::range(partitions.into(), Some(partitions)),
+        &["id".to_owned()],
+        plan::PythonFunction {
+            source: TASK,
+            function: "run",
+            job: "",
+            python,
+            result: &[
+                ("executor", "string"),
+                ("start", "double"),
+                ("end", "double"),
+            ],
+        },
+        false,
+    ))
+}
+
+/// Returns how many of the tasks have been seen to run at the same time, or could have, being on
+/// different executors.
+pub(super) fn at_once(rows: &[RecordBatch]) -> usize {
+    let mut executors = BTreeSet::new();
+    let (mut starts, mut ends) = (Vec::new(), Vec::new());
+    for batch in rows {
+        executors.extend(batch["executor"].as_string::<i32>().iter().flatten());
+        starts.extend(batch["start"].as_primitive::<Float64Type>().values());
+        ends.extend(batch["end"].as_primitive::<Float64Type>().values());
+    }
+    let overlap = starts.iter().map(|moment| {
+        let ran = |(start, end): &(&f64, &f64)| *start <= moment && moment < *end;
+        starts.iter().zip(&ends).filter(ran).count()
+    });
+    overlap.max().unwrap_or(0).max(executors.len())
 }
 
 /// Returns the number of partitions in `Range (0, 9, step=1, splits=4)`.
@@ -68,7 +143,33 @@ fn splits(plan: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Float64Array, StringArray};
+
     use super::*;
+
+    #[test]
+    fn tasks_run_at_once_where_their_times_overlap_or_their_executors_differ() {
+        let found = |tasks: &[(&str, f64, f64)]| {
+            let executors = StringArray::from_iter_values(tasks.iter().map(|task| task.0));
+            let starts = Float64Array::from_iter_values(tasks.iter().map(|task| task.1));
+            let ends = Float64Array::from_iter_values(tasks.iter().map(|task| task.2));
+            let columns: [(_, ArrayRef); 3] = [
+                ("executor", Arc::new(executors)),
+                ("start", Arc::new(starts)),
+                ("end", Arc::new(ends)),
+            ];
+            at_once(&[RecordBatch::try_from_iter(columns).unwrap()])
+        };
+        assert_eq!(found(&[("a", 0.0, 1.0), ("a", 1.0, 2.0)]), 1);
+        assert_eq!(
+            found(&[("a", 0.0, 1.0), ("a", 0.5, 1.5), ("a", 2.0, 3.0)]),
+            2
+        );
+        assert_eq!(found(&[("a", 0.0, 1.0), ("b", 5.0, 6.0)]), 2);
+        assert_eq!(at_once(&[]), 0);
+    }
 
     #[test]
     fn the_plan_of_a_range_tells_how_many_cores_there_are() {

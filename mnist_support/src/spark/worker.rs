@@ -39,8 +39,9 @@ pub enum Libtorch {
 /// - its files, under their own names, in its working directory, which is private and first on
 ///   `LD_LIBRARY_PATH`, before the folder of libtorch;
 /// - the environment variables `RANK` and `WORLD_SIZE`, and with a barrier also `MASTER_ADDR` and
-///   `MASTER_PORT` (an address and a free port of rank 0's machine) and `MNIST_WORKER_ADDR` (the
-///   address by which Spark knows its own machine);
+///   `MASTER_PORT` (an address and a free port of rank 0's machine), `MNIST_WORKER_ADDR` (the
+///   address by which Spark knows its own machine) and `LOCAL_WORLD_SIZE` (how many ranks have the
+///   same one);
 /// - on standard input, the partition's rows as an Arrow IPC stream, or nothing at all if there are
 ///   none. It need not read them.
 ///
@@ -181,8 +182,13 @@ impl SparkSession {
             command.barrier,
         );
         // Collected directly: any operation above a barrier stage would rerun it when it fails.
-        let answers =
-            execution::collect(&self.connection, OPERATION, workers, command.tag.as_deref())?;
+        let answers = execution::collect(
+            &self.connection,
+            OPERATION,
+            workers,
+            command.tag.as_deref(),
+            if command.barrier { world_size } else { 1 },
+        )?;
         check_ranks(&answers, world_size)?;
         Ok(answers)
     }

@@ -150,7 +150,7 @@ impl Drop for Azurite {
 }
 
 /// The path of Azurite: the variable AZURITE, or where `make setup` installs it.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     if let Some(program) = std::env::var_os("AZURITE").filter(|program| !program.is_empty()) {
         return program.into();
     }

@@ -28,9 +28,16 @@ fn script(name: &str) -> PathBuf {
     root().join("mnist_support/scripts").join(name)
 }
 
-/// The Python interpreter of the executors: of the newest Spark, or of the older one that
-/// `make test-spark SPARK=4.0` names.
+/// The Python interpreter of the executors: the one that `make test-spark SPARK_PYTHON=python3.9`
+/// names, or the server's.
 pub(crate) fn python() -> PathBuf {
+    let named = std::env::var_os("MNIST_SPARK_PYTHON").filter(|named| !named.is_empty());
+    named.map_or_else(pyspark, PathBuf::from)
+}
+
+/// The Python interpreter that has PySpark with its server: of the newest Spark, or of the older
+/// one that `make test-spark SPARK=4.0` names.
+pub(crate) fn pyspark() -> PathBuf {
     let older = older().map_or_else(|| "spark".to_owned(), |version| format!("spark_{version}"));
     root().join(".tools").join(older).join("bin/python")
 }
@@ -56,7 +63,7 @@ pub(crate) fn java() -> Option<PathBuf> {
         return None;
     }
     assert!(
-        python().exists(),
+        pyspark().exists(),
         "Spark is not installed: run `make test` or `make spark-up` once"
     );
     let folder = String::from_utf8(java.stdout).unwrap();

@@ -7,6 +7,7 @@ mod cluster;
 mod common;
 
 use std::{
+    env,
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
@@ -34,27 +35,56 @@ fn root() -> PathBuf {
         .unwrap()
 }
 
-/// Returns Spark 3.5's Python; `None`, and says so, where it is not installed.
-fn python() -> Option<PathBuf> {
-    let python = root().join(".tools/spark_3.5/bin/python");
-    if python.exists() {
-        return Some(python);
+/// A Python to run Spark 3.5 with.
+struct Python {
+    program: PathBuf,
+    /// Where PySpark is, unless that Python has it.
+    spark_home: Option<PathBuf>,
+}
+
+/// Returns Spark 3.5's Python, or the one that `make test-spark SPARK_PYTHON=python3.9` names: here,
+/// the session's and the executors' are one. `None`, and says so, where it is not installed.
+fn python() -> Option<Python> {
+    let own = root().join(".tools/spark_3.5/bin/python");
+    if !own.exists() {
+        let message =
+            b"LEFT OUT: tests on Spark 3.5: `make test-spark SPARK=3.5` installs it and runs them\n";
+        std::io::stderr().write_all(message).unwrap();
+        return None;
     }
-    let message =
-        b"LEFT OUT: tests on Spark 3.5: `make test-spark SPARK=3.5` installs it and runs them\n";
-    std::io::stderr().write_all(message).unwrap();
-    None
+    if env::var("MNIST_SPARK_PYTHON").is_ok_and(|named| !named.is_empty()) {
+        const FIND: &str = "import pyspark; print(pyspark.__path__[0])";
+        let found = Command::new(own).args(["-c", FIND]).output().unwrap();
+        let spark_home = String::from_utf8(found.stdout).unwrap();
+        return Some(Python {
+            program: cluster::python(),
+            spark_home: Some(PathBuf::from(spark_home.trim())),
+        });
+    }
+    Some(Python {
+        program: own,
+        spark_home: None,
+    })
 }
 
 /// Runs a command's workers, and returns what Spark said and the rows that they answered.
-fn run(python: &Path, folder: &Path, command: &WorkerCommand) -> (Output, Vec<RecordBatch>) {
+fn run(python: &Python, folder: &Path, command: &WorkerCommand) -> (Output, Vec<RecordBatch>) {
     let java = Command::new(root().join("mnist_support/scripts/java.sh"))
         .output()
         .unwrap();
     let java = String::from_utf8(java.stdout).unwrap();
     let (pickle, answer) = (folder.join("command.pickle"), folder.join("answer"));
     fs::write(&pickle, command.pickled(2)).unwrap();
-    let output = Command::new(python)
+    let mut session = Command::new(&python.program);
+    session.env_remove("SPARK_HOME").env_remove("PYTHONPATH");
+    if let Some(spark_home) = &python.spark_home {
+        let libraries = fs::read_dir(spark_home.join("python/lib")).unwrap();
+        let libraries = libraries.map(|entry| entry.unwrap().path());
+        session
+            .env("PYTHONPATH", env::join_paths(libraries).unwrap())
+            .env("SPARK_HOME", spark_home);
+    }
+    let output = session
         .arg(root().join("mnist_support/tests/spark_3_5/session.py"))
         .arg(&pickle)
         .arg("2")
@@ -62,9 +92,7 @@ fn run(python: &Path, folder: &Path, command: &WorkerCommand) -> (Output, Vec<Re
         .arg(&command.executable)
         .args(&command.files)
         .env("JAVA_HOME", java.trim())
-        .env("PYSPARK_PYTHON", python)
-        .env_remove("SPARK_HOME")
-        .env_remove("PYTHONPATH")
+        .env("PYSPARK_PYTHON", &python.program)
         .output()
         .unwrap();
     let rows = File::open(answer).map_or_else(

@@ -225,6 +225,8 @@ fn program_of_the_future(folder: &std::path::Path) -> std::path::PathBuf {
 fn an_older_glibc_than_the_worker_needs_is_named_before_the_barrier() {
     let Some(bench) = Bench::new() else { return };
     let frame = bench.spark.range(2).unwrap();
+    // So that the executors have started.
+    bench.spark.python_version().unwrap();
     let command = WorkerCommand::new(program_of_the_future(bench.folder.path()));
     let start = Instant::now();
     let error = bench.spark.run_workers(&frame, 2, &command).unwrap_err();

@@ -18,7 +18,7 @@ fn a_range_gives_each_worker_a_row_and_all_of_them_the_same_rendezvous() {
     let Some(bench) = Bench::new() else { return };
     let command = bench
         .worker(
-            "names = ['WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'MNIST_WORKER_ADDR', 'GIVEN']\n\
+            "names = ['WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'MNIST_WORKER_ADDR', 'LOCAL_WORLD_SIZE', 'GIVEN']\n\
              rows = [row['id'] for batch in read() for row in batch.to_pylist()]\n\
              answer(([os.environ[name] for name in names] + sys.argv[1:], str(rows).encode()))",
         )
@@ -36,7 +36,15 @@ fn a_range_gives_each_worker_a_row_and_all_of_them_the_same_rendezvous() {
             let port = told[2].as_str().unwrap();
             assert_eq!(
                 *told,
-                serde_json::json!(["2", "127.0.0.1", port, "127.0.0.1", "größe", "an argument"])
+                serde_json::json!([
+                    "2",
+                    "127.0.0.1",
+                    port,
+                    "127.0.0.1",
+                    "2",
+                    "größe",
+                    "an argument"
+                ])
             );
             assert_eq!(*data, format!("[{rank}]").into_bytes());
             ports.insert(port.to_owned());

@@ -86,7 +86,7 @@ fn a_lost_executor_and_a_server_that_is_gone_are_errors_and_no_hang() {
                 "{error}"
             ),
             _ => assert!(
-                matches!(&error, Error::Spark(SparkError::Failed { reason, .. }) if reason.contains("xecutor")),
+                matches!(&error, Error::Spark(SparkError::ExecutorLost { reason, .. }) if reason.starts_with("executor ")),
                 "{error}"
             ),
         }

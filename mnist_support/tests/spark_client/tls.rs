@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 use crate::{
     Bench,
-    cluster::python,
+    cluster::pyspark,
     common::{bits, digits, estimator, pipeline, pixel_columns},
     rows, worker,
 };
@@ -72,7 +72,7 @@ struct Proxy {
 impl Proxy {
     fn start(folder: &Path, server: &str) -> Proxy {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/spark_client/proxy.py");
-        let mut process = Command::new(python())
+        let mut process = Command::new(pyspark())
             .arg(script)
             .args([folder.join("certificate.pem"), folder.join("key.pem")])
             .args([server.strip_prefix("sc://").unwrap(), TOKEN, CLUSTER])

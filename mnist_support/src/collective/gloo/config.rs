@@ -25,6 +25,9 @@ pub struct GlooConfig {
     pub bind: Bind,
     /// The process that serves the store.
     pub store: StoreHost,
+    /// The number of ranks on this rank's machine. If it is below `world_size`, an address of
+    /// loopback is refused at once: ranks on other machines cannot reach it. Default: unknown.
+    pub local_world_size: Option<usize>,
 }
 
 /// The address on which a rank accepts connections: always a single one, never all of the
@@ -66,6 +69,7 @@ impl GlooConfig {
             timeout: Duration::from_secs(300),
             bind: Bind::default(),
             store: StoreHost::default(),
+            local_world_size: None,
         }
     }
 
@@ -73,7 +77,8 @@ impl GlooConfig {
     /// `env://`.
     ///
     /// `TORCHELASTIC_USE_AGENT_STORE=True`, which `torchrun` sets, means that the store is already
-    /// served. `GLOO_SOCKET_IFNAME` names the network interface to use.
+    /// served. `GLOO_SOCKET_IFNAME` names the network interface to use, and `LOCAL_WORLD_SIZE`, which
+    /// `torchrun` sets too, is the number of ranks on this machine.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] names the variable that is missing, not a number or out of range.
@@ -113,6 +118,10 @@ impl GlooConfig {
         }
         if let Some(interface) = variable("GLOO_SOCKET_IFNAME") {
             config.bind = Bind::Interface(interface);
+        }
+        if let Some(local) = variable("LOCAL_WORLD_SIZE") {
+            let reason = "must be a whole number, of ranks on this machine";
+            config.local_world_size = Some(number("LOCAL_WORLD_SIZE", local, reason)?);
         }
         config.validate()?;
         Ok(config)
@@ -210,8 +219,14 @@ mod tests {
         .unwrap();
         assert_eq!(config.store, StoreHost::Existing);
         assert_eq!(config.bind, Bind::Interface("eth1".to_owned()));
-        let config = read(&[("TORCHELASTIC_USE_AGENT_STORE", "False")]).unwrap();
+        assert_eq!(config.local_world_size, None);
+        let config = read(&[
+            ("TORCHELASTIC_USE_AGENT_STORE", "False"),
+            ("LOCAL_WORLD_SIZE", "1"),
+        ])
+        .unwrap();
         assert_eq!(config.store, StoreHost::RankZero);
+        assert_eq!(config.local_world_size, Some(1));
     }
 
     #[test]
@@ -226,6 +241,7 @@ mod tests {
             ("MASTER_PORT", ""),
             ("MASTER_PORT", "0"),
             ("MASTER_PORT", "70000"),
+            ("LOCAL_WORLD_SIZE", "all"),
         ] {
             match read(&[(variable, value)]).unwrap_err() {
                 Error::InvalidSetting { setting, .. } => assert_eq!(setting, variable),

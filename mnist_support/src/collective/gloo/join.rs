@@ -9,7 +9,7 @@ use std::{
 use super::{config::GlooConfig, ffi::Store};
 
 /// How often a rank polls the store for a key.
-const POLL: Duration = Duration::from_millis(5);
+pub(super) const POLL: Duration = Duration::from_millis(5);
 
 /// Why a rendezvous failed.
 pub(super) enum JoinFailure {

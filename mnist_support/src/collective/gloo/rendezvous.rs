@@ -12,11 +12,19 @@ use super::{
     config::{Bind, GlooConfig, StoreHost},
     ffi::{Endpoint, Group, Store},
     join::{JoinFailure, admit, ask_to_join},
+    reach::{advice, check, check_loopback, is_silence},
 };
 use crate::Result;
 
 /// How often a rank retries to connect to the store.
 const RETRY: Duration = Duration::from_millis(50);
+
+/// How long one attempt to connect may take.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// How long rank 0's machine may be silent, while it would at least refuse a connection if nothing
+/// listened there yet.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Time for the rendezvous to return its own error, which says more than a timeout.
 const GRACE: Duration = Duration::from_secs(1);
@@ -49,6 +57,7 @@ pub(super) fn join(config: &GlooConfig) -> Result<Group> {
 }
 
 fn rendezvous(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
+    check_loopback(config)?;
     let address = (config.master_addr.as_str(), config.master_port);
     let listener = if config.rank == 0 && config.store == StoreHost::RankZero {
         // c10d itself would listen on all of the machine's addresses.
@@ -64,12 +73,17 @@ fn rendezvous(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
     };
     let store = Store::open(address.0, address.1, listener, left(deadline))
         .map_err(|reason| format!("the process that listens there is not a store: {reason}"))?;
-    let round = if config.rank == 0 {
+    let endpoint = endpoint(config)?;
+    let joined = if config.rank == 0 {
         admit(&store, config, deadline)
     } else {
         ask_to_join(&store, config, deadline)
-    }
-    .map_err(|failure| match failure {
+    };
+    let reached = joined.and_then(|round| {
+        check(&store, &round, config, &endpoint, deadline)?;
+        Ok(round)
+    });
+    let round = reached.map_err(|failure| match failure {
         JoinFailure::Ranks(reason) => reason,
         JoinFailure::Store(reason) => format!(
             "the rendezvous store is gone ({reason}): if rank 0 serves it, rank 0 gave up or \
@@ -81,7 +95,7 @@ fn rendezvous(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
         &round,
         config.rank,
         config.world_size,
-        &endpoint(config)?,
+        &endpoint,
         left(deadline),
     )
     .map_err(|reason| format!("the ranks found each other but could not connect: {reason}"))
@@ -91,32 +105,43 @@ fn rendezvous(config: &GlooConfig, deadline: Instant) -> Result<Group, String> {
 ///
 /// c10d's own client would wait too, but writes its failures to standard error with C++ backtraces.
 fn wait_for_listener(config: &GlooConfig, deadline: Instant) -> Result<(), String> {
+    let (begun, mut silent) = (Instant::now(), true);
     loop {
-        let connected = (config.master_addr.as_str(), config.master_port)
-            .to_socket_addrs()
-            .and_then(|addresses| {
-                let mut connected = Err(io::ErrorKind::AddrNotAvailable.into());
-                for address in addresses {
-                    let limit = left(deadline).max(Duration::from_millis(1));
-                    connected = TcpStream::connect_timeout(&address, limit).map(drop);
-                    if connected.is_ok() {
-                        break;
-                    }
-                }
-                connected
-            });
-        match connected {
-            Ok(()) => return Ok(()),
-            Err(error) if Instant::now() >= deadline => {
-                return Err(format!(
-                    "no answer within {:?} ({error}): is rank 0 running, and is MASTER_ADDR its \
-                     machine's address?",
-                    config.timeout
-                ));
-            }
-            Err(_) => thread::sleep(RETRY.min(left(deadline))),
+        let Err(error) = try_to_connect(config, deadline) else {
+            return Ok(());
+        };
+        silent &= is_silence(&error);
+        let is_gone = silent && begun.elapsed() >= SILENCE;
+        if Instant::now() < deadline && !is_gone {
+            thread::sleep(RETRY.min(left(deadline)));
+            continue;
+        }
+        let waited = if is_gone { SILENCE } else { config.timeout };
+        return Err(if silent {
+            format!(
+                "no answer within {waited:?}, not even a refusal ({error}): {}",
+                advice()
+            )
+        } else {
+            format!(
+                "no answer within {waited:?} ({error}): is rank 0 running, and is MASTER_ADDR its \
+                 machine's address?"
+            )
+        });
+    }
+}
+
+/// Connects to one of the addresses of rank 0's machine, or returns the error of the last.
+fn try_to_connect(config: &GlooConfig, deadline: Instant) -> io::Result<()> {
+    let mut connected = Err(io::ErrorKind::AddrNotAvailable.into());
+    for address in (config.master_addr.as_str(), config.master_port).to_socket_addrs()? {
+        let limit = left(deadline).clamp(Duration::from_millis(1), ATTEMPT);
+        connected = TcpStream::connect_timeout(&address, limit).map(drop);
+        if connected.is_ok() {
+            break;
         }
     }
+    connected
 }
 
 fn endpoint(config: &GlooConfig) -> Result<Endpoint, String> {
