@@ -4,36 +4,35 @@ use polars::prelude::*;
 
 use crate::{Result, error::TableError};
 
-/// Converts a column: decimals to 64-bit floats, SparkML's vectors to lists of numbers.
+/// Converts a column: decimals to 64-bit floats, SparkML's vectors to lists of numbers, also within
+/// lists and structs.
 pub(super) fn plain(series: Series, table: &str) -> Result<Series> {
+    converted(series).map_err(TableError::about(table))
+}
+
+fn converted(series: Series) -> PolarsResult<Series> {
     match series.dtype() {
-        DataType::Struct(fields) if is_vector(fields) => vectors(&series, table),
-        DataType::Decimal(..) => decimals(&series).map_err(TableError::about(table)),
-        dtype => match without_decimals(dtype) {
-            None => Ok(series),
-            Some(dtype) => series.cast(&dtype).map_err(TableError::about(table)),
-        },
+        DataType::Decimal(..) => decimals(&series),
+        DataType::Struct(fields) if is_vector(fields) => vectors(&series),
+        dtype if is_plain(dtype) => Ok(series),
+        DataType::List(_) => Ok(series.list()?.apply_to_inner(&converted)?.into_series()),
+        DataType::Struct(_) => {
+            let fields = |field: &Series| converted(field.clone());
+            Ok(series.struct_()?.try_apply_fields(fields)?.into_series())
+        }
+        _ => Ok(series),
     }
 }
 
-/// The type with 64-bit floats for the decimals in it; `None` if there are none.
-fn without_decimals(dtype: &DataType) -> Option<DataType> {
+/// Whether there is nothing to convert in a type.
+fn is_plain(dtype: &DataType) -> bool {
     match dtype {
-        DataType::Decimal(..) => Some(DataType::Float64),
-        DataType::List(inner) => {
-            without_decimals(inner).map(|inner| DataType::List(Box::new(inner)))
-        }
+        DataType::Decimal(..) => false,
+        DataType::List(inner) => is_plain(inner),
         DataType::Struct(fields) => {
-            let plain = |field: &Field| without_decimals(field.dtype());
-            fields.iter().any(|field| plain(field).is_some()).then(|| {
-                let plain = |field: &Field| {
-                    let dtype = plain(field).unwrap_or_else(|| field.dtype().clone());
-                    Field::new(field.name().clone(), dtype)
-                };
-                DataType::Struct(fields.iter().map(plain).collect())
-            })
+            !is_vector(fields) && fields.iter().all(|field| is_plain(field.dtype()))
         }
-        _ => None,
+        _ => true,
     }
 }
 
@@ -69,9 +68,8 @@ fn is_vector(fields: &[Field]) -> bool {
 }
 
 /// Returns SparkML's vectors, dense (`type` is 1) and sparse (0), as lists of their values.
-fn vectors(series: &Series, table: &str) -> Result<Series> {
-    let about = || TableError::about(table);
-    let fields = series.struct_().map_err(about())?.fields_as_series();
+fn vectors(series: &Series) -> PolarsResult<Series> {
+    let fields = series.struct_()?.fields_as_series();
     let as_lists = |index: usize, inner: DataType| {
         let lists = fields[index].cast(&DataType::List(Box::new(inner)));
         lists.and_then(|lists| Ok(lists.list()?.clone()))
@@ -80,9 +78,9 @@ fn vectors(series: &Series, table: &str) -> Result<Series> {
         let numbers = fields[index].cast(&DataType::Int64);
         numbers.and_then(|numbers| Ok(numbers.i64()?.clone()))
     };
-    let (kinds, sizes) = (integers(0).map_err(about())?, integers(1).map_err(about())?);
-    let indices = as_lists(2, DataType::Int64).map_err(about())?;
-    let values = as_lists(3, DataType::Float64).map_err(about())?;
+    let (kinds, sizes) = (integers(0)?, integers(1)?);
+    let indices = as_lists(2, DataType::Int64)?;
+    let values = as_lists(3, DataType::Float64)?;
     let name = series.name().clone();
     let mut lists =
         ListPrimitiveChunkedBuilder::<Float64Type>::new(name, series.len(), 0, DataType::Float64);
@@ -103,14 +101,12 @@ fn vectors(series: &Series, table: &str) -> Result<Series> {
             _ => None,
         };
         let Some(vector) = vector else {
-            return Err(TableError::failed(
-                table,
-                format!(
-                    "column {:?}: row {} is no vector of SparkML",
-                    series.name(),
-                    row + 1
-                ),
-            ));
+            let reason = format!(
+                "column {:?}: row {} is no vector of SparkML",
+                series.name(),
+                row + 1
+            );
+            return Err(PolarsError::ComputeError(reason.into()));
         };
         lists.append_slice(&vector);
     }

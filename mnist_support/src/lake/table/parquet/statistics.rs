@@ -1,5 +1,7 @@
 //! What the statistics of a row group say about conditions.
 
+use std::cmp::Ordering;
+
 use polars_parquet_format::{
     ColumnMetaData, ConvertedType, LogicalType, SchemaElement, Statistics, Type,
 };
@@ -62,6 +64,10 @@ fn outside<T: PartialOrd>(
     value: &T,
     exact: bool,
 ) -> bool {
+    if !matches!(min.partial_cmp(max), Some(Ordering::Less | Ordering::Equal)) {
+        // NaN, or a writer that has ordered the values otherwise.
+        return false;
+    }
     match comparison {
         Comparison::Equal => value < min || value > max,
         Comparison::NotEqual => exact && min == value && max == value,
@@ -141,4 +147,82 @@ fn bounds<'a>(leaf: &SchemaElement, statistics: &'a Statistics) -> Option<Bounds
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_be_is_excluded() {
+        use Comparison::*;
+        for (comparison, certain, possible) in [
+            (Equal, vec![2, 9], vec![3, 5, 8]),
+            (NotEqual, vec![], vec![3, 8]),
+            (Less, vec![2, 3], vec![4, 9]),
+            (LessOrEqual, vec![2], vec![3, 9]),
+            (Greater, vec![8, 9], vec![2, 7]),
+            (GreaterOrEqual, vec![9], vec![2, 8]),
+        ] {
+            for value in certain {
+                assert!(
+                    outside(comparison, &3, &8, &value, true),
+                    "{comparison:?} {value}"
+                );
+            }
+            for value in possible {
+                assert!(
+                    !outside(comparison, &3, &8, &value, true),
+                    "{comparison:?} {value}"
+                );
+            }
+        }
+        assert!(outside(NotEqual, &3, &3, &3, true));
+        // There may be NaN, which the bounds leave out.
+        assert!(!outside(NotEqual, &3.0, &3.0, &3.0, false));
+        // Bounds of NaN say nothing.
+        assert!(!outside(Less, &f64::NAN, &f64::NAN, &0.0, false));
+    }
+
+    #[test]
+    fn unsigned_integers_and_texts_have_their_own_order() {
+        let leaf = |of, converted| SchemaElement {
+            type_: Some(of),
+            type_length: None,
+            repetition_type: None,
+            name: "x".to_owned(),
+            num_children: None,
+            converted_type: converted,
+            scale: None,
+            precision: None,
+            field_id: None,
+            logical_type: None,
+        };
+        let statistics = |min: &[u8], max: &[u8]| Statistics {
+            max: None,
+            min: None,
+            null_count: None,
+            distinct_count: None,
+            max_value: Some(max.to_vec()),
+            min_value: Some(min.to_vec()),
+            is_max_value_exact: None,
+            is_min_value_exact: None,
+        };
+        let four = statistics(&1_u32.to_le_bytes(), &u32::MAX.to_le_bytes());
+        let unsigned = bounds(&leaf(Type::INT32, Some(ConvertedType::UINT_32)), &four);
+        assert!(matches!(unsigned, Some(Bounds::Integers(1, 4_294_967_295))));
+        let signed = bounds(&leaf(Type::INT32, None), &four);
+        assert!(matches!(signed, Some(Bounds::Integers(1, -1))));
+        let texts = statistics(b"a", b"b");
+        let utf8 = bounds(&leaf(Type::BYTE_ARRAY, Some(ConvertedType::UTF8)), &texts);
+        assert!(matches!(utf8, Some(Bounds::Texts(b"a", b"b"))));
+        // The order of decimals, dates and bytes is not that of what they are compared with.
+        for unknown in [
+            leaf(Type::INT32, Some(ConvertedType::DATE)),
+            leaf(Type::INT64, Some(ConvertedType::DECIMAL)),
+            leaf(Type::BYTE_ARRAY, None),
+        ] {
+            assert!(bounds(&unknown, &four).is_none());
+        }
+    }
 }
