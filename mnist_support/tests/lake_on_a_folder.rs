@@ -3,7 +3,6 @@
 #[macro_use]
 mod lake_suite;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -13,8 +12,6 @@ use mnist_support::{
     Error,
     error::{LakeError, SecretError},
 };
-use polars::prelude::{AnyValue, DataFrame, Series, TimeUnit};
-use serde_json::{Value, json};
 
 struct Folder {
     lake: Lake,
@@ -75,87 +72,6 @@ fn another_process_opens_a_table_by_its_source() {
         LakeFrame::open(&serde_json::from_str(&sent).unwrap(), &Credentials::local()).unwrap();
     assert_eq!(there.name(), frame.name());
     assert_eq!(there.collect().unwrap(), frame.collect().unwrap());
-}
-
-/// A value as the fixtures' script writes it.
-fn json(value: &AnyValue) -> Value {
-    let in_ns = |value: i64, unit: &TimeUnit| match unit {
-        TimeUnit::Milliseconds => value * 1_000_000,
-        TimeUnit::Microseconds => value * 1000,
-        TimeUnit::Nanoseconds => value,
-    };
-    let listed = |series: &Series| series.iter().map(|value| json(&value)).collect();
-    match value {
-        AnyValue::Null => Value::Null,
-        AnyValue::Boolean(value) => json!(value),
-        AnyValue::Date(days) => json!(days),
-        AnyValue::Datetime(value, unit, _) => json!(in_ns(*value, unit)),
-        AnyValue::Time(value) => json!(value),
-        AnyValue::Binary(bytes) => {
-            let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-            json!(digits.collect::<String>())
-        }
-        AnyValue::List(series) => Value::Array(listed(series)),
-        AnyValue::Struct(..) => {
-            let fields = value._iter_struct_av().map(|value| json(&value));
-            Value::Array(fields.collect())
-        }
-        AnyValue::Float32(value) => json!(f64::from(*value)),
-        AnyValue::Float64(value) => json!(value),
-        AnyValue::UInt64(value) => json!(value),
-        value => match (value.get_str(), value.extract::<i64>()) {
-            (Some(text), _) => json!(text),
-            (None, Some(number)) => json!(number),
-            _ => panic!("{value:?}"),
-        },
-    }
-}
-
-/// Checks a table against the values that pyarrow has written.
-fn check_types(frame: &LakeFrame) {
-    let expected = include_str!("fixtures/tables/types.json");
-    let expected: BTreeMap<String, Vec<Value>> = serde_json::from_str(expected).unwrap();
-    let parts = frame.partitions(2).unwrap();
-    let halves = parts.iter().map(|part| frame.read(part).unwrap());
-    let halves: Vec<DataFrame> = halves.collect();
-    for whole in [
-        frame.collect().unwrap(),
-        halves[0].vstack(&halves[1]).unwrap(),
-    ] {
-        for name in frame.columns() {
-            let column = whole.column(&name).unwrap().as_materialized_series();
-            let values: Vec<Value> = column.iter().map(|value| json(&value)).collect();
-            // JSON knows no 32-bit floats.
-            let same =
-                |(found, expected): (&Value, &Value)| match (found.as_f64(), expected.as_f64()) {
-                    (Some(found), Some(expected)) => found as f32 == expected as f32,
-                    _ => found == expected,
-                };
-            let right = &expected[&name];
-            assert!(
-                values.iter().zip(right).all(same),
-                "{name}: {values:?}, not {right:?}"
-            );
-            assert_eq!(values.len(), right.len());
-        }
-    }
-    for name in frame.columns() {
-        let one = frame.select([&name]).unwrap().collect().unwrap();
-        assert_eq!(one.get_column_names(), [&name]);
-    }
-}
-
-#[test]
-fn parquet_files_of_every_type_hold_what_pyarrow_has_written() {
-    let Folder { lake, .. } = empty_folder("");
-    let types = include_bytes!("fixtures/tables/types.parquet").as_slice();
-    lake.put("types.parquet", types.into()).unwrap();
-    let frame = lake.parquet("types.parquet").unwrap();
-    assert_eq!(frame.columns().len(), 34);
-    check_types(&frame);
-    let int96 = include_bytes!("fixtures/tables/int96.parquet").as_slice();
-    lake.put("int96.parquet", int96.into()).unwrap();
-    check_types(&lake.table("int96.parquet").unwrap());
 }
 
 #[test]

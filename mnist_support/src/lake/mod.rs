@@ -36,7 +36,7 @@ use crate::runtime;
 pub use credentials::{Authentication, Credentials};
 pub use reading::ReadProgress;
 pub use store::Lake;
-pub(crate) use table::columns_among;
 pub use table::{
     FileFormat, FileSource, LakeFrame, NumberType, PartFile, Partition, Paths, Predicate,
 };
+pub(crate) use table::{columns_among, frame_from_batches};

@@ -52,14 +52,23 @@ pub(crate) fn older() -> Option<String> {
     (!versions.contains(&newest)).then_some(named)
 }
 
+/// Says what is left out, on a channel that the test harness does not capture.
+pub(crate) fn say(message: &str) {
+    std::io::stderr()
+        .write_all(format!("{message}\n").as_bytes())
+        .unwrap();
+}
+
 /// The folder of a Java for Spark, which must be installed. Without Java it returns `None` and says
-/// so, on a channel that the test harness does not capture.
+/// so.
 pub(crate) fn java() -> Option<PathBuf> {
     let java = Command::new(script("java.sh")).output().unwrap();
     if !java.status.success() {
         let reason = String::from_utf8_lossy(&java.stderr);
-        let message = format!("LEFT OUT: tests that need Spark: {}\n", reason.trim());
-        std::io::stderr().write_all(message.as_bytes()).unwrap();
+        say(&format!(
+            "LEFT OUT: tests that need Spark: {}",
+            reason.trim()
+        ));
         return None;
     }
     assert!(

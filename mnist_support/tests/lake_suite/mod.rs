@@ -4,6 +4,7 @@
 
 mod csv;
 mod folder;
+mod ipc;
 mod parquet;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use polars::prelude::DataFrame;
 
 pub(crate) use csv::*;
 pub(crate) use folder::*;
+pub(crate) use ipc::*;
 pub(crate) use parquet::*;
 
 /// Generates a test from each function of the suite, with `$open` opening an empty folder named
@@ -44,6 +46,9 @@ macro_rules! whole_suite {
             the_partitions_of_a_parquet_file_hold_every_row_once_in_order,
             a_parquet_file_that_is_damaged_is_refused,
             a_missing_value_of_a_parquet_file_is_named_where_it_is_used,
+            row_groups_without_a_wanted_row_are_not_read,
+            an_ipc_file_is_read_whole_and_in_partitions,
+            an_ipc_file_that_is_damaged_is_refused,
             too_many_partitions_or_none_are_refused,
             a_partition_of_a_file_that_changed_is_refused,
             a_folder_of_part_files_is_one_table,

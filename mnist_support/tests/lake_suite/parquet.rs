@@ -116,4 +116,41 @@ pub(crate) fn a_missing_value_of_a_parquet_file_is_named_where_it_is_used(lake: 
             if column == "byte" && *file == format!("{lake}/missing.parquet")),
         "{error}"
     );
+    // A filter leaves out rows above it, and the number is still that in the file.
+    let filtered = frame.filter("double > 50").unwrap();
+    let assembler = VectorAssembler::new().input_cols(["byte"]);
+    let error = assembler.transform(&filtered).unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            Error::Table(TableError::MissingValue { row: 43, .. })
+        ),
+        "{error}"
+    );
+}
+
+pub(crate) fn row_groups_without_a_wanted_row_are_not_read(lake: &Lake) {
+    let mut bytes = parquet_bytes(95, None).to_vec();
+    // A row group in the middle.
+    let damaged = bytes.len() / 4;
+    bytes[damaged..damaged + 60].fill(0xff);
+    put(lake, "damaged.parquet", bytes);
+    let frame = lake.parquet("damaged.parquet").unwrap();
+    assert!(frame.collect().is_err());
+    for (filter, rows) in [
+        ("byte < 10", 0..10),
+        ("byte >= 80 AND double < 170", 80..85),
+        ("double = 4", 2..3),
+        ("byte > 200", 0..0),
+        ("byte IS NULL", 0..0),
+    ] {
+        let some = frame.filter(filter).unwrap();
+        let found = u8s(&some.collect().unwrap(), "byte");
+        assert!(found.into_iter().eq(rows.clone()), "{filter}");
+        let parts = some.partitions(2).unwrap();
+        let found = parts
+            .iter()
+            .flat_map(|part| u8s(&some.read(part).unwrap(), "byte"));
+        assert!(found.eq(rows), "{filter}");
+    }
 }

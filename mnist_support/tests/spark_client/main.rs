@@ -7,6 +7,7 @@ mod common;
 
 mod addresses;
 mod failures;
+mod frames;
 mod jobs;
 mod losses;
 mod tls;

@@ -5,6 +5,7 @@ mod csv;
 mod distributed;
 mod gloo;
 mod networks;
+mod parquet;
 mod predict;
 mod training;
 
@@ -30,6 +31,7 @@ pub(crate) fn run(program: &[&str]) -> Result<()> {
         ["networks", name] => networks::run(name),
         ["predict"] => predict::run(),
         ["csv", types] => csv::run(types),
+        ["parquet"] => parquet::run(),
         ["distributed"] => distributed::run(),
         _ => Err(format!("no program {program:?}").into()),
     }

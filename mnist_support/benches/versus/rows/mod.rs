@@ -3,6 +3,7 @@
 mod accuracy;
 mod csv;
 mod networks;
+mod parquet;
 mod predict;
 mod sparktorch;
 mod training;
@@ -32,7 +33,7 @@ const TRIES: usize = 3;
 const REST: Duration = Duration::from_secs(3);
 
 /// The rows, in table order.
-pub(crate) const NAMES: [&str; 13] = [
+pub(crate) const NAMES: [&str; 14] = [
     "train",
     "train-bf16",
     "train-gloo",
@@ -44,6 +45,7 @@ pub(crate) const NAMES: [&str; 13] = [
     "csv",
     "csv-default",
     "csv-pyarrow",
+    "parquet",
     "time-to-98.5",
     "sparktorch",
 ];
@@ -62,6 +64,7 @@ pub(crate) fn measure(name: &str) -> Result<Vec<Entry>> {
         "csv" => one(csv::csv()),
         "csv-default" => one(csv::csv_default()),
         "csv-pyarrow" => one(csv::csv_pyarrow()),
+        "parquet" => one(parquet::parquet()),
         "time-to-98.5" => one(accuracy::time_to_accuracy()),
         "sparktorch" => sparktorch::sparktorch(),
         _ => Err(format!("there is no row {name:?}").into()),

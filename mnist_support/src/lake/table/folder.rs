@@ -153,7 +153,10 @@ impl Folder {
             // Only to know how many rows there are.
             columns.extend(file.columns().first().cloned());
         }
-        let inner = Scan::of(columns);
+        let inner = Scan {
+            columns: Some(columns),
+            filter: scan.filter.clone(),
+        };
         let Some(mut frame) = read(&*file, &inner)? else {
             return Ok(None);
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::csv::CsvFile;
+use super::ipc::IpcFile;
 use super::parquet::ParquetFile;
 use super::table_file::TableFile;
 use crate::Result;
@@ -17,6 +18,8 @@ pub enum FileFormat {
     Csv,
     /// Apache Parquet.
     Parquet,
+    /// Arrow IPC: a file, which is also called Feather (version 2), or a stream.
+    Ipc,
 }
 
 impl FileFormat {
@@ -31,6 +34,7 @@ impl FileFormat {
         match plain.rsplit_once('.')?.1 {
             "csv" | "tsv" | "tab" | "txt" => Some(FileFormat::Csv),
             "parquet" | "parq" | "pq" => Some(FileFormat::Parquet),
+            "arrow" | "arrows" | "feather" | "ipc" => Some(FileFormat::Ipc),
             _ => None,
         }
     }
@@ -39,6 +43,8 @@ impl FileFormat {
     pub(super) fn of_bytes(first: &[u8]) -> FileFormat {
         if first.starts_with(b"PAR1") {
             FileFormat::Parquet
+        } else if first.starts_with(b"ARROW1") || first.starts_with(&[0xff; 4]) {
+            FileFormat::Ipc
         } else {
             FileFormat::Csv
         }
@@ -49,6 +55,7 @@ impl FileFormat {
         Ok(match self {
             FileFormat::Csv => Arc::new(CsvFile::open(lake, path)?),
             FileFormat::Parquet => Arc::new(ParquetFile::open(lake, path)?),
+            FileFormat::Ipc => Arc::new(IpcFile::open(lake, path)?),
         })
     }
 }

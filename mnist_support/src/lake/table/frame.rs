@@ -17,7 +17,7 @@ use super::scan::{Scan, check_columns};
 use super::table_file::TableFile;
 use super::view::View;
 use crate::lake::credentials::Credentials;
-use crate::lake::reading::{OnProgress, print_if_watched};
+use crate::lake::reading::{OnProgress, ignore_progress, print_if_watched};
 use crate::lake::store::Lake;
 use crate::{
     Error, Result,
@@ -114,11 +114,25 @@ impl Lake {
         self.open_table(Some(FileFormat::Parquet), &paths.into())
     }
 
+    /// Opens Arrow IPC files as a table, as pandas' `to_feather`, polars' `write_ipc` and pyarrow write
+    /// them: files, also called Feather (version 2), or streams, compressed by LZ4 or Zstandard or
+    /// not. `paths` are as in [`Lake::csv`], and the types of the columns as in [`Lake::parquet`]. This
+    /// reads the metadata of the first file's record batches, which are what it is split between.
+    ///
+    /// # Errors
+    /// - The errors of [`Lake::csv`].
+    /// - [`TableError::Failed`] for a file that is not Arrow IPC or is truncated.
+    /// - [`TableError::ColumnType`], on reading, for a column of a type that Parquet does not have, such
+    ///   as a union.
+    pub fn ipc(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
+        self.open_table(Some(FileFormat::Ipc), &paths.into())
+    }
+
     /// Opens a table of any format, which the files' names tell, or the first bytes of a single
     /// file.
     ///
     /// # Errors
-    /// The errors of [`Lake::csv`] and [`Lake::parquet`]; [`TableError::Failed`] for a folder with
+    /// The errors of [`Lake::csv`], [`Lake::parquet`] and [`Lake::ipc`]; [`TableError::Failed`] for a folder with
     /// files of several formats or of an unknown one.
     pub fn table(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
         self.open_table(None, &paths.into())
@@ -434,7 +448,25 @@ impl LakeFrame {
     /// Returns the file that has row `index` of a partition, and the row's number in it, from 1.
     pub(crate) fn locate(&self, partition: &Partition, index: u64) -> Result<(String, u64)> {
         let _shield = interrupt::shield();
-        self.file.locate(&partition.part, index)
+        self.file
+            .locate(&partition.part, self.unfiltered(partition, index)?)
+    }
+
+    /// The row of a partition that row `index` of it was before the filter.
+    fn unfiltered(&self, partition: &Partition, index: u64) -> Result<u64> {
+        let Some(filter) = self.source.view.filter() else {
+            return Ok(index);
+        };
+        let columns = filter.columns().into_iter().map(str::to_owned);
+        let scan = Scan::of(columns.collect());
+        let rows = self.file.read(&partition.part, &scan, &ignore_progress)?;
+        let mask = filter.mask(&rows.unwrap_or_default(), self.name())?;
+        let mut fulfil = mask
+            .iter()
+            .enumerate()
+            .filter(|(_, holds)| *holds == Some(true));
+        let row = fulfil.nth(index as usize);
+        Ok(row.map_or(index, |(row, _)| row as u64))
     }
 
     /// Like [`read`](Self::read), but only those of the columns that are in `wanted`, and reports

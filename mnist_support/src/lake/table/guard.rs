@@ -24,7 +24,11 @@ pub(super) fn guarded<T>(decode: impl FnOnce() -> T) -> Option<T> {
     HOOK.call_once(|| {
         let before = take_hook();
         set_hook(Box::new(move |panic| {
-            let of_polars = || thread::current().name().is_some_and(|name| name.starts_with(POLARS));
+            let of_polars = || {
+                thread::current()
+                    .name()
+                    .is_some_and(|name| name.starts_with(POLARS))
+            };
             let guarded = GUARDED.get() || (CALLS.load(Ordering::Relaxed) > 0 && of_polars());
             if !guarded {
                 before(panic);

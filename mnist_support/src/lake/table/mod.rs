@@ -3,20 +3,25 @@
 //! A format is a folder that implements [`TableFile`](table_file::TableFile) and a variant of
 //! [`FileFormat`].
 
+mod arrow;
 mod csv;
 mod discover;
 mod folder;
 mod format;
 mod frame;
 mod guard;
+mod ipc;
 mod number_type;
 mod parquet;
 mod partition;
+mod plan;
 mod predicate;
 mod scan;
 mod table_file;
+mod types;
 mod view;
 
+pub(crate) use arrow::frame_from_batches;
 pub use discover::{PartFile, Paths};
 pub use format::FileFormat;
 pub use frame::{FileSource, LakeFrame};

@@ -72,6 +72,11 @@ impl Predicate {
         columns
     }
 
+    /// The conditions, all of which must hold.
+    pub(super) fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
     /// The same conditions on columns of other names.
     pub(super) fn with_names(mut self, renamed: impl Fn(&str) -> String) -> Predicate {
         for condition in &mut self.conditions {

@@ -1,5 +1,6 @@
 //! What is read of a file.
 
+use super::predicate::Predicate;
 use crate::{Error, Result, error::TableError, text};
 
 /// What is read of a file.
@@ -7,6 +8,8 @@ use crate::{Error, Result, error::TableError, text};
 pub(crate) struct Scan {
     /// The columns, in this order; `None` for all. The others are neither decoded nor checked.
     pub(crate) columns: Option<Vec<String>>,
+    /// Rows that don't fulfil it may be left out.
+    pub(crate) filter: Option<Predicate>,
 }
 
 impl Scan {
@@ -14,6 +17,7 @@ impl Scan {
     pub(super) fn of(columns: Vec<String>) -> Scan {
         Scan {
             columns: Some(columns),
+            filter: None,
         }
     }
 }

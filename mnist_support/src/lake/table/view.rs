@@ -177,6 +177,7 @@ impl View {
         }
         let mut frame = read(&Scan {
             columns: Some(scan),
+            filter: self.filter.clone(),
         })?;
         let about = || TableError::about(table);
         if let Some(filter) = &self.filter {

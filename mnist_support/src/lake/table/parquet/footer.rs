@@ -9,7 +9,10 @@ use bytes::Bytes;
 use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
 use polars_parquet_format::{ConvertedType, FileMetaData, LogicalType, RowGroup, SchemaElement};
 
+use super::statistics;
 use crate::lake::file::LakeFile;
+use crate::lake::table::plan;
+use crate::lake::table::predicate::Predicate;
 use crate::{Error, Result, error::TableError};
 
 pub(super) const MAGIC: &[u8; 4] = b"PAR1";
@@ -17,10 +20,6 @@ pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 const TAIL: usize = 8;
 /// The size of the first read at the end of the file. Most footers are shorter.
 const GUESS: u64 = 64 << 10;
-
-/// Chunks of columns that are this close in the file are fetched together: the bytes between them
-/// cost less than another request.
-const GAP: u64 = 64 << 10;
 
 /// The metadata of a file and the layout of its row groups.
 pub(super) struct Footer {
@@ -158,46 +157,19 @@ impl Footer {
     /// The byte ranges to fetch for selected columns of consecutive row groups, in order.
     pub(super) fn bytes_of(&self, groups: Range<usize>, selection: &Selection) -> Vec<Range<u64>> {
         let chunks = groups.flat_map(|group| self.chunks(group, selection));
-        let mut chunks: Vec<Range<u64>> =
-            chunks.filter(|chunk| !chunk.is_empty()).cloned().collect();
-        chunks.sort_by_key(|chunk| chunk.start);
-        let mut ranges: Vec<Range<u64>> = Vec::new();
-        for chunk in chunks {
-            match ranges.last_mut() {
-                Some(range) if chunk.start <= range.end + GAP => {
-                    range.end = range.end.max(chunk.end)
-                }
-                _ => ranges.push(chunk),
-            }
-        }
-        ranges
+        plan::coalesced(chunks.cloned())
     }
 
-    /// Splits consecutive row groups into runs with at most `size` bytes of selected columns, or of
-    /// a single row group.
+    /// Splits consecutive row groups into runs with at most `largest` bytes of selected columns, or
+    /// of a single row group.
     pub(super) fn runs(
         &self,
         groups: Range<usize>,
         selection: &Selection,
-        size: u64,
+        largest: u64,
     ) -> Vec<Range<usize>> {
-        let mut runs: Vec<Range<usize>> = Vec::new();
-        let mut bytes = 0;
-        for group in groups {
-            let own: u64 = self
-                .chunks(group, selection)
-                .map(|chunk| chunk.end - chunk.start)
-                .sum();
-            bytes += own;
-            match runs.last_mut() {
-                Some(run) if bytes <= size => run.end = group + 1,
-                _ => {
-                    runs.push(group..group + 1);
-                    bytes = own;
-                }
-            }
-        }
-        runs
+        let size = |group| plan::cost(self.chunks(group, selection).cloned());
+        plan::runs(groups, size, largest)
     }
 
     /// Builds a Parquet file in memory from selected columns of consecutive row groups. `fetched` are
@@ -297,6 +269,21 @@ impl Footer {
             total_compressed_size: None,
             ordinal: group.ordinal,
         }
+    }
+
+    /// Whether the statistics of a row group say that none of its rows fulfils a condition.
+    pub(super) fn is_excluded(&self, group: usize, filter: &Predicate) -> bool {
+        filter.conditions().iter().any(|condition| {
+            let mut columns = self.columns.iter();
+            let Some(column) = columns.find(|column| column.name == condition.column) else {
+                return false;
+            };
+            let chunk = &self.metadata.row_groups[group].columns[column.leaves.start].meta_data;
+            match (&self.metadata.schema[column.elements.clone()], chunk) {
+                ([leaf], Some(chunk)) => statistics::exclude(&condition.test, leaf, chunk),
+                _ => false,
+            }
+        })
     }
 
     /// Whether a column is of 16-bit floats.

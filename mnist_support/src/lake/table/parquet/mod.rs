@@ -3,7 +3,7 @@
 mod convert;
 mod extract;
 mod footer;
-mod plan;
+mod statistics;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use polars::prelude::DataFrame;
 
 use super::number_type::NumberType;
 use super::partition::Part;
+use super::plan;
 use super::scan::Scan;
 use super::table_file::TableFile;
 use crate::lake::file::LakeFile;
@@ -65,23 +66,36 @@ impl ParquetFile {
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
         let selection = self.footer.select(scan.columns.as_deref());
-        let runs = self.footer.runs(groups, &selection, RUN);
+        let excluded = |group: &usize| {
+            let filter = scan.filter.as_ref();
+            filter.is_some_and(|filter| self.footer.is_excluded(*group, filter))
+        };
+        let kept = groups.clone().filter(|group| !excluded(group));
+        let kept: Vec<usize> = kept.collect();
+        let runs: Vec<Range<usize>> = kept
+            .chunk_by(|before, group| before + 1 == *group)
+            .flat_map(|some| {
+                let some = some[0]..some[some.len() - 1] + 1;
+                self.footer.runs(some, &selection, RUN)
+            })
+            .collect();
         let bytes: Vec<Vec<Range<u64>>> = runs
             .iter()
             .map(|run| self.footer.bytes_of(run.clone(), &selection))
             .collect();
-        let (mut skip, mut left) = (skip, rows);
+        let rows_of = |groups: Range<usize>| self.footer.group_rows()[groups].iter().sum::<usize>();
+        let first = rows_of(0..groups.start) + skip;
         let mut whole: Option<DataFrame> = None;
         let meter = self.file.meter(&bytes, on_progress);
         let fetched = self.file.read_ahead(&bytes, &meter);
         for ((run, ranges), fetched) in runs.into_iter().zip(&bytes).zip(fetched) {
             let fetched = fetched?;
-            let available: usize = self.footer.group_rows()[run.clone()].iter().sum();
-            let take = left.min(available.saturating_sub(skip));
+            let above = rows_of(0..run.start);
+            let below = above + rows_of(run.clone());
+            let wanted = first.max(above)..(first + rows).min(below);
             let small = self.footer.extract(run, &selection, ranges, &fetched);
             drop(fetched);
-            let frame = extract::read(small, skip, take, self.url())?;
-            (skip, left) = (skip.saturating_sub(available), left - take);
+            let frame = extract::read(small, wanted.start - above, wanted.len(), self.url())?;
             match &mut whole {
                 None => whole = Some(frame),
                 Some(whole) => {
@@ -124,6 +138,10 @@ impl TableFile for ParquetFile {
     }
 
     fn head(&self, n: usize, scan: &Scan) -> Result<DataFrame> {
+        let scan = &Scan {
+            filter: None,
+            ..scan.clone()
+        };
         let (groups, skip, rows) =
             plan::locate(self.footer.group_rows(), 0..n.min(self.footer.rows()));
         self.read_groups(groups, skip, rows, scan, &ignore_progress)
@@ -136,43 +154,16 @@ impl TableFile for ParquetFile {
 
     /// Splits the file into runs of row groups, or within row groups if there are fewer than `n`.
     fn partitions(&self, n: usize, limit: Option<usize>) -> Result<Vec<Part>> {
-        let rows = limit.map_or(self.footer.rows(), |limit| limit.min(self.footer.rows()));
-        if n > rows {
-            return Err(Error::InvalidSetting {
-                setting: "partitions",
-                value: n.to_string(),
-                reason: format!("is more than the {rows} rows of {}", self.url()),
-            });
-        }
-        let part = |range| {
-            let (groups, skip, rows) = plan::locate(self.footer.group_rows(), range);
-            Part::RowGroups { groups, skip, rows }
-        };
-        let ranges = if rows == self.footer.rows() {
-            plan::cut(self.footer.group_rows(), n)
-        } else {
-            let even = |part: usize| rows * part / n;
-            (0..n).map(|part| even(part)..even(part + 1)).collect()
-        };
-        Ok(ranges.into_iter().map(part).collect())
+        plan::partitions(self.footer.group_rows(), n, limit, self.url())
     }
 
     fn rows(&self, part: Option<&Part>) -> Result<u64> {
-        Ok(match part {
-            Some(Part::RowGroups { rows, .. }) => *rows as u64,
-            _ => self.footer.rows() as u64,
-        })
+        Ok(plan::rows(self.footer.group_rows(), part))
     }
 
     fn locate(&self, part: &Part, index: u64) -> Result<(String, u64)> {
-        let above = match part {
-            Part::RowGroups { groups, skip, .. } => {
-                let before = self.footer.group_rows().iter().take(groups.start);
-                before.sum::<usize>() + skip
-            }
-            Part::Bytes(_) | Part::Files(_) => 0,
-        };
-        Ok((self.url().to_owned(), above as u64 + index + 1))
+        let row = plan::row_number(self.footer.group_rows(), part, index);
+        Ok((self.url().to_owned(), row))
     }
 
     fn read(
@@ -181,17 +172,10 @@ impl TableFile for ParquetFile {
         scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<Option<DataFrame>> {
-        let Part::RowGroups { groups, skip, rows } = part else {
+        let Some((groups, skip, rows)) = plan::checked(self.footer.group_rows(), part) else {
             return Ok(None);
         };
-        let Some(sizes) = self.footer.group_rows().get(groups.clone()) else {
-            return Ok(None);
-        };
-        let available: usize = sizes.iter().sum();
-        if skip.checked_add(*rows).is_none_or(|end| end > available) {
-            return Ok(None);
-        }
-        self.read_groups(groups.clone(), *skip, *rows, scan, on_progress)
+        self.read_groups(groups, skip, rows, scan, on_progress)
             .map(Some)
     }
 }
