@@ -38,5 +38,6 @@ pub use reading::ReadProgress;
 pub use store::Lake;
 pub(crate) use table::columns_among;
 pub use table::{
-    FileFormat, FileSource, LakeFrame, NumberType, PartFile, Partition, Paths, Predicate,
+    ColumnType, CsvOptions, Encoding, FileFormat, FileSource, LakeFrame, NumberType, PartFile,
+    Partition, Paths, Predicate,
 };

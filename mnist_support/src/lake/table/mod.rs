@@ -3,6 +3,7 @@
 //! A format is a folder that implements [`TableFile`](table_file::TableFile) and a variant of
 //! [`FileFormat`].
 
+mod column_type;
 mod csv;
 mod discover;
 mod folder;
@@ -17,6 +18,8 @@ mod scan;
 mod table_file;
 mod view;
 
+pub use column_type::ColumnType;
+pub use csv::{CsvOptions, Encoding};
 pub use discover::{PartFile, Paths};
 pub use format::FileFormat;
 pub use frame::{FileSource, LakeFrame};
