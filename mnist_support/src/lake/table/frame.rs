@@ -67,20 +67,30 @@ pub struct FileSource {
 /// ```
 ///
 /// # What a CSV file may contain
-/// UTF-8, with or without a byte order mark, a header of distinct names (spaces around them are
-/// dropped), commas, lines that end in `\n` or `\r\n`, and a finite number in every field: `7`,
-/// `-1`, `0.5`, `1e-3`. A field may be in double quotes. A line break inside quotes is an error
-/// that names the row, because files are split at line ends. Blank lines at the end are ignored.
-/// Elsewhere they are ragged rows.
+/// Fields between commas, semicolons, tabs, `|` or spaces, with or without quotes, below a header or
+/// without one. Blank lines are skipped. Numbers with a decimal comma, dates, booleans, text and
+/// pandas' words for a missing value are known. What is not found out, or wrongly, is set with
+/// [`CsvOptions`]. Lines end in `\n` or `\r\n`.
+///
+/// The text is UTF-8, with or without a byte order mark, UTF-16 with one, or what
+/// [`CsvOptions::encoding`] says. Files compressed with gzip or zstd are known by their first bytes.
+/// A compressed file, or one in another encoding than UTF-8, cannot be read in the middle: every
+/// worker decodes all of it, and keeps it in memory.
+///
+/// A quoted field may have line breaks in it. Whether a line end is in quotes is known only from the
+/// first row on, so a file that has quotes or text in its samples is read once to cut it into
+/// partitions. A file of numbers is cut by a few small reads.
 ///
 /// # Types
-/// The column types of a CSV file are inferred from samples of its beginning, middle and end. Each
-/// is the narrowest of `UInt8`, `Int64` and `Float64` that holds the sample. The samples depend
-/// only on the file, so every worker starts from the same types. If a partition has a value that
-/// does not fit, its column is widened in that partition and never truncated. Two partitions of one
-/// file may therefore have the same column as `UInt8` and as `Int64`. The numbers are equal, and so
-/// are the features made of them. [`LakeFrame::with_dtype`] gives every partition the same type. A
-/// Parquet file has its own schema.
+/// The column types of a CSV file are learnt from samples of its beginning, middle and end, and those
+/// of a folder from samples of up to 16 files: see [`ColumnType`](super::ColumnType). The samples
+/// depend only on the table, so every worker starts from the same types. A column is wider if any
+/// row needs it: when a value turns up that is none of its column's type, [`LakeFrame::collect`],
+/// fits and transformations read all rows to learn the types, and begin again with these, so the
+/// types are the same in every partition. Numbers among which a word turns up are text then, as it
+/// stands in the file. [`LakeFrame::read`] of a single partition fails instead with
+/// [`TableError::WiderValue`]. [`CsvOptions::schema`] and [`LakeFrame::with_dtype`] set types, and a
+/// value that is none of them is an error. A Parquet file has its own schema.
 #[derive(Clone)]
 pub struct LakeFrame {
     source: FileSource,
@@ -98,8 +108,9 @@ impl Lake {
     /// # Errors
     /// - [`LakeError::NotFound`], [`LakeError::AccessDenied`] and [`LakeError::Unreachable`] from
     ///   the store.
-    /// - [`TableError::EmptyFile`] for a file without a header or without rows.
-    /// - [`TableError::Failed`] for an invalid header.
+    /// - [`TableError::EmptyFile`] for a file without rows.
+    /// - [`TableError::Failed`] for a header that is no text in UTF-8, and a file that cannot be
+    ///   decompressed or decoded.
     pub fn csv(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
         self.csv_with(paths, &CsvOptions::new())
     }
@@ -419,8 +430,9 @@ impl LakeFrame {
     /// its progress.
     ///
     /// # Errors
-    /// - [`TableError::RaggedRow`], [`TableError::InvalidValue`] and [`TableError::MissingValue`],
-    ///   which name the row, counted from 1 below the header.
+    /// - [`TableError::RaggedRow`] and [`TableError::InvalidValue`], which name the row of a CSV file,
+    ///   counted from 1 below the header without blank lines and comments; and its line, if that is
+    ///   another.
     /// - [`TableError::Failed`] for a damaged file.
     /// - [`Error::Interrupted`] for a read that was [stopped](crate::interrupt).
     /// - The errors of the store, as in [`Lake::get`].
@@ -489,7 +501,8 @@ impl LakeFrame {
     /// rows above a row that an error names.
     ///
     /// # Errors
-    /// Same as [`LakeFrame::collect`], and [`TableError::Failed`] for a partition of another file.
+    /// Same as [`LakeFrame::collect`], [`TableError::WiderValue`], and [`TableError::Failed`] for a
+    /// partition of another file.
     pub fn read(&self, partition: &Partition) -> Result<DataFrame> {
         self.read_with_progress(partition, None, &print_if_watched)
     }
