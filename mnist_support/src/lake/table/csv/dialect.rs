@@ -336,7 +336,13 @@ fn marks<'a>(
 fn is_header(first: &Record, rows: &[Record], values: &Values) -> bool {
     let number = |text: &[u8]| values.kind(text).number().is_some();
     let filled: Vec<&Vec<u8>> = first.iter().filter(|text| !trim(text).is_empty()).collect();
-    if filled.is_empty() {
+    // Pandas writes no name for the index.
+    let unnamed_index = first.first().is_some_and(|name| trim(name).is_empty())
+        && !rows.is_empty()
+        && rows
+            .iter()
+            .all(|row| row.first().is_some_and(|index| !trim(index).is_empty()));
+    if filled.is_empty() || unnamed_index {
         return true;
     }
     if filled
