@@ -102,6 +102,9 @@ pub(crate) fn numeric_column<'a>(
     let table = rows.table;
     let series = column(frame, name, table)?;
     let dtype = series.dtype();
+    if let Some((row, text)) = series.str().ok().and_then(not_a_number) {
+        return Err(rows.invalid(row, name, text, "a number"));
+    }
     if !(dtype.is_primitive_numeric() || dtype.is_bool()) {
         return Err(Error::Table(TableError::ColumnType {
             table: table.to_owned(),
@@ -114,4 +117,13 @@ pub(crate) fn numeric_column<'a>(
         return Err(rows.missing(row, name));
     }
     Ok(series)
+}
+
+/// The first text that is no number, and its row, in a column that has numbers too: one such value
+/// makes a column of a CSV file text.
+fn not_a_number(texts: &StringChunked) -> Option<(usize, &str)> {
+    let is_number = |text: &str| text.trim().parse::<f64>().is_ok();
+    texts.iter().flatten().find(|text| is_number(text))?;
+    let mut rows = texts.iter().enumerate();
+    rows.find_map(|(row, text)| Some((row, text.filter(|text| !is_number(text))?)))
 }

@@ -38,6 +38,20 @@ pub enum TableError {
         value: String,
         expected: String,
     },
+    /// A field far down a CSV file that is none of the type that samples of the file gave its column.
+    /// Reading all of the table widens the column, and so do fits and transformations.
+    #[error(
+        "{file}, row {row}, column {column:?}: {value:?} is not {expected}, the type of the file's \
+         samples: give the column the type {dtype} with CsvOptions::schema"
+    )]
+    WiderValue {
+        file: String,
+        row: u64,
+        column: String,
+        value: String,
+        expected: String,
+        dtype: String,
+    },
     /// An empty field, or a null in a DataFrame.
     #[error("{file}, row {row}, column {column:?}: the value is missing")]
     MissingValue {

@@ -106,7 +106,7 @@ impl Pipeline {
         }
         let stages = self.stages.iter();
         data.check_columns(stages.map(|stage| (stage.input_cols(), stage.output_cols())))?;
-        let stages = engine.fit(&data, world_size, &spec, context)?;
+        let stages = data.with_wider_types(|data| engine.fit(data, world_size, &spec, context))?;
         if let Some(run) = run {
             let _shield = interrupt::shield();
             if stages.iter().any(StageModel::is_interrupted) {

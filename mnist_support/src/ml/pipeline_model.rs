@@ -1,5 +1,7 @@
 //! A fitted pipeline.
 
+use std::cell::Cell;
+
 use polars::prelude::DataFrame;
 
 use super::pipeline::added_columns;
@@ -9,6 +11,7 @@ use crate::{
     error::PipelineError,
     interrupt,
     lake::Lake,
+    program::parts::remove_parts,
     shard::Data,
     stages::{self, MinMaxScalerModel, StageModel, TorchModel},
     train::{Device, FitReport},
@@ -167,7 +170,7 @@ impl Session {
         let _scope = interrupt::scope();
         let data = data.into();
         model.check_columns(&data)?;
-        self.engine().transform(&data, &model.stages)
+        data.with_wider_types(|data| self.engine().transform(data, &model.stages))
     }
 
     /// Transforms rows in this session and writes them to a folder; see
@@ -184,6 +187,13 @@ impl Session {
         let _scope = interrupt::scope();
         let data = data.into();
         model.check_columns(&data)?;
-        self.engine().transform_to(&data, &model.stages, folder)
+        let again = Cell::new(false);
+        data.with_wider_types(|data| {
+            if again.replace(true) {
+                // The ranks that met no wider value have written their rows.
+                remove_parts(folder)?;
+            }
+            self.engine().transform_to(data, &model.stages, folder)
+        })
     }
 }

@@ -32,6 +32,10 @@ impl Source for LakeFrame {
     fn file(&self) -> Option<&FileSource> {
         Some(self.source())
     }
+
+    fn widened(&self) -> Result<Option<Data>> {
+        Ok(LakeFrame::widened(self)?.map(Data::from))
+    }
 }
 
 #[derive(Debug)]

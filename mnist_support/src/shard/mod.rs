@@ -13,7 +13,7 @@ use polars::prelude::*;
 
 use crate::{
     Error, Result,
-    error::TableError,
+    error::{JobError, TableError},
     lake::{
         FileSource, ReadProgress,
         reading::{OnProgress, ignore_progress},
@@ -64,6 +64,15 @@ pub trait Source: Any + fmt::Debug + Send + Sync {
     /// reads the rows from that file. The rows of other sources are sent to it.
     fn file(&self) -> Option<&FileSource> {
         None
+    }
+
+    /// The same rows with types that hold all values, if the types of columns were learnt from some
+    /// of the rows and others need wider ones.
+    ///
+    /// # Errors
+    /// Those of reading the rows.
+    fn widened(&self) -> Result<Option<Data>> {
+        Ok(None)
     }
 }
 
@@ -198,10 +207,71 @@ impl Data {
 
     /// Collects all rows into this process.
     pub(crate) fn collect(&self) -> Result<DataFrame> {
-        let mut shards = self.source.shards_at_most(1)?.into_iter();
-        shards
-            .next()
-            .map_or(Ok(DataFrame::empty()), |all| all.read())
+        self.with_wider_types(|data| {
+            let mut shards = data.source.shards_at_most(1)?.into_iter();
+            shards
+                .next()
+                .map_or(Ok(DataFrame::empty()), |all| all.read())
+        })
+    }
+
+    /// Calls `read` with these rows, and once more if a value is none of the type that samples gave
+    /// its column: then with types that hold all values. So the types are the same in all shards, and
+    /// depend on the table alone.
+    pub(crate) fn with_wider_types<T>(&self, read: impl Fn(&Data) -> Result<T>) -> Result<T> {
+        let error = match read(self) {
+            Err(
+                error @ (Error::Table(TableError::WiderValue { .. })
+                | Error::Job(JobError::InRank {
+                    wider_value: true, ..
+                })),
+            ) => error,
+            result => return result,
+        };
+        let Some(wider) = self.widened()? else {
+            return Err(error);
+        };
+        match (read(&wider), error) {
+            // The column has become text, and something needs numbers: the value is at fault.
+            (
+                Err(Error::Table(
+                    TableError::ColumnType { column: text, .. }
+                    | TableError::InvalidValue { column: text, .. },
+                )),
+                Error::Table(TableError::WiderValue {
+                    file,
+                    row,
+                    column,
+                    value,
+                    expected,
+                    ..
+                }),
+            ) if text == column => Err(Error::Table(TableError::InvalidValue {
+                file,
+                row,
+                column,
+                value,
+                expected,
+            })),
+            (result, _) => result,
+        }
+    }
+
+    fn widened(&self) -> Result<Option<Data>> {
+        let source = self.source.widened()?;
+        let validation = match &self.validation {
+            Some(validation) => validation.widened()?,
+            None => None,
+        };
+        if source.is_none() && validation.is_none() {
+            return Ok(None);
+        }
+        let source = source.map_or_else(|| Arc::clone(&self.source), |wider| wider.source);
+        let validation = validation.map(|wider| wider.source);
+        Ok(Some(Data {
+            source,
+            validation: validation.or_else(|| self.validation.clone()),
+        }))
     }
 }
 

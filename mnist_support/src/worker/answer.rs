@@ -36,6 +36,9 @@ pub struct Outcome {
     pub message: String,
     /// Whether the rank failed only because another rank did.
     pub consequence: bool,
+    /// Whether the error is [`TableError::WiderValue`].
+    #[serde(default)]
+    pub wider_value: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,6 +95,7 @@ impl<W: Write> AnswerWriter<W> {
                         error,
                         Error::Collective(CollectiveError::ExchangeAborted { .. })
                     ),
+                    wider_value: matches!(error, Error::Table(TableError::WiderValue { .. })),
                 };
                 self.row("error", &outcome, &[])?;
             }
@@ -189,6 +193,7 @@ impl Gathered {
                 rank: *rank,
                 world_size: self.ended.len(),
                 message: outcome.message.clone(),
+                wider_value: outcome.wider_value,
             }));
         }
         if let Some(rank) = self.ended.iter().position(|ended| !ended) {

@@ -1,6 +1,7 @@
 //! What every store must do with CSV files.
 
-use mnist_support::lake::{Lake, NumberType};
+use mnist_support::lake::{ColumnType, CsvOptions, Encoding, Lake, LakeFrame, NumberType};
+use mnist_support::ml::PipelineModel;
 use mnist_support::{Error, error::TableError};
 use polars::prelude::{DataFrame, DataType};
 
@@ -95,19 +96,44 @@ pub(crate) fn a_large_csv_is_cut_at_line_ends(lake: &Lake) {
     assert_eq!(frame.head(20_000).unwrap().height(), 20_000);
 }
 
-pub(crate) fn a_column_is_widened_where_a_later_row_needs_it(lake: &Lake) {
+pub(crate) fn a_column_is_as_wide_as_any_row_needs_in_every_part(lake: &Lake) {
     // Row 60,000 is not in any of the samples.
-    let mut lines: Vec<String> = large_csv(90_000).lines().map(String::from).collect();
-    lines[60_000] = "59999,-7,0.5".into();
-    put(lake, "wide.csv", lines.join("\n"));
-    let frame = lake.csv("wide.csv").unwrap();
-    let whole = frame.collect().unwrap();
-    assert_eq!(integers(&whole, "byte")[59_999], -7);
+    let put_with = |line: &str| {
+        let mut lines: Vec<String> = large_csv(90_000).lines().map(String::from).collect();
+        lines[60_000] = line.into();
+        put(lake, "wide.csv", lines.join("\n"));
+        lake.csv("wide.csv").unwrap()
+    };
+    let frame = put_with("59999,-7,0.5");
+    let transformed = PipelineModel::new().transform(&frame).unwrap();
+    for whole in [frame.collect().unwrap(), transformed] {
+        assert_eq!(
+            integers(&whole, "byte")[59_998..60_000],
+            [(59_998 % 256) as i64, -7]
+        );
+        assert_eq!(whole.height(), 90_000);
+    }
+    assert_eq!(integers(&frame.head(70_000).unwrap(), "byte")[59_999], -7);
+    // Whoever reads a part by itself is told.
     let parts = frame.partitions(2).unwrap();
-    let [first, second] = [0, 1].map(|index| frame.read(&parts[index]).unwrap());
-    assert_eq!(first.column("byte").unwrap().dtype(), &DataType::UInt8);
-    assert_eq!(second.column("byte").unwrap().dtype(), &DataType::Int64);
-    assert_eq!(integers(&second, "byte")[59_999 - first.height()], -7);
+    assert!(frame.read(&parts[0]).is_ok());
+    let error = frame.read(&parts[1]).unwrap_err();
+    assert!(
+        matches!(&error, Error::Table(TableError::WiderValue { row: 60_000, column, value, dtype, .. })
+            if column == "byte" && value == "-7" && dtype == "Int64"),
+        "{error}"
+    );
+    // Numbers that become text are what stands in the file.
+    let frame = put_with("59999,none of them,0.5");
+    let whole = PipelineModel::new().transform(&frame).unwrap();
+    let bytes = whole.column("byte").unwrap().str().unwrap();
+    assert_eq!(bytes.get(3), Some("3"));
+    assert_eq!(bytes.get(59_999), Some("none of them"));
+    assert_eq!(bytes.get(89_999), Some("143"));
+    // Nobody looks at a column that is not wanted.
+    let other = frame.select(["index"]).unwrap();
+    let parts = other.partitions(2).unwrap();
+    assert!(parts.iter().all(|part| other.read(part).is_ok()));
 }
 
 pub(crate) fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: &Lake) {
@@ -118,7 +144,6 @@ pub(crate) fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: 
         let frame = lake.csv("wrong.csv").unwrap();
         let parts = frame.partitions(4).unwrap();
         assert!(frame.read(&parts[0]).is_ok());
-        assert!(frame.collect().is_err());
         frame.read(&parts[2]).unwrap_err()
     };
     let url = format!("{lake}/wrong.csv");
@@ -139,26 +164,9 @@ pub(crate) fn a_wrong_row_of_a_later_partition_has_its_number_in_the_file(lake: 
         ),
         "{error}"
     );
-    let error = read_last("");
-    assert!(
-        matches!(
-            error,
-            Error::Table(TableError::RaggedRow {
-                row: 60_000,
-                found: 0,
-                ..
-            })
-        ),
-        "{error}"
-    );
-    let error = read_last("1,,3");
-    assert!(
-        matches!(&error, Error::Table(TableError::MissingValue { file, row: 60_000, column }) if *file == url && column == "byte"),
-        "{error}"
-    );
     let error = read_last("1,2,three");
     assert!(
-        matches!(&error, Error::Table(TableError::InvalidValue { file, row: 60_000, column, value, .. })
+        matches!(&error, Error::Table(TableError::WiderValue { file, row: 60_000, column, value, .. })
             if *file == url && column == "filler" && value == "three"),
         "{error}"
     );
@@ -184,17 +192,213 @@ pub(crate) fn a_csv_that_is_empty_says_what_is_missing(lake: &Lake) {
         );
         assert!(error.to_string().contains(said), "{text:?}: {error}");
     }
-    put(lake, "bare.csv", "0,1,2\n3,4,5\n");
-    assert!(
-        lake.csv("bare.csv")
-            .unwrap_err()
-            .to_string()
-            .contains("header")
+}
+
+/// Texts of a column, with a dash for null.
+fn texts(frame: &DataFrame, column: &str) -> Vec<String> {
+    let texts = frame.column(column).unwrap().str().unwrap().clone();
+    texts
+        .iter()
+        .map(|text| text.unwrap_or("-").to_owned())
+        .collect()
+}
+
+pub(crate) fn a_csv_is_read_as_it_comes(lake: &Lake) {
+    let collect = |text: &str| {
+        put(lake, "some.csv", text.to_owned());
+        lake.csv("some.csv").unwrap().collect().unwrap()
+    };
+    let titanic = collect(
+        "PassengerId,Name,Age,Survived\r\n1,\"Braund, Mr. Owen\",22,true\r\n\
+         2,\"Cumings, \"\"Florence\"\"\",,false\r\n\r\n3,,26.5,true\r\n",
     );
-    put(lake, "wrong.csv", "a,b\n1,2\nx,4\n");
-    let error = lake.csv("wrong.csv").unwrap().collect().unwrap_err();
+    assert_eq!(
+        texts(&titanic, "Name"),
+        ["Braund, Mr. Owen", "Cumings, \"Florence\"", "-"]
+    );
+    let ages = titanic.column("Age").unwrap().f64().unwrap().to_vec();
+    assert_eq!(ages, [Some(22.0), None, Some(26.5)]);
+    assert_eq!(
+        titanic.column("Survived").unwrap().dtype(),
+        &DataType::Boolean
+    );
+
+    let german =
+        collect("Datum;Preis;Zeit\n2026-01-31;1.234,50;2026-01-31 12:00\n2026-02-01;-2,5;\n");
+    assert_eq!(floats(&german, "Preis"), [1234.5, -2.5]);
+    assert_eq!(german.column("Datum").unwrap().dtype(), &DataType::Date);
+    assert_eq!(german.column("Zeit").unwrap().null_count(), 1);
+
+    let cancer = collect("5,1,?,2\n3,2,10,4\n");
+    assert_eq!(
+        cancer.get_column_names(),
+        ["column_1", "column_2", "column_3", "column_4"]
+    );
+    assert_eq!(
+        cancer.column("column_3").unwrap().u8().unwrap().to_vec(),
+        [None, Some(10)]
+    );
+    let iris = collect("5.1,3.5,Iris-setosa\n4.9,3.0,Iris-setosa\n6.3,3.3,Iris-virginica\n");
+    assert_eq!(iris.height(), 3);
+    let adult = collect("39, State-gov, 77516\n50, Private, 83311\n38, Private, 215646\n");
+    assert_eq!(
+        texts(&adult, "column_2"),
+        ["State-gov", "Private", "Private"]
+    );
+    let indexed = collect(",x\n0,5\n1,6\n");
+    assert_eq!(indexed.get_column_names(), ["Unnamed: 0", "x"]);
+}
+
+pub(crate) fn what_a_csv_does_not_tell_is_set(lake: &Lake) {
+    let read = |text: &[u8], options: CsvOptions| {
+        put(lake, "some.csv", text.to_vec());
+        let frame = lake.csv_with("some.csv", &options).unwrap();
+        // Another process reads it alike.
+        let source = serde_json::to_string(frame.source()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<mnist_support::lake::FileSource>(&source).unwrap(),
+            *frame.source()
+        );
+        frame.collect().unwrap()
+    };
+    let frame = read(b"0,1\n7,8\n", CsvOptions::new().header(true));
+    assert_eq!(u8s(&frame, "1"), [8]);
+    let frame = read(
+        b"8001:yes\n8002:no\n",
+        CsvOptions::new()
+            .sep(b':')
+            .names(["zip", "ok"])
+            .true_values(["yes"])
+            .false_values(["no"])
+            .schema([("zip", ColumnType::String)]),
+    );
+    assert_eq!(texts(&frame, "zip"), ["8001", "8002"]);
+    assert_eq!(frame.column("ok").unwrap().dtype(), &DataType::Boolean);
+    let frame = read(
+        b"n\ncaf\xe9\n",
+        CsvOptions::new().encoding(Encoding::Latin1),
+    );
+    assert_eq!(texts(&frame, "n"), ["café"]);
+    let utf16: Vec<u8> = "\u{feff}n\tm\nö\t5\n"
+        .encode_utf16()
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    assert_eq!(texts(&read(&utf16, CsvOptions::new()), "n"), ["ö"]);
+
+    put(lake, "some.csv", "a\n1\nx\n");
+    let given = CsvOptions::new().schema([("a", ColumnType::Int64)]);
+    let error = lake
+        .csv_with("some.csv", &given)
+        .unwrap()
+        .collect()
+        .unwrap_err();
     assert!(
-        matches!(error, Error::Table(TableError::InvalidValue { row: 2, .. })),
+        matches!(&error, Error::Table(TableError::InvalidValue { row: 2, value, .. }) if value == "x"),
         "{error}"
     );
+    for (options, said) in [
+        (
+            CsvOptions::new().schema([("b", ColumnType::Int64)]),
+            "\"b\"",
+        ),
+        (
+            CsvOptions::new().sep(b';').quote(b';'),
+            "also the setting sep",
+        ),
+        (CsvOptions::new().names(["a", "b"]), "2 names"),
+    ] {
+        let error = lake.csv_with("some.csv", &options).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+pub(crate) fn a_compressed_csv_is_read_in_parts(lake: &Lake) {
+    let text = large_csv(90_000);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, text.as_bytes()).unwrap();
+    put(lake, "large.csv.gz", gzip.finish().unwrap());
+    put(
+        lake,
+        "large.csv.zst",
+        zstd::encode_all(text.as_bytes(), 1).unwrap(),
+    );
+    for name in ["large.csv.gz", "large.csv.zst"] {
+        let frame = lake.table(name).unwrap();
+        let indexes: Vec<i64> = frame
+            .partitions(3)
+            .unwrap()
+            .iter()
+            .flat_map(|part| integers(&frame.read(&sent(part)).unwrap(), "index"))
+            .collect();
+        assert!(indexes.iter().copied().eq(0..90_000));
+    }
+    put(
+        lake,
+        "cut.csv.gz",
+        lake.get("large.csv.gz").unwrap().slice(..1000),
+    );
+    let error = lake.csv("cut.csv.gz").unwrap_err();
+    assert!(error.to_string().contains("cut.csv.gz"), "{error}");
+}
+
+/// A frame's rows, read in `n` parts.
+fn in_parts(frame: &LakeFrame, n: usize) -> DataFrame {
+    let parts = frame.partitions(n).unwrap();
+    let mut parts = parts.iter().map(|part| frame.read(&sent(part)).unwrap());
+    let first = parts.next().unwrap();
+    parts.fold(first, |whole, part| whole.vstack(&part).unwrap())
+}
+
+pub(crate) fn a_csv_with_line_breaks_in_quotes_is_cut_between_rows(lake: &Lake) {
+    // Lines in quotes that look like rows.
+    let mut text = String::from("id,note\n");
+    for id in 0..40_000 {
+        text.push_str(&format!(
+            "{id},\"first\n{id},\"\"second\"\"\n{id},third\"\n"
+        ));
+        if id % 1000 == 0 {
+            text.push('\n');
+        }
+    }
+    put(lake, "quoted.csv", text.clone());
+    let frame = lake.csv("quoted.csv").unwrap();
+    let whole = frame.collect().unwrap();
+    assert!(integers(&whole, "id").into_iter().eq(0..40_000));
+    assert_eq!(texts(&whole, "note")[7], "first\n7,\"second\"\n7,third");
+    for n in [1, 2, 7] {
+        assert_eq!(in_parts(&frame, n), whole);
+    }
+    // A wrong row has its number and its line.
+    let wrong = text.replace("\n30000,\"first", "\n30000,5,\"first");
+    put(lake, "quoted.csv", wrong.clone());
+    let frame = lake.csv("quoted.csv").unwrap();
+    let parts = frame.partitions(3).unwrap();
+    let error = frame.read(&parts[2]).unwrap_err();
+    let before = &wrong[..wrong.find("30000,5,").unwrap()];
+    let line = before.matches('\n').count() + 1;
+    assert!(
+        matches!(&error, Error::Table(TableError::RaggedRow { file, row: 30_001, found: 3, .. })
+            if *file == format!("{lake}/quoted.csv, line {line}")),
+        "{error}"
+    );
+}
+
+pub(crate) fn the_types_of_a_folder_do_not_depend_on_its_parts(lake: &Lake) {
+    for part in 0..40 {
+        let odd = if part == 21 { "0.5" } else { "7" };
+        put(
+            lake,
+            &format!("table/part-{part:05}.csv"),
+            format!("a,b\n{part},{odd}\n{part},x\n"),
+        );
+    }
+    let frame = lake.csv("table").unwrap();
+    let whole = PipelineModel::new().transform(&frame).unwrap();
+    assert_eq!(whole, frame.collect().unwrap());
+    assert_eq!(texts(&whole, "b")[42..44], ["0.5", "x"]);
+    put(lake, "table/part-00021.csv", "a,b\n21.5,x\n");
+    let frame = lake.csv("table").unwrap();
+    let whole = PipelineModel::new().transform(&frame).unwrap();
+    assert_eq!(floats(&whole, "a")[42..44], [21.5, 22.0]);
+    assert_eq!(whole, frame.collect().unwrap());
 }

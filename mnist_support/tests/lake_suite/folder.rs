@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mnist_support::lake::{FileFormat, Lake, LakeFrame};
+use mnist_support::lake::{ColumnType, CsvOptions, FileFormat, Lake, LakeFrame};
 use mnist_support::{Error, error::LakeError, error::TableError};
 
 use super::parquet::parquet_bytes;
@@ -62,7 +62,8 @@ pub(crate) fn a_folder_of_part_files_is_one_table(lake: &Lake) {
 pub(crate) fn a_wrong_value_in_a_part_file_is_found_by_its_file_and_row(lake: &Lake) {
     put(lake, "table/part-00000.csv", "a\n1\n2\n");
     put(lake, "table/part-00001.csv", "a\n3\n4\nx\n");
-    let frame = lake.csv("table").unwrap();
+    let options = CsvOptions::new().schema([("a", ColumnType::Int64)]);
+    let frame = lake.csv_with("table", &options).unwrap();
     let parts = frame.partitions(2).unwrap();
     let error = parts
         .iter()

@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use polars::prelude::{Column, DataFrame, DataType, NamedFrom, Series};
 
+use super::column_type::ColumnType;
+use super::csv::CsvOptions;
 use super::discover::{PartFile, partition_values};
 use super::format::FileFormat;
 use super::number_type::NumberType;
@@ -27,10 +29,14 @@ const COUNTED: u64 = 1 << 20;
 /// Into how many pieces of a partition's size the files are cut, so that partitions are about even.
 const PIECES: u64 = 8;
 
+/// The types of CSV files are learnt from at most this many of them.
+const SAMPLES: usize = 16;
+
 /// Part files as one table, each opened when it is needed.
 pub(crate) struct Folder {
     lake: Lake,
     format: FileFormat,
+    options: CsvOptions,
     dtype: Option<NumberType>,
     files: Vec<PartFile>,
     /// The open files; `None` for one without rows.
@@ -46,6 +52,7 @@ impl Folder {
     pub(crate) fn open(
         lake: &Lake,
         format: FileFormat,
+        options: &CsvOptions,
         dtype: Option<NumberType>,
         files: Vec<PartFile>,
     ) -> Result<Folder> {
@@ -53,6 +60,7 @@ impl Folder {
         let mut folder = Folder {
             lake: lake.clone(),
             format,
+            options: options.clone(),
             dtype,
             open: files.iter().map(|_| OnceLock::new()).collect(),
             files,
@@ -81,7 +89,65 @@ impl Folder {
             folder.columns.push(name.clone());
             folder.partition_columns.insert(name, values);
         }
+        if let Some(found) = first.csv_options()
+            && !options.has_learnt()
+        {
+            folder.options = found;
+            folder.learn_types()?;
+        }
         Ok(folder)
+    }
+
+    /// Learns the types of CSV files from some of them. All are then opened with these types, so that
+    /// those of a partition do not depend on its files.
+    fn learn_types(&mut self) -> Result<()> {
+        let count = self.files.len();
+        let some = count.min(SAMPLES);
+        let samples: Vec<usize> = (0..some).map(|sample| sample * count / some).collect();
+        // The first was opened with options of its own.
+        self.close();
+        let types = self.joined_types(&samples, |file| Ok(file.types()))?;
+        self.options = self.options.with_learnt(&types);
+        self.close();
+        Ok(())
+    }
+
+    /// The same table, with all files still to be opened.
+    fn closed(&self) -> Folder {
+        Folder {
+            lake: self.lake.clone(),
+            format: self.format,
+            options: self.options.clone(),
+            dtype: self.dtype,
+            files: self.files.clone(),
+            open: self.files.iter().map(|_| OnceLock::new()).collect(),
+            columns: self.columns.clone(),
+            partition_columns: self.partition_columns.clone(),
+        }
+    }
+
+    fn close(&mut self) {
+        self.open = self.files.iter().map(|_| OnceLock::new()).collect();
+    }
+
+    /// The types that hold those of some files.
+    fn joined_types(
+        &self,
+        files: &[usize],
+        types: impl Fn(&dyn TableFile) -> Result<Vec<(String, ColumnType)>>,
+    ) -> Result<Vec<(String, ColumnType)>> {
+        self.open_files(files.iter().copied())?;
+        let mut joined: BTreeMap<String, ColumnType> = BTreeMap::new();
+        for &file in files {
+            let Some(file) = self.file(file)? else {
+                continue;
+            };
+            for (name, dtype) in types(&*file)? {
+                let joined = joined.entry(name).or_insert(ColumnType::Null);
+                *joined = joined.join(dtype);
+            }
+        }
+        Ok(joined.into_iter().collect())
     }
 
     /// Returns a file, opening it if need be; `None` for one without rows.
@@ -89,7 +155,10 @@ impl Folder {
         if let Some(open) = self.open[index].get() {
             return Ok(open.clone());
         }
-        let opened = match self.format.open(&self.lake, &self.files[index].path) {
+        let opened = match self
+            .format
+            .open(&self.lake, &self.files[index].path, &self.options)
+        {
             Err(Error::Table(TableError::EmptyFile { .. })) => None,
             Err(error) => return Err(error),
             Ok(file) => {
@@ -453,13 +522,8 @@ impl TableFile for Folder {
         let first = self.open.iter().find_map(|file| file.get()?.as_ref())?;
         first.with_dtype(dtype)?;
         Some(Arc::new(Folder {
-            lake: self.lake.clone(),
-            format: self.format,
             dtype: Some(dtype),
-            files: self.files.clone(),
-            open: self.files.iter().map(|_| OnceLock::new()).collect(),
-            columns: self.columns.clone(),
-            partition_columns: self.partition_columns.clone(),
+            ..self.closed()
         }))
     }
 
@@ -554,5 +618,28 @@ impl TableFile for Folder {
             }
             _ => Ok(None),
         }
+    }
+
+    fn csv_options(&self) -> Option<CsvOptions> {
+        (self.format == FileFormat::Csv).then(|| self.options.clone())
+    }
+
+    fn types(&self) -> Vec<(String, ColumnType)> {
+        self.options.learnt()
+    }
+
+    fn types_of_all_rows(&self) -> Result<Vec<(String, ColumnType)>> {
+        let files: Vec<usize> = (0..self.files.len()).collect();
+        self.joined_types(&files, |file| file.types_of_all_rows())
+    }
+
+    fn with_types(&self, types: &[(String, ColumnType)]) -> Option<Arc<dyn TableFile>> {
+        (self.format == FileFormat::Csv).then(|| {
+            let folder = Folder {
+                options: self.options.with_learnt(types),
+                ..self.closed()
+            };
+            Arc::new(folder) as Arc<dyn TableFile>
+        })
     }
 }

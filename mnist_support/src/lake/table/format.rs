@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::csv::CsvFile;
+use super::csv::{CsvFile, CsvOptions};
 use super::ipc::IpcFile;
 use super::parquet::ParquetFile;
 use super::table_file::TableFile;
@@ -14,7 +14,7 @@ use crate::lake::store::Lake;
 /// The format of a table file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileFormat {
-    /// Comma-separated numbers with a header.
+    /// Lines of fields with separators between them.
     Csv,
     /// Apache Parquet.
     Parquet,
@@ -50,10 +50,15 @@ impl FileFormat {
         }
     }
 
-    /// Opens a file of this format.
-    pub(super) fn open(self, lake: &Lake, path: &str) -> Result<Arc<dyn TableFile>> {
+    /// Opens a file of this format. The options are those of a CSV file.
+    pub(super) fn open(
+        self,
+        lake: &Lake,
+        path: &str,
+        options: &CsvOptions,
+    ) -> Result<Arc<dyn TableFile>> {
         Ok(match self {
-            FileFormat::Csv => Arc::new(CsvFile::open(lake, path)?),
+            FileFormat::Csv => Arc::new(CsvFile::open(lake, path, options)?),
             FileFormat::Parquet => Arc::new(ParquetFile::open(lake, path)?),
             FileFormat::Ipc => Arc::new(IpcFile::open(lake, path)?),
         })

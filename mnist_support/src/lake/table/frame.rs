@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
+use super::csv::CsvOptions;
 use super::discover::{self, PartFile, Paths};
 use super::folder::Folder;
 use super::format::FileFormat;
@@ -38,6 +39,9 @@ pub struct FileSource {
     pub format: FileFormat,
     /// The type to read every column of a CSV file as. `None` infers the types from samples.
     pub dtype: Option<NumberType>,
+    /// How a CSV file is written, and the types that were learnt.
+    #[serde(default)]
+    pub csv: CsvOptions,
     /// Which columns and rows of it are wanted.
     #[serde(default)]
     pub view: View,
@@ -63,20 +67,30 @@ pub struct FileSource {
 /// ```
 ///
 /// # What a CSV file may contain
-/// UTF-8, with or without a byte order mark, a header of distinct names (spaces around them are
-/// dropped), commas, lines that end in `\n` or `\r\n`, and a finite number in every field: `7`,
-/// `-1`, `0.5`, `1e-3`. A field may be in double quotes. A line break inside quotes is an error
-/// that names the row, because files are split at line ends. Blank lines at the end are ignored.
-/// Elsewhere they are ragged rows.
+/// Fields between commas, semicolons, tabs, `|` or spaces, with or without quotes, below a header or
+/// without one. Blank lines are skipped. Numbers with a decimal comma, dates, booleans, text and
+/// pandas' words for a missing value are known. What is not found out, or wrongly, is set with
+/// [`CsvOptions`]. Lines end in `\n` or `\r\n`.
+///
+/// The text is UTF-8, with or without a byte order mark, UTF-16 with one, or what
+/// [`CsvOptions::encoding`] says. Files compressed with gzip or zstd are known by their first bytes.
+/// A compressed file, or one in another encoding than UTF-8, cannot be read in the middle: every
+/// worker decodes all of it, and keeps it in memory.
+///
+/// A quoted field may have line breaks in it. Whether a line end is in quotes is known only from the
+/// first row on, so a file that has quotes or text in its samples is read once to cut it into
+/// partitions. A file of numbers is cut by a few small reads.
 ///
 /// # Types
-/// The column types of a CSV file are inferred from samples of its beginning, middle and end. Each
-/// is the narrowest of `UInt8`, `Int64` and `Float64` that holds the sample. The samples depend
-/// only on the file, so every worker starts from the same types. If a partition has a value that
-/// does not fit, its column is widened in that partition and never truncated. Two partitions of one
-/// file may therefore have the same column as `UInt8` and as `Int64`. The numbers are equal, and so
-/// are the features made of them. [`LakeFrame::with_dtype`] gives every partition the same type. A
-/// Parquet file has its own schema.
+/// The column types of a CSV file are learnt from samples of its beginning, middle and end, and those
+/// of a folder from samples of up to 16 files: see [`ColumnType`](super::ColumnType). The samples
+/// depend only on the table, so every worker starts from the same types. A column is wider if any
+/// row needs it: when a value turns up that is none of its column's type, [`LakeFrame::collect`],
+/// fits and transformations read all rows to learn the types, and begin again with these, so the
+/// types are the same in every partition. Numbers among which a word turns up are text then, as it
+/// stands in the file. [`LakeFrame::read`] of a single partition fails instead with
+/// [`TableError::WiderValue`]. [`CsvOptions::schema`] and [`LakeFrame::with_dtype`] set types, and a
+/// value that is none of them is an error. A Parquet file has its own schema.
 #[derive(Clone)]
 pub struct LakeFrame {
     source: FileSource,
@@ -94,10 +108,21 @@ impl Lake {
     /// # Errors
     /// - [`LakeError::NotFound`], [`LakeError::AccessDenied`] and [`LakeError::Unreachable`] from
     ///   the store.
-    /// - [`TableError::EmptyFile`] for a file without a header or without rows.
-    /// - [`TableError::Failed`] for an invalid header.
+    /// - [`TableError::EmptyFile`] for a file without rows.
+    /// - [`TableError::Failed`] for a header that is no text in UTF-8, and a file that cannot be
+    ///   decompressed or decoded.
     pub fn csv(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
-        self.open_table(Some(FileFormat::Csv), &paths.into())
+        self.csv_with(paths, &CsvOptions::new())
+    }
+
+    /// Opens CSV files as [`Lake::csv`] does, with some of what it would find out given.
+    ///
+    /// # Errors
+    /// The errors of [`Lake::csv`]; [`Error::InvalidSetting`] for options that contradict each
+    /// other; [`TableError::ColumnNotFound`] for a column of the schema that the file does not
+    /// have.
+    pub fn csv_with(&self, paths: impl Into<Paths>, options: &CsvOptions) -> Result<LakeFrame> {
+        self.open_table(Some(FileFormat::Csv), options, &paths.into())
     }
 
     /// Opens Parquet files as a table: a file, the part files of a folder, those that match a
@@ -111,7 +136,7 @@ impl Lake {
     /// - The errors of [`Lake::csv`].
     /// - [`TableError::Failed`] for a file that is not Parquet or is truncated.
     pub fn parquet(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
-        self.open_table(Some(FileFormat::Parquet), &paths.into())
+        self.open_table(Some(FileFormat::Parquet), &CsvOptions::new(), &paths.into())
     }
 
     /// Opens Arrow IPC files as a table, as pandas' `to_feather`, polars' `write_ipc` and pyarrow write
@@ -135,15 +160,20 @@ impl Lake {
     /// The errors of [`Lake::csv`], [`Lake::parquet`] and [`Lake::ipc`]; [`TableError::Failed`] for a folder with
     /// files of several formats or of an unknown one.
     pub fn table(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
-        self.open_table(None, &paths.into())
+        self.open_table(None, &CsvOptions::new(), &paths.into())
     }
 
     /// Opens one file if there is one at `paths`, otherwise the files of a folder.
-    fn open_table(&self, format: Option<FileFormat>, paths: &Paths) -> Result<LakeFrame> {
+    fn open_table(
+        &self,
+        format: Option<FileFormat>,
+        options: &CsvOptions,
+        paths: &Paths,
+    ) -> Result<LakeFrame> {
         let _scope = interrupt::scope();
         let not_a_file = match paths.single() {
             None | Some("") => None,
-            Some(path) => match self.open_file(format, path) {
+            Some(path) => match self.open_file(format, options, path) {
                 // Stores that know folders have an empty file by the name of each.
                 Err(
                     error @ (Error::Lake(LakeError::NotFound { .. })
@@ -160,19 +190,25 @@ impl Lake {
             Some(format) => format,
             None => discover::format_of(&files, folder.url())?,
         };
-        LakeFrame::of_files(&folder, format, files)
+        LakeFrame::of_files(&folder, format, options, files)
     }
 
-    fn open_file(&self, format: Option<FileFormat>, path: &str) -> Result<LakeFrame> {
+    fn open_file(
+        &self,
+        format: Option<FileFormat>,
+        options: &CsvOptions,
+        path: &str,
+    ) -> Result<LakeFrame> {
         let format = match format.or_else(|| FileFormat::of_name(path)) {
             Some(format) => format,
             None => FileFormat::of_bytes(&self.file(path, LONGEST_MAGIC)?.1),
         };
-        let file = format.open(self, path)?;
+        let file = format.open(self, path, options)?;
         let source = FileSource {
             url: file.url().into(),
             format,
             dtype: None,
+            csv: options.clone(),
             view: View::default(),
             files: Vec::new(),
         };
@@ -190,7 +226,7 @@ impl LakeFrame {
             Self::open_single(source, credentials)?
         } else {
             let folder = Lake::open(&source.url, credentials)?;
-            Self::of_files(&folder, source.format, source.files.clone())?
+            Self::of_files(&folder, source.format, &source.csv, source.files.clone())?
         };
         let frame = match source.dtype {
             Some(dtype) => frame.with_dtype(dtype)?,
@@ -199,15 +235,22 @@ impl LakeFrame {
         Ok(frame.with_view(source.view.clone()))
     }
 
-    fn of_files(folder: &Lake, format: FileFormat, files: Vec<PartFile>) -> Result<LakeFrame> {
+    fn of_files(
+        folder: &Lake,
+        format: FileFormat,
+        options: &CsvOptions,
+        files: Vec<PartFile>,
+    ) -> Result<LakeFrame> {
+        let file = Folder::open(folder, format, options, None, files.clone())?;
         let source = FileSource {
             url: folder.url().to_owned(),
             format,
             dtype: None,
+            csv: file.csv_options().unwrap_or_default(),
             view: View::default(),
-            files: files.clone(),
+            files,
         };
-        let file = Arc::new(Folder::open(folder, format, None, files)?);
+        let file = Arc::new(file);
         Ok(LakeFrame { source, file })
     }
 
@@ -220,7 +263,7 @@ impl LakeFrame {
         };
         // `Lake::open` decodes the folder. A file name is passed to it as it is.
         let name = percent_decode_str(name).decode_utf8_lossy();
-        Lake::open(folder, credentials)?.open_file(Some(source.format), &name)
+        Lake::open(folder, credentials)?.open_file(Some(source.format), &source.csv, &name)
     }
 
     /// Returns the same table with every column read as `dtype`.
@@ -373,6 +416,10 @@ impl LakeFrame {
     /// Same as [`LakeFrame::collect`].
     pub fn head(&self, n: usize) -> Result<DataFrame> {
         let _scope = interrupt::scope();
+        self.widening(|frame| frame.first_rows(n))
+    }
+
+    fn first_rows(&self, n: usize) -> Result<DataFrame> {
         let n = self.source.view.limit().map_or(n, |limit| limit.min(n));
         if self.source.view.filter().is_none() {
             return self.read_rows(None, |scan| self.file.head(n, scan));
@@ -397,17 +444,45 @@ impl LakeFrame {
     /// its progress.
     ///
     /// # Errors
-    /// - [`TableError::RaggedRow`], [`TableError::InvalidValue`] and [`TableError::MissingValue`],
-    ///   which name the row, counted from 1 below the header.
+    /// - [`TableError::RaggedRow`] and [`TableError::InvalidValue`], which name the row of a CSV file,
+    ///   counted from 1 below the header without blank lines and comments; and its line, if that is
+    ///   another.
     /// - [`TableError::Failed`] for a damaged file.
     /// - [`Error::Interrupted`] for a read that was [stopped](crate::interrupt).
     /// - The errors of the store, as in [`Lake::get`].
     pub fn collect(&self) -> Result<DataFrame> {
         let _scope = interrupt::scope();
-        match self.source.view.limit() {
-            Some(n) => self.read_rows(None, |scan| self.file.head(n, scan)),
-            None => self.read_rows(None, |scan| self.file.collect(scan, &print_if_watched)),
+        self.widening(|frame| match frame.source.view.limit() {
+            Some(n) => frame.read_rows(None, |scan| frame.file.head(n, scan)),
+            None => frame.read_rows(None, |scan| frame.file.collect(scan, &print_if_watched)),
+        })
+    }
+
+    /// Reads by `read`, once more with the types of all rows if a value is none of its column's.
+    fn widening(&self, read: impl Fn(&LakeFrame) -> Result<DataFrame>) -> Result<DataFrame> {
+        match read(self) {
+            Err(error @ Error::Table(TableError::WiderValue { .. })) => match self.widened()? {
+                Some(wider) => read(&wider),
+                None => Err(error),
+            },
+            result => result,
         }
+    }
+
+    /// The same table with the types that hold the values of all rows, which are read for it; `None`
+    /// if they are the types that it has.
+    pub(crate) fn widened(&self) -> Result<Option<LakeFrame>> {
+        let _scope = interrupt::scope();
+        let types = self.file.types_of_all_rows()?;
+        if types == self.file.types() {
+            return Ok(None);
+        }
+        let source = FileSource {
+            csv: self.source.csv.with_learnt(&types),
+            ..self.source.clone()
+        };
+        let file = self.file.with_types(&types);
+        Ok(file.map(|file| LakeFrame { source, file }))
     }
 
     /// Splits the file into `n` partitions of about equal size. They are in order and hold every
@@ -440,7 +515,8 @@ impl LakeFrame {
     /// rows above a row that an error names.
     ///
     /// # Errors
-    /// Same as [`LakeFrame::collect`], and [`TableError::Failed`] for a partition of another file.
+    /// Same as [`LakeFrame::collect`], [`TableError::WiderValue`], and [`TableError::Failed`] for a
+    /// partition of another file.
     pub fn read(&self, partition: &Partition) -> Result<DataFrame> {
         self.read_with_progress(partition, None, &print_if_watched)
     }

@@ -4,6 +4,7 @@
 //! [`FileFormat`].
 
 mod arrow;
+mod column_type;
 mod csv;
 mod discover;
 mod folder;
@@ -22,6 +23,8 @@ mod types;
 mod view;
 
 pub(crate) use arrow::frame_from_batches;
+pub use column_type::ColumnType;
+pub use csv::{CsvOptions, Encoding};
 pub use discover::{PartFile, Paths};
 pub use format::FileFormat;
 pub use frame::{FileSource, LakeFrame};

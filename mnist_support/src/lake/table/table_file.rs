@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use polars::prelude::DataFrame;
 
+use super::column_type::ColumnType;
+use super::csv::CsvOptions;
 use super::number_type::NumberType;
 use super::partition::Part;
 use super::scan::Scan;
@@ -52,4 +54,26 @@ pub(crate) trait TableFile: Send + Sync {
         scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<Option<DataFrame>>;
+
+    /// The options that read other CSV files as this one; `None` for another format.
+    fn csv_options(&self) -> Option<CsvOptions> {
+        None
+    }
+
+    /// The types of the columns, if they were learnt from samples of the rows; none for a format
+    /// with its own schema. A value that none of them holds is
+    /// [`WiderValue`](crate::error::TableError::WiderValue).
+    fn types(&self) -> Vec<(String, ColumnType)> {
+        Vec::new()
+    }
+
+    /// The types that hold the values of all rows, which are read for it.
+    fn types_of_all_rows(&self) -> Result<Vec<(String, ColumnType)>> {
+        Ok(Vec::new())
+    }
+
+    /// The same file with other types than the samples'; `None` if the format has its own schema.
+    fn with_types(&self, _types: &[(String, ColumnType)]) -> Option<Arc<dyn TableFile>> {
+        None
+    }
 }

@@ -1,12 +1,14 @@
-//! A block of lines, parsed by the fast parser if possible.
+//! A block of whole records, parsed by the fastest parser that can.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use polars::prelude::DataFrame;
 
 use super::byte_rows::{ByteRows, CHUNK_SIZE};
 use super::columns::Columns;
-use super::diagnose::Problem;
-use super::parse;
+use super::problem::{Problem, RowProblem};
+use super::{general, parse};
 use crate::{Result, error::TableError};
 
 /// The rows of a block.
@@ -14,38 +16,73 @@ pub(super) enum Block {
     /// Integers from 0 to 255. They become columns only when all blocks have been parsed, so that
     /// joining the blocks needs no second copy.
     Bytes(ByteRows),
-    /// Any other values.
-    Frame(DataFrame),
+    /// Any other values, of the wanted columns alone.
+    Frames(Vec<DataFrame>),
 }
 
 impl Block {
-    /// Parses whole lines.
-    pub(super) fn parse(bytes: Bytes, columns: &Columns) -> Result<Block, Problem> {
-        match ByteRows::parse(&bytes, columns, CHUNK_SIZE) {
-            Some(rows) => Ok(Block::Bytes(rows)),
-            None => parse::parse(bytes, columns).map(Block::Frame),
+    /// Parses lines of numbers, or of anything else: then whole records without line breaks in them.
+    pub(super) fn parse(
+        bytes: &Bytes,
+        columns: &Columns,
+        wanted: &[usize],
+    ) -> Result<Block, Problem> {
+        if columns.are_plain_numbers() {
+            if let Some(rows) = ByteRows::parse(bytes, columns, CHUNK_SIZE) {
+                return Ok(Block::Bytes(rows));
+            }
+            if wanted.len() == columns.len()
+                && let Some(frame) = parse::parse(bytes, columns)
+            {
+                let frame = parse::select(&frame, wanted).map_err(|error| Problem {
+                    at: 0,
+                    kind: RowProblem::Other(error.to_string()),
+                })?;
+                return Ok(Block::Frames(vec![frame]));
+            }
         }
+        let chunks = general::chunks(bytes, columns, false, true);
+        Block::parse_chunks(bytes, columns, wanted, &chunks)
+    }
+
+    /// Parses whole records at `chunks` of `bytes`.
+    pub(super) fn parse_chunks(
+        bytes: &[u8],
+        columns: &Columns,
+        wanted: &[usize],
+        chunks: &[Range<usize>],
+    ) -> Result<Block, Problem> {
+        general::parse(bytes, columns, wanted, chunks).map(Block::Frames)
     }
 }
 
-/// Joins the blocks of a file into one frame. Each column has the widest of its types and is
-/// contiguous.
-pub(super) fn join(blocks: Vec<Block>, columns: &Columns, file: &str) -> Result<DataFrame> {
-    let framed = |rows: ByteRows| rows.into_frame(columns).map_err(TableError::about(file));
+/// Joins the blocks of a file into one frame of the columns `wanted`, which are contiguous.
+pub(super) fn join(
+    blocks: Vec<Block>,
+    columns: &Columns,
+    wanted: &[usize],
+    file: &str,
+) -> Result<DataFrame> {
+    let framed = |rows: ByteRows| {
+        rows.into_frame(columns)
+            .and_then(|frame| parse::select(&frame, wanted))
+            .map_err(TableError::about(file))
+    };
     let mut frames = Vec::new();
     let mut pending: Option<ByteRows> = None;
     for block in blocks {
         match (block, &mut pending) {
             (Block::Bytes(next), Some(rows)) => rows.append(next),
             (Block::Bytes(rows), None) => pending = Some(rows),
-            (Block::Frame(frame), _) => {
+            (Block::Frames(next), _) => {
                 frames.extend(pending.take().map(framed).transpose()?);
-                frames.push(frame);
+                frames.extend(next);
             }
         }
     }
     frames.extend(pending.map(framed).transpose()?);
-    parse::stack(frames, columns, file)
+    let empty = parse::select(&columns.empty_frame(), wanted).map_err(TableError::about(file))?;
+    parse::stack(frames, empty, file)
 }
 
 #[cfg(test)]

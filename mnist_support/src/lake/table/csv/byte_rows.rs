@@ -4,7 +4,7 @@ use polars::prelude::{DataFrame, IntoColumn, PolarsResult, UInt8Chunked};
 use rayon::prelude::*;
 
 use super::columns::Columns;
-use crate::lake::table::NumberType;
+use crate::lake::table::ColumnType;
 
 /// Lines are parsed in chunks of about this size, on all cores.
 pub(super) const CHUNK_SIZE: usize = 1 << 20;
@@ -28,7 +28,7 @@ impl ByteRows {
     /// most 255. Returns `None` for anything else, whether invalid or merely unusual, and leaves it
     /// to the general parser.
     pub(super) fn parse(bytes: &[u8], columns: &Columns, chunk_size: usize) -> Option<ByteRows> {
-        let all_bytes = columns.types().iter().all(|t| *t == NumberType::UInt8);
+        let all_bytes = columns.types().iter().all(|t| *t == ColumnType::UInt8);
         if bytes.is_empty() || columns.len() == 0 || !all_bytes {
             return None;
         }

@@ -1,29 +1,26 @@
-//! Lines, fields, and where to split a file.
+//! Where to split a file, and where its rows are.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
+use bytes::Bytes;
+use memchr::{memchr, memchr_iter};
+
+use super::columns::Columns;
+use super::content::Content;
+use super::general;
+use super::records::{End, Syntax};
 use crate::lake::file::LakeFile;
-use crate::lake::reading::ignore_progress;
-use crate::{Error, Result};
+use crate::lake::reading::{OnProgress, ignore_progress};
+use crate::{Error, Result, error::TableError};
 
-/// The size of the first read that pending for a line end.
+/// The size of the first read that looks for a line end.
 const WINDOW: u64 = 16 << 10;
-
-/// Iterates over the lines of `bytes`, without their line ends.
-pub(super) fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    bytes
-        .split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-}
+/// The longest record that is accepted where line breaks may be in quotes.
+const LONGEST_RECORD: usize = 256 << 20;
 
 /// Returns `bytes` up to the last line end.
 pub(super) fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let end = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |at| at + 1);
+    let end = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
     &bytes[..end]
 }
 
@@ -36,86 +33,63 @@ pub(super) fn without_blank_end(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-/// Returns where line `n` of `bytes` ends, if it does.
-pub(super) fn end_of(bytes: &[u8], n: usize) -> Option<usize> {
-    match n.checked_sub(1) {
-        None => Some(0),
-        Some(before) => bytes
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'\n')
-            .nth(before)
-            .map(|(at, _)| at + 1),
+/// Returns where the first `n` records of `bytes` end, if they do, or else how many there are.
+pub(super) fn end_of(bytes: &[u8], n: usize, syntax: &Syntax) -> Result<usize, usize> {
+    let mut at = 0;
+    for row in 0..n {
+        at = syntax.skip_blank(bytes, at);
+        at = match syntax.record_end(bytes, at) {
+            End::At(end) if at < bytes.len() && bytes[end - 1] == b'\n' => end,
+            _ => return Err(row),
+        };
     }
-}
-
-/// Whether every quote in a line is closed.
-pub(super) fn quotes_close(line: &[u8]) -> bool {
-    line.iter().filter(|byte| **byte == b'"').count() % 2 == 0
-}
-
-/// Splits a line into its fields.
-pub(super) fn fields(line: &[u8]) -> Vec<Cow<'_, [u8]>> {
-    if !line.contains(&b'"') {
-        return line
-            .split(|byte| *byte == b',')
-            .map(Cow::Borrowed)
-            .collect();
-    }
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(line);
-    let mut record = csv::ByteRecord::new();
-    match reader.read_byte_record(&mut record) {
-        Ok(true) => record
-            .iter()
-            .map(|field| Cow::Owned(field.to_vec()))
-            .collect(),
-        // Reading from memory cannot fail. An empty record is a line with one empty field.
-        _ => vec![Cow::Borrowed(&[])],
-    }
+    Ok(at)
 }
 
 /// Splits a byte range that begins at the start of a line into at most `n` non-empty ranges of
 /// whole lines, of about equal size, with one small read for each split.
-pub(super) fn cut(file: &LakeFile, data: Range<u64>, n: usize) -> Result<Vec<Range<u64>>> {
+pub(super) fn cut(content: &Content, data: Range<u64>, n: usize) -> Result<Vec<Range<u64>>> {
     let length = u128::from(data.end - data.start);
     // Starts one byte before, so that a split at the start of a line stays there.
-    let targets: Vec<u64> = (1..n)
-        .map(|part| data.start + (length * part as u128 / n as u128) as u64)
-        .collect();
-    let pending = targets
-        .iter()
-        .map(|target| {
-            let from = target.saturating_sub(1).max(data.start);
-            let window = from..(from + WINDOW).min(data.end);
-            Ok((window.clone(), file.start(window)?))
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let targets = (1..n).map(|part| {
+        let target = data.start + (length * part as u128 / n as u128) as u64;
+        target.saturating_sub(1).max(data.start)
+    });
+    let ends: Vec<u64> = match content.decoded() {
+        Some(bytes) => targets
+            .map(|from| {
+                let rest = &bytes[from as usize..data.end as usize];
+                memchr(b'\n', rest).map_or(data.end, |at| from + at as u64 + 1)
+            })
+            .collect(),
+        None => {
+            let file = content.file();
+            let pending = targets
+                .map(|from| {
+                    let window = from..(from + WINDOW).min(data.end);
+                    Ok((window.clone(), file.start(window)?))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            let ends = pending
+                .into_iter()
+                .map(|(window, read)| line_end(file, window, &read.wait()??, data.end));
+            ends.collect::<Result<_>>()?
+        }
+    };
     let mut ranges = Vec::with_capacity(n);
     let mut start = data.start;
-    for (window, read) in pending {
-        let end = line_end(file, window, &read.wait()??, data.end)?;
+    for end in ends.into_iter().chain([data.end]) {
         if end > start {
             ranges.push(start..end);
             start = end;
         }
-    }
-    if data.end > start {
-        ranges.push(start..data.end);
     }
     Ok(ranges)
 }
 
 /// Finds the byte after the next line end from the start of a window, at most `last`.
 fn line_end(file: &LakeFile, mut window: Range<u64>, bytes: &[u8], last: u64) -> Result<u64> {
-    let find = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .map(|at| at as u64 + 1)
-    };
+    let find = |bytes: &[u8]| memchr(b'\n', bytes).map(|at| at as u64 + 1);
     if let Some(at) = find(bytes) {
         return Ok(window.start + at);
     }
@@ -129,76 +103,175 @@ fn line_end(file: &LakeFile, mut window: Range<u64>, bytes: &[u8], last: u64) ->
     Ok(last)
 }
 
-/// Splits the data of a file into exactly `n` ranges with equal numbers of lines, by reading all of
-/// it.
-pub(super) fn cut_by_rows(
-    file: &LakeFile,
+/// Reads a range that begins with a record, in blocks of whole records of about `block` bytes, and
+/// calls `each` with where a block begins, its bytes, and their division for the general parser.
+pub(super) fn for_each_block(
+    content: &Content,
+    columns: &Columns,
+    range: Range<u64>,
+    block: u64,
+    on_progress: OnProgress<'_>,
+    mut each: impl FnMut(u64, &Bytes, &[Range<usize>]) -> Result<()>,
+) -> Result<()> {
+    let mut carried = Bytes::new();
+    content.for_each_range(&blocks(range.clone(), block), on_progress, |place, bytes| {
+        let start = place.start - carried.len() as u64;
+        let bytes = if carried.is_empty() {
+            bytes
+        } else {
+            Bytes::from([&carried[..], &bytes[..]].concat())
+        };
+        let at_end = place.end == range.end;
+        let chunks = general::chunks(&bytes, columns, true, at_end);
+        let whole = chunks.last().map_or(0, |chunk| chunk.end);
+        each(start, &bytes.slice(..whole), &chunks)?;
+        carried = bytes.slice(whole..);
+        if carried.len() > LONGEST_RECORD {
+            return Err(TableError::failed(
+                content.url(),
+                format!(
+                    "a quote after its byte {} does not close: set another quote, or none, with \
+                     CsvOptions",
+                    start + whole as u64
+                ),
+            ));
+        }
+        Ok(())
+    })
+}
+
+/// Calls `each` with where every record of a range begins.
+fn for_each_start(
+    content: &Content,
+    columns: &Columns,
+    range: Range<u64>,
+    block: u64,
+    mut each: impl FnMut(u64),
+) -> Result<()> {
+    let syntax = &columns.dialect().syntax;
+    for_each_block(
+        content,
+        columns,
+        range,
+        block,
+        &ignore_progress,
+        |start, bytes, _| {
+            let mut at = 0;
+            loop {
+                at = syntax.skip_blank(bytes, at);
+                if at >= bytes.len() {
+                    return Ok(());
+                }
+                each(start + at as u64);
+                at = match syntax.record_end(bytes, at) {
+                    End::At(end) => end,
+                    End::OpenQuote => bytes.len(),
+                };
+            }
+        },
+    )
+}
+
+/// Splits a byte range into at most `n` non-empty ranges of whole records, of about equal size, by
+/// reading all of it.
+pub(super) fn cut_by_records(
+    content: &Content,
+    columns: &Columns,
     data: Range<u64>,
     n: usize,
     block: u64,
 ) -> Result<Vec<Range<u64>>> {
-    let mut starts = row_starts(file, data.clone(), block)?;
+    let length = u128::from(data.end - data.start);
+    let target = |part: usize| data.start + (length * part as u128 / n as u128) as u64;
+    let mut cuts = vec![data.start];
+    let mut part = 1;
+    for_each_start(content, columns, data.clone(), block, |start| {
+        if part < n && start >= target(part) {
+            while part < n && start >= target(part) {
+                part += 1;
+            }
+            if cuts.last().is_some_and(|last| start > *last) {
+                cuts.push(start);
+            }
+        }
+    })?;
+    cuts.push(data.end);
+    Ok(cuts.windows(2).map(|ends| ends[0]..ends[1]).collect())
+}
+
+/// Splits the data of a file into exactly `n` ranges with equal numbers of rows, by reading all of
+/// it.
+pub(super) fn cut_by_rows(
+    content: &Content,
+    columns: &Columns,
+    data: Range<u64>,
+    n: usize,
+    block: u64,
+) -> Result<Vec<Range<u64>>> {
+    let mut starts = Vec::new();
+    for_each_start(content, columns, data.clone(), block, |start| {
+        starts.push(start)
+    })?;
     let rows = starts.len();
     if n > rows {
         return Err(Error::InvalidSetting {
             setting: "partitions",
             value: n.to_string(),
-            reason: format!("is more than the {rows} rows of {}", file.url()),
+            reason: format!("is more than the {rows} rows of {}", content.url()),
         });
     }
+    starts[0] = data.start;
     starts.push(data.end);
     let at = |part: usize| starts[(rows as u128 * part as u128 / n as u128) as usize];
     Ok((0..n).map(|part| at(part)..at(part + 1)).collect())
 }
 
-/// Counts the rows in a byte range that begins at the start of a line.
-pub(super) fn rows(file: &LakeFile, range: Range<u64>, block: u64) -> Result<u64> {
-    Ok(row_starts(file, range, block)?.len() as u64)
+/// Counts the rows in a byte range that begins with one.
+pub(super) fn count(
+    content: &Content,
+    columns: &Columns,
+    range: Range<u64>,
+    block: u64,
+) -> Result<u64> {
+    let mut rows = 0;
+    for_each_start(content, columns, range, block, |_| rows += 1)?;
+    Ok(rows)
 }
 
-/// Returns where the rows of a byte range begin. Blank lines at the end are not rows.
-fn row_starts(file: &LakeFile, data: Range<u64>, block: u64) -> Result<Vec<u64>> {
-    let mut starts = vec![data.start];
-    let mut content_end = data.start;
-    let mut start = data.start;
-    for_each_block(file, data, block, |bytes| {
-        for (at, byte) in bytes.iter().enumerate() {
-            match byte {
-                b'\n' => starts.push(start + at as u64 + 1),
-                b'\r' => {}
-                _ => content_end = start + at as u64 + 1,
-            }
+/// Where row `index` of a range begins, counted from 0.
+pub(super) fn start_of(
+    content: &Content,
+    columns: &Columns,
+    range: Range<u64>,
+    index: u64,
+    block: u64,
+) -> Result<Option<u64>> {
+    let (mut row, mut found) = (0, None);
+    for_each_start(content, columns, range, block, |start| {
+        if row == index {
+            found = Some(start);
         }
-        start += bytes.len() as u64;
+        row += 1;
     })?;
-    starts.retain(|start| *start < content_end);
-    Ok(starts)
+    Ok(found)
 }
 
-/// Counts the line ends in a byte range.
-pub(super) fn count(file: &LakeFile, range: Range<u64>, block: u64) -> Result<u64> {
+/// Counts the line ends before a byte of the file.
+pub(super) fn line_ends(content: &Content, end: u64, block: u64) -> Result<u64> {
     let mut lines = 0;
-    for_each_block(file, range, block, |bytes| {
-        lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    content.for_each_range(&blocks(0..end, block), &ignore_progress, |_, bytes| {
+        lines += memchr_iter(b'\n', &bytes).count() as u64;
+        Ok(())
     })?;
     Ok(lines)
 }
 
-/// Reads a byte range in blocks of a size.
-fn for_each_block(
-    file: &LakeFile,
-    range: Range<u64>,
-    size: u64,
-    mut use_block: impl FnMut(&[u8]),
-) -> Result<()> {
-    let starts = range.clone().step_by(size as usize);
-    let blocks = starts.map(|start| vec![start..(start + size).min(range.end)]);
-    let blocks: Vec<Vec<Range<u64>>> = blocks.collect();
-    let meter = file.meter(&blocks, &ignore_progress);
-    for block in file.read_ahead(&blocks, &meter) {
-        block?.iter().for_each(|bytes| use_block(bytes));
-    }
-    Ok(())
+fn blocks(range: Range<u64>, block: u64) -> Vec<Range<u64>> {
+    let end = range.end;
+    range
+        .step_by(block as usize)
+        .map(|start| start..(start + block).min(end))
+        .collect()
 }
 
 #[cfg(test)]
@@ -207,26 +280,12 @@ mod tests {
 
     #[test]
     fn lines_end_in_a_line_feed_with_or_without_a_carriage_return() {
-        assert_eq!(
-            split(b"a\r\nb\n\nc").collect::<Vec<_>>(),
-            [&b"a"[..], b"b", b"", b"c"]
-        );
-        assert_eq!(split(b"a\n").collect::<Vec<_>>(), [b"a"]);
         assert_eq!(whole_lines(b"a\nb"), b"a\n");
         assert_eq!(without_blank_end(b"a\r\n\r\n\n"), b"a");
-        assert_eq!(end_of(b"a\nbc\nd", 2), Some(5));
-        assert_eq!(end_of(b"a\nbc\nd", 3), None);
-        assert_eq!(end_of(b"a\n", 0), Some(0));
-    }
-
-    #[test]
-    fn fields_may_be_quoted() {
-        assert_eq!(fields(b"1,,3"), [&b"1"[..], b"", b"3"]);
-        assert_eq!(
-            fields(br#""1,5","a ""b""",3"#),
-            [&b"1,5"[..], b"a \"b\"", b"3"]
-        );
-        assert!(quotes_close(br#""a","b""#));
-        assert!(!quotes_close(br#""a"#));
+        let syntax = Syntax::default();
+        assert_eq!(end_of(b"a\nbc\nd", 2, &syntax), Ok(5));
+        assert_eq!(end_of(b"a\nbc\nd", 3, &syntax), Err(2));
+        assert_eq!(end_of(b"a\n", 0, &syntax), Ok(0));
+        assert_eq!(end_of(b"\n\"a\n\"\n\nb\n", 1, &syntax), Ok(6));
     }
 }

@@ -1,13 +1,18 @@
-//! CSV files: a header, samples to infer the types from, and byte ranges cut at line ends.
+//! CSV files: how they are written, samples to infer the types from, and byte ranges cut between
+//! rows.
 
 mod block;
 mod byte_rows;
 mod columns;
-mod diagnose;
-mod header;
+mod content;
+mod dialect;
+mod general;
 mod lines;
-mod numbers;
+mod options;
 mod parse;
+mod problem;
+mod records;
+mod values;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,17 +20,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use polars::prelude::DataFrame;
 
+use super::column_type::ColumnType;
 use super::number_type::NumberType;
 use super::partition::Part;
 use super::scan::Scan;
 use super::table_file::TableFile;
-use crate::lake::file::LakeFile;
-use crate::lake::reading::OnProgress;
+use crate::lake::reading::{OnProgress, ignore_progress};
 use crate::lake::store::Lake;
 use crate::{Error, Result, error::TableError};
 use block::Block;
 use columns::Columns;
-use header::Header;
+use content::Content;
+use dialect::Found;
+pub use options::{CsvOptions, Encoding};
+use problem::Problem;
 
 /// The size of the first read of a file: its header and the first sample.
 const FIRST_READ: u64 = 256 << 10;
@@ -36,98 +44,204 @@ const SAMPLE: u64 = 64 << 10;
 /// A part is parsed in blocks of about this size, while the next one is being fetched: large enough
 /// for all cores, small enough to avoid a second copy of the file in memory.
 const BLOCK: u64 = 32 << 20;
-/// Files with less data than this are split by counting their lines.
+/// Files with less data than this are split by counting their rows.
 const SMALL: u64 = 1 << 20;
 
 /// A CSV file, read lazily.
+#[derive(Clone)]
 pub(crate) struct CsvFile {
-    file: LakeFile,
+    content: Content,
     columns: Arc<Columns>,
     data_start: u64,
     /// The beginning of the data, as much of it as the first read fetched.
     first: Bytes,
+    /// Whether a line end may be in quotes, so that rows are found only from the first one on.
+    breaks_in_quotes: bool,
+    /// What was set and what was found.
+    options: CsvOptions,
 }
 
 impl CsvFile {
     /// Reads the header and the samples.
-    pub(crate) fn open(lake: &Lake, path: &str) -> Result<CsvFile> {
-        let (file, mut first) = lake.file(path, FIRST_READ)?;
-        let header = loop {
-            let whole = first.len() as u64 == file.size();
-            match header::read(&first, whole, file.url())? {
-                Some(header) => break header,
-                None if first.len() as u64 >= LONGEST_HEADER => {
+    pub(crate) fn open(lake: &Lake, path: &str, options: &CsvOptions) -> Result<CsvFile> {
+        options.validate()?;
+        let (file, first) = lake.file(path, FIRST_READ)?;
+        let (content, mut first) = Content::open(file, first, options)?;
+        let found = loop {
+            let whole = first.len() as u64 == content.size();
+            match dialect::find(&first, whole, options) {
+                Ok(Some(found)) => break found,
+                Ok(None) if first.len() as u64 >= LONGEST_HEADER => {
                     return Err(TableError::failed(
-                        file.url(),
+                        content.url(),
                         format!("no line ends within the first {LONGEST_HEADER} bytes"),
                     ));
                 }
-                None => first = file.read(0..(first.len() as u64 * 8).min(file.size()))?,
+                Ok(None) => {
+                    first = content.read(0..(first.len() as u64 * 8).min(content.size()))?;
+                }
+                Err(None) => {
+                    return Err(empty(
+                        content.url(),
+                        "its first line, which names the columns, is missing",
+                    ));
+                }
+                Err(Some(reason)) => return Err(TableError::failed(content.url(), reason)),
             }
         };
-        let Header { names, data_start } = header;
+        let Found {
+            dialect,
+            names,
+            data_start,
+            header,
+        } = found;
+        let options = options.like(&dialect, header);
         let first = first.slice(data_start.min(first.len())..);
         let data_start = data_start as u64;
-        if data_start + first.len() as u64 == file.size()
-            && lines::without_blank_end(&first).is_empty()
+        let syntax = &dialect.syntax;
+        if data_start + first.len() as u64 == content.size()
+            && syntax.skip_blank(&first, 0) >= first.len()
         {
-            return Err(Error::Table(TableError::EmptyFile {
-                file: file.url().into(),
-                reason: "there is no row below its header".into(),
-            }));
+            return Err(empty(content.url(), "there is no row below its header"));
         }
         let mut csv = CsvFile {
-            columns: Arc::new(Columns::new(names)),
-            file,
+            columns: Arc::new(Columns::new(names, dialect)),
+            content,
             data_start,
             first,
+            breaks_in_quotes: false,
+            options,
         };
-        let types = csv.learn_types()?;
-        csv.columns = Arc::new(csv.columns.with_types(types));
+        csv.learn_types()?;
         Ok(csv)
     }
 
-    fn learn_types(&self) -> Result<Vec<NumberType>> {
-        let mut types = vec![NumberType::UInt8; self.columns.len()];
-        let whole = self.data_start + self.first.len() as u64 == self.file.size();
-        numbers::widen(
-            &mut types,
-            if whole {
-                &self.first
-            } else {
-                lines::whole_lines(&self.first)
-            },
-        );
-        let data = self.data_start..self.file.size();
-        if !whole && data.end - data.start > SMALL {
-            let middle = data.start + (data.end - data.start) / 2;
-            for start in [middle, data.end - SAMPLE] {
-                let sample = self.file.read(start..start + SAMPLE)?;
-                let from = sample
-                    .iter()
-                    .position(|byte| *byte == b'\n')
-                    .map_or(sample.len(), |at| at + 1);
-                let lines = &sample[from..];
-                let at_end = start + SAMPLE == data.end;
-                numbers::widen(
-                    &mut types,
-                    if at_end {
-                        lines
-                    } else {
-                        lines::whole_lines(lines)
-                    },
-                );
+    /// Learns the types that are not given from samples of the beginning, the middle and the end.
+    fn learn_types(&mut self) -> Result<()> {
+        let options = &self.options;
+        let names = self.columns.names();
+        for name in options.schema.keys() {
+            if !names.contains(name) {
+                return Err(Error::Table(TableError::ColumnNotFound {
+                    table: self.content.url().to_owned(),
+                    column: name.clone(),
+                    available: crate::text::columns(names),
+                }));
             }
         }
-        Ok(types)
+        let samples = self.samples()?;
+        let quote = self.columns.dialect().syntax.quote;
+        let quoted = samples
+            .iter()
+            .any(|sample| quote.is_some_and(|quote| sample.contains(&quote)));
+        let mut types = vec![ColumnType::Null; names.len()];
+        for sample in &samples {
+            general::widen(&mut types, sample, &self.columns);
+        }
+        for (name, dtype) in names.iter().zip(&mut types) {
+            if let Some(learnt) = options.learnt.get(name) {
+                *dtype = *learnt;
+            }
+        }
+        let mut columns = self.columns.with_types(&types);
+        for (column, name) in self.columns.names().iter().enumerate() {
+            if let Some(dtype) = options.schema.get(name) {
+                columns = columns.with_given(column, *dtype);
+            }
+        }
+        self.breaks_in_quotes = quote.is_some() && (quoted || columns.have_text());
+        self.columns = Arc::new(columns);
+        Ok(())
     }
 
-    /// Reads the lines of the first `n` rows, or of all if there are fewer.
+    /// Whole records of the beginning, the middle and the end of the data.
+    fn samples(&self) -> Result<Vec<Bytes>> {
+        let syntax = &self.columns.dialect().syntax;
+        let whole = self.data_start + self.first.len() as u64 == self.content.size();
+        if whole {
+            return Ok(vec![self.first.clone()]);
+        }
+        let chunks = syntax.chunks(&self.first, 1, true, false);
+        let mut samples = vec![
+            self.first
+                .slice(..chunks.last().map_or(0, |chunk| chunk.end)),
+        ];
+        let data = self.data_start..self.content.size();
+        if data.end - data.start <= SMALL {
+            return Ok(samples);
+        }
+        let middle = data.start + (data.end - data.start) / 2;
+        for start in [middle, data.end - SAMPLE] {
+            let sample = self.content.read(start..start + SAMPLE)?;
+            let at_end = start + SAMPLE == data.end;
+            let lines = if at_end {
+                &sample[..]
+            } else {
+                lines::whole_lines(&sample)
+            };
+            let from = records::next_line(lines, 0);
+            samples.push(self.rows_of_sample(&sample.slice(from.min(lines.len())..lines.len())));
+        }
+        Ok(samples)
+    }
+
+    /// The rows of a sample that begins after a line end, which may be in quotes.
+    fn rows_of_sample(&self, sample: &Bytes) -> Bytes {
+        let syntax = &self.columns.dialect().syntax;
+        let Some(quote) = syntax.quote.filter(|quote| sample.contains(quote)) else {
+            return sample.clone();
+        };
+        let wrong = |bytes: &[u8]| {
+            let mut wrong = 0;
+            let counted: Result<(), ()> =
+                general::for_each_record(bytes, &self.columns, |_, row| {
+                    wrong += usize::from(row.is_err());
+                    Ok(())
+                });
+            debug_assert!(counted.is_ok());
+            wrong
+        };
+        let outside = wrong(sample);
+        if outside == 0 {
+            return sample.clone();
+        }
+        // If the sample begins in quotes, its first quote closes them.
+        let close = sample.iter().position(|byte| *byte == quote);
+        let inside = close.map(|close| sample.slice(records::next_line(sample, close)..));
+        match inside {
+            Some(inside) if wrong(&inside) < outside => inside,
+            _ => sample.clone(),
+        }
+    }
+
+    /// Learns the types from all rows.
+    fn learn_all_types(&self) -> Result<Columns> {
+        let mut types = self.columns.types().to_vec();
+        let data = self.data_start..self.content.size();
+        let learn = |_: u64, bytes: &Bytes, chunks: &[Range<usize>]| {
+            for chunk in chunks {
+                general::widen(&mut types, &bytes[chunk.clone()], &self.columns);
+            }
+            Ok(())
+        };
+        lines::for_each_block(
+            &self.content,
+            &self.columns,
+            data,
+            BLOCK,
+            &ignore_progress,
+            learn,
+        )?;
+        Ok(self.columns.with_types(&types))
+    }
+
+    /// Reads the first `n` rows, or all if there are fewer.
     fn first_rows(&self, n: usize) -> Result<Bytes> {
-        let data = self.file.size() - self.data_start;
+        let data = self.content.size() - self.data_start;
         let mut bytes = self.first.clone();
         loop {
-            if let Some(end) = lines::end_of(&bytes, n) {
+            let end = lines::end_of(&bytes, n, &self.columns.dialect().syntax);
+            if let Ok(end) = end {
                 return Ok(bytes.slice(..end));
             }
             if bytes.len() as u64 == data {
@@ -136,7 +250,21 @@ impl CsvFile {
             let length = (bytes.len() as u64 * 4)
                 .clamp(SAMPLE, data.max(SAMPLE))
                 .min(data);
-            bytes = self.file.read(self.data_start..self.data_start + length)?;
+            bytes = self
+                .content
+                .read(self.data_start..self.data_start + length)?;
+        }
+    }
+
+    /// The columns of a scan, by their indexes.
+    fn wanted(&self, scan: &Scan) -> Vec<usize> {
+        let names = self.columns.names();
+        match &scan.columns {
+            None => (0..names.len()).collect(),
+            Some(columns) => columns
+                .iter()
+                .filter_map(|column| names.iter().position(|name| name == column))
+                .collect(),
         }
     }
 
@@ -146,56 +274,76 @@ impl CsvFile {
         scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
-        let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
-        let ranges = lines::cut(&self.file, range, blocks)?;
-        let mut parsed = Vec::with_capacity(ranges.len());
-        let groups: Vec<Vec<Range<u64>>> = ranges.iter().map(|range| vec![range.clone()]).collect();
-        let meter = self.file.meter(&groups, on_progress);
-        for (range, block) in ranges.iter().zip(self.file.read_ahead(&groups, &meter)) {
-            for bytes in block? {
-                parsed.push(self.parse(range.start, bytes)?);
-            }
+        let wanted = self.wanted(scan);
+        let mut parsed = Vec::new();
+        if self.breaks_in_quotes {
+            let parse = |start: u64, bytes: &Bytes, chunks: &[Range<usize>]| {
+                let block = Block::parse_chunks(bytes, &self.columns, &wanted, chunks);
+                parsed.push(block.map_err(|problem| self.error(start, problem))?);
+                Ok(())
+            };
+            let columns = &self.columns;
+            lines::for_each_block(&self.content, columns, range, BLOCK, on_progress, parse)?;
+        } else {
+            let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
+            let ranges = lines::cut(&self.content, range, blocks)?;
+            self.content
+                .for_each_range(&ranges, on_progress, |range, bytes| {
+                    parsed.push(self.parse(range.start, bytes, &wanted)?);
+                    Ok(())
+                })?;
         }
-        self.join(parsed, scan)
-    }
-
-    /// Parses whole lines at byte `start` of the file into a frame.
-    fn frame(&self, start: u64, bytes: Bytes, scan: &Scan) -> Result<DataFrame> {
-        self.join(vec![self.parse(start, bytes)?], scan)
-    }
-
-    fn join(&self, blocks: Vec<Block>, scan: &Scan) -> Result<DataFrame> {
-        let frame = block::join(blocks, &self.columns, self.url())?;
-        match &scan.columns {
-            None => Ok(frame),
-            Some(columns) => frame.select(columns).map_err(TableError::about(self.url())),
-        }
+        block::join(parsed, &self.columns, &wanted, self.url())
     }
 
     /// Parses whole lines at byte `start` of the file.
-    fn parse(&self, start: u64, bytes: Bytes) -> Result<Block> {
-        let at_end = start + bytes.len() as u64 == self.file.size();
+    fn parse(&self, start: u64, bytes: Bytes, wanted: &[usize]) -> Result<Block> {
+        let at_end = start + bytes.len() as u64 == self.content.size();
         let bytes = if at_end {
             bytes.slice(..lines::without_blank_end(&bytes).len())
         } else {
             bytes
         };
-        Block::parse(bytes, &self.columns).map_err(|problem| {
-            match lines::count(&self.file, self.data_start..start, BLOCK) {
-                Ok(rows_above) => problem.into_error(self.url(), rows_above, self.columns.names()),
-                Err(error) => error,
-            }
-        })
+        Block::parse(&bytes, &self.columns, wanted).map_err(|problem| self.error(start, problem))
     }
+
+    /// The error of a record in a block at byte `start`.
+    fn error(&self, start: u64, problem: Problem) -> Error {
+        match self.place(start + problem.at as u64) {
+            Ok((file, row)) => problem.kind.into_error(file, row, self.columns.names()),
+            Err(error) => error,
+        }
+    }
+
+    /// What errors call the file, and the number of the row that begins at byte `at`. Where the
+    /// row's line is not the one that its number suggests, the line is part of the file's name.
+    fn place(&self, at: u64) -> Result<(String, u64)> {
+        let rows = lines::count(&self.content, &self.columns, self.data_start..at, BLOCK)?;
+        let header = lines::line_ends(&self.content, self.data_start, BLOCK)?;
+        let line = lines::line_ends(&self.content, at, BLOCK)? + 1;
+        let file = if line == header + rows + 1 && header <= 1 {
+            self.url().to_owned()
+        } else {
+            format!("{}, line {line}", self.url())
+        };
+        Ok((file, rows + 1))
+    }
+}
+
+fn empty(file: &str, reason: &str) -> Error {
+    Error::Table(TableError::EmptyFile {
+        file: file.to_owned(),
+        reason: reason.to_owned(),
+    })
 }
 
 impl TableFile for CsvFile {
     fn url(&self) -> &str {
-        self.file.url()
+        self.content.url()
     }
 
     fn size(&self) -> u64 {
-        self.file.size()
+        self.content.file_size()
     }
 
     fn columns(&self) -> &[String] {
@@ -204,34 +352,39 @@ impl TableFile for CsvFile {
 
     fn with_dtype(&self, dtype: NumberType) -> Option<Arc<dyn TableFile>> {
         Some(Arc::new(CsvFile {
-            file: self.file.clone(),
             columns: Arc::new(self.columns.fixed(dtype)),
-            data_start: self.data_start,
-            first: self.first.clone(),
+            ..self.clone()
         }))
     }
 
     fn head(&self, n: usize, scan: &Scan) -> Result<DataFrame> {
-        self.frame(self.data_start, self.first_rows(n)?, scan)
+        let end = self.data_start + self.first_rows(n)?.len() as u64;
+        self.read_range(self.data_start..end, scan, &ignore_progress)
     }
 
     fn collect(&self, scan: &Scan, on_progress: OnProgress<'_>) -> Result<DataFrame> {
-        self.read_range(self.data_start..self.file.size(), scan, on_progress)
+        self.read_range(self.data_start..self.content.size(), scan, on_progress)
     }
 
-    /// Splits the file into byte ranges of about equal size, at line ends.
+    /// Splits the file into byte ranges of about equal size, between rows.
     fn partitions(&self, n: usize, limit: Option<usize>) -> Result<Vec<Part>> {
         let end = match limit {
-            None => self.file.size(),
+            None => self.content.size(),
             Some(rows) => self.data_start + self.first_rows(rows)?.len() as u64,
         };
         let data = self.data_start..end;
         let mut ranges = Vec::new();
-        if data.end - data.start > SMALL.max(4 * n as u64) {
-            ranges = lines::cut(&self.file, data.clone(), n)?;
+        if n == 1 {
+            ranges.push(data.clone());
+        } else if data.end - data.start > SMALL.max(4 * n as u64) {
+            ranges = if self.breaks_in_quotes {
+                lines::cut_by_records(&self.content, &self.columns, data.clone(), n, BLOCK)?
+            } else {
+                lines::cut(&self.content, data.clone(), n)?
+            };
         }
-        if ranges.len() != n {
-            ranges = lines::cut_by_rows(&self.file, data, n, BLOCK)?;
+        if ranges.len() != n || data.is_empty() {
+            ranges = lines::cut_by_rows(&self.content, &self.columns, data, n, BLOCK)?;
         }
         Ok(ranges.into_iter().map(Part::Bytes).collect())
     }
@@ -239,17 +392,20 @@ impl TableFile for CsvFile {
     fn rows(&self, part: Option<&Part>) -> Result<u64> {
         let range = match part {
             Some(Part::Bytes(range)) => range.clone(),
-            _ => self.data_start..self.file.size(),
+            _ => self.data_start..self.content.size(),
         };
-        lines::rows(&self.file, range, BLOCK)
+        lines::count(&self.content, &self.columns, range, BLOCK)
     }
 
     fn locate(&self, part: &Part, index: u64) -> Result<(String, u64)> {
-        let above = match part {
-            Part::Bytes(range) => lines::count(&self.file, self.data_start..range.start, BLOCK)?,
-            Part::RowGroups { .. } | Part::Files(_) => 0,
+        let range = match part {
+            Part::Bytes(range) => range.clone(),
+            Part::RowGroups { .. } | Part::Files(_) => self.data_start..self.content.size(),
         };
-        Ok((self.url().to_owned(), above + index + 1))
+        match lines::start_of(&self.content, &self.columns, range, index, BLOCK)? {
+            Some(start) => self.place(start),
+            None => Ok((self.url().to_owned(), index + 1)),
+        }
     }
 
     fn read(
@@ -258,7 +414,7 @@ impl TableFile for CsvFile {
         scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<Option<DataFrame>> {
-        let data = self.data_start..=self.file.size();
+        let data = self.data_start..=self.content.size();
         match part {
             Part::Bytes(range)
                 if data.contains(&range.start)
@@ -269,5 +425,56 @@ impl TableFile for CsvFile {
             }
             Part::Bytes(_) | Part::RowGroups { .. } | Part::Files(_) => Ok(None),
         }
+    }
+
+    fn csv_options(&self) -> Option<CsvOptions> {
+        Some(self.options.clone())
+    }
+
+    fn types(&self) -> Vec<(String, ColumnType)> {
+        named(&self.columns)
+    }
+
+    fn types_of_all_rows(&self) -> Result<Vec<(String, ColumnType)>> {
+        self.learn_all_types().map(|columns| named(&columns))
+    }
+
+    fn with_types(&self, types: &[(String, ColumnType)]) -> Option<Arc<dyn TableFile>> {
+        let own = self.columns.names().iter().zip(self.columns.types());
+        let types: Vec<ColumnType> = own
+            .map(|(name, own)| {
+                let given = types.iter().find(|(other, _)| other == name);
+                given.map_or(*own, |(_, dtype)| *dtype)
+            })
+            .collect();
+        let columns = self.columns.with_types(&types);
+        let quotes = columns.dialect().syntax.quote.is_some();
+        Some(Arc::new(CsvFile {
+            breaks_in_quotes: self.breaks_in_quotes || (quotes && columns.have_text()),
+            columns: Arc::new(columns),
+            ..self.clone()
+        }))
+    }
+}
+
+/// The types of columns by their names.
+fn named(columns: &Columns) -> Vec<(String, ColumnType)> {
+    let types = columns.types().iter().copied();
+    columns.names().iter().cloned().zip(types).collect()
+}
+
+/// Columns for the tests of parsers.
+#[cfg(test)]
+mod testing {
+    use super::*;
+
+    pub(super) fn columns(types: &[NumberType]) -> Columns {
+        let header: Vec<String> = (0..types.len())
+            .map(|column| format!("c{column}"))
+            .collect();
+        let found = dialect::find(header.join(",").as_bytes(), true, &CsvOptions::new());
+        let Found { dialect, names, .. } = found.unwrap().unwrap();
+        let types: Vec<ColumnType> = types.iter().map(|dtype| (*dtype).into()).collect();
+        Columns::new(names, dialect).with_types(&types)
     }
 }
