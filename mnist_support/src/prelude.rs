@@ -21,8 +21,8 @@ pub use crate::{
     interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},
     ml::{
-        Fit, Label, MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, Transform,
-        VectorAssembler,
+        Fit, HandleInvalid, IndexToString, Label, MinMaxScaler, Pipeline, PipelineModel,
+        StringIndexer, StringOrderType, TorchEstimator, Transform, VectorAssembler,
     },
     secrets::{Secret, SecretScope},
     train::{Device, FitReport, LearningRateSchedule, LinearLr, Loss, Optimizer, TrainingSettings},

@@ -10,6 +10,8 @@ use crate::{Error, Result, error::TableError, shard::Shard, text};
 pub struct TableRows<'a> {
     pub(super) table: &'a str,
     place: Place<'a>,
+    /// The indices in the place of the frame's rows, if some were left out.
+    kept: Option<&'a [usize]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,25 +29,34 @@ impl<'a> From<&'a str> for TableRows<'a> {
 }
 
 impl<'a> TableRows<'a> {
+    /// What errors that concern no row call the table.
+    pub(crate) fn table(&self) -> &'a str {
+        self.table
+    }
+
     /// The rows of a table that follow its first `rows`.
     pub fn after(rows: u64, table: &'a str) -> Self {
         TableRows {
             table,
             place: Place::After(rows),
+            kept: None,
         }
     }
 
-    /// The rows of a shard. `table` is what errors that concern no row call it.
-    pub(crate) fn of_shard(shard: &'a Shard, table: &'a str) -> Self {
+    /// The rows of a shard, or those of the indices `kept`. `table` is what errors that concern no
+    /// row call it.
+    pub(crate) fn of_shard(shard: &'a Shard, table: &'a str, kept: Option<&'a [usize]>) -> Self {
         TableRows {
             table,
             place: Place::Shard(shard),
+            kept,
         }
     }
 
     /// The table, or the file of it, that has the frame's row `index`, and the row's number in it,
     /// from 1.
     pub(crate) fn locate(&self, index: usize) -> (String, u64) {
+        let index = self.kept.map_or(index, |kept| kept[index]);
         match self.place {
             Place::After(rows) => (self.table.to_owned(), rows + index as u64 + 1),
             Place::Shard(shard) => shard.locate(index),
@@ -82,7 +93,12 @@ impl<'a> TableRows<'a> {
 }
 
 /// Returns the column of this name.
-pub(super) fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Result<&'a Series> {
+pub(crate) fn column<'a>(
+    frame: &'a DataFrame,
+    name: &str,
+    rows: TableRows<'_>,
+) -> Result<&'a Series> {
+    let table = rows.table;
     match frame.column(name) {
         Ok(column) => Ok(column.as_materialized_series()),
         Err(_) => Err(Error::Table(TableError::ColumnNotFound {
@@ -100,7 +116,7 @@ pub(crate) fn numeric_column<'a>(
     rows: TableRows<'_>,
 ) -> Result<&'a Series> {
     let table = rows.table;
-    let series = column(frame, name, table)?;
+    let series = column(frame, name, rows)?;
     let dtype = series.dtype();
     if !(dtype.is_primitive_numeric() || dtype.is_bool()) {
         return Err(Error::Table(TableError::ColumnType {

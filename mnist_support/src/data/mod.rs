@@ -18,7 +18,7 @@ mod view;
 
 pub use classes::NumClasses;
 pub use columns::TableRows;
-pub(crate) use columns::numeric_column;
+pub(crate) use columns::{column, numeric_column};
 pub use features::Features;
 pub(crate) use labels::classes_from_frame;
 pub use labels::labels_from_frame;

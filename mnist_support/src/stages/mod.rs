@@ -7,12 +7,16 @@
 //! gives, which implements [`Transformer`]. In this file it has a line in each of [`Stage`],
 //! [`StageModel`] and the functions that delegate to it.
 
+mod columns;
 mod context;
+mod index_to_string;
 mod label;
 mod min_max_scaler;
 mod persistence;
 mod stage;
 mod standard_scaler;
+mod string_indexer;
+mod strings;
 mod table;
 mod torch_estimator;
 mod torch_model;
@@ -28,16 +32,20 @@ use self::{
 use crate::{Result, collective::Collective};
 
 pub use self::{
+    columns::HandleInvalid,
     context::FitContext,
+    index_to_string::IndexToString,
     label::Label,
     min_max_scaler::{MinMaxScaler, MinMaxScalerModel},
     stage::Estimator,
     standard_scaler::{StandardScaler, StandardScalerModel},
+    string_indexer::{StringIndexer, StringIndexerModel, StringOrderType},
     torch_estimator::TorchEstimator,
     torch_model::TorchModel,
     vector_assembler::VectorAssembler,
 };
 pub(crate) use self::{
+    index_to_string::Labels,
     persistence::{load, save},
     table::Table,
 };
@@ -52,6 +60,10 @@ pub enum Stage {
     MinMaxScaler(MinMaxScaler),
     /// Scales each feature of a vector column to unit standard deviation.
     StandardScaler(StandardScaler),
+    /// Numbers the words of columns.
+    StringIndexer(StringIndexer),
+    /// Turns indices into the words that they stand for.
+    IndexToString(IndexToString),
     /// Trains a network.
     TorchEstimator(Box<TorchEstimator>),
 }
@@ -66,6 +78,10 @@ pub enum StageModel {
     MinMaxScaler(MinMaxScalerModel),
     /// A fitted scaler.
     StandardScaler(StandardScalerModel),
+    /// The words of columns, numbered.
+    StringIndexer(StringIndexerModel),
+    /// Needs no fitting.
+    IndexToString(IndexToString),
     /// A trained network.
     Torch(Box<TorchModel>),
 }
@@ -77,6 +93,8 @@ enum SavedStage {
     VectorAssembler(VectorAssembler),
     MinMaxScaler(MinMaxScalerModel),
     StandardScaler(StandardScalerModel),
+    StringIndexer(StringIndexerModel),
+    IndexToString(IndexToString),
     Torch(Box<SavedTorchModel>),
 }
 
@@ -86,6 +104,8 @@ impl Stage {
             Stage::VectorAssembler(stage) => stage,
             Stage::MinMaxScaler(stage) => stage,
             Stage::StandardScaler(stage) => stage,
+            Stage::StringIndexer(stage) => stage,
+            Stage::IndexToString(stage) => stage,
             Stage::TorchEstimator(stage) => &**stage,
         }
     }
@@ -110,6 +130,11 @@ impl Stage {
         self.stage().validate()
     }
 
+    /// Whether the stage learns from the rows.
+    pub(crate) fn learns(&self) -> bool {
+        self.stage().learns()
+    }
+
     /// The estimator, if the stage trains a network.
     pub(crate) fn estimator(&self) -> Option<&TorchEstimator> {
         self.stage().torch_estimator()
@@ -132,6 +157,8 @@ impl StageModel {
             StageModel::VectorAssembler(model) => model,
             StageModel::MinMaxScaler(model) => model,
             StageModel::StandardScaler(model) => model,
+            StageModel::StringIndexer(model) => model,
+            StageModel::IndexToString(model) => model,
             StageModel::Torch(model) => &**model,
         }
     }
@@ -167,6 +194,8 @@ impl StageModel {
             StageModel::VectorAssembler(model) => SavedStage::VectorAssembler(model.clone()),
             StageModel::MinMaxScaler(model) => SavedStage::MinMaxScaler(model.clone()),
             StageModel::StandardScaler(model) => SavedStage::StandardScaler(model.clone()),
+            StageModel::StringIndexer(model) => SavedStage::StringIndexer(model.clone()),
+            StageModel::IndexToString(model) => SavedStage::IndexToString(model.clone()),
             StageModel::Torch(model) => SavedStage::Torch(Box::new(model.to_saved(put)?)),
         })
     }
@@ -176,6 +205,8 @@ impl StageModel {
             SavedStage::VectorAssembler(model) => StageModel::VectorAssembler(model),
             SavedStage::MinMaxScaler(model) => StageModel::MinMaxScaler(model),
             SavedStage::StandardScaler(model) => StageModel::StandardScaler(model),
+            SavedStage::StringIndexer(model) => StageModel::StringIndexer(model),
+            SavedStage::IndexToString(model) => StageModel::IndexToString(model),
             SavedStage::Torch(saved) => {
                 StageModel::Torch(Box::new(TorchModel::from_saved(*saved, get)?))
             }

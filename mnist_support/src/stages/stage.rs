@@ -32,6 +32,11 @@ pub(super) trait PipelineStage {
         context: FitContext<'_>,
     ) -> Result<StageModel>;
 
+    /// Whether it learns from the rows. A stage that doesn't is fitted without them.
+    fn learns(&self) -> bool {
+        true
+    }
+
     /// Returns itself if it trains a network.
     fn torch_estimator(&self) -> Option<&TorchEstimator> {
         None

@@ -33,6 +33,8 @@ pub(crate) struct Table {
     vectors: BTreeMap<String, Vector>,
     /// The names of `vectors`, in the order in which they were added.
     added: Vec<String>,
+    /// The indices in the shard of the rows that are left, once some were left out.
+    kept: Option<Vec<usize>>,
 }
 
 impl Table {
@@ -48,6 +50,7 @@ impl Table {
             frame: shard.read_with_progress(columns, on_progress)?,
             vectors: BTreeMap::new(),
             added: Vec::new(),
+            kept: None,
         })
     }
 
@@ -57,11 +60,50 @@ impl Table {
 
     /// The table's name and where its rows are from, for error messages.
     pub(super) fn rows(&self) -> TableRows<'_> {
-        TableRows::of_shard(&self.shard, &self.name)
+        TableRows::of_shard(&self.shard, &self.name, self.kept.as_deref())
     }
 
     pub(super) fn frame(&self) -> &DataFrame {
         &self.frame
+    }
+
+    /// The number of rows.
+    pub(super) fn height(&self) -> usize {
+        self.frame.height()
+    }
+
+    /// Leaves out the rows for which `keep` is false.
+    pub(super) fn keep(&mut self, keep: &[bool]) -> Result<()> {
+        if keep.iter().all(|keep| *keep) {
+            return Ok(());
+        }
+        let mask = BooleanChunked::from_slice("".into(), keep);
+        self.frame = self
+            .frame
+            .filter(&mask)
+            .map_err(|error| self.error(error))?;
+        let rows: Vec<usize> = (0..keep.len()).filter(|row| keep[*row]).collect();
+        // Columns that share a matrix still do.
+        let mut selected: Vec<(Arc<Features>, Arc<Features>)> = Vec::new();
+        for vector in self.vectors.values_mut() {
+            let known = selected
+                .iter()
+                .find(|(whole, _)| Arc::ptr_eq(whole, &vector.features));
+            let part = match known {
+                Some((_, part)) => part.clone(),
+                None => {
+                    let part = Arc::new(vector.features.select(&rows)?);
+                    selected.push((vector.features.clone(), part.clone()));
+                    part
+                }
+            };
+            vector.features = part;
+        }
+        self.kept = Some(match self.kept.take() {
+            None => rows,
+            Some(kept) => rows.into_iter().map(|row| kept[row]).collect(),
+        });
+        Ok(())
     }
 
     /// Adds or replaces a column of the frame.

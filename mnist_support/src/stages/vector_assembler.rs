@@ -77,6 +77,10 @@ impl PipelineStage for VectorAssembler {
         vec![&self.output_col]
     }
 
+    fn learns(&self) -> bool {
+        false
+    }
+
     /// There is nothing to learn.
     fn fit_shard(
         &self,
