@@ -13,7 +13,9 @@ mod threads;
 use tch::Tensor;
 
 use crate::Result;
-pub(crate) use gather::{all_gather, all_gather_json, all_reduce_f64};
+#[cfg(test)]
+use gather::all_gather;
+pub(crate) use gather::{all_gather_json, all_reduce_f64};
 pub use gloo::{Bind, GlooCollective, GlooConfig, StoreHost};
 pub use threads::{ThreadCollective, thread_group};
 

@@ -1,5 +1,7 @@
 //! Looking up and checking the columns of a DataFrame.
 
+use std::borrow::Cow;
+
 use polars::prelude::*;
 
 use crate::{Error, Result, error::TableError, shard::Shard, text};
@@ -109,25 +111,80 @@ pub(crate) fn column<'a>(
     }
 }
 
+/// Returns the column of this name as numbers without nulls: dates as days, times and durations as
+/// seconds.
+pub(super) fn feature_column<'a>(
+    frame: &'a DataFrame,
+    name: &str,
+    rows: TableRows<'_>,
+) -> Result<Cow<'a, Series>> {
+    let series = column(frame, name, rows)?;
+    let Some(numbers) = numbers_of_times(series).map_err(TableError::about(rows.table))? else {
+        return numeric_column(frame, name, rows).map(Cow::Borrowed);
+    };
+    match numbers.is_null().first_true_idx() {
+        Some(row) => Err(rows.missing(row, name)),
+        None => Ok(Cow::Owned(numbers)),
+    }
+}
+
+/// Returns the column of this name as `Float64`, with its nulls. Booleans become 0 and 1, times as
+/// for [`feature_column`].
+pub(crate) fn numeric_or_null(
+    frame: &DataFrame,
+    name: &str,
+    rows: TableRows<'_>,
+) -> Result<Series> {
+    let series = column(frame, name, rows)?;
+    let about = || TableError::about(rows.table);
+    if let Some(numbers) = numbers_of_times(series).map_err(about())? {
+        return Ok(numbers);
+    }
+    check_numeric(series, name, rows)?;
+    series.cast(&DataType::Float64).map_err(about())
+}
+
+/// Returns the days of dates, and the seconds of times and durations, as `Float64`; `None` for a
+/// column of anything else.
+fn numbers_of_times(series: &Series) -> PolarsResult<Option<Series>> {
+    let per_unit = match series.dtype() {
+        DataType::Date => 1.0,
+        DataType::Datetime(unit, _) | DataType::Duration(unit) => match unit {
+            TimeUnit::Nanoseconds => 1e9,
+            TimeUnit::Microseconds => 1e6,
+            TimeUnit::Milliseconds => 1e3,
+        },
+        DataType::Time => 1e9,
+        _ => return Ok(None),
+    };
+    let numbers = series.to_physical_repr().cast(&DataType::Float64)?;
+    let numbers = numbers.f64()?.apply_values(|value| value / per_unit);
+    Ok(Some(numbers.into_series()))
+}
+
 /// Returns the column of this name, checked to hold numbers or booleans and no nulls.
 pub(crate) fn numeric_column<'a>(
     frame: &'a DataFrame,
     name: &str,
     rows: TableRows<'_>,
 ) -> Result<&'a Series> {
-    let table = rows.table;
     let series = column(frame, name, rows)?;
-    let dtype = series.dtype();
-    if !(dtype.is_primitive_numeric() || dtype.is_bool()) {
-        return Err(Error::Table(TableError::ColumnType {
-            table: table.to_owned(),
-            column: name.to_owned(),
-            found: dtype.to_string(),
-            expected: "a column of numbers or booleans".to_owned(),
-        }));
-    }
+    check_numeric(series, name, rows)?;
     if let Some(row) = series.is_null().first_true_idx() {
         return Err(rows.missing(row, name));
     }
     Ok(series)
+}
+
+fn check_numeric(series: &Series, name: &str, rows: TableRows<'_>) -> Result<()> {
+    let dtype = series.dtype();
+    if dtype.is_primitive_numeric() || dtype.is_bool() {
+        return Ok(());
+    }
+    Err(Error::Table(TableError::ColumnType {
+        table: rows.table.to_owned(),
+        column: name.to_owned(),
+        found: dtype.to_string(),
+        expected: "a column of numbers or booleans".to_owned(),
+    }))
 }

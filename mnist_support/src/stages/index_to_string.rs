@@ -144,6 +144,10 @@ impl IndexToString {
 }
 
 impl Transformer for IndexToString {
+    fn kind(&self) -> &'static str {
+        "IndexToString"
+    }
+
     fn input_cols(&self) -> Vec<&str> {
         vec![&self.input_col]
     }
@@ -170,9 +174,11 @@ impl Transformer for IndexToString {
         let indices = series.cast(&DataType::Float64).map_err(about())?;
         let last = self.labels.len() - 1;
         let word = |(row, index): (usize, Option<f64>)| {
-            let Some(index) = index else { return Ok(None) };
+            let Some(index) = index else {
+                return Err(rows.missing(row, &self.input_col));
+            };
             if index.fract() == 0.0 && (0.0..=last as f64).contains(&index) {
-                return Ok(Some(self.labels[index as usize].as_str()));
+                return Ok(self.labels[index as usize].as_str());
             }
             let expected = format!("the index of a label, from 0 to {last}");
             Err(rows.invalid(row, &self.input_col, index, &expected))

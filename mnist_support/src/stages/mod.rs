@@ -7,12 +7,21 @@
 //! gives, which implements [`Transformer`]. In this file it has a line in each of [`Stage`],
 //! [`StageModel`] and the functions that delegate to it.
 
+mod bucketizer;
 mod columns;
 mod context;
+mod imputer;
 mod index_to_string;
 mod label;
+mod max_abs_scaler;
 mod min_max_scaler;
+mod normalizer;
+mod number;
+mod one_hot_encoder;
 mod persistence;
+mod quantile_discretizer;
+mod quantiles;
+mod robust_scaler;
 mod stage;
 mod standard_scaler;
 mod string_indexer;
@@ -32,11 +41,18 @@ use self::{
 use crate::{Result, collective::Collective};
 
 pub use self::{
+    bucketizer::Bucketizer,
     columns::HandleInvalid,
     context::FitContext,
+    imputer::{Imputer, ImputerModel, ImputerStrategy},
     index_to_string::IndexToString,
     label::Label,
+    max_abs_scaler::{MaxAbsScaler, MaxAbsScalerModel},
     min_max_scaler::{MinMaxScaler, MinMaxScalerModel},
+    normalizer::Normalizer,
+    one_hot_encoder::{OneHotEncoder, OneHotEncoderModel},
+    quantile_discretizer::QuantileDiscretizer,
+    robust_scaler::{RobustScaler, RobustScalerModel},
     stage::Estimator,
     standard_scaler::{StandardScaler, StandardScalerModel},
     string_indexer::{StringIndexer, StringIndexerModel, StringOrderType},
@@ -64,6 +80,20 @@ pub enum Stage {
     StringIndexer(StringIndexer),
     /// Turns indices into the words that they stand for.
     IndexToString(IndexToString),
+    /// Turns indices of categories into vectors of one 1.
+    OneHotEncoder(OneHotEncoder),
+    /// Fills in missing numbers.
+    Imputer(Imputer),
+    /// Rescales each feature by its largest absolute value.
+    MaxAbsScaler(MaxAbsScaler),
+    /// Scales each feature by what lies between two of its quantiles.
+    RobustScaler(RobustScaler),
+    /// Scales each row to unit norm.
+    Normalizer(Normalizer),
+    /// Turns numbers into the buckets that they fall into.
+    Bucketizer(Bucketizer),
+    /// Turns numbers into buckets of about as many rows each.
+    QuantileDiscretizer(QuantileDiscretizer),
     /// Trains a network.
     TorchEstimator(Box<TorchEstimator>),
 }
@@ -82,6 +112,18 @@ pub enum StageModel {
     StringIndexer(StringIndexerModel),
     /// Needs no fitting.
     IndexToString(IndexToString),
+    /// A fitted encoder.
+    OneHotEncoder(OneHotEncoderModel),
+    /// A fitted imputer.
+    Imputer(ImputerModel),
+    /// A fitted scaler.
+    MaxAbsScaler(MaxAbsScalerModel),
+    /// A fitted scaler.
+    RobustScaler(RobustScalerModel),
+    /// Needs no fitting.
+    Normalizer(Normalizer),
+    /// Needs no fitting; or a fitted `QuantileDiscretizer`.
+    Bucketizer(Bucketizer),
     /// A trained network.
     Torch(Box<TorchModel>),
 }
@@ -95,6 +137,12 @@ enum SavedStage {
     StandardScaler(StandardScalerModel),
     StringIndexer(StringIndexerModel),
     IndexToString(IndexToString),
+    OneHotEncoder(OneHotEncoderModel),
+    Imputer(ImputerModel),
+    MaxAbsScaler(MaxAbsScalerModel),
+    RobustScaler(RobustScalerModel),
+    Normalizer(Normalizer),
+    Bucketizer(Bucketizer),
     Torch(Box<SavedTorchModel>),
 }
 
@@ -106,6 +154,13 @@ impl Stage {
             Stage::StandardScaler(stage) => stage,
             Stage::StringIndexer(stage) => stage,
             Stage::IndexToString(stage) => stage,
+            Stage::OneHotEncoder(stage) => stage,
+            Stage::Imputer(stage) => stage,
+            Stage::MaxAbsScaler(stage) => stage,
+            Stage::RobustScaler(stage) => stage,
+            Stage::Normalizer(stage) => stage,
+            Stage::Bucketizer(stage) => stage,
+            Stage::QuantileDiscretizer(stage) => stage,
             Stage::TorchEstimator(stage) => &**stage,
         }
     }
@@ -159,6 +214,12 @@ impl StageModel {
             StageModel::StandardScaler(model) => model,
             StageModel::StringIndexer(model) => model,
             StageModel::IndexToString(model) => model,
+            StageModel::OneHotEncoder(model) => model,
+            StageModel::Imputer(model) => model,
+            StageModel::MaxAbsScaler(model) => model,
+            StageModel::RobustScaler(model) => model,
+            StageModel::Normalizer(model) => model,
+            StageModel::Bucketizer(model) => model,
             StageModel::Torch(model) => &**model,
         }
     }
@@ -167,6 +228,11 @@ impl StageModel {
     pub(crate) fn is_interrupted(&self) -> bool {
         let model = self.transformer().torch_model();
         model.is_some_and(|model| model.report().interrupted)
+    }
+
+    /// The stage's name in error messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.transformer().kind()
     }
 
     /// The columns that the stage reads.
@@ -196,6 +262,12 @@ impl StageModel {
             StageModel::StandardScaler(model) => SavedStage::StandardScaler(model.clone()),
             StageModel::StringIndexer(model) => SavedStage::StringIndexer(model.clone()),
             StageModel::IndexToString(model) => SavedStage::IndexToString(model.clone()),
+            StageModel::OneHotEncoder(model) => SavedStage::OneHotEncoder(model.clone()),
+            StageModel::Imputer(model) => SavedStage::Imputer(model.clone()),
+            StageModel::MaxAbsScaler(model) => SavedStage::MaxAbsScaler(model.clone()),
+            StageModel::RobustScaler(model) => SavedStage::RobustScaler(model.clone()),
+            StageModel::Normalizer(model) => SavedStage::Normalizer(model.clone()),
+            StageModel::Bucketizer(model) => SavedStage::Bucketizer(model.clone()),
             StageModel::Torch(model) => SavedStage::Torch(Box::new(model.to_saved(put)?)),
         })
     }
@@ -207,6 +279,12 @@ impl StageModel {
             SavedStage::StandardScaler(model) => StageModel::StandardScaler(model),
             SavedStage::StringIndexer(model) => StageModel::StringIndexer(model),
             SavedStage::IndexToString(model) => StageModel::IndexToString(model),
+            SavedStage::OneHotEncoder(model) => StageModel::OneHotEncoder(model),
+            SavedStage::Imputer(model) => StageModel::Imputer(model),
+            SavedStage::MaxAbsScaler(model) => StageModel::MaxAbsScaler(model),
+            SavedStage::RobustScaler(model) => StageModel::RobustScaler(model),
+            SavedStage::Normalizer(model) => StageModel::Normalizer(model),
+            SavedStage::Bucketizer(model) => StageModel::Bucketizer(model),
             SavedStage::Torch(saved) => {
                 StageModel::Torch(Box::new(TorchModel::from_saved(*saved, get)?))
             }

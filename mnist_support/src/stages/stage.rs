@@ -45,6 +45,9 @@ pub(super) trait PipelineStage {
 
 /// A fitted stage.
 pub(super) trait Transformer {
+    /// The name of the stage's type, for error messages.
+    fn kind(&self) -> &'static str;
+
     /// The columns that it reads: the table's own, or those of stages before it.
     fn input_cols(&self) -> Vec<&str>;
 

@@ -42,7 +42,7 @@ const UNKNOWN: &str = "__unknown";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Nulls are not counted. Words that all partitions together have, each once, have to fit into the
+/// Nulls and NaN are not counted. Words that all partitions together have, each once, have to fit into the
 /// memory of each.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,7 +81,7 @@ impl StringIndexer {
         self
     }
 
-    /// What becomes of null, and of words that were not there when the indexer was fitted.
+    /// What becomes of null, of NaN, and of words that were not there when the indexer was fitted.
     /// [`HandleInvalid::Keep`] gives all of them one more index after the others. Default:
     /// [`HandleInvalid::Error`].
     pub fn handle_invalid(mut self, handle_invalid: HandleInvalid) -> Self {
@@ -247,6 +247,10 @@ impl StringIndexerModel {
 }
 
 impl Transformer for StringIndexerModel {
+    fn kind(&self) -> &'static str {
+        "StringIndexer"
+    }
+
     /// None that it needs.
     fn input_cols(&self) -> Vec<&str> {
         Vec::new()

@@ -10,7 +10,7 @@ use crate::{
     error::TableError,
 };
 
-/// Returns the values of a column of text, numbers or booleans as text; `None` for null.
+/// Returns the values of a column of text, numbers or booleans as text; `None` for null and NaN.
 pub(super) fn strings<'a>(
     frame: &'a DataFrame,
     name: &str,
@@ -30,12 +30,14 @@ pub(super) fn strings<'a>(
         }
         DataType::Float32 => {
             let values = series.f32().map_err(about())?.iter();
+            let values = values.map(|value| value.filter(|value| !value.is_nan()));
             values
                 .map(|value| value.map(|value| float(value).into()))
                 .collect()
         }
         DataType::Float64 => {
             let values = series.f64().map_err(about())?.iter();
+            let values = values.map(|value| value.filter(|value| !value.is_nan()));
             values
                 .map(|value| value.map(|value| double(value).into()))
                 .collect()
@@ -60,7 +62,7 @@ pub(super) fn strings<'a>(
 }
 
 /// Java's `Double.toString`, which Spark's casts give.
-pub(super) fn double(value: f64) -> String {
+fn double(value: f64) -> String {
     java(value, format!("{value}"), format!("{value:e}"))
 }
 

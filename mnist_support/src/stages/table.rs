@@ -7,7 +7,10 @@ use polars::prelude::*;
 
 use crate::{
     Error, Result,
-    data::{Features, TableRows, TargetValues, check_finite, check_targets},
+    data::{
+        Affine, Features, FeaturesView, TableRows, TargetValues, check_finite, check_targets,
+        fits_f32,
+    },
     error::TableError,
     lake::reading::OnProgress,
     shard::Shard,
@@ -20,8 +23,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Vector {
     pub(super) features: Arc<Features>,
-    /// A factor and an offset for each column: `value * scale + offset`.
-    pub(super) scaling: Option<(Vec<f32>, Vec<f32>)>,
+    pub(super) scaling: Option<Affine>,
 }
 
 /// A data frame, with the vector columns that the stages so far have added.
@@ -119,6 +121,11 @@ impl Table {
         }
     }
 
+    /// Whether a stage has added a vector column of this name.
+    pub(super) fn has_vector(&self, name: &str) -> bool {
+        self.vectors.contains_key(name)
+    }
+
     /// Returns a vector column: one that a stage has added, or a list column of the frame.
     pub(super) fn vector(&self, name: &str) -> Result<Vector> {
         if let Some(vector) = self.vectors.get(name) {
@@ -166,7 +173,7 @@ impl Table {
 
     /// Returns the scaling of a vector column: a factor and an offset for each of its columns.
     pub(crate) fn scaling_of(&self, name: &str) -> Result<Option<(Vec<f32>, Vec<f32>)>> {
-        Ok(self.vector(name)?.scaling)
+        Ok(self.vector(name)?.scaling.map(|affine| affine.to_f32()))
     }
 
     /// Returns the vector column that a stage has added under the only one of these names.
@@ -193,11 +200,7 @@ impl Table {
                 expected: format!("{width} values, one for each output of the network,"),
             });
         }
-        let targets = match &vector.scaling {
-            None => vector.features.to_f32(),
-            Some((scale, offset)) => vector.features.affine(scale, offset)?,
-        };
-        check_targets(targets, columns, values, self.rows())
+        check_targets(vector.to_f32()?, columns, values, self.rows())
     }
 
     /// Checks that a vector column has as many features as a scaler was fitted on.
@@ -232,39 +235,96 @@ impl Table {
 }
 
 impl Vector {
-    /// Returns the same features with a further scaling, feature by feature:
-    /// `value * scale + offset`.
-    pub(super) fn scaled_by(self, mut scale: Vec<f32>, mut offset: Vec<f32>) -> Vector {
-        if let Some((first_scale, first_offset)) = self.scaling {
-            for column in 0..scale.len() {
-                offset[column] += first_offset[column] * scale[column];
-                scale[column] *= first_scale[column];
-            }
+    /// A vector column of values as they are.
+    pub(super) fn new(features: Features) -> Vector {
+        Vector {
+            features: Arc::new(features),
+            scaling: None,
         }
+    }
+
+    /// Returns the same features with a further scaling, feature by feature.
+    pub(super) fn scaled_by(self, scaling: Affine) -> Vector {
         Vector {
             features: self.features,
-            scaling: Some((scale, offset)),
+            scaling: Some(match self.scaling {
+                None => scaling,
+                Some(first) => first.then(&scaling),
+            }),
         }
+    }
+
+    /// The number of columns.
+    pub(super) fn width(&self) -> usize {
+        self.features.width()
+    }
+
+    /// The scaled values as a network takes them.
+    pub(super) fn to_f32(&self) -> Result<Array2<f32>> {
+        match &self.scaling {
+            None => Ok(self.features.to_f32()),
+            Some(affine) => FeaturesView::from(&*self.features).scaled(affine),
+        }
+    }
+
+    /// The scaled values.
+    pub(super) fn to_f64(&self) -> Array2<f64> {
+        let mut values = self.features.to_f64();
+        if let Some(affine) = &self.scaling {
+            for ((_, column), value) in values.indexed_iter_mut() {
+                *value = affine.at(column, *value);
+            }
+        }
+        values
+    }
+
+    /// The scaled values of a column.
+    pub(super) fn column(&self, column: usize) -> Vec<f64> {
+        let scaled = |value| match &self.scaling {
+            None => value,
+            Some(affine) => affine.at(column, value),
+        };
+        match &*self.features {
+            Features::U8(array) => {
+                let values = array.column(column);
+                values
+                    .iter()
+                    .map(|value| scaled(f64::from(*value)))
+                    .collect()
+            }
+            Features::F32(array) => {
+                let values = array.column(column);
+                values
+                    .iter()
+                    .map(|value| scaled(f64::from(*value)))
+                    .collect()
+            }
+            Features::F64(array) => array.column(column).iter().map(|v| scaled(*v)).collect(),
+        }
+    }
+
+    /// The scaled values in the type of the column that users get. Bytes become 32 bits wide,
+    /// which keeps a table of images small.
+    pub(super) fn values(&self) -> Result<Features> {
+        Ok(match (&self.scaling, &*self.features) {
+            (None, features) => features.clone(),
+            (Some(_), Features::U8(_)) => Features::F32(self.to_f32()?),
+            (Some(_), Features::F32(_) | Features::F64(_)) => Features::F64(self.to_f64()),
+        })
     }
 
     /// The values as a list column.
     fn to_list(&self, name: &str, table: &str) -> Result<Series> {
         let (rows, width) = (self.features.rows(), self.features.width());
         let name = PlSmallStr::from_str(name);
-        let values = match (&self.scaling, &*self.features) {
-            (None, Features::U8(matrix)) => {
-                Series::from_vec(name, matrix.iter().copied().collect::<Vec<u8>>())
+        let values = match self.values()? {
+            Features::U8(matrix) => Series::from_vec(name, matrix.into_iter().collect::<Vec<u8>>()),
+            Features::F32(matrix) => {
+                Series::from_vec(name, matrix.into_iter().collect::<Vec<f32>>())
             }
-            (None, Features::F32(matrix)) => {
-                Series::from_vec(name, matrix.iter().copied().collect::<Vec<f32>>())
+            Features::F64(matrix) => {
+                Series::from_vec(name, matrix.into_iter().collect::<Vec<f64>>())
             }
-            (Some((scale, offset)), features) => Series::from_vec(
-                name,
-                features
-                    .affine(scale, offset)?
-                    .into_iter()
-                    .collect::<Vec<f32>>(),
-            ),
         };
         if rows == 0 {
             // polars cannot infer the type of lists when there are no rows.
@@ -294,6 +354,12 @@ fn list_to_matrix(column: &Column) -> PolarsResult<Option<Features>> {
         Array2::from_shape_vec((rows, width), values)
             .ok()
             .map(Features::U8)
+    } else if !fits_f32(values.dtype()) {
+        let values = values.cast(&DataType::Float64)?;
+        let values = values.f64()?.into_no_null_iter().collect();
+        Array2::from_shape_vec((rows, width), values)
+            .ok()
+            .map(Features::F64)
     } else {
         let values = values.cast(&DataType::Float32)?;
         let values = values.f32()?.into_no_null_iter().collect();
