@@ -7,11 +7,14 @@ mod spark;
 use std::{fs, process::Command};
 
 use mnist_support::{
+    Layer, Network,
     engine::Threads,
+    lake::{Credentials, Lake},
     ml::{
         Bucketizer, HandleInvalid, Imputer, ImputerStrategy, IndexToString, MaxAbsScaler,
-        MinMaxScaler, Normalizer, OneHotEncoder, Pipeline, QuantileDiscretizer, RobustScaler,
-        Stage, StandardScaler, StringIndexer, StringOrderType, VectorAssembler,
+        MinMaxScaler, Normalizer, OneHotEncoder, Pipeline, PipelineModel, QuantileDiscretizer,
+        RobustScaler, Stage, StandardScaler, StringIndexer, StringOrderType, TorchEstimator,
+        VectorAssembler,
     },
     train::Silent,
 };
@@ -621,4 +624,97 @@ fn every_stage_gives_what_sparks_gives_for_the_same_frame() {
         refused.count() < cases.len() / 4,
         "too many cases are errors in Spark"
     );
+}
+
+/// Flowers as people write them down: the species as a word, holes, another word, a time.
+fn flowers() -> DataFrame {
+    let species = ["setosa", "versicolor", "virginica"];
+    let rows = 0..90_usize;
+    let of = |row: usize| row % 3;
+    df!(
+        "length" => rows.clone().map(|row| (row % 7 > 0).then_some(2.0 * of(row) as f64 + 0.01 * row as f64)).collect::<Vec<_>>(),
+        "colour" => rows.clone().map(|row| ["blue", "white", "red"][of(row)]).collect::<Vec<_>>(),
+        "time" => rows.clone().map(|row| 1_700_000_000 + row as i64).collect::<Vec<_>>(),
+        "species" => rows.map(|row| species[of(row)]).collect::<Vec<_>>(),
+    )
+    .unwrap()
+}
+
+fn of_flowers() -> Pipeline {
+    let network = Network::new(&[4], vec![Layer::linear(4, 3)]).unwrap();
+    Pipeline::new()
+        .stage(
+            StringIndexer::new()
+                .input_cols(["species", "colour"])
+                .output_cols(["label", "index"]),
+        )
+        .stage(OneHotEncoder::new().input_col("index").output_col("hot"))
+        .stage(Imputer::new().input_col("length").output_col("known"))
+        .stage(VectorAssembler::new().input_cols(["known", "hot", "time"]))
+        .stage(MinMaxScaler::new())
+        .stage(
+            TorchEstimator::new(network)
+                .features_col("scaledFeatures")
+                .iterations(300)
+                .learning_rate(0.1)
+                .partitions(3),
+        )
+        .stage(
+            IndexToString::new()
+                .input_col("prediction")
+                .output_col("predicted"),
+        )
+}
+
+#[test]
+fn words_go_in_and_words_come_out_and_a_saved_pipeline_gives_the_same() {
+    let frame = flowers();
+    let model = of_flowers().fit_with(&frame, &Threads, &Silent).unwrap();
+    let unlabelled = frame.drop("species").unwrap();
+    let predicted = model.transform(&unlabelled).unwrap();
+    let words = |column: &Column| -> Vec<String> {
+        let texts = column.str().unwrap().iter();
+        texts.map(|text| text.unwrap().to_owned()).collect()
+    };
+    let right = words(frame.column("species").unwrap());
+    let found = words(predicted.column("predicted").unwrap());
+    let wrong = right
+        .iter()
+        .zip(&found)
+        .filter(|(right, found)| right != found);
+    assert!(wrong.count() < 5, "{found:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let folder = Lake::open(folder.path().to_str().unwrap(), &Credentials::local()).unwrap();
+    model.save(&folder).unwrap();
+    let loaded = PipelineModel::load(&folder).unwrap();
+    assert_eq!(loaded.transform(&unlabelled).unwrap(), predicted);
+}
+
+#[test]
+fn ranks_whose_rows_are_all_left_out_train_along_and_no_rows_at_all_are_an_error() {
+    let network = Network::new(&[1], vec![Layer::linear(1, 2)]).unwrap();
+    let pipeline = Pipeline::new()
+        .stage(
+            VectorAssembler::new()
+                .input_cols(["x"])
+                .handle_invalid(HandleInvalid::Skip),
+        )
+        .stage(StandardScaler::new().with_mean(true))
+        .stage(
+            TorchEstimator::new(network)
+                .features_col("scaledFeatures")
+                .iterations(5)
+                .mini_batch(2)
+                .partitions(3),
+        );
+    let labels = [0, 1, 0, 1, 0, 1];
+    let holes = df!("x" => [None, None, Some(1.0), Some(2.0), None, None], "label" => labels);
+    let holes = holes.unwrap();
+    let model = pipeline.fit_with(&holes, &Threads, &Silent).unwrap();
+    assert_eq!(model.report().unwrap().training_rows, 2);
+    assert_eq!(model.transform(&holes).unwrap().height(), 2);
+    let nothing = df!("x" => [None::<f64>; 6], "label" => labels).unwrap();
+    let error = pipeline.fit_with(&nothing, &Threads, &Silent).unwrap_err();
+    assert!(error.to_string().contains("at least one row"), "{error}");
+    assert_eq!(model.transform(&nothing).unwrap().height(), 0);
 }

@@ -207,3 +207,68 @@ impl Transformer for Bucketizer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::testing::transform;
+
+    fn bucketizer() -> Bucketizer {
+        Bucketizer::new()
+            .input_col("x")
+            .output_col("bucket")
+            .splits([0.0, 1.0, 2.0])
+    }
+
+    #[test]
+    fn a_split_belongs_to_the_bucket_above_and_the_end_to_the_last() {
+        let frame = df!("x" => [0.0, 0.5, 1.0, 2.0]).unwrap();
+        let expected = Column::new("bucket".into(), [0.0, 0.0, 1.0, 1.0]);
+        let buckets = transform(bucketizer(), &frame).unwrap();
+        assert_eq!(buckets.column("bucket").unwrap(), &expected);
+    }
+
+    #[test]
+    fn nan_is_an_error_that_names_the_row_or_left_out_or_kept() {
+        let frame = df!("x" => [Some(0.5), Some(f64::NAN), None]).unwrap();
+        let error = transform(bucketizer(), &frame).unwrap_err();
+        assert!(
+            matches!(error, Error::Table(TableError::InvalidValue { row: 2, .. })),
+            "{error}"
+        );
+        let skipping = bucketizer().handle_invalid(HandleInvalid::Skip);
+        assert_eq!(transform(skipping, &frame).unwrap().height(), 1);
+        let keeping = bucketizer().handle_invalid(HandleInvalid::Keep);
+        let kept = transform(keeping, &frame).unwrap();
+        let expected = Column::new("bucket".into(), [Some(0.0), Some(2.0), None]);
+        assert_eq!(kept.column("bucket").unwrap(), &expected);
+    }
+
+    #[test]
+    fn a_number_outside_and_splits_that_fall_are_refused() {
+        let frame = df!("x" => [0.5, 3.0]).unwrap();
+        let keeping = bucketizer().handle_invalid(HandleInvalid::Keep);
+        let error = transform(keeping, &frame).unwrap_err();
+        assert!(
+            matches!(&error, Error::Table(TableError::InvalidValue { row: 2, expected, .. }) if expected == "from 0 to 2"),
+            "{error}"
+        );
+        for splits in [
+            vec![0.0, 1.0],
+            vec![0.0, 2.0, 1.0],
+            vec![0.0, f64::NAN, 1.0],
+        ] {
+            let error = transform(bucketizer().splits(splits), &frame).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    Error::InvalidSetting {
+                        setting: "splits",
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+        }
+    }
+}

@@ -275,3 +275,79 @@ impl Transformer for ImputerModel {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::testing::{fit, fit_ranks, transform};
+
+    fn frame() -> DataFrame {
+        df!(
+            "x" => [Some(4.0), None, Some(f64::NAN), Some(1.0), Some(1.0), Some(7.0)],
+            "n" => [Some(3_i64), Some(3), None, Some(8), Some(9_007_199_254_740_993), None],
+        )
+        .unwrap()
+    }
+
+    fn imputer(strategy: ImputerStrategy) -> Imputer {
+        Imputer::new()
+            .strategy(strategy)
+            .input_col("x")
+            .output_col("known")
+    }
+
+    #[test]
+    fn the_mean_the_lower_median_or_the_most_frequent_value_is_filled_in() {
+        for (strategy, expected) in [
+            (ImputerStrategy::Mean, 3.25),
+            (ImputerStrategy::Median, 1.0),
+            (ImputerStrategy::Mode, 1.0),
+        ] {
+            let model = fit(&imputer(strategy), &frame());
+            assert_eq!(model.surrogates(), [expected]);
+            let known = transform(model, &frame()).unwrap();
+            let expected = [4.0, expected, expected, 1.0, 1.0, 7.0];
+            assert_eq!(
+                known.column("known").unwrap(),
+                &Column::new("known".into(), expected)
+            );
+        }
+    }
+
+    #[test]
+    fn integers_stay_what_they_are() {
+        let imputer = Imputer::new().input_col("n").output_col("known");
+        let imputer = imputer.strategy(ImputerStrategy::Median);
+        let known = transform(fit(&imputer, &frame()), &frame()).unwrap();
+        let expected = [3_i64, 3, 3, 8, 9_007_199_254_740_993, 3];
+        assert_eq!(
+            known.column("known").unwrap(),
+            &Column::new("known".into(), expected)
+        );
+    }
+
+    #[test]
+    fn another_value_can_stand_for_a_missing_one() {
+        let model = fit(&imputer(ImputerStrategy::Mean).missing_value(7.0), &frame());
+        assert_eq!(model.surrogates(), [2.0]);
+        let known = transform(model, &frame()).unwrap();
+        let known = known.column("known").unwrap().f64().unwrap().clone();
+        assert!(known.get(2).unwrap().is_nan());
+        assert_eq!((known.get(1), known.get(5)), (Some(2.0), Some(2.0)));
+    }
+
+    #[test]
+    fn a_column_of_nothing_is_an_error_in_every_rank() {
+        let frame = df!("x" => [None::<f64>, Some(f64::NAN)]).unwrap();
+        for strategy in [
+            ImputerStrategy::Mean,
+            ImputerStrategy::Median,
+            ImputerStrategy::Mode,
+        ] {
+            for model in fit_ranks(&imputer(strategy), &frame, &[1, 1]) {
+                let error = model.unwrap_err();
+                assert!(error.to_string().contains("\"x\""), "{error}");
+            }
+        }
+    }
+}

@@ -189,3 +189,31 @@ impl Transformer for IndexToString {
         table.set_column(words)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polars::df;
+
+    use super::*;
+    use crate::stages::testing::transform;
+
+    #[test]
+    fn indices_become_the_labels_and_others_are_errors() {
+        let stage = IndexToString::new().labels(["no", "yes"]);
+        let frame = df!("prediction" => [1_i64, 0]).unwrap();
+        let words = transform(stage.clone(), &frame).unwrap();
+        let expected = Series::new("originalCategory".into(), ["yes", "no"]);
+        let found = words.column("originalCategory").unwrap();
+        assert_eq!(found.as_materialized_series(), &expected);
+        for index in [2.0, -1.0, 0.5] {
+            let frame = df!("prediction" => [0.0, index]).unwrap();
+            let error = transform(stage.clone(), &frame).unwrap_err();
+            assert!(
+                matches!(error, Error::Table(TableError::InvalidValue { row: 2, .. })),
+                "{error}"
+            );
+        }
+        let error = transform(IndexToString::new(), &frame).unwrap_err();
+        assert!(error.to_string().contains("StringIndexer"), "{error}");
+    }
+}

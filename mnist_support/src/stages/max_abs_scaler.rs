@@ -50,7 +50,7 @@ impl MaxAbsScaler {
     }
 
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<MaxAbsScalerModel> {
-        let vector = table.vector(&self.input_col)?;
+        let vector = table.vector_to_learn(&self.input_col, collective)?;
         // Below 0 is what no row has.
         let largest = |column| {
             let values = vector.column(column).into_iter().map(f64::abs);
@@ -123,9 +123,8 @@ impl Transformer for MaxAbsScalerModel {
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {
-        let vector = table.vector(&self.scaler.input_col)?;
         let width = self.max_abs.len();
-        table.check_width(&self.scaler.input_col, &vector, width)?;
+        let vector = table.vector_of_width(&self.scaler.input_col, width)?;
         let factor = |largest: &f64| if *largest == 0.0 { 1.0 } else { 1.0 / largest };
         let affine = Affine {
             shift: vec![0.0; width],
@@ -134,5 +133,23 @@ impl Transformer for MaxAbsScalerModel {
         };
         table.set_vector(&self.scaler.output_col, vector.scaled_by(affine));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::df;
+
+    use super::*;
+    use crate::stages::testing::{fit, lists, rows, transform};
+
+    #[test]
+    fn the_largest_absolute_value_becomes_1_and_zeros_stay() {
+        let frame = df!("features" => lists(&[&[-4.0, 0.0], &[1.0, 0.0], &[2.0, 0.0]])).unwrap();
+        let model = fit(&MaxAbsScaler::new(), &frame);
+        assert_eq!(model.max_abs(), [4.0, 0.0]);
+        let scaled = transform(model, &frame).unwrap();
+        let expected = [[-1.0, 0.0], [0.25, 0.0], [0.5, 0.0]];
+        assert_eq!(rows(&scaled, "scaledFeatures"), expected);
     }
 }

@@ -74,7 +74,7 @@ impl MinMaxScaler {
                 reason: format!("must be below max = {}", self.max),
             });
         }
-        let Vector { features, scaling } = table.vector(&self.input_col)?;
+        let Vector { features, scaling } = table.vector_to_learn(&self.input_col, collective)?;
         let own = MinMaxStatistics::of(&*features)?;
         let mut statistics = MinMaxStatistics {
             minimum: all_reduce_f64(&own.minimum, ReduceOp::Min, collective)?,
@@ -178,8 +178,7 @@ impl Transformer for MinMaxScalerModel {
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {
-        let vector = table.vector(&self.scaler.input_col)?;
-        table.check_width(&self.scaler.input_col, &vector, self.statistics.width())?;
+        let vector = table.vector_of_width(&self.scaler.input_col, self.statistics.width())?;
         let affine = self.statistics.to_range(self.scaler.min, self.scaler.max)?;
         table.set_vector(&self.scaler.output_col, vector.scaled_by(affine));
         Ok(())

@@ -27,6 +27,8 @@ mod standard_scaler;
 mod string_indexer;
 mod strings;
 mod table;
+#[cfg(test)]
+mod testing;
 mod torch_estimator;
 mod torch_model;
 mod vector_assembler;

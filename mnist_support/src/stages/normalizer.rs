@@ -135,3 +135,29 @@ impl Transformer for Normalizer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polars::df;
+
+    use super::*;
+    use crate::stages::testing::{lists, rows, transform};
+
+    #[test]
+    fn each_row_has_the_norm_1_or_stays_zero() {
+        let frame = df!("features" => lists(&[&[3.0, -4.0], &[0.0, 0.0]])).unwrap();
+        for (p, expected) in [
+            (1.0, [3.0 / 7.0, -4.0 / 7.0]),
+            (2.0, [0.6, -0.8]),
+            (f64::INFINITY, [0.75, -1.0]),
+        ] {
+            let normalized = transform(Normalizer::new().p(p), &frame).unwrap();
+            assert_eq!(rows(&normalized, "normFeatures"), [expected, [0.0, 0.0]]);
+        }
+        let error = transform(Normalizer::new().p(0.5), &frame).unwrap_err();
+        assert!(
+            matches!(error, Error::InvalidSetting { setting: "p", .. }),
+            "{error}"
+        );
+    }
+}

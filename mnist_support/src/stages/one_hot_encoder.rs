@@ -221,3 +221,49 @@ impl Transformer for OneHotEncoderModel {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polars::df;
+
+    use super::*;
+    use crate::stages::testing::{fit, fit_ranks, rows, transform};
+
+    fn encoder() -> OneHotEncoder {
+        OneHotEncoder::new().input_col("size").output_col("sizes")
+    }
+
+    #[test]
+    fn the_last_category_is_the_vector_of_zeros_unless_it_is_kept() {
+        let frame = df!("size" => [0, 2, 1, 0]).unwrap();
+        let encoded = transform(fit(&encoder(), &frame), &frame).unwrap();
+        assert_eq!(
+            rows(&encoded, "sizes"),
+            [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
+        );
+        let encoded = transform(fit(&encoder().drop_last(false), &frame), &frame).unwrap();
+        assert_eq!(rows(&encoded, "sizes")[1], [0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn an_unknown_category_is_an_error_that_names_the_row_or_one_more_category() {
+        let frame = df!("size" => [0, 1]).unwrap();
+        let other = df!("size" => [Some(1), Some(5), None]).unwrap();
+        let error = transform(fit(&encoder(), &frame), &other).unwrap_err();
+        assert!(
+            matches!(error, Error::Table(TableError::InvalidValue { row: 2, .. })),
+            "{error}"
+        );
+        let keeping = encoder()
+            .handle_invalid(HandleInvalid::Keep)
+            .drop_last(false);
+        let encoded = transform(fit(&keeping, &frame), &other).unwrap();
+        assert_eq!(
+            rows(&encoded, "sizes"),
+            [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
+        );
+        let skipping = encoder().handle_invalid(HandleInvalid::Skip);
+        let error = fit_ranks(&skipping, &frame, &[2]).remove(0).unwrap_err();
+        assert!(matches!(error, Error::InvalidSetting { .. }), "{error}");
+    }
+}

@@ -177,3 +177,51 @@ impl PipelineStage for QuantileDiscretizer {
         Ok(self.learn(table, collective)?.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polars::df;
+
+    use super::*;
+    use crate::stages::testing::{fit, fit_ranks};
+
+    #[test]
+    fn the_buckets_end_at_quantiles_and_alike_ones_are_one() {
+        let frame = df!(
+            "x" => [Some(5.0), Some(1.0), None, Some(f64::NAN), Some(2.0), Some(4.0)],
+            "same" => [3_i64; 6],
+        )
+        .unwrap();
+        let discretizer = QuantileDiscretizer::new()
+            .input_cols(["x", "same"])
+            .output_cols(["of_x", "of_same"])
+            .num_buckets(4);
+        let (low, high) = (f64::NEG_INFINITY, f64::INFINITY);
+        let splits = fit(&discretizer, &frame).get_splits_array();
+        assert_eq!(
+            splits,
+            [vec![low, 1.0, 2.0, 4.0, high], vec![low, 3.0, high]]
+        );
+    }
+
+    #[test]
+    fn a_bucketizer_with_infinite_ends_survives_json() {
+        let frame = df!("x" => [1.0, 2.0]).unwrap();
+        let discretizer = QuantileDiscretizer::new()
+            .input_col("x")
+            .output_col("bucket");
+        let model = fit(&discretizer, &frame);
+        let json = serde_json::to_string(&model).unwrap();
+        assert_eq!(serde_json::from_str::<Bucketizer>(&json).unwrap(), model);
+    }
+
+    #[test]
+    fn a_single_bucket_is_refused() {
+        let frame = df!("x" => [1.0]).unwrap();
+        let discretizer = QuantileDiscretizer::new()
+            .input_col("x")
+            .output_col("bucket");
+        let error = fit_ranks(&discretizer.num_buckets(1), &frame, &[1]).remove(0);
+        assert!(matches!(error, Err(Error::InvalidSetting { .. })));
+    }
+}

@@ -94,7 +94,7 @@ impl RobustScaler {
     }
 
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<RobustScalerModel> {
-        let vector = table.vector(&self.input_col)?;
+        let vector = table.vector_to_learn(&self.input_col, collective)?;
         let (mut median, mut range) = (Vec::new(), Vec::new());
         let columns: Vec<usize> = (0..vector.width()).collect();
         for block in columns.chunks(BLOCK_COLUMNS) {
@@ -194,9 +194,8 @@ impl Transformer for RobustScalerModel {
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {
-        let vector = table.vector(&self.scaler.input_col)?;
         let width = self.median.len();
-        table.check_width(&self.scaler.input_col, &vector, width)?;
+        let vector = table.vector_of_width(&self.scaler.input_col, width)?;
         let factor = |range: &f64| match (self.scaler.with_scaling, *range == 0.0) {
             (false, _) => 1.0,
             (true, true) => 0.0,
@@ -212,5 +211,45 @@ impl Transformer for RobustScalerModel {
         };
         table.set_vector(&self.scaler.output_col, vector.scaled_by(affine));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::df;
+
+    use super::*;
+    use crate::stages::testing::{fit, fit_ranks, lists, rows, transform};
+
+    #[test]
+    fn an_outlier_changes_nothing() {
+        let values: [&[f64]; 5] = [
+            &[1.0, 3.0],
+            &[2.0, 3.0],
+            &[3.0, 3.0],
+            &[4.0, 3.0],
+            &[1e9, 3.0],
+        ];
+        let frame = df!("features" => lists(&values)).unwrap();
+        let model = fit(&RobustScaler::new().with_centering(true), &frame);
+        assert_eq!(
+            (model.median(), model.range()),
+            (&[3.0, 3.0][..], &[2.0, 0.0][..])
+        );
+        let scaled = rows(&transform(model, &frame).unwrap(), "scaledFeatures");
+        assert_eq!(scaled[..3], [[-1.0, 0.0], [-0.5, 0.0], [0.0, 0.0]]);
+    }
+
+    #[test]
+    fn quantiles_that_are_none_are_refused() {
+        let frame = df!("features" => lists(&[&[1.0]])).unwrap();
+        for scaler in [
+            RobustScaler::new().lower(0.8),
+            RobustScaler::new().upper(1.0),
+            RobustScaler::new().relative_error(-0.1),
+        ] {
+            let error = fit_ranks(&scaler, &frame, &[1]).remove(0).unwrap_err();
+            assert!(matches!(error, Error::InvalidSetting { .. }), "{error}");
+        }
     }
 }

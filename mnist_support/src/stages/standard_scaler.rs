@@ -84,7 +84,7 @@ impl StandardScaler {
     /// then of the squared distances from the mean. A single all-reduce of squares would lose
     /// precision where the mean is large compared to the deviation.
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<StandardScalerModel> {
-        let Vector { features, scaling } = table.vector(&self.input_col)?;
+        let Vector { features, scaling } = table.vector_to_learn(&self.input_col, collective)?;
         let width = features.width();
         let mut sums = total(&features, |value, _| value);
         sums.push(features.rows() as f64);
@@ -228,8 +228,7 @@ impl Transformer for StandardScalerModel {
             with_mean,
             with_std,
         } = &self.scaler;
-        let vector = table.vector(input_col)?;
-        table.check_width(input_col, &vector, self.mean.len())?;
+        let vector = table.vector_of_width(input_col, self.mean.len())?;
         let factor = |std: &f64| match (with_std, *std == 0.0) {
             (false, _) => 1.0,
             (true, true) => 0.0,

@@ -283,3 +283,118 @@ impl Transformer for StringIndexerModel {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::*;
+
+    use super::*;
+    use crate::{
+        Error,
+        error::TableError,
+        stages::testing::{fit, fit_ranks, table, transform},
+    };
+
+    fn indexer() -> StringIndexer {
+        StringIndexer::new().input_col("word").output_col("index")
+    }
+
+    fn words() -> DataFrame {
+        df!("word" => [Some("b"), None, Some("c"), Some("b"), Some("a")], "row" => [1, 2, 3, 4, 5])
+            .unwrap()
+    }
+
+    #[test]
+    fn words_are_ordered_by_frequency_and_ties_by_the_alphabet() {
+        for (order, expected) in [
+            (StringOrderType::FrequencyDesc, ["b", "a", "c"]),
+            (StringOrderType::FrequencyAsc, ["a", "c", "b"]),
+            (StringOrderType::AlphabetDesc, ["c", "b", "a"]),
+            (StringOrderType::AlphabetAsc, ["a", "b", "c"]),
+        ] {
+            let model = fit(&indexer().string_order_type(order), &words());
+            assert_eq!(model.labels(), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_and_booleans_are_the_text_that_spark_casts_them_to() {
+        for (column, expected) in [
+            (
+                Column::new("word".into(), [1.0, f64::NAN, 1e7, 1.0]),
+                vec!["1.0", "1.0E7"],
+            ),
+            (
+                Column::new("word".into(), [7_i64, -3, 7, 7]),
+                vec!["7", "-3"],
+            ),
+            (
+                Column::new("word".into(), [true, false, true, true]),
+                vec!["true", "false"],
+            ),
+        ] {
+            let frame = DataFrame::new(4, vec![column]).unwrap();
+            assert_eq!(fit(&indexer(), &frame).labels(), expected);
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_is_an_error_that_names_the_row_or_left_out_or_kept() {
+        let model = fit(&indexer(), &words());
+        let frame = df!("word" => ["a", "x", "b"], "row" => [1, 2, 3]).unwrap();
+        let error = transform(model.clone(), &frame).unwrap_err();
+        assert!(
+            matches!(&error, Error::Table(TableError::InvalidValue { row: 2, value, .. }) if value == "x"),
+            "{error}"
+        );
+        let error = transform(model.clone(), &words()).unwrap_err();
+        assert!(
+            matches!(error, Error::Table(TableError::MissingValue { row: 2, .. })),
+            "{error}"
+        );
+        let skipping = model.clone().handle_invalid(HandleInvalid::Skip);
+        let kept = transform(skipping, &frame).unwrap();
+        assert_eq!(
+            kept.column("row").unwrap(),
+            &Column::new("row".into(), [1, 3])
+        );
+        let keeping = model.handle_invalid(HandleInvalid::Keep);
+        let indexed = transform(keeping, &frame).unwrap();
+        let expected = Column::new("index".into(), [1.0, 3.0, 0.0]);
+        assert_eq!(indexed.column("index").unwrap(), &expected);
+    }
+
+    #[test]
+    fn after_rows_are_left_out_errors_still_name_the_row_of_the_table() {
+        let skipping = indexer().handle_invalid(HandleInvalid::Skip);
+        let model = fit(&skipping, &words());
+        let mut table = table(&words(), 100);
+        StageModel::from(model).apply(&mut table).unwrap();
+        assert_eq!(table.height(), 4);
+        // What was the third of the rows that follow 100 others is the second that is left.
+        assert_eq!(table.rows().locate(1), ("rows.csv".to_owned(), 103));
+        table.keep(&[false, false, true, true]).unwrap();
+        assert_eq!(table.rows().locate(0).1, 104);
+    }
+
+    #[test]
+    fn a_table_without_the_column_is_left_as_it_is() {
+        let model = fit(&indexer(), &words());
+        let frame = df!("row" => [1]).unwrap();
+        assert_eq!(transform(model, &frame).unwrap(), frame);
+    }
+
+    #[test]
+    fn as_many_columns_are_added_as_are_read() {
+        for stage in [
+            StringIndexer::new(),
+            StringIndexer::new()
+                .input_cols(["word", "row"])
+                .output_col("index"),
+            StringIndexer::new().input_col("word").output_col("word"),
+        ] {
+            let error = fit_ranks(&stage, &words(), &[5]).remove(0).unwrap_err();
+            assert!(matches!(error, Error::InvalidSetting { .. }), "{error}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ use polars::prelude::*;
 
 use crate::{
     Error, Result,
+    collective::{Collective, ReduceOp, all_reduce_f64},
     data::{
         Affine, Features, FeaturesView, TableRows, TargetValues, check_finite, check_targets,
         fits_f32,
@@ -203,17 +204,36 @@ impl Table {
         check_targets(vector.to_f32()?, columns, values, self.rows())
     }
 
-    /// Checks that a vector column has as many features as a scaler was fitted on.
-    pub(super) fn check_width(&self, name: &str, vector: &Vector, width: usize) -> Result<()> {
-        if vector.features.width() == width {
-            return Ok(());
+    /// Returns a vector column that a stage with the other ranks learns from: of the same width in
+    /// all of them, even where there are no rows to know it by.
+    pub(super) fn vector_to_learn(
+        &self,
+        name: &str,
+        collective: &dyn Collective,
+    ) -> Result<Vector> {
+        let vector = self.vector(name)?;
+        let own = [vector.width() as f64];
+        let widest = all_reduce_f64(&own, ReduceOp::Max, collective)?[0] as usize;
+        let vector = vector.widened_if_empty(widest);
+        if vector.width() == widest {
+            return Ok(vector);
         }
         Err(Error::ShapeMismatch {
             what: format!("the vector column {name:?} of {}", self.name),
-            found: vec![
-                vector.features.rows() as i64,
-                vector.features.width() as i64,
-            ],
+            found: vec![vector.features.rows() as i64, vector.width() as i64],
+            expected: format!("{widest} features, as in another partition,"),
+        })
+    }
+
+    /// Returns a vector column, which has as many features as a scaler was fitted on.
+    pub(super) fn vector_of_width(&self, name: &str, width: usize) -> Result<Vector> {
+        let vector = self.vector(name)?.widened_if_empty(width);
+        if vector.width() == width {
+            return Ok(vector);
+        }
+        Err(Error::ShapeMismatch {
+            what: format!("the vector column {name:?} of {}", self.name),
+            found: vec![vector.features.rows() as i64, vector.width() as i64],
             expected: format!("{width} features, as the scaler was fitted on,"),
         })
     }
@@ -251,6 +271,14 @@ impl Vector {
                 None => scaling,
                 Some(first) => first.then(&scaling),
             }),
+        }
+    }
+
+    /// Returns no rows of this width, if there are none: lists without rows don't tell theirs.
+    pub(super) fn widened_if_empty(self, width: usize) -> Vector {
+        match self.features.rows() == 0 && self.width() != width {
+            true => Vector::new(Features::F32(Array2::zeros((0, width)))),
+            false => self,
         }
     }
 

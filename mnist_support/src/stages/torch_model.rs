@@ -291,7 +291,9 @@ impl TorchModel {
     /// Runs the network on all rows of a table, one batch at a time.
     fn outputs(&self, table: &Table) -> Result<Outputs> {
         let network = &self.estimator.network;
+        let needed = network.input_width() as usize;
         let vector = table.vector(&self.estimator.features_col)?;
+        let vector = vector.widened_if_empty(needed);
         check_width(
             network,
             vector.features.width(),

@@ -217,3 +217,70 @@ impl Transformer for VectorAssembler {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::*;
+
+    use super::*;
+    use crate::stages::{
+        MinMaxScaler, StageModel,
+        testing::{fit, lists, rows, table, transform},
+    };
+
+    #[test]
+    fn numbers_booleans_lists_and_vectors_of_stages_before_are_put_side_by_side() {
+        let frame = df!(
+            "n" => [1_u8, 2],
+            "flag" => [true, false],
+            "features" => lists(&[&[0.5, 6.0], &[1.5, 7.0]]),
+        )
+        .unwrap();
+        let mut table = table(&frame, 0);
+        let scaler = fit(&MinMaxScaler::new(), &frame);
+        StageModel::from(scaler).apply(&mut table).unwrap();
+        let columns = ["n", "scaledFeatures", "flag", "features"];
+        let assembler = VectorAssembler::new().input_cols(columns).output_col("all");
+        assembler.apply(&mut table).unwrap();
+        let all = table.into_frame().unwrap();
+        assert_eq!(
+            rows(&all, "all"),
+            [
+                [1.0, 0.0, 0.0, 1.0, 0.5, 6.0],
+                [2.0, 1.0, 1.0, 0.0, 1.5, 7.0]
+            ]
+        );
+    }
+
+    #[test]
+    fn rows_with_holes_are_left_out_or_become_nan() {
+        let frame = df!(
+            "x" => [Some(1.0), None, Some(f64::NAN), Some(4.0)],
+            "n" => [1_i64, 2, 3, 4],
+        )
+        .unwrap();
+        let assembler = VectorAssembler::new().input_cols(["x", "n"]);
+        let skipping = assembler.clone().handle_invalid(HandleInvalid::Skip);
+        let left = transform(skipping, &frame).unwrap();
+        assert_eq!(rows(&left, "features"), [[1.0, 1.0], [4.0, 4.0]]);
+        let keeping = assembler.handle_invalid(HandleInvalid::Keep);
+        let kept = rows(&transform(keeping, &frame).unwrap(), "features");
+        assert_eq!(kept[3], [4.0, 4.0]);
+        assert!(kept[1][0].is_nan() && kept[2][0].is_nan() && kept[1][1] == 2.0);
+    }
+
+    #[test]
+    fn seconds_since_1970_that_are_scaled_stay_apart() {
+        let seconds: Vec<i64> = (0..100).map(|second| 1_700_000_000 + second).collect();
+        let frame = df!("time" => seconds).unwrap();
+        let assembled = transform(VectorAssembler::new().input_cols(["time"]), &frame).unwrap();
+        let scaler = fit(&MinMaxScaler::new(), &assembled);
+        let scaled = rows(&transform(scaler, &assembled).unwrap(), "scaledFeatures");
+        for (second, row) in scaled.iter().enumerate() {
+            assert!(
+                (row[0] - second as f64 / 99.0).abs() < 1e-12,
+                "{second}: {row:?}"
+            );
+        }
+    }
+}

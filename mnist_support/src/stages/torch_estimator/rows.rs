@@ -50,7 +50,8 @@ impl TorchEstimator {
         table: &Table,
         other: Option<&Table>,
     ) -> Result<TrainingData> {
-        let vector = table.vector(&self.features_col)?;
+        let needed = self.network.input_width() as usize;
+        let vector = table.vector(&self.features_col)?.widened_if_empty(needed);
         check_width(
             &self.network,
             vector.features.width(),
