@@ -61,9 +61,9 @@ impl Bucketizer {
         self
     }
 
-    /// What becomes of NaN and null: [`HandleInvalid::Keep`] gives NaN a bucket of its own after the
-    /// others, and leaves null null. A number outside all buckets is always an error. Default:
-    /// [`HandleInvalid::Error`].
+    /// What becomes of NaN: [`HandleInvalid::Keep`] gives it a bucket of its own after the others.
+    /// As in SparkML, null stays null, unless [`HandleInvalid::Skip`] leaves its row out, too, and a
+    /// number outside all buckets is always an error. Default: [`HandleInvalid::Error`].
     pub fn handle_invalid(mut self, handle_invalid: HandleInvalid) -> Self {
         self.handle_invalid = handle_invalid;
         self
@@ -111,13 +111,12 @@ impl Bucketizer {
                 Some(number) if !number.is_nan() => number,
                 invalid => {
                     return match (self.handle_invalid, invalid) {
-                        (HandleInvalid::Error, None) => Err(rows.missing(row, name)),
                         (HandleInvalid::Error, Some(nan)) => {
                             let expected = "a number with a bucket; see handle_invalid";
                             Err(rows.invalid(row, name, nan, expected))
                         }
                         (HandleInvalid::Keep, Some(_)) => Ok(Some(last as f64)),
-                        (HandleInvalid::Keep, None) | (HandleInvalid::Skip, _) => Ok(None),
+                        (_, None) | (HandleInvalid::Skip, _) => Ok(None),
                     };
                 }
             };

@@ -128,7 +128,15 @@ impl StringIndexer {
 impl StringOrderType {
     fn sort(self, counts: BTreeMap<String, u64>) -> Vec<String> {
         let mut words: Vec<(String, u64)> = counts.into_iter().collect();
-        words.sort_by(|(a, _), (b, _)| alphabetical(a, b));
+        let by_frequency = matches!(
+            self,
+            StringOrderType::FrequencyDesc | StringOrderType::FrequencyAsc
+        );
+        // Spark sorts words of the same frequency as Java's strings, and by the alphabet as bytes,
+        // which is the order that they are in.
+        if by_frequency {
+            words.sort_by(|(a, _), (b, _)| java_order(a, b));
+        }
         match self {
             StringOrderType::FrequencyDesc => words.sort_by_key(|(_, count)| Reverse(*count)),
             StringOrderType::FrequencyAsc => words.sort_by_key(|(_, count)| *count),
@@ -139,8 +147,8 @@ impl StringOrderType {
     }
 }
 
-/// The order of Java's strings, which Spark sorts by.
-fn alphabetical(a: &str, b: &str) -> Ordering {
+/// The order of Java's strings.
+fn java_order(a: &str, b: &str) -> Ordering {
     a.encode_utf16().cmp(b.encode_utf16())
 }
 
@@ -313,6 +321,18 @@ mod tests {
             (StringOrderType::AlphabetAsc, ["a", "b", "c"]),
         ] {
             let model = fit(&indexer().string_order_type(order), &words());
+            assert_eq!(model.labels(), expected);
+        }
+    }
+
+    #[test]
+    fn words_beyond_the_basic_plane_are_ordered_as_spark_orders_them() {
+        let frame = df!("word" => ["\u{1F600}", "\u{FFFD}"]).unwrap();
+        for (order, expected) in [
+            (StringOrderType::FrequencyDesc, ["\u{1F600}", "\u{FFFD}"]),
+            (StringOrderType::AlphabetAsc, ["\u{FFFD}", "\u{1F600}"]),
+        ] {
+            let model = fit(&indexer().string_order_type(order), &frame);
             assert_eq!(model.labels(), expected);
         }
     }

@@ -369,7 +369,14 @@ impl Vector {
 /// Converts a list column of equal lengths without nulls to a matrix; `None` if it is not one.
 fn list_to_matrix(column: &Column) -> PolarsResult<Option<Features>> {
     let lists = column.list()?.rechunk();
-    let (rows, values) = (lists.len(), lists.get_inner());
+    let rows = lists.len();
+    // A part of a longer column shares that one's values.
+    let chunk = lists.downcast_iter().next();
+    let (first, last) = chunk.map_or((0, 0), |chunk| {
+        let offsets = chunk.offsets();
+        (*offsets.first(), *offsets.last())
+    });
+    let values = lists.get_inner().slice(first, (last - first) as usize);
     let width = values.len().checked_div(rows).unwrap_or(0);
     let uneven = lists
         .downcast_iter()
