@@ -21,8 +21,10 @@ pub use crate::{
     interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},
     ml::{
-        Fit, Label, MinMaxScaler, Pipeline, PipelineModel, TorchEstimator, Transform,
-        VectorAssembler,
+        Bucketizer, Fit, HandleInvalid, Imputer, ImputerStrategy, IndexToString, Label,
+        MaxAbsScaler, MinMaxScaler, Normalizer, OneHotEncoder, Pipeline, PipelineModel,
+        QuantileDiscretizer, RobustScaler, StandardScaler, StringIndexer, StringOrderType,
+        TorchEstimator, Transform, VectorAssembler,
     },
     secrets::{Secret, SecretScope},
     train::{Device, FitReport, LearningRateSchedule, LinearLr, Loss, Optimizer, TrainingSettings},

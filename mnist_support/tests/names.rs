@@ -106,6 +106,15 @@ fn names() -> String {
         "BinaryMetric",
         &binary,
     ));
+    // SparkML has no stage that trains a network.
+    let stages = variants("stages/mod.rs", "Stage").into_iter();
+    let stages = stages.filter(|(stage, _)| stage != "TorchEstimator");
+    let stages = stages.map(|(stage, _)| {
+        [
+            format!("`pyspark.ml.feature.{stage}`"),
+            format!("`ml::{stage}`"),
+        ]
+    });
     let here = "here";
     [
         "PyTorch's and SparkML's names, and those of this crate.\n".to_owned(),
@@ -125,6 +134,7 @@ fn names() -> String {
             ["PyTorch", here],
             of_torch("train/schedule/mod.rs", "LearningRateSchedule"),
         ),
+        table("Stages", ["SparkML", here], stages.collect()),
         table("Metrics", ["SparkML", here], metrics),
     ]
     .concat()
@@ -147,6 +157,7 @@ fn the_table_of_names_is_what_the_code_has() {
         "| `torch.nn.BCEWithLogitsLoss` | `Loss::BceWithLogits` |",
         "| `torch.optim.AdamW` | `Optimizer::Adam` |",
         "| `torch.optim.lr_scheduler.StepLR` | `LearningRateSchedule::StepLr` |",
+        "| `pyspark.ml.feature.StringIndexer` | `ml::StringIndexer` |",
         "| BinaryClassificationEvaluator, `areaUnderROC` | `BinaryMetric::AreaUnderROC` |",
     ] {
         assert!(names.contains(expected), "{expected} is not in\n{names}");

@@ -3,6 +3,7 @@
 //! The names are those of `torch.distributed`. A program written against [`Collective`] runs
 //! unchanged on threads, on processes, or alone.
 
+mod gather;
 mod gloo;
 mod reduce;
 #[cfg(test)]
@@ -12,6 +13,9 @@ mod threads;
 use tch::Tensor;
 
 use crate::Result;
+#[cfg(test)]
+use gather::all_gather;
+pub(crate) use gather::{all_gather_json, all_reduce_f64};
 pub use gloo::{Bind, GlooCollective, GlooConfig, StoreHost};
 pub use threads::{ThreadCollective, thread_group};
 

@@ -159,6 +159,19 @@ pub(super) fn broadcast_sends_the_roots_tensor<C: Collective>(
     }
 }
 
+pub(super) fn bytes_of_different_lengths_are_gathered_in_the_order_of_the_ranks<C: Collective>(
+    group: impl Fn(usize) -> Vec<Start<C>>,
+) {
+    for world_size in [1, 3] {
+        let expected: Vec<Vec<u8>> = (0..world_size).map(|rank| vec![200; 5 * rank]).collect();
+        for gathered in run(&group, world_size, |collective| {
+            super::all_gather(&vec![200; 5 * collective.rank()], &collective).unwrap()
+        }) {
+            assert_eq!(gathered, expected);
+        }
+    }
+}
+
 pub(super) fn a_root_outside_the_group_is_an_error<C: Collective>(
     group: impl Fn(usize) -> Vec<Start<C>>,
 ) {
@@ -276,6 +289,7 @@ macro_rules! suite {
             a_part_of_a_transposed_tensor_is_reduced_in_place,
             many_exchanges_in_a_row_do_not_mix,
             broadcast_sends_the_roots_tensor,
+            bytes_of_different_lengths_are_gathered_in_the_order_of_the_ranks,
             a_root_outside_the_group_is_an_error,
             no_rank_passes_a_barrier_before_all_have_arrived,
             a_rank_that_leaves_ends_the_others_exchange_with_an_error,

@@ -9,23 +9,110 @@ use crate::{Error, Result};
 /// The number of rows that one core scales at a time.
 const PART_ROWS: usize = 1024;
 
+/// A linear function of each column: `(value - shift) * scale + offset`.
+///
+/// Without `shift`, a column whose values are large compared with their spread would lose digits.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Affine {
+    pub(crate) shift: Vec<f64>,
+    pub(crate) scale: Vec<f64>,
+    pub(crate) offset: Vec<f64>,
+}
+
+impl Affine {
+    /// Returns this function followed by another.
+    pub(crate) fn then(&self, next: &Affine) -> Affine {
+        let columns = 0..self.scale.len();
+        let column = |column: usize| {
+            let (shift, scale) = (self.shift[column], self.scale[column]);
+            let moved = self.offset[column] - next.shift[column];
+            match scale == 0.0 {
+                true => (0.0, 0.0, moved * next.scale[column] + next.offset[column]),
+                false => (
+                    shift - moved / scale,
+                    scale * next.scale[column],
+                    next.offset[column],
+                ),
+            }
+        };
+        let (mut shift, mut scale, mut offset) = (Vec::new(), Vec::new(), Vec::new());
+        for (of_shift, of_scale, of_offset) in columns.map(column) {
+            shift.push(of_shift);
+            scale.push(of_scale);
+            offset.push(of_offset);
+        }
+        Affine {
+            shift,
+            scale,
+            offset,
+        }
+    }
+
+    /// The function's value for a value of a column.
+    pub(crate) fn at(&self, column: usize, value: f64) -> f64 {
+        (value - self.shift[column]) * self.scale[column] + self.offset[column]
+    }
+
+    /// The factors of `value * scale + offset`.
+    pub(crate) fn to_f32(&self) -> (Vec<f32>, Vec<f32>) {
+        let columns = self.shift.iter().zip(&self.scale).zip(&self.offset);
+        columns
+            .map(|((shift, scale), offset)| (*scale as f32, (offset - shift * scale) as f32))
+            .unzip()
+    }
+}
+
 impl FeaturesView<'_> {
+    /// Returns the function's values. `F64` is computed in `f64`, the others in `f32`.
+    pub(crate) fn scaled(&self, affine: &Affine) -> Result<Array2<f32>> {
+        match self {
+            Self::F64(array) => {
+                self.check_factors(affine.scale.len(), affine.offset.len())?;
+                let mut output = Array2::zeros(array.raw_dim());
+                let values = array.rows();
+                for (mut output, values) in output.rows_mut().into_iter().zip(values) {
+                    for (column, (output, value)) in output.iter_mut().zip(values).enumerate() {
+                        *output = affine.at(column, *value) as f32;
+                    }
+                }
+                Ok(output)
+            }
+            Self::U8(_) | Self::F32(_) => {
+                let (scale, offset) = affine.to_f32();
+                self.affine(&scale, &offset)
+            }
+        }
+    }
+
+    fn check_factors(&self, scale: usize, offset: usize) -> Result<()> {
+        if scale == self.width() && offset == self.width() {
+            return Ok(());
+        }
+        Err(Error::ShapeMismatch {
+            what: "the matrix of features".to_owned(),
+            found: vec![self.rows() as i64, self.width() as i64],
+            expected: format!("[rows, {}]", scale.max(offset)),
+        })
+    }
+
     /// Returns `value * scale[column] + offset[column]` for every value, as a new matrix
     /// `[rows, columns]`.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] unless `scale` and `offset` have one entry for each column.
     pub fn affine(&self, scale: &[f32], offset: &[f32]) -> Result<Array2<f32>> {
-        if scale.len() != self.width() || offset.len() != self.width() {
-            return Err(Error::ShapeMismatch {
-                what: "the matrix of features".to_owned(),
-                found: vec![self.rows() as i64, self.width() as i64],
-                expected: format!("[rows, {}]", scale.len().max(offset.len())),
-            });
-        }
+        self.check_factors(scale.len(), offset.len())?;
         match self {
             Self::U8(array) => scaled(array, scale, offset),
             Self::F32(array) => scaled(array, scale, offset),
+            Self::F64(_) => {
+                let double = |values: &[f32]| values.iter().copied().map(f64::from).collect();
+                self.scaled(&Affine {
+                    shift: vec![0.0; scale.len()],
+                    scale: double(scale),
+                    offset: double(offset),
+                })
+            }
         }
     }
 }

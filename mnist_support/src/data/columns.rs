@@ -1,5 +1,7 @@
 //! Looking up and checking the columns of a DataFrame.
 
+use std::borrow::Cow;
+
 use polars::prelude::*;
 
 use crate::{Error, Result, error::TableError, shard::Shard, text};
@@ -10,6 +12,8 @@ use crate::{Error, Result, error::TableError, shard::Shard, text};
 pub struct TableRows<'a> {
     pub(super) table: &'a str,
     place: Place<'a>,
+    /// The indices in the place of the frame's rows, if some were left out.
+    kept: Option<&'a [usize]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,25 +31,34 @@ impl<'a> From<&'a str> for TableRows<'a> {
 }
 
 impl<'a> TableRows<'a> {
+    /// What errors that concern no row call the table.
+    pub(crate) fn table(&self) -> &'a str {
+        self.table
+    }
+
     /// The rows of a table that follow its first `rows`.
     pub fn after(rows: u64, table: &'a str) -> Self {
         TableRows {
             table,
             place: Place::After(rows),
+            kept: None,
         }
     }
 
-    /// The rows of a shard. `table` is what errors that concern no row call it.
-    pub(crate) fn of_shard(shard: &'a Shard, table: &'a str) -> Self {
+    /// The rows of a shard, or those of the indices `kept`. `table` is what errors that concern no
+    /// row call it.
+    pub(crate) fn of_shard(shard: &'a Shard, table: &'a str, kept: Option<&'a [usize]>) -> Self {
         TableRows {
             table,
             place: Place::Shard(shard),
+            kept,
         }
     }
 
     /// The table, or the file of it, that has the frame's row `index`, and the row's number in it,
     /// from 1.
     pub(crate) fn locate(&self, index: usize) -> (String, u64) {
+        let index = self.kept.map_or(index, |kept| kept[index]);
         match self.place {
             Place::After(rows) => (self.table.to_owned(), rows + index as u64 + 1),
             Place::Shard(shard) => shard.locate(index),
@@ -82,7 +95,12 @@ impl<'a> TableRows<'a> {
 }
 
 /// Returns the column of this name.
-pub(super) fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Result<&'a Series> {
+pub(crate) fn column<'a>(
+    frame: &'a DataFrame,
+    name: &str,
+    rows: TableRows<'_>,
+) -> Result<&'a Series> {
+    let table = rows.table;
     match frame.column(name) {
         Ok(column) => Ok(column.as_materialized_series()),
         Err(_) => Err(Error::Table(TableError::ColumnNotFound {
@@ -93,30 +111,85 @@ pub(super) fn column<'a>(frame: &'a DataFrame, name: &str, table: &str) -> Resul
     }
 }
 
+/// Returns the column of this name as numbers without nulls: dates as days, times and durations as
+/// seconds.
+pub(super) fn feature_column<'a>(
+    frame: &'a DataFrame,
+    name: &str,
+    rows: TableRows<'_>,
+) -> Result<Cow<'a, Series>> {
+    let series = column(frame, name, rows)?;
+    let Some(numbers) = numbers_of_times(series).map_err(TableError::about(rows.table))? else {
+        return numeric_column(frame, name, rows).map(Cow::Borrowed);
+    };
+    match numbers.is_null().first_true_idx() {
+        Some(row) => Err(rows.missing(row, name)),
+        None => Ok(Cow::Owned(numbers)),
+    }
+}
+
+/// Returns the column of this name as `Float64`, with its nulls. Booleans become 0 and 1, times as
+/// for [`feature_column`].
+pub(crate) fn numeric_or_null(
+    frame: &DataFrame,
+    name: &str,
+    rows: TableRows<'_>,
+) -> Result<Series> {
+    let series = column(frame, name, rows)?;
+    let about = || TableError::about(rows.table);
+    if let Some(numbers) = numbers_of_times(series).map_err(about())? {
+        return Ok(numbers);
+    }
+    check_numeric(series, name, rows)?;
+    series.cast(&DataType::Float64).map_err(about())
+}
+
+/// Returns the days of dates, and the seconds of times and durations, as `Float64`; `None` for a
+/// column of anything else.
+fn numbers_of_times(series: &Series) -> PolarsResult<Option<Series>> {
+    let per_unit = match series.dtype() {
+        DataType::Date => 1.0,
+        DataType::Datetime(unit, _) | DataType::Duration(unit) => match unit {
+            TimeUnit::Nanoseconds => 1e9,
+            TimeUnit::Microseconds => 1e6,
+            TimeUnit::Milliseconds => 1e3,
+        },
+        DataType::Time => 1e9,
+        _ => return Ok(None),
+    };
+    let numbers = series.to_physical_repr().cast(&DataType::Float64)?;
+    let numbers = numbers.f64()?.apply_values(|value| value / per_unit);
+    Ok(Some(numbers.into_series()))
+}
+
 /// Returns the column of this name, checked to hold numbers or booleans and no nulls.
 pub(crate) fn numeric_column<'a>(
     frame: &'a DataFrame,
     name: &str,
     rows: TableRows<'_>,
 ) -> Result<&'a Series> {
-    let table = rows.table;
-    let series = column(frame, name, table)?;
-    let dtype = series.dtype();
-    if let Some((row, text)) = series.str().ok().and_then(not_a_number) {
-        return Err(rows.invalid(row, name, text, "a number"));
-    }
-    if !(dtype.is_primitive_numeric() || dtype.is_bool()) {
-        return Err(Error::Table(TableError::ColumnType {
-            table: table.to_owned(),
-            column: name.to_owned(),
-            found: dtype.to_string(),
-            expected: "a column of numbers or booleans".to_owned(),
-        }));
-    }
+    let series = column(frame, name, rows)?;
+    check_numeric(series, name, rows)?;
     if let Some(row) = series.is_null().first_true_idx() {
         return Err(rows.missing(row, name));
     }
     Ok(series)
+}
+
+fn check_numeric(series: &Series, name: &str, rows: TableRows<'_>) -> Result<()> {
+    let dtype = series.dtype();
+    if dtype.is_primitive_numeric() || dtype.is_bool() {
+        return Ok(());
+    }
+    if let Some((row, text)) = series.str().ok().and_then(not_a_number) {
+        return Err(rows.invalid(row, name, text, "a number"));
+    }
+    Err(Error::Table(TableError::ColumnType {
+        table: rows.table.to_owned(),
+        column: name.to_owned(),
+        found: dtype.to_string(),
+        expected: "a column of numbers or booleans".to_owned(),
+    }))
 }
 
 /// The first text that is no number, and its row, in a column that has numbers too: one such value

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use polars::prelude::*;
 use rayon::prelude::*;
 
 use super::FeaturesView;
-use super::columns::{TableRows, numeric_column};
+use super::columns::{TableRows, feature_column};
 use super::transpose::columns_into_rows;
 use crate::{Error, Result, error::TableError};
 
@@ -19,7 +19,9 @@ const PART_ROWS: usize = 4096;
 /// The features of a table: a row-major matrix `[rows, columns]`.
 ///
 /// It is `U8` if every column is `UInt8`, as MNIST's pixels are. That takes a quarter of the memory
-/// of `F32`.
+/// of `F32`. It is `F64` if there is a column that `F32` may not hold exactly, such as a time in
+/// seconds: `Int32`, `Int64`, `Float64` and the like. Such values are scaled as they are, and become
+/// `f32` only on their way into a network.
 ///
 /// ```
 /// use mnist_support::data::Features;
@@ -37,23 +39,26 @@ const PART_ROWS: usize = 4096;
 pub enum Features {
     /// Integers from 0 to 255, such as grey values.
     U8(Array2<u8>),
-    /// Anything else.
+    /// Numbers of up to 24 bits.
     F32(Array2<f32>),
+    /// Anything else.
+    F64(Array2<f64>),
 }
 
 impl Features {
     /// Makes a matrix of the named columns of `frame`, in the order of `columns`. `table` names the
     /// frame in errors. Pass a name, or a [`TableRows`] if the frame is a part of a table.
     ///
-    /// Columns can be integers or floats of any width, or booleans, which become 0 and 1. Unless
-    /// all columns are `UInt8`, values become `f32`, which rounds integers beyond 2^24 and the last
-    /// digits of a `Float64`. Every value of the result is finite.
+    /// Columns can be integers or floats of any width, or booleans, which become 0 and 1. Dates
+    /// become the days, and times the seconds, since 1970. The result depends on the types of the
+    /// columns alone, so that the parts of a table become alike. `f64` rounds integers beyond 2^53.
+    /// Every value of the result is finite.
     ///
     /// # Errors
     /// - [`TableError::ColumnNotFound`] for a name that the frame does not have.
     /// - [`TableError::ColumnType`] for a column that is neither numeric nor boolean.
     /// - [`TableError::MissingValue`] for the first null of a column.
-    /// - [`TableError::InvalidValue`] for a value that is NaN, or infinite as an `f32`.
+    /// - [`TableError::InvalidValue`] for a value that is NaN or infinite.
     /// - [`Error::InvalidSetting`] if `columns` is empty.
     pub fn from_frame<'a>(
         frame: &DataFrame,
@@ -71,8 +76,9 @@ impl Features {
         }
         let series = columns
             .iter()
-            .map(|name| numeric_column(frame, name, place))
+            .map(|name| feature_column(frame, name, place))
             .collect::<Result<Vec<_>>>()?;
+        let series: Vec<&Series> = series.iter().map(|series| &**series).collect();
         let rows = frame.height();
         if series
             .iter()
@@ -83,11 +89,20 @@ impl Features {
                 Ok(column.rechunk())
             })?;
             Ok(Features::U8(matrix(values, rows, columns.len(), table)?))
+        } else if series.iter().any(|series| !fits_f32(series.dtype())) {
+            let values = rows_of::<Float64Type>(&series, rows, table, |series| {
+                let column = double_column(series, table)?;
+                if series.dtype().is_float() {
+                    check_finite(series, column.iter_finite(), place)?;
+                }
+                Ok(column)
+            })?;
+            Ok(Features::F64(matrix(values, rows, columns.len(), table)?))
         } else {
             let values = rows_of::<Float32Type>(&series, rows, table, |series| {
                 let column = float_column(series, table)?;
                 if series.dtype().is_float() {
-                    check_finite(series, &column, place)?;
+                    check_finite(series, column.iter_finite(), place)?;
                 }
                 Ok(column)
             })?;
@@ -110,7 +125,48 @@ impl Features {
         match self {
             Self::U8(array) => array.mapv(f32::from),
             Self::F32(array) => array.clone(),
+            Self::F64(array) => array.mapv(|value| value as f32),
         }
+    }
+
+    /// Converts the values to `f64`, without scaling them.
+    pub fn to_f64(&self) -> Array2<f64> {
+        match self {
+            Self::U8(array) => array.mapv(f64::from),
+            Self::F32(array) => array.mapv(f64::from),
+            Self::F64(array) => array.clone(),
+        }
+    }
+
+    /// Makes a matrix of columns of `rows` numbers each.
+    pub(crate) fn from_columns(columns: &[Vec<f64>], rows: usize) -> Features {
+        let value = |(row, column): (usize, usize)| columns[column][row];
+        Features::F64(Array2::from_shape_fn((rows, columns.len()), value))
+    }
+
+    /// Puts matrices of as many rows side by side, in the widest of their types.
+    pub(crate) fn concatenate(parts: &[Features], table: &str) -> Result<Features> {
+        let about = || TableError::about(table);
+        let all = |is: fn(&Features) -> bool| parts.iter().all(is);
+        if all(|part| matches!(part, Features::U8(_))) {
+            let arrays = parts.iter().filter_map(|part| match part {
+                Features::U8(array) => Some(array.view()),
+                _ => None,
+            });
+            let arrays: Vec<_> = arrays.collect();
+            let whole = ndarray::concatenate(Axis(1), &arrays).map_err(about())?;
+            return Ok(Features::U8(whole));
+        }
+        if all(|part| !matches!(part, Features::F64(_))) {
+            let arrays: Vec<_> = parts.iter().map(Features::to_f32).collect();
+            let views: Vec<_> = arrays.iter().map(Array2::view).collect();
+            let whole = ndarray::concatenate(Axis(1), &views).map_err(about())?;
+            return Ok(Features::F32(whole));
+        }
+        let arrays: Vec<_> = parts.iter().map(Features::to_f64).collect();
+        let views: Vec<_> = arrays.iter().map(Array2::view).collect();
+        let whole = ndarray::concatenate(Axis(1), &views).map_err(about())?;
+        Ok(Features::F64(whole))
     }
 
     /// Selects rows by index, in this order. A row may be selected more than once.
@@ -171,16 +227,57 @@ fn float_column<'a>(series: &'a Series, table: &str) -> Result<Cow<'a, Float32Ch
     Ok(Cow::Owned(column))
 }
 
+fn double_column<'a>(series: &'a Series, table: &str) -> Result<Cow<'a, Float64Chunked>> {
+    let polars = |source| TableError::failed(table, source);
+    if let DataType::Float64 = series.dtype() {
+        return Ok(series.f64().map_err(polars)?.rechunk());
+    }
+    let cast = series.cast(&DataType::Float64).map_err(polars)?;
+    let column = cast.f64().map_err(polars)?.rechunk().into_owned();
+    Ok(Cow::Owned(column))
+}
+
+/// Whether `f32` holds every value of a type.
+pub(crate) fn fits_f32(dtype: &DataType) -> bool {
+    matches!(
+        dtype,
+        DataType::UInt8
+            | DataType::Int8
+            | DataType::UInt16
+            | DataType::Int16
+            | DataType::Float32
+            | DataType::Boolean
+    )
+}
+
 /// NaN and infinities would turn a whole scaled column, and then the loss, into NaN.
-fn check_finite(series: &Series, column: &Float32Chunked, place: TableRows<'_>) -> Result<()> {
-    let table = place.table;
-    let values = column.cont_slice().map_err(TableError::about(table))?;
-    let Some(row) = values.iter().position(|value| !value.is_finite()) else {
+fn check_finite(
+    series: &Series,
+    finite: impl IntoIterator<Item = bool>,
+    place: TableRows<'_>,
+) -> Result<()> {
+    let Some(row) = finite.into_iter().position(|finite| !finite) else {
         return Ok(());
     };
-    let value = series.get(row).map_err(TableError::about(table))?;
-    let expected = "a finite number that fits into 32 bits";
-    Err(place.invalid(row, series.name(), value, expected))
+    let value = series.get(row).map_err(TableError::about(place.table))?;
+    Err(place.invalid(row, series.name(), value, "a finite number"))
+}
+
+/// Whether each value of a column is finite.
+trait IterFinite {
+    fn iter_finite(&self) -> impl Iterator<Item = bool>;
+}
+
+impl IterFinite for Float32Chunked {
+    fn iter_finite(&self) -> impl Iterator<Item = bool> {
+        self.into_no_null_iter().map(f32::is_finite)
+    }
+}
+
+impl IterFinite for Float64Chunked {
+    fn iter_finite(&self) -> impl Iterator<Item = bool> {
+        self.into_no_null_iter().map(f64::is_finite)
+    }
 }
 
 fn matrix<T>(values: Vec<T>, rows: usize, width: usize, table: &str) -> Result<Array2<T>> {
@@ -205,14 +302,20 @@ mod tests {
     }
 
     #[test]
-    fn one_column_of_another_type_makes_all_of_them_f32() {
+    fn the_type_is_the_smallest_that_holds_every_column() {
         let frame =
             df!("a" => [1u8, 2], "b" => [-3i64, 4], "c" => [0.5f64, 1.5], "d" => [true, false])
                 .unwrap();
         let features = Features::from_frame(&frame, &names(&["a", "b", "c", "d"]), "t").unwrap();
         assert_eq!(
             features,
-            Features::F32(arr2(&[[1.0, -3.0, 0.5, 1.0], [2.0, 4.0, 1.5, 0.0]]))
+            Features::F64(arr2(&[[1.0, -3.0, 0.5, 1.0], [2.0, 4.0, 1.5, 0.0]]))
+        );
+        let frame = df!("a" => [1u8, 2], "c" => [0.5f32, 1.5], "d" => [true, false]).unwrap();
+        let features = Features::from_frame(&frame, &names(&["a", "c", "d"]), "t").unwrap();
+        assert_eq!(
+            features,
+            Features::F32(arr2(&[[1.0, 0.5, 1.0], [2.0, 1.5, 0.0]]))
         );
     }
 
@@ -299,11 +402,7 @@ mod tests {
 
     #[test]
     fn nan_and_infinity_are_named_with_their_row() {
-        for (value, shown) in [
-            (f64::NAN, "NaN"),
-            (f64::INFINITY, "inf"),
-            (1e300, "1.0000e300"),
-        ] {
+        for (value, shown) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
             let frame = df!("a" => [0.0, value]).unwrap();
             let error = Features::from_frame(&frame, &names(&["a"]), "t").unwrap_err();
             assert!(

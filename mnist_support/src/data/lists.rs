@@ -33,7 +33,7 @@ pub(crate) fn lists_from_frame(
     rows: TableRows<'_>,
 ) -> Result<Lists> {
     let about = || TableError::about(rows.table);
-    let series = column(frame, name, rows.table)?;
+    let series = column(frame, name, rows)?;
     match series.dtype() {
         DataType::List(inner) if inner.is_primitive_numeric() || inner.is_bool() => {}
         other => {

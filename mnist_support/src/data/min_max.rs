@@ -3,7 +3,7 @@
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use super::FeaturesView;
+use super::{Affine, FeaturesView};
 use crate::{Error, Result, error::TableError};
 
 /// The minimum and maximum of every column.
@@ -30,17 +30,17 @@ use crate::{Error, Result, error::TableError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MinMaxStatistics {
     /// The minimum of each column.
-    pub minimum: Vec<f32>,
+    pub minimum: Vec<f64>,
     /// The maximum of each column.
-    pub maximum: Vec<f32>,
+    pub maximum: Vec<f64>,
 }
 
 impl MinMaxStatistics {
     /// The statistics of no rows, which change nothing when merged.
     pub fn empty(width: usize) -> MinMaxStatistics {
         MinMaxStatistics {
-            minimum: vec![f32::INFINITY; width],
-            maximum: vec![f32::NEG_INFINITY; width],
+            minimum: vec![f64::INFINITY; width],
+            maximum: vec![f64::NEG_INFINITY; width],
         }
     }
 
@@ -56,13 +56,21 @@ impl MinMaxStatistics {
             FeaturesView::U8(array) => {
                 let (minimum, maximum) = extremes(&array, u8::MAX, u8::MIN);
                 Ok(MinMaxStatistics {
-                    minimum: minimum.into_iter().map(f32::from).collect(),
-                    maximum: maximum.into_iter().map(f32::from).collect(),
+                    minimum: minimum.into_iter().map(f64::from).collect(),
+                    maximum: maximum.into_iter().map(f64::from).collect(),
                 })
             }
             FeaturesView::F32(array) => {
                 check_finite(array)?;
                 let (minimum, maximum) = extremes(&array, f32::INFINITY, f32::NEG_INFINITY);
+                Ok(MinMaxStatistics {
+                    minimum: minimum.into_iter().map(f64::from).collect(),
+                    maximum: maximum.into_iter().map(f64::from).collect(),
+                })
+            }
+            FeaturesView::F64(array) => {
+                check_finite(array)?;
+                let (minimum, maximum) = extremes(&array, f64::INFINITY, f64::NEG_INFINITY);
                 Ok(MinMaxStatistics { minimum, maximum })
             }
         }
@@ -109,18 +117,25 @@ impl MinMaxStatistics {
         range_minimum: f32,
         range_maximum: f32,
     ) -> Result<(Vec<f32>, Vec<f32>)> {
-        let middle = f64::midpoint(range_minimum.into(), range_maximum.into());
-        self.factors(range_minimum, range_maximum, |_| (0.0, middle))
+        Ok(self
+            .to_range(range_minimum.into(), range_maximum.into())?
+            .to_f32())
     }
 
-    /// The scale and offset of each column. `constant` gives those of a constant column, from its
-    /// value.
+    /// As [`scale_and_offset`](Self::scale_and_offset), in `f64`.
+    pub(crate) fn to_range(&self, range_minimum: f64, range_maximum: f64) -> Result<Affine> {
+        let middle = f64::midpoint(range_minimum, range_maximum);
+        self.factors(range_minimum, range_maximum, (0.0, middle))
+    }
+
+    /// The function that maps each column to the range. `constant` is the scale and offset of a
+    /// constant column.
     pub(crate) fn factors(
         &self,
-        range_minimum: f32,
-        range_maximum: f32,
-        constant: impl Fn(f64) -> (f64, f64),
-    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        range_minimum: f64,
+        range_maximum: f64,
+        constant: (f64, f64),
+    ) -> Result<Affine> {
         let finite = range_minimum.is_finite() && range_maximum.is_finite();
         if !finite || range_minimum >= range_maximum {
             return Err(Error::InvalidSetting {
@@ -137,21 +152,21 @@ impl MinMaxStatistics {
                 expected: "at least one row".to_owned(),
             });
         }
-        // In f64, the difference of two f32 cannot overflow.
-        let range = f64::from(range_maximum) - f64::from(range_minimum);
-        Ok(columns
-            .map(|(&minimum, &maximum)| {
-                let (minimum, maximum) = (f64::from(minimum), f64::from(maximum));
-                let scale = range / (maximum - minimum);
-                // A spread too small to divide by in f32 counts as none.
-                let (scale, offset) = if (scale as f32).is_finite() {
-                    (scale, f64::from(range_minimum) - minimum * scale)
-                } else {
-                    constant(minimum)
-                };
-                (scale as f32, offset as f32)
-            })
-            .unzip())
+        let range = range_maximum - range_minimum;
+        let factors = columns.map(|(&minimum, &maximum)| {
+            let scale = range / (maximum - minimum);
+            // A spread too small to divide by in f32 counts as none.
+            match (scale as f32).is_finite() {
+                true => (scale, range_minimum),
+                false => constant,
+            }
+        });
+        let (scale, offset) = factors.unzip();
+        Ok(Affine {
+            shift: self.minimum.clone(),
+            scale,
+            offset,
+        })
     }
 }
 
@@ -185,13 +200,22 @@ fn widen<T: Copy + PartialOrd>(minimum: &mut [T], maximum: &mut [T], row: &[T]) 
 /// # Errors
 /// [`TableError::InvalidValue`] for the first value that is NaN or infinite.
 pub(crate) fn check_finite<'a>(features: impl Into<FeaturesView<'a>>) -> Result<()> {
-    let FeaturesView::F32(array) = features.into() else {
-        return Ok(());
+    let found = match features.into() {
+        FeaturesView::U8(_) => None,
+        FeaturesView::F32(array) if array.iter().all(|value| value.is_finite()) => None,
+        FeaturesView::F64(array) if array.iter().all(|value| value.is_finite()) => None,
+        FeaturesView::F32(array) => {
+            let mut values = array.indexed_iter();
+            let found = values.find(|(_, value)| !value.is_finite());
+            found.map(|(place, value)| (place, f64::from(*value)))
+        }
+        FeaturesView::F64(array) => {
+            let mut values = array.indexed_iter();
+            let found = values.find(|(_, value)| !value.is_finite());
+            found.map(|(place, value)| (place, *value))
+        }
     };
-    if array.iter().all(|value| value.is_finite()) {
-        return Ok(());
-    }
-    match array.indexed_iter().find(|(_, value)| !value.is_finite()) {
+    match found {
         None => Ok(()),
         Some(((row, column), value)) => Err(Error::Table(TableError::InvalidValue {
             file: "the matrix of features".to_owned(),
@@ -218,11 +242,11 @@ mod tests {
         for (column, values) in bytes.columns().into_iter().enumerate() {
             assert_eq!(
                 statistics.minimum[column],
-                f32::from(*values.iter().min().unwrap())
+                f64::from(*values.iter().min().unwrap())
             );
             assert_eq!(
                 statistics.maximum[column],
-                f32::from(*values.iter().max().unwrap())
+                f64::from(*values.iter().max().unwrap())
             );
         }
         let floats = MinMaxStatistics::of(&bytes.mapv(f32::from)).unwrap();
@@ -274,8 +298,8 @@ mod tests {
     #[test]
     fn the_widest_and_the_narrowest_columns_keep_finite_factors() {
         let statistics = MinMaxStatistics {
-            minimum: vec![f32::MIN, 0.0],
-            maximum: vec![f32::MAX, f32::from_bits(1)],
+            minimum: vec![f32::MIN.into(), 0.0],
+            maximum: vec![f32::MAX.into(), f32::from_bits(1).into()],
         };
         let (scale, offset) = statistics.scale_and_offset(0.0, 1.0).unwrap();
         assert_eq!((scale[1], offset[1]), (0.0, 0.5));

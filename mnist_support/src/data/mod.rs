@@ -16,10 +16,12 @@ mod tensors;
 mod transpose;
 mod view;
 
+pub(crate) use affine::Affine;
 pub use classes::NumClasses;
 pub use columns::TableRows;
-pub(crate) use columns::numeric_column;
+pub(crate) use columns::{column, numeric_column, numeric_or_null};
 pub use features::Features;
+pub(crate) use features::fits_f32;
 pub(crate) use labels::classes_from_frame;
 pub use labels::labels_from_frame;
 pub(crate) use lists::{Lists, is_list, lists_from_frame};

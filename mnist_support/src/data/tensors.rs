@@ -46,7 +46,8 @@ pub fn array_from_tensor(tensor: &Tensor) -> Result<Array2<f32>> {
 }
 
 impl FeaturesView<'_> {
-    /// Copies the values to a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`.
+    /// Copies the values to a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`, which
+    /// rounds `f64`.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch cannot allocate it.
@@ -54,12 +55,14 @@ impl FeaturesView<'_> {
         match self {
             Self::U8(array) => tensor_from_array(array),
             Self::F32(array) => tensor_from_array(array),
+            Self::F64(array) => tensor_from_array(&array.mapv(|value| value as f32)),
         }
     }
 }
 
 impl Features {
-    /// Copies the values to a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`.
+    /// Copies the values to a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`, which
+    /// rounds `f64`.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch cannot allocate it.

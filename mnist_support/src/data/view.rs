@@ -9,13 +9,15 @@ use crate::{Error, Result};
 /// and on plain arrays.
 ///
 /// Such functions take `impl Into<FeaturesView>`, so you can pass `&Features`, `&Array2<u8>`,
-/// `&Array2<f32>` and views of both.
+/// `&Array2<f32>`, `&Array2<f64>` and views of them.
 #[derive(Clone, Copy, Debug)]
 pub enum FeaturesView<'a> {
     /// Integers from 0 to 255, such as grey values.
     U8(ArrayView2<'a, u8>),
-    /// Anything else.
+    /// Numbers of up to 24 bits.
     F32(ArrayView2<'a, f32>),
+    /// Anything else.
+    F64(ArrayView2<'a, f64>),
 }
 
 impl FeaturesView<'_> {
@@ -24,6 +26,7 @@ impl FeaturesView<'_> {
         match self {
             Self::U8(array) => array.nrows(),
             Self::F32(array) => array.nrows(),
+            Self::F64(array) => array.nrows(),
         }
     }
 
@@ -32,6 +35,7 @@ impl FeaturesView<'_> {
         match self {
             Self::U8(array) => array.ncols(),
             Self::F32(array) => array.ncols(),
+            Self::F64(array) => array.ncols(),
         }
     }
 
@@ -50,6 +54,7 @@ impl FeaturesView<'_> {
         Ok(match self {
             Self::U8(array) => Features::U8(array.select(Axis(0), indices)),
             Self::F32(array) => Features::F32(array.select(Axis(0), indices)),
+            Self::F64(array) => Features::F64(array.select(Axis(0), indices)),
         })
     }
 }
@@ -59,6 +64,7 @@ impl<'a> From<&'a Features> for FeaturesView<'a> {
         match features {
             Features::U8(array) => Self::U8(array.view()),
             Features::F32(array) => Self::F32(array.view()),
+            Features::F64(array) => Self::F64(array.view()),
         }
     }
 }
@@ -72,6 +78,18 @@ impl<'a> From<&'a Array2<u8>> for FeaturesView<'a> {
 impl<'a> From<&'a Array2<f32>> for FeaturesView<'a> {
     fn from(array: &'a Array2<f32>) -> Self {
         Self::F32(array.view())
+    }
+}
+
+impl<'a> From<&'a Array2<f64>> for FeaturesView<'a> {
+    fn from(array: &'a Array2<f64>) -> Self {
+        Self::F64(array.view())
+    }
+}
+
+impl<'a> From<ArrayView2<'a, f64>> for FeaturesView<'a> {
+    fn from(view: ArrayView2<'a, f64>) -> Self {
+        Self::F64(view)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Grids of images, such as MNIST's digits.
 
-use ndarray::{ArrayView1, Axis};
+use ndarray::{Array2, ArrayView1, Axis};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
@@ -333,22 +333,25 @@ fn greys(images: &FeaturesView, rows: &[usize]) -> Vec<u8> {
             let chosen = array.select(Axis(0), rows);
             chosen.iter().map(|&value| 255 - value).collect()
         }
-        FeaturesView::F32(array) => {
-            let chosen = array.select(Axis(0), rows);
-            let low = chosen.iter().copied().fold(f32::INFINITY, f32::min);
-            let high = chosen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            // An image without contrast is drawn as white.
-            let scale = if high > low {
-                255.0 / (high - low)
-            } else {
-                0.0
-            };
-            chosen
-                .iter()
-                .map(|&value| 255 - ((value - low) * scale).round() as u8)
-                .collect()
-        }
+        FeaturesView::F32(array) => dark_on_white(array.select(Axis(0), rows).mapv(f64::from)),
+        FeaturesView::F64(array) => dark_on_white(array.select(Axis(0), rows)),
     }
+}
+
+/// Spreads values over all greys.
+fn dark_on_white(images: Array2<f64>) -> Vec<u8> {
+    let low = images.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = images.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // An image without contrast is drawn as white.
+    let scale = if high > low {
+        255.0 / (high - low)
+    } else {
+        0.0
+    };
+    let greys = images.iter();
+    greys
+        .map(|&value| 255 - ((value - low) * scale).round() as u8)
+        .collect()
 }
 
 #[cfg(test)]

@@ -99,6 +99,7 @@ impl Pipeline {
             run_folder: run.as_ref().map(Run::folder),
             interrupt: scope.interrupt(),
             validation: None,
+            labels: None,
         };
         let data = data.into();
         if data.validation().is_some() {

@@ -14,7 +14,7 @@ use crate::{
         reading::{OnProgress, ignore_progress},
     },
     shard::Shard,
-    stages::{FitContext, StageModel, Table},
+    stages::{FitContext, Labels, Stage, StageModel, Table},
     train::ProgressEvent,
 };
 pub use spec::{FitSpec, RunSettings};
@@ -49,11 +49,15 @@ pub fn fit(
     let validation = shard.validation();
     let validation = validation.map(|shard| Table::read(&shard, Some(&columns), &ignore_progress));
     let mut validation = validation.transpose()?;
+    // What no stage learns from need not be computed.
+    let last = spec.stages.iter().rposition(Stage::learns);
+    let mut labels = Labels::default();
     let mut models = Vec::with_capacity(spec.stages.len());
     let (mut context, mut shield) = (context, None);
     for (index, stage) in spec.stages.iter().enumerate() {
         let own = FitContext {
             validation: validation.as_ref(),
+            labels: Some(&labels),
             ..context
         };
         let model = stage.fit_shard(&table, collective, own)?;
@@ -63,12 +67,13 @@ pub fn fit(
             // model.
             context.run_folder = None;
         }
-        if index + 1 < spec.stages.len() {
+        if Some(index) < last {
             model.apply(&mut table)?;
             if let Some(validation) = &mut validation {
                 model.apply(validation)?;
             }
         }
+        labels.add(&model);
         models.push(model);
     }
     drop(shield);

@@ -1,6 +1,6 @@
 //! The context in which one rank of a fit runs.
 
-use super::Table;
+use super::{Labels, Table};
 use crate::{interrupt::Interrupt, lake::Lake, train::Progress};
 
 /// Where a rank of a fit reports its progress, where it keeps what must outlast it, and what can
@@ -15,6 +15,8 @@ pub struct FitContext<'a> {
     pub interrupt: &'a Interrupt,
     /// The rank's rows to validate with, if they are from another table.
     pub(crate) validation: Option<&'a Table>,
+    /// What the indices of columns stand for, as far as the stages before know.
+    pub(crate) labels: Option<&'a Labels>,
 }
 
 impl<'a> FitContext<'a> {
@@ -25,6 +27,7 @@ impl<'a> FitContext<'a> {
             run_folder: None,
             interrupt: Interrupt::of_process(),
             validation: None,
+            labels: None,
         }
     }
 }

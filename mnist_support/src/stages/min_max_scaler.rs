@@ -1,7 +1,6 @@
 //! Rescales each feature to a range.
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 use super::{
     Estimator, FitContext, Stage, StageModel,
@@ -10,7 +9,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    collective::{Collective, ReduceOp},
+    collective::{Collective, ReduceOp, all_reduce_f64},
     data::MinMaxStatistics,
 };
 
@@ -21,8 +20,8 @@ use crate::{
 pub struct MinMaxScaler {
     input_col: String,
     output_col: String,
-    min: f32,
-    max: f32,
+    min: f64,
+    max: f64,
 }
 
 impl Default for MinMaxScaler {
@@ -55,13 +54,13 @@ impl MinMaxScaler {
     }
 
     /// The lower bound of the range. Default: 0.
-    pub fn min(mut self, min: f32) -> Self {
+    pub fn min(mut self, min: f64) -> Self {
         self.min = min;
         self
     }
 
     /// The upper bound of the range. Default: 1.
-    pub fn max(mut self, max: f32) -> Self {
+    pub fn max(mut self, max: f64) -> Self {
         self.max = max;
         self
     }
@@ -75,21 +74,16 @@ impl MinMaxScaler {
                 reason: format!("must be below max = {}", self.max),
             });
         }
-        let Vector { features, scaling } = table.vector(&self.input_col)?;
+        let Vector { features, scaling } = table.vector_to_learn(&self.input_col, collective)?;
         let own = MinMaxStatistics::of(&*features)?;
-        let reduce = |values: &[f32], operation| -> Result<Vec<f32>> {
-            let mut tensor = Tensor::f_from_slice(values)?;
-            collective.all_reduce(&mut tensor, operation)?;
-            Ok(Vec::try_from(&tensor)?)
-        };
         let mut statistics = MinMaxStatistics {
-            minimum: reduce(&own.minimum, ReduceOp::Min)?,
-            maximum: reduce(&own.maximum, ReduceOp::Max)?,
+            minimum: all_reduce_f64(&own.minimum, ReduceOp::Min, collective)?,
+            maximum: all_reduce_f64(&own.maximum, ReduceOp::Max, collective)?,
         };
-        if let Some((scale, offset)) = scaling {
+        if let Some(affine) = scaling {
             // A negative factor swaps the minimum and the maximum.
-            for column in 0..scale.len() {
-                let at = |value: f32| value * scale[column] + offset[column];
+            for column in 0..statistics.width() {
+                let at = |value: f64| affine.at(column, value);
                 let (a, b) = (
                     at(statistics.minimum[column]),
                     at(statistics.maximum[column]),
@@ -160,17 +154,21 @@ pub struct MinMaxScalerModel {
 
 impl MinMaxScalerModel {
     /// The minimum of each feature.
-    pub fn original_min(&self) -> &[f32] {
+    pub fn original_min(&self) -> &[f64] {
         &self.statistics.minimum
     }
 
     /// The maximum of each feature.
-    pub fn original_max(&self) -> &[f32] {
+    pub fn original_max(&self) -> &[f64] {
         &self.statistics.maximum
     }
 }
 
 impl Transformer for MinMaxScalerModel {
+    fn kind(&self) -> &'static str {
+        "MinMaxScaler"
+    }
+
     fn input_cols(&self) -> Vec<&str> {
         vec![&self.scaler.input_col]
     }
@@ -180,12 +178,9 @@ impl Transformer for MinMaxScalerModel {
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {
-        let vector = table.vector(&self.scaler.input_col)?;
-        table.check_width(&self.scaler.input_col, &vector, self.statistics.width())?;
-        let (scale, offset) = self
-            .statistics
-            .scale_and_offset(self.scaler.min, self.scaler.max)?;
-        table.set_vector(&self.scaler.output_col, vector.scaled_by(scale, offset));
+        let vector = table.vector_of_width(&self.scaler.input_col, self.statistics.width())?;
+        let affine = self.statistics.to_range(self.scaler.min, self.scaler.max)?;
+        table.set_vector(&self.scaler.output_col, vector.scaled_by(affine));
         Ok(())
     }
 }

@@ -7,13 +7,28 @@
 //! gives, which implements [`Transformer`]. In this file it has a line in each of [`Stage`],
 //! [`StageModel`] and the functions that delegate to it.
 
+mod bucketizer;
+mod columns;
 mod context;
+mod imputer;
+mod index_to_string;
 mod label;
+mod max_abs_scaler;
 mod min_max_scaler;
+mod normalizer;
+mod number;
+mod one_hot_encoder;
 mod persistence;
+mod quantile_discretizer;
+mod quantiles;
+mod robust_scaler;
 mod stage;
 mod standard_scaler;
+mod string_indexer;
+mod strings;
 mod table;
+#[cfg(test)]
+mod testing;
 mod torch_estimator;
 mod torch_model;
 mod vector_assembler;
@@ -28,16 +43,27 @@ use self::{
 use crate::{Result, collective::Collective};
 
 pub use self::{
+    bucketizer::Bucketizer,
+    columns::HandleInvalid,
     context::FitContext,
+    imputer::{Imputer, ImputerModel, ImputerStrategy},
+    index_to_string::IndexToString,
     label::Label,
+    max_abs_scaler::{MaxAbsScaler, MaxAbsScalerModel},
     min_max_scaler::{MinMaxScaler, MinMaxScalerModel},
+    normalizer::Normalizer,
+    one_hot_encoder::{OneHotEncoder, OneHotEncoderModel},
+    quantile_discretizer::QuantileDiscretizer,
+    robust_scaler::{RobustScaler, RobustScalerModel},
     stage::Estimator,
     standard_scaler::{StandardScaler, StandardScalerModel},
+    string_indexer::{StringIndexer, StringIndexerModel, StringOrderType},
     torch_estimator::TorchEstimator,
     torch_model::TorchModel,
     vector_assembler::VectorAssembler,
 };
 pub(crate) use self::{
+    index_to_string::Labels,
     persistence::{load, save},
     table::Table,
 };
@@ -52,6 +78,24 @@ pub enum Stage {
     MinMaxScaler(MinMaxScaler),
     /// Scales each feature of a vector column to unit standard deviation.
     StandardScaler(StandardScaler),
+    /// Numbers the words of columns.
+    StringIndexer(StringIndexer),
+    /// Turns indices into the words that they stand for.
+    IndexToString(IndexToString),
+    /// Turns indices of categories into vectors of one 1.
+    OneHotEncoder(OneHotEncoder),
+    /// Fills in missing numbers.
+    Imputer(Imputer),
+    /// Rescales each feature by its largest absolute value.
+    MaxAbsScaler(MaxAbsScaler),
+    /// Scales each feature by what lies between two of its quantiles.
+    RobustScaler(RobustScaler),
+    /// Scales each row to unit norm.
+    Normalizer(Normalizer),
+    /// Turns numbers into the buckets that they fall into.
+    Bucketizer(Bucketizer),
+    /// Turns numbers into buckets of about as many rows each.
+    QuantileDiscretizer(QuantileDiscretizer),
     /// Trains a network.
     TorchEstimator(Box<TorchEstimator>),
 }
@@ -66,6 +110,22 @@ pub enum StageModel {
     MinMaxScaler(MinMaxScalerModel),
     /// A fitted scaler.
     StandardScaler(StandardScalerModel),
+    /// The words of columns, numbered.
+    StringIndexer(StringIndexerModel),
+    /// Needs no fitting.
+    IndexToString(IndexToString),
+    /// A fitted encoder.
+    OneHotEncoder(OneHotEncoderModel),
+    /// A fitted imputer.
+    Imputer(ImputerModel),
+    /// A fitted scaler.
+    MaxAbsScaler(MaxAbsScalerModel),
+    /// A fitted scaler.
+    RobustScaler(RobustScalerModel),
+    /// Needs no fitting.
+    Normalizer(Normalizer),
+    /// Needs no fitting; or a fitted `QuantileDiscretizer`.
+    Bucketizer(Bucketizer),
     /// A trained network.
     Torch(Box<TorchModel>),
 }
@@ -77,6 +137,14 @@ enum SavedStage {
     VectorAssembler(VectorAssembler),
     MinMaxScaler(MinMaxScalerModel),
     StandardScaler(StandardScalerModel),
+    StringIndexer(StringIndexerModel),
+    IndexToString(IndexToString),
+    OneHotEncoder(OneHotEncoderModel),
+    Imputer(ImputerModel),
+    MaxAbsScaler(MaxAbsScalerModel),
+    RobustScaler(RobustScalerModel),
+    Normalizer(Normalizer),
+    Bucketizer(Bucketizer),
     Torch(Box<SavedTorchModel>),
 }
 
@@ -86,6 +154,15 @@ impl Stage {
             Stage::VectorAssembler(stage) => stage,
             Stage::MinMaxScaler(stage) => stage,
             Stage::StandardScaler(stage) => stage,
+            Stage::StringIndexer(stage) => stage,
+            Stage::IndexToString(stage) => stage,
+            Stage::OneHotEncoder(stage) => stage,
+            Stage::Imputer(stage) => stage,
+            Stage::MaxAbsScaler(stage) => stage,
+            Stage::RobustScaler(stage) => stage,
+            Stage::Normalizer(stage) => stage,
+            Stage::Bucketizer(stage) => stage,
+            Stage::QuantileDiscretizer(stage) => stage,
             Stage::TorchEstimator(stage) => &**stage,
         }
     }
@@ -110,6 +187,11 @@ impl Stage {
         self.stage().validate()
     }
 
+    /// Whether the stage learns from the rows.
+    pub(crate) fn learns(&self) -> bool {
+        self.stage().learns()
+    }
+
     /// The estimator, if the stage trains a network.
     pub(crate) fn estimator(&self) -> Option<&TorchEstimator> {
         self.stage().torch_estimator()
@@ -132,6 +214,14 @@ impl StageModel {
             StageModel::VectorAssembler(model) => model,
             StageModel::MinMaxScaler(model) => model,
             StageModel::StandardScaler(model) => model,
+            StageModel::StringIndexer(model) => model,
+            StageModel::IndexToString(model) => model,
+            StageModel::OneHotEncoder(model) => model,
+            StageModel::Imputer(model) => model,
+            StageModel::MaxAbsScaler(model) => model,
+            StageModel::RobustScaler(model) => model,
+            StageModel::Normalizer(model) => model,
+            StageModel::Bucketizer(model) => model,
             StageModel::Torch(model) => &**model,
         }
     }
@@ -140,6 +230,11 @@ impl StageModel {
     pub(crate) fn is_interrupted(&self) -> bool {
         let model = self.transformer().torch_model();
         model.is_some_and(|model| model.report().interrupted)
+    }
+
+    /// The stage's name in error messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.transformer().kind()
     }
 
     /// The columns that the stage reads.
@@ -167,6 +262,14 @@ impl StageModel {
             StageModel::VectorAssembler(model) => SavedStage::VectorAssembler(model.clone()),
             StageModel::MinMaxScaler(model) => SavedStage::MinMaxScaler(model.clone()),
             StageModel::StandardScaler(model) => SavedStage::StandardScaler(model.clone()),
+            StageModel::StringIndexer(model) => SavedStage::StringIndexer(model.clone()),
+            StageModel::IndexToString(model) => SavedStage::IndexToString(model.clone()),
+            StageModel::OneHotEncoder(model) => SavedStage::OneHotEncoder(model.clone()),
+            StageModel::Imputer(model) => SavedStage::Imputer(model.clone()),
+            StageModel::MaxAbsScaler(model) => SavedStage::MaxAbsScaler(model.clone()),
+            StageModel::RobustScaler(model) => SavedStage::RobustScaler(model.clone()),
+            StageModel::Normalizer(model) => SavedStage::Normalizer(model.clone()),
+            StageModel::Bucketizer(model) => SavedStage::Bucketizer(model.clone()),
             StageModel::Torch(model) => SavedStage::Torch(Box::new(model.to_saved(put)?)),
         })
     }
@@ -176,6 +279,14 @@ impl StageModel {
             SavedStage::VectorAssembler(model) => StageModel::VectorAssembler(model),
             SavedStage::MinMaxScaler(model) => StageModel::MinMaxScaler(model),
             SavedStage::StandardScaler(model) => StageModel::StandardScaler(model),
+            SavedStage::StringIndexer(model) => StageModel::StringIndexer(model),
+            SavedStage::IndexToString(model) => StageModel::IndexToString(model),
+            SavedStage::OneHotEncoder(model) => StageModel::OneHotEncoder(model),
+            SavedStage::Imputer(model) => StageModel::Imputer(model),
+            SavedStage::MaxAbsScaler(model) => StageModel::MaxAbsScaler(model),
+            SavedStage::RobustScaler(model) => StageModel::RobustScaler(model),
+            SavedStage::Normalizer(model) => StageModel::Normalizer(model),
+            SavedStage::Bucketizer(model) => StageModel::Bucketizer(model),
             SavedStage::Torch(saved) => {
                 StageModel::Torch(Box::new(TorchModel::from_saved(*saved, get)?))
             }

@@ -32,6 +32,11 @@ pub(super) trait PipelineStage {
         context: FitContext<'_>,
     ) -> Result<StageModel>;
 
+    /// Whether it learns from the rows. A stage that doesn't is fitted without them.
+    fn learns(&self) -> bool {
+        true
+    }
+
     /// Returns itself if it trains a network.
     fn torch_estimator(&self) -> Option<&TorchEstimator> {
         None
@@ -40,6 +45,9 @@ pub(super) trait PipelineStage {
 
 /// A fitted stage.
 pub(super) trait Transformer {
+    /// The name of the stage's type, for error messages.
+    fn kind(&self) -> &'static str;
+
     /// The columns that it reads: the table's own, or those of stages before it.
     fn input_cols(&self) -> Vec<&str>;
 

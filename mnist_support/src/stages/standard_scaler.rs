@@ -1,7 +1,6 @@
 //! Scales each feature by its mean and standard deviation.
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 use super::{
     Estimator, FitContext, Stage, StageModel,
@@ -10,8 +9,8 @@ use super::{
 };
 use crate::{
     Error, Result,
-    collective::{Collective, ReduceOp},
-    data::Features,
+    collective::{Collective, ReduceOp, all_reduce_f64},
+    data::{Affine, Features},
 };
 
 /// Scales each feature by its mean and standard deviation over all partitions, like SparkML's
@@ -85,11 +84,11 @@ impl StandardScaler {
     /// then of the squared distances from the mean. A single all-reduce of squares would lose
     /// precision where the mean is large compared to the deviation.
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<StandardScalerModel> {
-        let Vector { features, scaling } = table.vector(&self.input_col)?;
+        let Vector { features, scaling } = table.vector_to_learn(&self.input_col, collective)?;
         let width = features.width();
         let mut sums = total(&features, |value, _| value);
         sums.push(features.rows() as f64);
-        let mut sums = reduce(&sums, collective)?;
+        let mut sums = all_reduce_f64(&sums, ReduceOp::Sum, collective)?;
         let rows = sums.pop().unwrap_or_default();
         if rows == 0.0 {
             return Err(Error::ShapeMismatch {
@@ -100,15 +99,14 @@ impl StandardScaler {
         }
         let mut mean: Vec<f64> = sums.iter().map(|sum| sum / rows).collect();
         let squares = total(&features, |value, column| (value - mean[column]).powi(2));
-        let mut std: Vec<f64> = reduce(&squares, collective)?
+        let mut std: Vec<f64> = all_reduce_f64(&squares, ReduceOp::Sum, collective)?
             .iter()
             .map(|square| (square / (rows - 1.0).max(1.0)).sqrt())
             .collect();
-        if let Some((scale, offset)) = scaling {
+        if let Some(affine) = scaling {
             for column in 0..width {
-                let scale = f64::from(scale[column]);
-                mean[column] = mean[column] * scale + f64::from(offset[column]);
-                std[column] *= scale.abs();
+                mean[column] = affine.at(column, mean[column]);
+                std[column] *= affine.scale[column].abs();
             }
         }
         Ok(StandardScalerModel {
@@ -134,14 +132,13 @@ fn total(features: &Features, of: impl Fn(f64, usize) -> f64) -> Vec<f64> {
                 add(column, f64::from(*value));
             }
         }
+        Features::F64(array) => {
+            for ((_, column), value) in array.indexed_iter() {
+                add(column, *value);
+            }
+        }
     }
     sums
-}
-
-fn reduce(sums: &[f64], collective: &dyn Collective) -> Result<Vec<f64>> {
-    let mut tensor = Tensor::f_from_slice(sums)?;
-    collective.all_reduce(&mut tensor, ReduceOp::Sum)?;
-    Ok(Vec::try_from(&tensor)?)
 }
 
 impl PipelineStage for StandardScaler {
@@ -212,6 +209,10 @@ impl StandardScalerModel {
 }
 
 impl Transformer for StandardScalerModel {
+    fn kind(&self) -> &'static str {
+        "StandardScaler"
+    }
+
     fn input_cols(&self) -> Vec<&str> {
         vec![&self.scaler.input_col]
     }
@@ -227,23 +228,22 @@ impl Transformer for StandardScalerModel {
             with_mean,
             with_std,
         } = &self.scaler;
-        let vector = table.vector(input_col)?;
-        table.check_width(input_col, &vector, self.mean.len())?;
-        let (scale, offset) = self
-            .mean
-            .iter()
-            .zip(&self.std)
-            .map(|(mean, std)| {
-                let scale = match (with_std, *std == 0.0) {
-                    (false, _) => 1.0,
-                    (true, true) => 0.0,
-                    (true, false) => 1.0 / std,
-                };
-                let offset = if *with_mean { -mean * scale } else { 0.0 };
-                (scale as f32, offset as f32)
-            })
-            .unzip();
-        table.set_vector(output_col, vector.scaled_by(scale, offset));
+        let vector = table.vector_of_width(input_col, self.mean.len())?;
+        let factor = |std: &f64| match (with_std, *std == 0.0) {
+            (false, _) => 1.0,
+            (true, true) => 0.0,
+            (true, false) => 1.0 / std,
+        };
+        let width = self.mean.len();
+        let affine = Affine {
+            shift: match with_mean {
+                true => self.mean.clone(),
+                false => vec![0.0; width],
+            },
+            scale: self.std.iter().map(factor).collect(),
+            offset: vec![0.0; width],
+        };
+        table.set_vector(output_col, vector.scaled_by(affine));
         Ok(())
     }
 }
@@ -271,7 +271,7 @@ mod tests {
     }
 
     /// Returns the scaler fitted in `ranks` ranks, and the scaled values of all rows.
-    fn scaled(scaler: &StandardScaler, ranks: usize) -> (StandardScalerModel, Vec<Vec<f32>>) {
+    fn scaled(scaler: &StandardScaler, ranks: usize) -> (StandardScalerModel, Vec<Vec<f64>>) {
         // The second feature is constant. The third is large compared to its deviation.
         let frame = df!(
             "a" => [1.0_f32, 2.0, 4.0, 9.0, 4.0],
@@ -302,7 +302,7 @@ mod tests {
             let lists = frame.column("scaledFeatures").unwrap().list().unwrap();
             for row in 0..lists.len() {
                 let list = lists.get_as_series(row).unwrap();
-                rows.push(list.f32().unwrap().into_no_null_iter().collect());
+                rows.push(list.f64().unwrap().into_no_null_iter().collect());
             }
         }
         (models[0].clone(), rows)
@@ -317,14 +317,14 @@ mod tests {
         for (std, expected) in model.std().iter().zip(expected) {
             assert!((std - expected).abs() < 1e-12, "{std} {expected}");
         }
-        assert!((rows[3][0] - 9.0 / 9.5_f32.sqrt()).abs() < 1e-6);
+        assert!((rows[3][0] - 9.0 / 9.5_f64.sqrt()).abs() < 1e-12);
         assert!(rows.iter().all(|row| row[1] == 0.0));
     }
 
     #[test]
     fn with_mean_the_features_lie_around_zero() {
         let (_, rows) = scaled(&StandardScaler::new().with_mean(true).with_std(false), 1);
-        let first: Vec<f32> = rows.iter().map(|row| row[0]).collect();
+        let first: Vec<f64> = rows.iter().map(|row| row[0]).collect();
         assert_eq!(first, [-3.0, -2.0, 0.0, 5.0, 0.0]);
         assert!(rows.iter().all(|row| row[1] == 0.0));
     }

@@ -7,7 +7,11 @@ use polars::prelude::*;
 
 use crate::{
     Error, Result,
-    data::{Features, TableRows, TargetValues, check_finite, check_targets},
+    collective::{Collective, ReduceOp, all_reduce_f64},
+    data::{
+        Affine, Features, FeaturesView, TableRows, TargetValues, check_finite, check_targets,
+        fits_f32,
+    },
     error::TableError,
     lake::reading::OnProgress,
     shard::Shard,
@@ -20,8 +24,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Vector {
     pub(super) features: Arc<Features>,
-    /// A factor and an offset for each column: `value * scale + offset`.
-    pub(super) scaling: Option<(Vec<f32>, Vec<f32>)>,
+    pub(super) scaling: Option<Affine>,
 }
 
 /// A data frame, with the vector columns that the stages so far have added.
@@ -33,6 +36,8 @@ pub(crate) struct Table {
     vectors: BTreeMap<String, Vector>,
     /// The names of `vectors`, in the order in which they were added.
     added: Vec<String>,
+    /// The indices in the shard of the rows that are left, once some were left out.
+    kept: Option<Vec<usize>>,
 }
 
 impl Table {
@@ -48,6 +53,7 @@ impl Table {
             frame: shard.read_with_progress(columns, on_progress)?,
             vectors: BTreeMap::new(),
             added: Vec::new(),
+            kept: None,
         })
     }
 
@@ -57,11 +63,50 @@ impl Table {
 
     /// The table's name and where its rows are from, for error messages.
     pub(super) fn rows(&self) -> TableRows<'_> {
-        TableRows::of_shard(&self.shard, &self.name)
+        TableRows::of_shard(&self.shard, &self.name, self.kept.as_deref())
     }
 
     pub(super) fn frame(&self) -> &DataFrame {
         &self.frame
+    }
+
+    /// The number of rows.
+    pub(super) fn height(&self) -> usize {
+        self.frame.height()
+    }
+
+    /// Leaves out the rows for which `keep` is false.
+    pub(super) fn keep(&mut self, keep: &[bool]) -> Result<()> {
+        if keep.iter().all(|keep| *keep) {
+            return Ok(());
+        }
+        let mask = BooleanChunked::from_slice("".into(), keep);
+        self.frame = self
+            .frame
+            .filter(&mask)
+            .map_err(|error| self.error(error))?;
+        let rows: Vec<usize> = (0..keep.len()).filter(|row| keep[*row]).collect();
+        // Columns that share a matrix still do.
+        let mut selected: Vec<(Arc<Features>, Arc<Features>)> = Vec::new();
+        for vector in self.vectors.values_mut() {
+            let known = selected
+                .iter()
+                .find(|(whole, _)| Arc::ptr_eq(whole, &vector.features));
+            let part = match known {
+                Some((_, part)) => part.clone(),
+                None => {
+                    let part = Arc::new(vector.features.select(&rows)?);
+                    selected.push((vector.features.clone(), part.clone()));
+                    part
+                }
+            };
+            vector.features = part;
+        }
+        self.kept = Some(match self.kept.take() {
+            None => rows,
+            Some(kept) => rows.into_iter().map(|row| kept[row]).collect(),
+        });
+        Ok(())
     }
 
     /// Adds or replaces a column of the frame.
@@ -75,6 +120,11 @@ impl Table {
         if self.vectors.insert(name.to_owned(), vector).is_none() {
             self.added.push(name.to_owned());
         }
+    }
+
+    /// Whether a stage has added a vector column of this name.
+    pub(super) fn has_vector(&self, name: &str) -> bool {
+        self.vectors.contains_key(name)
     }
 
     /// Returns a vector column: one that a stage has added, or a list column of the frame.
@@ -124,7 +174,7 @@ impl Table {
 
     /// Returns the scaling of a vector column: a factor and an offset for each of its columns.
     pub(crate) fn scaling_of(&self, name: &str) -> Result<Option<(Vec<f32>, Vec<f32>)>> {
-        Ok(self.vector(name)?.scaling)
+        Ok(self.vector(name)?.scaling.map(|affine| affine.to_f32()))
     }
 
     /// Returns the vector column that a stage has added under the only one of these names.
@@ -151,24 +201,39 @@ impl Table {
                 expected: format!("{width} values, one for each output of the network,"),
             });
         }
-        let targets = match &vector.scaling {
-            None => vector.features.to_f32(),
-            Some((scale, offset)) => vector.features.affine(scale, offset)?,
-        };
-        check_targets(targets, columns, values, self.rows())
+        check_targets(vector.to_f32()?, columns, values, self.rows())
     }
 
-    /// Checks that a vector column has as many features as a scaler was fitted on.
-    pub(super) fn check_width(&self, name: &str, vector: &Vector, width: usize) -> Result<()> {
-        if vector.features.width() == width {
-            return Ok(());
+    /// Returns a vector column that a stage with the other ranks learns from: of the same width in
+    /// all of them, even where there are no rows to know it by.
+    pub(super) fn vector_to_learn(
+        &self,
+        name: &str,
+        collective: &dyn Collective,
+    ) -> Result<Vector> {
+        let vector = self.vector(name)?;
+        let own = [vector.width() as f64];
+        let widest = all_reduce_f64(&own, ReduceOp::Max, collective)?[0] as usize;
+        let vector = vector.widened_if_empty(widest);
+        if vector.width() == widest {
+            return Ok(vector);
         }
         Err(Error::ShapeMismatch {
             what: format!("the vector column {name:?} of {}", self.name),
-            found: vec![
-                vector.features.rows() as i64,
-                vector.features.width() as i64,
-            ],
+            found: vec![vector.features.rows() as i64, vector.width() as i64],
+            expected: format!("{widest} features, as in another partition,"),
+        })
+    }
+
+    /// Returns a vector column, which has as many features as a scaler was fitted on.
+    pub(super) fn vector_of_width(&self, name: &str, width: usize) -> Result<Vector> {
+        let vector = self.vector(name)?.widened_if_empty(width);
+        if vector.width() == width {
+            return Ok(vector);
+        }
+        Err(Error::ShapeMismatch {
+            what: format!("the vector column {name:?} of {}", self.name),
+            found: vec![vector.features.rows() as i64, vector.width() as i64],
             expected: format!("{width} features, as the scaler was fitted on,"),
         })
     }
@@ -190,39 +255,104 @@ impl Table {
 }
 
 impl Vector {
-    /// Returns the same features with a further scaling, feature by feature:
-    /// `value * scale + offset`.
-    pub(super) fn scaled_by(self, mut scale: Vec<f32>, mut offset: Vec<f32>) -> Vector {
-        if let Some((first_scale, first_offset)) = self.scaling {
-            for column in 0..scale.len() {
-                offset[column] += first_offset[column] * scale[column];
-                scale[column] *= first_scale[column];
-            }
+    /// A vector column of values as they are.
+    pub(super) fn new(features: Features) -> Vector {
+        Vector {
+            features: Arc::new(features),
+            scaling: None,
         }
+    }
+
+    /// Returns the same features with a further scaling, feature by feature.
+    pub(super) fn scaled_by(self, scaling: Affine) -> Vector {
         Vector {
             features: self.features,
-            scaling: Some((scale, offset)),
+            scaling: Some(match self.scaling {
+                None => scaling,
+                Some(first) => first.then(&scaling),
+            }),
         }
+    }
+
+    /// Returns no rows of this width, if there are none: lists without rows don't tell theirs.
+    pub(super) fn widened_if_empty(self, width: usize) -> Vector {
+        match self.features.rows() == 0 && self.width() != width {
+            true => Vector::new(Features::F32(Array2::zeros((0, width)))),
+            false => self,
+        }
+    }
+
+    /// The number of columns.
+    pub(super) fn width(&self) -> usize {
+        self.features.width()
+    }
+
+    /// The scaled values as a network takes them.
+    pub(super) fn to_f32(&self) -> Result<Array2<f32>> {
+        match &self.scaling {
+            None => Ok(self.features.to_f32()),
+            Some(affine) => FeaturesView::from(&*self.features).scaled(affine),
+        }
+    }
+
+    /// The scaled values.
+    pub(super) fn to_f64(&self) -> Array2<f64> {
+        let mut values = self.features.to_f64();
+        if let Some(affine) = &self.scaling {
+            for ((_, column), value) in values.indexed_iter_mut() {
+                *value = affine.at(column, *value);
+            }
+        }
+        values
+    }
+
+    /// The scaled values of a column.
+    pub(super) fn column(&self, column: usize) -> Vec<f64> {
+        let scaled = |value| match &self.scaling {
+            None => value,
+            Some(affine) => affine.at(column, value),
+        };
+        match &*self.features {
+            Features::U8(array) => {
+                let values = array.column(column);
+                values
+                    .iter()
+                    .map(|value| scaled(f64::from(*value)))
+                    .collect()
+            }
+            Features::F32(array) => {
+                let values = array.column(column);
+                values
+                    .iter()
+                    .map(|value| scaled(f64::from(*value)))
+                    .collect()
+            }
+            Features::F64(array) => array.column(column).iter().map(|v| scaled(*v)).collect(),
+        }
+    }
+
+    /// The scaled values in the type of the column that users get. Bytes become 32 bits wide,
+    /// which keeps a table of images small.
+    pub(super) fn values(&self) -> Result<Features> {
+        Ok(match (&self.scaling, &*self.features) {
+            (None, features) => features.clone(),
+            (Some(_), Features::U8(_)) => Features::F32(self.to_f32()?),
+            (Some(_), Features::F32(_) | Features::F64(_)) => Features::F64(self.to_f64()),
+        })
     }
 
     /// The values as a list column.
     fn to_list(&self, name: &str, table: &str) -> Result<Series> {
         let (rows, width) = (self.features.rows(), self.features.width());
         let name = PlSmallStr::from_str(name);
-        let values = match (&self.scaling, &*self.features) {
-            (None, Features::U8(matrix)) => {
-                Series::from_vec(name, matrix.iter().copied().collect::<Vec<u8>>())
+        let values = match self.values()? {
+            Features::U8(matrix) => Series::from_vec(name, matrix.into_iter().collect::<Vec<u8>>()),
+            Features::F32(matrix) => {
+                Series::from_vec(name, matrix.into_iter().collect::<Vec<f32>>())
             }
-            (None, Features::F32(matrix)) => {
-                Series::from_vec(name, matrix.iter().copied().collect::<Vec<f32>>())
+            Features::F64(matrix) => {
+                Series::from_vec(name, matrix.into_iter().collect::<Vec<f64>>())
             }
-            (Some((scale, offset)), features) => Series::from_vec(
-                name,
-                features
-                    .affine(scale, offset)?
-                    .into_iter()
-                    .collect::<Vec<f32>>(),
-            ),
         };
         if rows == 0 {
             // polars cannot infer the type of lists when there are no rows.
@@ -239,7 +369,14 @@ impl Vector {
 /// Converts a list column of equal lengths without nulls to a matrix; `None` if it is not one.
 fn list_to_matrix(column: &Column) -> PolarsResult<Option<Features>> {
     let lists = column.list()?.rechunk();
-    let (rows, values) = (lists.len(), lists.get_inner());
+    let rows = lists.len();
+    // A part of a longer column shares that one's values.
+    let chunk = lists.downcast_iter().next();
+    let (first, last) = chunk.map_or((0, 0), |chunk| {
+        let offsets = chunk.offsets();
+        (*offsets.first(), *offsets.last())
+    });
+    let values = lists.get_inner().slice(first, (last - first) as usize);
     let width = values.len().checked_div(rows).unwrap_or(0);
     let uneven = lists
         .downcast_iter()
@@ -252,6 +389,12 @@ fn list_to_matrix(column: &Column) -> PolarsResult<Option<Features>> {
         Array2::from_shape_vec((rows, width), values)
             .ok()
             .map(Features::U8)
+    } else if !fits_f32(values.dtype()) {
+        let values = values.cast(&DataType::Float64)?;
+        let values = values.f64()?.into_no_null_iter().collect();
+        Array2::from_shape_vec((rows, width), values)
+            .ok()
+            .map(Features::F64)
     } else {
         let values = values.cast(&DataType::Float32)?;
         let values = values.f32()?.into_no_null_iter().collect();

@@ -5,7 +5,7 @@ mod rows;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use rows::check_width;
+pub(super) use rows::{check_width, network_input};
 
 use super::{
     Estimator, FitContext, Label, Stage, StageModel, TorchModel, stage::PipelineStage, table::Table,
@@ -379,9 +379,9 @@ impl TorchEstimator {
         collective: &dyn Collective,
         context: FitContext<'_>,
     ) -> Result<TorchModel> {
-        let mut data = self.training_data(table)?;
+        let mut data = self.training_data(table, context.validation)?;
         if let Some(validation) = context.validation {
-            data = data.with_validation(self.training_data(validation)?)?;
+            data = data.with_validation(self.training_data(validation, Some(table))?)?;
         }
         let checkpoints = match (context.run_folder, self.settings.checkpoint_every) {
             // The column's name keeps the checkpoints of two estimators apart.

@@ -1,7 +1,5 @@
 //! A trained network as a stage of a pipeline.
 
-use std::sync::Arc;
-
 use ndarray::Array2;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,17 +10,14 @@ use super::{
     persistence::{GetTensors, PutTensors},
     stage::Transformer,
     table::{Table, Vector},
-    torch_estimator::check_width,
+    torch_estimator::{check_width, network_input},
 };
 use crate::{
     Network, Result,
     data::{Features, array_from_tensor},
     interrupt,
     network::{prediction_batch_size, write_safetensors},
-    train::{
-        Device, FitReport, InitialWeights, Loss, Prediction, Scaling, Targets, Trained,
-        TrainingData,
-    },
+    train::{Device, FitReport, InitialWeights, Loss, Prediction, Targets, Trained, TrainingData},
 };
 
 /// A trained network.
@@ -220,6 +215,10 @@ impl From<&TorchModel> for InitialWeights {
 }
 
 impl Transformer for TorchModel {
+    fn kind(&self) -> &'static str {
+        "TorchEstimator"
+    }
+
     fn input_cols(&self) -> Vec<&str> {
         vec![&self.estimator.features_col]
     }
@@ -255,11 +254,14 @@ impl Transformer for TorchModel {
                 table.set_column(Series::new(name.into(), numbers))?;
             }
             Prediction::Numbers => {
-                table.set_vector(name, vector(Features::F32(array_from_tensor(predictions)?)));
+                table.set_vector(
+                    name,
+                    Vector::new(Features::F32(array_from_tensor(predictions)?)),
+                );
             }
             Prediction::Labels => {
                 let labels: Array2<u8> = array_from_tensor(predictions)?.mapv(|label| label as u8);
-                table.set_vector(name, vector(Features::U8(labels)));
+                table.set_vector(name, Vector::new(Features::U8(labels)));
             }
         }
         for (name, values) in [
@@ -267,7 +269,10 @@ impl Transformer for TorchModel {
             (&self.estimator.raw_prediction_col, outputs.raw),
         ] {
             if let (Some(name), Some(values)) = (name, values) {
-                table.set_vector(name, vector(Features::F32(array_from_tensor(&values)?)));
+                table.set_vector(
+                    name,
+                    Vector::new(Features::F32(array_from_tensor(&values)?)),
+                );
             }
         }
         Ok(())
@@ -286,7 +291,9 @@ impl TorchModel {
     /// Runs the network on all rows of a table, one batch at a time.
     fn outputs(&self, table: &Table) -> Result<Outputs> {
         let network = &self.estimator.network;
+        let needed = network.input_width() as usize;
         let vector = table.vector(&self.estimator.features_col)?;
+        let vector = vector.widened_if_empty(needed);
         check_width(
             network,
             vector.features.width(),
@@ -295,16 +302,17 @@ impl TorchModel {
         )?;
         let rows = vector.features.rows();
         let device = self.estimator.settings.device.open()?;
-        let scaling = vector
-            .scaling
-            .map(|(scale, offset)| Scaling::new(&scale, &offset)?.to_device(device))
+        let column = &self.estimator.features_col;
+        let (features, scaling) = network_input(&vector, column, table, false)?;
+        let scaling = scaling
+            .map(|scaling| scaling.to_device(device))
             .transpose()?;
         let weights = self
             .weights
             .iter()
             .map(|weight| weight.f_to_device(device))
             .collect::<Result<Vec<_>, _>>()?;
-        let data = TrainingData::new(vector.features.to_tensor()?, Targets::Features, scaling)?;
+        let data = TrainingData::new(features, Targets::Features, scaling)?;
         let mut batches = Vec::new();
         let batch = self.network().max_rows_of(prediction_batch_size(device));
         // Even without rows, one empty batch runs: its columns have the right types.
@@ -361,12 +369,5 @@ impl TorchModel {
             probabilities: probabilities.map(cpu).transpose()?,
             raw: raw.map(cpu).transpose()?,
         })
-    }
-}
-
-fn vector(features: Features) -> Vector {
-    Vector {
-        features: Arc::new(features),
-        scaling: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use crate::data::{FeaturesView, MinMaxStatistics};
+use crate::data::{Affine, FeaturesView, MinMaxStatistics};
 use crate::{Error, Result};
 
 /// Scales each column to a range, by default `[0, 1]`, like scikit-learn's `MinMaxScaler`.
@@ -33,6 +33,7 @@ pub struct MinMaxScaler {
 #[derive(Clone, Debug, PartialEq)]
 struct Fitted {
     statistics: MinMaxStatistics,
+    affine: Affine,
     scale: Vec<f32>,
     offset: Vec<f32>,
 }
@@ -71,11 +72,12 @@ impl MinMaxScaler {
     pub fn fit<'a>(&mut self, features: impl Into<FeaturesView<'a>>) -> Result<&mut MinMaxScaler> {
         let statistics = MinMaxStatistics::of(features)?;
         let (low, high) = self.feature_range;
-        let range = f64::from(high) - f64::from(low);
-        let (scale, offset) =
-            statistics.factors(low, high, |value| (range, f64::from(low) - value * range))?;
+        let (low, high) = (f64::from(low), f64::from(high));
+        let affine = statistics.factors(low, high, (high - low, low))?;
+        let (scale, offset) = affine.to_f32();
         self.fitted = Some(Fitted {
             statistics,
+            affine,
             scale,
             offset,
         });
@@ -89,7 +91,7 @@ impl MinMaxScaler {
     /// - [`Error::ShapeMismatch`] if the number of columns differs from the fit.
     pub fn transform<'a>(&self, features: impl Into<FeaturesView<'a>>) -> Result<Array2<f32>> {
         let fitted = self.fitted()?;
-        features.into().affine(&fitted.scale, &fitted.offset)
+        features.into().scaled(&fitted.affine)
     }
 
     /// Fits the scaler and returns the same values scaled.
@@ -108,7 +110,7 @@ impl MinMaxScaler {
     ///
     /// # Errors
     /// [`Error::NotFitted`] before the first [`fit`](MinMaxScaler::fit).
-    pub fn data_min(&self) -> Result<&[f32]> {
+    pub fn data_min(&self) -> Result<&[f64]> {
         Ok(&self.fitted()?.statistics.minimum)
     }
 
@@ -116,7 +118,7 @@ impl MinMaxScaler {
     ///
     /// # Errors
     /// [`Error::NotFitted`] before the first [`fit`](MinMaxScaler::fit).
-    pub fn data_max(&self) -> Result<&[f32]> {
+    pub fn data_max(&self) -> Result<&[f64]> {
         Ok(&self.fitted()?.statistics.maximum)
     }
 

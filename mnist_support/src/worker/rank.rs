@@ -160,6 +160,7 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
         run_folder: run.as_ref(),
         interrupt: &interrupt,
         validation: None,
+        labels: None,
     };
     let models = program::fit(&shard, &collective, spec, context)?;
     // No rank may close its connections while another still needs them.

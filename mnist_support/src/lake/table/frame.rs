@@ -150,7 +150,7 @@ impl Lake {
     /// - [`TableError::ColumnType`], on reading, for a column of a type that Parquet does not have, such
     ///   as a union.
     pub fn ipc(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
-        self.open_table(Some(FileFormat::Ipc), &paths.into())
+        self.open_table(Some(FileFormat::Ipc), &CsvOptions::new(), &paths.into())
     }
 
     /// Opens a table of any format, which the files' names tell, or the first bytes of a single

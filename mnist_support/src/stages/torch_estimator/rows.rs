@@ -1,15 +1,16 @@
 //! One rank's rows as tensors.
 
+use ndarray::Array2;
 use tch::Tensor;
 
 use super::TorchEstimator;
 use crate::{
     Error, Network, Result,
     data::{
-        classes_from_frame, indicator_from_frame, targets_from_frame, tensor_from_array,
+        Features, classes_from_frame, indicator_from_frame, targets_from_frame, tensor_from_array,
         weights_from_frame,
     },
-    stages::table::Table,
+    stages::table::{Table, Vector},
     train::{Scaling, Target, Targets, TrainingData},
 };
 
@@ -43,9 +44,14 @@ impl TorchEstimator {
         })
     }
 
-    /// Returns one rank's rows as tensors.
-    pub(super) fn training_data(&self, table: &Table) -> Result<TrainingData> {
-        let vector = table.vector(&self.features_col)?;
+    /// Returns one rank's rows as tensors, scaled in the same place as those of `other`.
+    pub(super) fn training_data(
+        &self,
+        table: &Table,
+        other: Option<&Table>,
+    ) -> Result<TrainingData> {
+        let needed = self.network.input_width() as usize;
+        let vector = table.vector(&self.features_col)?.widened_if_empty(needed);
         check_width(
             &self.network,
             vector.features.width(),
@@ -53,11 +59,12 @@ impl TorchEstimator {
             table,
         )?;
         let targets = self.targets(table)?;
-        let scaling = vector
-            .scaling
-            .map(|(scale, offset)| Scaling::new(&scale, &offset))
+        let other = other
+            .map(|other| other.vector(&self.features_col))
             .transpose()?;
-        let mut data = TrainingData::new(vector.features.to_tensor()?, targets, scaling)?;
+        let in_f64 = other.is_some_and(|other| is_scaled_in_f64(&other));
+        let (features, scaling) = network_input(&vector, &self.features_col, table, in_f64)?;
+        let mut data = TrainingData::new(features, targets, scaling)?;
         if let Some(name) = &self.weight_col {
             let weights = weights_from_frame(table.frame(), name, table.rows())?;
             data = data.weights(Tensor::f_from_slice(&weights)?)?;
@@ -67,6 +74,51 @@ impl TorchEstimator {
             data = data.validation_indicator(indicator)?;
         }
         Ok(data)
+    }
+}
+
+/// Whether the values of a vector column are scaled before they become 32 bits wide.
+fn is_scaled_in_f64(vector: &Vector) -> bool {
+    matches!(&*vector.features, Features::F64(_))
+}
+
+/// Returns a vector column as a network takes it, and the scaling that is left to do.
+///
+/// Values that 32 bits may not hold are scaled here, or if `now`. Others are scaled batch by batch,
+/// so that pixels stay bytes.
+pub(in crate::stages) fn network_input(
+    vector: &Vector,
+    column: &str,
+    table: &Table,
+    now: bool,
+) -> Result<(Tensor, Option<Scaling>)> {
+    if now || is_scaled_in_f64(vector) {
+        let values = vector.to_f32()?;
+        check_row_values(&values, column, table)?;
+        return Ok((tensor_from_array(&values)?, None));
+    }
+    if let Features::F32(values) = &*vector.features {
+        check_row_values(values, column, table)?;
+    }
+    let scaling = vector.scaling.as_ref().map(|affine| {
+        let (scale, offset) = affine.to_f32();
+        Scaling::new(&scale, &offset)
+    });
+    Ok((vector.features.to_tensor()?, scaling.transpose()?))
+}
+
+/// Checks that a network can take the values: NaN, as a VectorAssembler may keep it, would turn
+/// every weight into NaN.
+fn check_row_values(values: &Array2<f32>, column: &str, table: &Table) -> Result<()> {
+    if values.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    match values.indexed_iter().find(|(_, value)| !value.is_finite()) {
+        None => Ok(()),
+        Some(((row, _), value)) => {
+            let expected = "a finite number that fits into 32 bits";
+            Err(table.rows().invalid(row, column, value, expected))
+        }
     }
 }
 

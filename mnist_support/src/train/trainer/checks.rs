@@ -37,6 +37,12 @@ pub(super) fn check_rows(
     const INDICATOR: &str = "validation_indicator_col";
     match (training, validation) {
         (0, _) if indicator => invalid(INDICATOR, "true".to_owned(), "holds out all rows"),
+        (0, 0) => Err(Error::ShapeMismatch {
+            what: "the training rows of all partitions together".to_owned(),
+            found: vec![0],
+            expected: "at least one; a stage that skips invalid rows may have left out all"
+                .to_owned(),
+        }),
         (_, 0) if indicator => invalid(INDICATOR, "false".to_owned(), "holds out no row"),
         (_, 0) if settings.validation_fraction == 0.0 => match settings.computed_metrics()[..] {
             [] => Ok(()),
