@@ -1,4 +1,3 @@
-use polars::prelude::DataType;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
