@@ -20,8 +20,8 @@ const PART_ROWS: usize = 4096;
 ///
 /// It is `U8` if every column is `UInt8`, as MNIST's pixels are. That takes a quarter of the memory
 /// of `F32`. It is `F64` if there is a column that `F32` may not hold exactly, such as a time in
-/// seconds: `Int32`, `Int64`, `Float64` and the like. Such values are scaled as they are, and become
-/// `f32` only on their way into a network.
+/// seconds: `Int32`, `Int64`, `Float64` and the like. Such values are scaled as they are, and
+/// become `f32` only on their way into a network.
 ///
 /// ```
 /// use mnist_support::data::Features;

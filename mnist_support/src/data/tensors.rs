@@ -46,8 +46,8 @@ pub fn array_from_tensor(tensor: &Tensor) -> Result<Array2<f32>> {
 }
 
 impl FeaturesView<'_> {
-    /// Copies the values to a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`, which
-    /// rounds `f64`.
+    /// Copies the values to a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`,
+    /// which rounds `f64`.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch cannot allocate it.
@@ -61,8 +61,8 @@ impl FeaturesView<'_> {
 }
 
 impl Features {
-    /// Copies the values to a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`, which
-    /// rounds `f64`.
+    /// Copies the values to a tensor `[rows, columns]` on the CPU, of kind `Uint8` or `Float`,
+    /// which rounds `f64`.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch cannot allocate it.

@@ -13,8 +13,8 @@ use crate::{Result, spark::SparkSession};
 ///
 /// `pipeline.fit(…)` and `model.transform(…)` run in the [session of the
 /// process](Self::get_or_create). A session of your own has `fit` and `transform` too. Clones refer
-/// to the same session, and threads may share one: on Spark, a fit waits while others have the cores
-/// that it needs.
+/// to the same session, and threads may share one: on Spark, a fit waits while others have the
+/// cores that it needs.
 ///
 /// ```
 /// use mnist_support::{engine::Session, ml::VectorAssembler, ml::Pipeline};

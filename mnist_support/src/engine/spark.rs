@@ -80,8 +80,8 @@ impl Spark {
         &self.session
     }
 
-    /// Returns what Spark streams to the workers, and where they read their rows: all columns, or at
-    /// least those of `columns` that there are.
+    /// Returns what Spark streams to the workers, and where they read their rows: all columns, or
+    /// at least those of `columns` that there are.
     fn rows(
         &self,
         data: &Data,

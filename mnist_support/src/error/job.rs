@@ -20,7 +20,8 @@ pub enum JobError {
         rank: usize,
         world_size: usize,
         message: String,
-        /// Whether it was [`WiderValue`](super::TableError::WiderValue): the rows can be read again.
+        /// Whether it was [`WiderValue`](super::TableError::WiderValue): the rows can be read
+        /// again.
         wider_value: bool,
     },
     /// A file that does not describe a job for a worker.

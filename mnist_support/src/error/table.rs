@@ -38,8 +38,8 @@ pub enum TableError {
         value: String,
         expected: String,
     },
-    /// A field far down a CSV file that is none of the type that samples of the file gave its column.
-    /// Reading all of the table widens the column, and so do fits and transformations.
+    /// A field far down a CSV file that is none of the type that samples of the file gave its
+    /// column. Reading all of the table widens the column, and so do fits and transformations.
     #[error(
         "{file}, row {row}, column {column:?}: {value:?} is not {expected}, the type of the file's \
          samples: give the column the type {dtype} with CsvOptions::schema"

@@ -115,8 +115,8 @@ impl PipelineModel {
         self.torch_model().map(TorchModel::report)
     }
 
-    /// Checks that no stage adds a column that another adds, or that the rows already have, and that
-    /// the rows have those that are read.
+    /// Checks that no stage adds a column that another adds, or that the rows already have, and
+    /// that the rows have those that are read.
     fn check_columns(&self, data: &Data) -> Result<()> {
         let stages = self.stages.iter();
         added_columns(stages.clone().map(|stage| ("model", stage.output_cols())))?;

@@ -28,8 +28,8 @@ pub(crate) fn read_frame(input: impl Read, name: &str) -> Result<DataFrame> {
 ///
 /// Every column gets the type that it has in a Parquet file: numbers, booleans, text, dates, times,
 /// lists and structs stay what they are, timestamps are in UTC, decimals become `Float64`, and
-/// SparkML's vectors, dense and sparse, lists of numbers. A null is an error only where a stage uses
-/// it.
+/// SparkML's vectors, dense and sparse, lists of numbers. A null is an error only where a stage
+/// uses it.
 ///
 /// # Errors
 /// - [`TableError::ColumnType`] for a column of a type that Parquet does not have, such as a union.

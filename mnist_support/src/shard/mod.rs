@@ -171,7 +171,8 @@ impl Data {
     /// read, unless a stage before adds it, and nothing that is added.
     ///
     /// # Errors
-    /// [`TableError::ColumnNotFound`] and [`TableError::ColumnExists`] name the first that is wrong.
+    /// [`TableError::ColumnNotFound`] and [`TableError::ColumnExists`] name the first that is
+    /// wrong.
     pub(crate) fn check_columns<'a>(
         &self,
         stages: impl Iterator<Item = (Vec<&'a str>, Vec<&'a str>)> + Clone,
@@ -216,8 +217,8 @@ impl Data {
     }
 
     /// Calls `read` with these rows, and once more if a value is none of the type that samples gave
-    /// its column: then with types that hold all values. So the types are the same in all shards, and
-    /// depend on the table alone.
+    /// its column: then with types that hold all values. So the types are the same in all shards,
+    /// and depend on the table alone.
     pub(crate) fn with_wider_types<T>(&self, read: impl Fn(&Data) -> Result<T>) -> Result<T> {
         let error = match read(self) {
             Err(

@@ -282,8 +282,8 @@ impl Run<'_> {
         )))
     }
 
-    /// Interrupts the execution if Spark does not accept it because there are too few cores for it, and
-    /// stays so. Spark tries for 10 minutes, and says nothing meanwhile. The number that
+    /// Interrupts the execution if Spark does not accept it because there are too few cores for it,
+    /// and stays so. Spark tries for 10 minutes, and says nothing meanwhile. The number that
     /// [`SparkSession::slots`](super::SparkSession::slots) finds may be too high: at least 2.
     async fn check_slots(&mut self) -> Result<()> {
         let needed = self.at_once;

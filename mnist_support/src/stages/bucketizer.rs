@@ -62,8 +62,8 @@ impl Bucketizer {
     }
 
     /// What becomes of NaN: [`HandleInvalid::Keep`] gives it a bucket of its own after the others.
-    /// As in SparkML, null stays null, unless [`HandleInvalid::Skip`] leaves its row out, too, and a
-    /// number outside all buckets is always an error. Default: [`HandleInvalid::Error`].
+    /// As in SparkML, null stays null, unless [`HandleInvalid::Skip`] leaves its row out, too, and
+    /// a number outside all buckets is always an error. Default: [`HandleInvalid::Error`].
     pub fn handle_invalid(mut self, handle_invalid: HandleInvalid) -> Self {
         self.handle_invalid = handle_invalid;
         self

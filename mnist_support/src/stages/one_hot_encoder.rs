@@ -21,7 +21,8 @@ use crate::{
 /// `OneHotEncoder`. The last category is the vector of zeros, unless `drop_last` is false.
 ///
 /// The number of categories is that of the [`StringIndexer`](super::StringIndexer) of the same
-/// pipeline that made the column, otherwise it is one more than the highest index in all partitions.
+/// pipeline that made the column, otherwise it is one more than the highest index in all
+/// partitions.
 ///
 /// ```
 /// use mnist_support::ml::{Fit, OneHotEncoder, Transform};

@@ -25,8 +25,8 @@ pub(super) fn check_relative_error(relative_error: f64) -> Result<()> {
 /// Returns the values at these probabilities, for each column; `None` for a column without values
 /// in any rank. `columns` are this rank's values, none of them NaN, in any order.
 ///
-/// What comes back is exact: with `n` values in all, it is the value of rank `ceil(probability * n)`,
-/// which is Spark's definition for a `relativeError` of 0. As in Spark, a probability within
+/// What comes back is exact: with `n` values in all, it is the value of rank `ceil(probability *
+/// n)`, which is Spark's definition for a `relativeError` of 0. As in Spark, a probability within
 /// `relative_error` of 0 or 1 gives the smallest or the largest value.
 ///
 /// The ranks agree on a quantile bit by bit, from the highest: each counts its values up to a

@@ -14,9 +14,9 @@ use crate::{Error, Result, collective::Collective, data::Affine};
 /// The number of features whose values are sorted at the same time.
 const BLOCK_COLUMNS: usize = 64;
 
-/// Scales each feature by the range between two of its quantiles over all partitions, like SparkML's
-/// `RobustScaler`: a few outliers change nothing. By default, that is the range between the
-/// quartiles, and features keep their median.
+/// Scales each feature by the range between two of its quantiles over all partitions, like
+/// SparkML's `RobustScaler`: a few outliers change nothing. By default, that is the range between
+/// the quartiles, and features keep their median.
 ///
 /// ```
 /// use mnist_support::ml::{Fit, RobustScaler, Transform, VectorAssembler};

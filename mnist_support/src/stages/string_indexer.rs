@@ -27,8 +27,8 @@ const UNKNOWN: &str = "__unknown";
 /// Numbers the words of columns from 0, like SparkML's `StringIndexer`: by default the most
 /// frequent word is 0. Numbers and booleans count as the text that Spark casts them to.
 ///
-/// The indices are `Float64`, as in SparkML, and can be a network's label. What the network predicts
-/// becomes words again by an [`IndexToString`](super::IndexToString).
+/// The indices are `Float64`, as in SparkML, and can be a network's label. What the network
+/// predicts becomes words again by an [`IndexToString`](super::IndexToString).
 ///
 /// ```
 /// use mnist_support::ml::{Fit, StringIndexer, Transform};
@@ -42,8 +42,8 @@ const UNKNOWN: &str = "__unknown";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Nulls and NaN are not counted. Words that all partitions together have, each once, have to fit into the
-/// memory of each.
+/// Nulls and NaN are not counted. Words that all partitions together have, each once, have to fit
+/// into the memory of each.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StringIndexer {

@@ -15,8 +15,8 @@ use crate::{
     error::TableError,
 };
 
-/// Combines columns into a vector column, like SparkML's `VectorAssembler`: numbers, booleans (0 and
-/// 1), vector columns of stages before and columns of lists of one length.
+/// Combines columns into a vector column, like SparkML's `VectorAssembler`: numbers, booleans (0
+/// and 1), vector columns of stages before and columns of lists of one length.
 ///
 /// ```
 /// use mnist_support::ml::{Transform, VectorAssembler};
@@ -28,8 +28,8 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Spark refuses dates and times. Here, a date becomes the days since 1970-01-01, a time the seconds
-/// since then, and a duration its seconds. They are kept in 64 bits until they are scaled.
+/// Spark refuses dates and times. Here, a date becomes the days since 1970-01-01, a time the
+/// seconds since then, and a duration its seconds. They are kept in 64 bits until they are scaled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VectorAssembler {

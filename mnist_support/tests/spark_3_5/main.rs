@@ -42,8 +42,8 @@ struct Python {
     spark_home: Option<PathBuf>,
 }
 
-/// Returns Spark 3.5's Python, or the one that `make test-spark SPARK_PYTHON=python3.9` names: here,
-/// the session's and the executors' are one. `None`, and says so, where it is not installed.
+/// Returns Spark 3.5's Python, or the one that `make test-spark SPARK_PYTHON=python3.9` names:
+/// here, the session's and the executors' are one. `None`, and says so, where it is not installed.
 fn python() -> Option<Python> {
     let own = root().join(".tools/spark_3.5/bin/python");
     if !own.exists() {

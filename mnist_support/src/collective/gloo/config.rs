@@ -77,8 +77,8 @@ impl GlooConfig {
     /// `env://`.
     ///
     /// `TORCHELASTIC_USE_AGENT_STORE=True`, which `torchrun` sets, means that the store is already
-    /// served. `GLOO_SOCKET_IFNAME` names the network interface to use, and `LOCAL_WORLD_SIZE`, which
-    /// `torchrun` sets too, is the number of ranks on this machine.
+    /// served. `GLOO_SOCKET_IFNAME` names the network interface to use, and `LOCAL_WORLD_SIZE`,
+    /// which `torchrun` sets too, is the number of ranks on this machine.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] names the variable that is missing, not a number or out of range.

@@ -73,8 +73,8 @@ impl GlooCollective {
     /// # Errors
     /// [`Error::InvalidSetting`] for a rank, world size or port out of range;
     /// [`CollectiveError::Rendezvous`] when rank 0 does not answer, a rank does not join within the
-    /// timeout, a rank cannot reach another, which is named with its address and port, or an address
-    /// cannot be used.
+    /// timeout, a rank cannot reach another, which is named with its address and port, or an
+    /// address cannot be used.
     pub fn connect(config: &GlooConfig) -> Result<Self> {
         config.validate()?;
         let start = Instant::now();

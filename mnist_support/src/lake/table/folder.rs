@@ -83,7 +83,8 @@ impl Folder {
         folder.columns = first.columns().to_vec();
         for (name, values) in partition_columns {
             if folder.columns.contains(&name) {
-                // Hive and Spark leave such a column out of the files. Where it is in both, they agree.
+                // Hive and Spark leave such a column out of the files. Where it is in both, they
+                // agree.
                 continue;
             }
             folder.columns.push(name.clone());
@@ -98,8 +99,8 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Learns the types of CSV files from some of them. All are then opened with these types, so that
-    /// those of a partition do not depend on its files.
+    /// Learns the types of CSV files from some of them. All are then opened with these types, so
+    /// that those of a partition do not depend on its files.
     fn learn_types(&mut self) -> Result<()> {
         let count = self.files.len();
         let some = count.min(SAMPLES);
@@ -324,8 +325,8 @@ impl Folder {
         Ok(pieces)
     }
 
-    /// Cuts the files, or the first `limit` rows, by their rows. For small tables, in which every row
-    /// counts.
+    /// Cuts the files, or the first `limit` rows, by their rows. For small tables, in which every
+    /// row counts.
     fn row_pieces(&self, n: usize, limit: Option<usize>) -> Result<Vec<(FilePart, u64)>> {
         if limit.is_none() {
             self.open_files(0..self.files.len())?;

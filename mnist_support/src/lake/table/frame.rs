@@ -67,30 +67,30 @@ pub struct FileSource {
 /// ```
 ///
 /// # What a CSV file may contain
-/// Fields between commas, semicolons, tabs, `|` or spaces, with or without quotes, below a header or
-/// without one. Blank lines are skipped. Numbers with a decimal comma, dates, booleans, text and
+/// Fields between commas, semicolons, tabs, `|` or spaces, with or without quotes, below a header
+/// or without one. Blank lines are skipped. Numbers with a decimal comma, dates, booleans, text and
 /// pandas' words for a missing value are known. What is not found out, or wrongly, is set with
 /// [`CsvOptions`]. Lines end in `\n` or `\r\n`.
 ///
 /// The text is UTF-8, with or without a byte order mark, UTF-16 with one, or what
-/// [`CsvOptions::encoding`] says. Files compressed with gzip or zstd are known by their first bytes.
-/// A compressed file, or one in another encoding than UTF-8, cannot be read in the middle: every
-/// worker decodes all of it, and keeps it in memory.
+/// [`CsvOptions::encoding`] says. Files compressed with gzip or zstd are known by their first
+/// bytes. A compressed file, or one in another encoding than UTF-8, cannot be read in the middle:
+/// every worker decodes all of it, and keeps it in memory.
 ///
-/// A quoted field may have line breaks in it. Whether a line end is in quotes is known only from the
-/// first row on, so a file that has quotes or text in its samples is read once to cut it into
+/// A quoted field may have line breaks in it. Whether a line end is in quotes is known only from
+/// the first row on, so a file that has quotes or text in its samples is read once to cut it into
 /// partitions. A file of numbers is cut by a few small reads.
 ///
 /// # Types
-/// The column types of a CSV file are learnt from samples of its beginning, middle and end, and those
-/// of a folder from samples of up to 16 files: see [`ColumnType`](super::ColumnType). The samples
-/// depend only on the table, so every worker starts from the same types. A column is wider if any
-/// row needs it: when a value turns up that is none of its column's type, [`LakeFrame::collect`],
-/// fits and transformations read all rows to learn the types, and begin again with these, so the
-/// types are the same in every partition. Numbers among which a word turns up are text then, as it
-/// stands in the file. [`LakeFrame::read`] of a single partition fails instead with
-/// [`TableError::WiderValue`]. [`CsvOptions::schema`] and [`LakeFrame::with_dtype`] set types, and a
-/// value that is none of them is an error. A Parquet file has its own schema.
+/// The column types of a CSV file are learnt from samples of its beginning, middle and end, and
+/// those of a folder from samples of up to 16 files: see [`ColumnType`](super::ColumnType). The
+/// samples depend only on the table, so every worker starts from the same types. A column is wider
+/// if any row needs it: when a value turns up that is none of its column's type,
+/// [`LakeFrame::collect`], fits and transformations read all rows to learn the types, and begin
+/// again with these, so the types are the same in every partition. Numbers among which a word turns
+/// up are text then, as it stands in the file. [`LakeFrame::read`] of a single partition fails
+/// instead with [`TableError::WiderValue`]. [`CsvOptions::schema`] and [`LakeFrame::with_dtype`]
+/// set types, and a value that is none of them is an error. A Parquet file has its own schema.
 #[derive(Clone)]
 pub struct LakeFrame {
     source: FileSource,
@@ -139,16 +139,17 @@ impl Lake {
         self.open_table(Some(FileFormat::Parquet), &CsvOptions::new(), &paths.into())
     }
 
-    /// Opens Arrow IPC files as a table, as pandas' `to_feather`, polars' `write_ipc` and pyarrow write
-    /// them: files, also called Feather (version 2), or streams, compressed by LZ4 or Zstandard or
-    /// not. `paths` are as in [`Lake::csv`], and the types of the columns as in [`Lake::parquet`]. This
-    /// reads the metadata of the first file's record batches, which are what it is split between.
+    /// Opens Arrow IPC files as a table, as pandas' `to_feather`, polars' `write_ipc` and pyarrow
+    /// write them: files, also called Feather (version 2), or streams, compressed by LZ4 or
+    /// Zstandard or not. `paths` are as in [`Lake::csv`], and the types of the columns as in
+    /// [`Lake::parquet`]. This reads the metadata of the first file's record batches, which are
+    /// what it is split between.
     ///
     /// # Errors
     /// - The errors of [`Lake::csv`].
     /// - [`TableError::Failed`] for a file that is not Arrow IPC or is truncated.
-    /// - [`TableError::ColumnType`], on reading, for a column of a type that Parquet does not have, such
-    ///   as a union.
+    /// - [`TableError::ColumnType`], on reading, for a column of a type that Parquet does not have,
+    ///   such as a union.
     pub fn ipc(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
         self.open_table(Some(FileFormat::Ipc), &CsvOptions::new(), &paths.into())
     }
@@ -157,8 +158,8 @@ impl Lake {
     /// file.
     ///
     /// # Errors
-    /// The errors of [`Lake::csv`], [`Lake::parquet`] and [`Lake::ipc`]; [`TableError::Failed`] for a folder with
-    /// files of several formats or of an unknown one.
+    /// The errors of [`Lake::csv`], [`Lake::parquet`] and [`Lake::ipc`]; [`TableError::Failed`] for
+    /// a folder with files of several formats or of an unknown one.
     pub fn table(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
         self.open_table(None, &CsvOptions::new(), &paths.into())
     }
@@ -366,8 +367,8 @@ impl LakeFrame {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for what is no such condition; [`TableError::ColumnNotFound`] for a
-    /// column that the table does not have. Reading fails with [`TableError::ColumnType`] if a
+    /// [`Error::InvalidSetting`] for what is no such condition; [`TableError::ColumnNotFound`] for
+    /// a column that the table does not have. Reading fails with [`TableError::ColumnType`] if a
     /// column cannot be compared with its constant.
     pub fn filter(&self, condition: &str) -> Result<LakeFrame> {
         let view = &self.source.view;
@@ -469,8 +470,8 @@ impl LakeFrame {
         }
     }
 
-    /// The same table with the types that hold the values of all rows, which are read for it; `None`
-    /// if they are the types that it has.
+    /// The same table with the types that hold the values of all rows, which are read for it;
+    /// `None` if they are the types that it has.
     pub(crate) fn widened(&self) -> Result<Option<LakeFrame>> {
         let _scope = interrupt::scope();
         let types = self.file.types_of_all_rows()?;

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// The part of a table file that one worker reads: a byte range of a CSV file, cut at line ends, row
-/// groups of a Parquet file, or record batches of an Arrow IPC file.
+/// The part of a table file that one worker reads: a byte range of a CSV file, cut at line ends,
+/// row groups of a Parquet file, or record batches of an Arrow IPC file.
 ///
 /// A partition is plain data. It can be sent to another process, which opens the file by its
 /// [`FileSource`](super::FileSource) and reads just this part.
@@ -23,8 +23,8 @@ pub struct Partition {
 pub(crate) enum Part {
     /// A byte range of a CSV file: whole lines, without the header.
     Bytes(Range<u64>),
-    /// Rows of consecutive row groups of a Parquet file, or record batches of an Arrow IPC file: all
-    /// of their rows, unless there are more partitions than row groups.
+    /// Rows of consecutive row groups of a Parquet file, or record batches of an Arrow IPC file:
+    /// all of their rows, unless there are more partitions than row groups.
     RowGroups {
         groups: Range<usize>,
         skip: usize,

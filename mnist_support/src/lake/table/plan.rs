@@ -137,8 +137,8 @@ pub(super) fn cost(pieces: impl Iterator<Item = Range<u64>>) -> u64 {
         .sum()
 }
 
-/// Splits consecutive row groups, which cost `sizes`, into runs of at most `largest`, or of a single
-/// row group.
+/// Splits consecutive row groups, which cost `sizes`, into runs of at most `largest`, or of a
+/// single row group.
 pub(super) fn runs(
     groups: Range<usize>,
     sizes: impl Fn(usize) -> u64,

@@ -26,8 +26,8 @@ pub(crate) trait TableFile: Send + Sync {
     /// The same file with every column read as `dtype`, or `None` if the format has its own schema.
     fn with_dtype(&self, dtype: NumberType) -> Option<Arc<dyn TableFile>>;
 
-    /// Returns the first `n` rows, or all rows if there are fewer, whatever the scan's filter. A scan
-    /// asks for no column that the file does not have.
+    /// Returns the first `n` rows, or all rows if there are fewer, whatever the scan's filter. A
+    /// scan asks for no column that the file does not have.
     fn head(&self, n: usize, scan: &Scan) -> Result<DataFrame>;
 
     /// Reads all rows.

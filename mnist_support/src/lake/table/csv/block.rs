@@ -21,7 +21,8 @@ pub(super) enum Block {
 }
 
 impl Block {
-    /// Parses lines of numbers, or of anything else: then whole records without line breaks in them.
+    /// Parses lines of numbers, or of anything else: then whole records without line breaks in
+    /// them.
     pub(super) fn parse(
         bytes: &Bytes,
         columns: &Columns,

@@ -35,8 +35,8 @@ pub(super) struct Found {
 /// The fields of a record.
 type Record = Vec<Vec<u8>>;
 
-/// Finds out how a file is written, from its beginning, or from all of it if `whole`. Returns `None`
-/// if its first record does not end within these bytes.
+/// Finds out how a file is written, from its beginning, or from all of it if `whole`. Returns
+/// `None` if its first record does not end within these bytes.
 ///
 /// # Errors
 /// What is wrong with the file: `Err(None)` if it has no first line.

@@ -78,8 +78,8 @@ pub struct CsvOptions {
     pub(super) encoding: Option<Encoding>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) schema: BTreeMap<String, ColumnType>,
-    /// The types that were learnt from other rows than the file's samples: from all of them, or from
-    /// other files of a table.
+    /// The types that were learnt from other rows than the file's samples: from all of them, or
+    /// from other files of a table.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) learnt: BTreeMap<String, ColumnType>,
 }
@@ -143,8 +143,8 @@ impl CsvOptions {
         self
     }
 
-    /// Sets the character that begins a line that is a comment. Default: `#` if the file begins with
-    /// lines that do and that are no rows; otherwise none.
+    /// Sets the character that begins a line that is a comment. Default: `#` if the file begins
+    /// with lines that do and that are no rows; otherwise none.
     pub fn comment(mut self, comment: u8) -> Self {
         self.comment = Some(comment);
         self
@@ -164,8 +164,8 @@ impl CsvOptions {
     }
 
     /// Sets the words for a missing value, in place of pandas': `NA`, `N/A`, `n/a`, `#N/A`, `<NA>`,
-    /// `NULL`, `null`, `NaN`, `nan`, `None` and a few more; and `?` in a column of numbers, dates or
-    /// booleans. An empty field is always missing.
+    /// `NULL`, `null`, `NaN`, `nan`, `None` and a few more; and `?` in a column of numbers, dates
+    /// or booleans. An empty field is always missing.
     pub fn null_values<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
         self.null_values = Some(words.into_iter().map(Into::into).collect());
         self
@@ -197,8 +197,8 @@ impl CsvOptions {
         self
     }
 
-    /// Sets the character encoding. Default: UTF-8, or UTF-16 if the file begins with its byte order
-    /// mark.
+    /// Sets the character encoding. Default: UTF-8, or UTF-16 if the file begins with its byte
+    /// order mark.
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = Some(encoding);
         self

@@ -290,8 +290,8 @@ impl Syntax {
         before.last().is_none_or(|byte| self.separates(*byte))
     }
 
-    /// Divides bytes that begin with a record into ranges of at least `size` bytes of whole records.
-    /// What follows the last range is not whole, unless it is the end of the file.
+    /// Divides bytes that begin with a record into ranges of at least `size` bytes of whole
+    /// records. What follows the last range is not whole, unless it is the end of the file.
     pub(super) fn chunks(
         &self,
         bytes: &[u8],

@@ -2,8 +2,8 @@
 //!
 //! A file is `ARROW1`, padded to 8 bytes, a stream of messages, a footer (flatbuffers) that says
 //! where they are, its length in 4 bytes, `ARROW1`. A message is `ff ff ff ff`, the length of its
-//! metadata in 4 bytes, the metadata (flatbuffers), and its body ("IPC format" in the Arrow columnar
-//! format).
+//! metadata in 4 bytes, the metadata (flatbuffers), and its body ("IPC format" in the Arrow
+//! columnar format).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ const TAIL: usize = 10;
 const CONTINUATION: [u8; 4] = [0xff; 4];
 /// The size of a read that finds the end of a file, or the next message of a stream.
 const GUESS: u64 = 64 << 10;
-/// How much larger than its compressed bytes a buffer may claim to be: zstd packs a block of 128 KiB
-/// of one value into 4 bytes.
+/// How much larger than its compressed bytes a buffer may claim to be: zstd packs a block of 128
+/// KiB of one value into 4 bytes.
 pub(super) const LARGEST_RATIO: u64 = 1 << 16;
 /// As many rows may be claimed by a batch without bytes, in columns of nulls.
 const FEW_ROWS: u64 = 1 << 20;

@@ -8,7 +8,8 @@ use crate::{Result, error::TableError};
 
 /// Converts the columns of a file, and returns them in the order of the scan.
 ///
-/// Decimals become 64-bit floats, 16-bit floats 32-bit ones, and SparkML's vectors lists of numbers.
+/// Decimals become 64-bit floats, 16-bit floats 32-bit ones, and SparkML's vectors lists of
+/// numbers.
 pub(super) fn frame(
     frame: DataFrame,
     footer: &Footer,

@@ -172,8 +172,8 @@ impl Footer {
         plan::runs(groups, size, largest)
     }
 
-    /// Builds a Parquet file in memory from selected columns of consecutive row groups. `fetched` are
-    /// the bytes of `ranges`, which [`bytes_of`](Self::bytes_of) has returned.
+    /// Builds a Parquet file in memory from selected columns of consecutive row groups. `fetched`
+    /// are the bytes of `ranges`, which [`bytes_of`](Self::bytes_of) has returned.
     ///
     /// Polars' blocking reader wants a whole file. The offsets in the footer are shifted to the new
     /// positions of the bytes. Page indexes and bloom filters, which are stored elsewhere, are
@@ -320,8 +320,8 @@ fn columns(schema: &[SchemaElement]) -> Option<Vec<Column>> {
     (element == schema.len()).then_some(columns)
 }
 
-/// A type without what polars is compiled without: time zones (a timestamp is in UTC), 16-bit floats
-/// and intervals, both of which are then bytes.
+/// A type without what polars is compiled without: time zones (a timestamp is in UTC), 16-bit
+/// floats and intervals, both of which are then bytes.
 fn plain(mut element: SchemaElement) -> SchemaElement {
     match &mut element.logical_type {
         Some(LogicalType::TIMESTAMP(timestamp)) => {
