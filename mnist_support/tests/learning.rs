@@ -12,7 +12,7 @@ use mnist_support::{
     engine::Threads,
     ml::{Label, MinMaxScaler, Pipeline, StandardScaler, TorchEstimator, VectorAssembler},
     network::{BatchNorm2dConfig, Conv2dConfig},
-    train::{CrossEntropy, LearningRateSchedule, Loss, Silent},
+    train::{CrossEntropy, LearningRateSchedule, Loss, Optimizer, Silent},
 };
 use ndarray::Array2;
 use polars::prelude::*;
@@ -413,6 +413,11 @@ fn accuracy(network: Network, epochs: usize, seed: u64) -> f64 {
         .mini_batch(64)
         .learning_rate(0.01)
         .learning_rate_schedule(LearningRateSchedule::OneCycle { warm_up: 0.2 })
+        .optimizer(Optimizer::adam_w(0.05))
+        .loss(Loss::CrossEntropy(CrossEntropy {
+            label_smoothing: 0.1,
+            ..Default::default()
+        }))
         .partitions(2)
         .seed(seed)
         .verbose(0);
@@ -442,6 +447,7 @@ fn accuracy(network: Network, epochs: usize, seed: u64) -> f64 {
 #[test]
 #[ignore = "takes 10 to 20 minutes"]
 fn a_residual_network_reads_more_than_99_percent_whichever_way_it_is_given() {
+    let mut lowest = 1.0_f64;
     for seed in 1..=3 {
         for (way, network) in [
             ("layers", residual()),
@@ -449,9 +455,10 @@ fn a_residual_network_reads_more_than_99_percent_whichever_way_it_is_given() {
         ] {
             let accuracy = accuracy(network, 10, seed);
             println!("seed {seed}, {way}: {:.2} %", 100.0 * accuracy);
-            assert!(accuracy >= 0.993);
+            lowest = lowest.min(accuracy);
         }
     }
+    assert!(lowest >= 0.993, "{lowest}");
 }
 
 #[test]

@@ -391,8 +391,19 @@ mod tests {
     }
 
     #[test]
-    fn a_column_of_text_is_refused_by_its_type() {
+    fn a_text_among_numbers_is_named() {
         let frame = df!("a" => ["1", "x"]).unwrap();
+        let error = Features::from_frame(&frame, &names(&["a"]), "t").unwrap_err();
+        assert!(
+            matches!(&error, Error::Table(TableError::InvalidValue { row: 2, column, value, .. })
+                if column == "a" && value == "x"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_column_of_text_is_refused_by_its_type() {
+        let frame = df!("a" => ["x", "y"]).unwrap();
         let error = Features::from_frame(&frame, &names(&["a"]), "t").unwrap_err();
         assert!(
             matches!(&error, Error::Table(TableError::ColumnType { column, found, .. }) if column == "a" && found == "str"),

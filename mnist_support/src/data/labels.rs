@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn labels_of_text_are_refused() {
-        let error = labels_of(["1", "seven"]).unwrap_err();
+        let error = labels_of(["one", "seven"]).unwrap_err();
         assert!(
             matches!(error, Error::Table(TableError::ColumnType { .. })),
             "{error}"

@@ -445,9 +445,9 @@ impl LakeFrame {
     /// its progress.
     ///
     /// # Errors
-    /// - [`TableError::RaggedRow`] and [`TableError::InvalidValue`], which name the row of a CSV file,
-    ///   counted from 1 below the header without blank lines and comments; and its line, if that is
-    ///   another.
+    /// - [`TableError::RaggedRow`] and [`TableError::InvalidValue`], which name the row of a CSV
+    ///   file, counted from 1 below the header without blank lines and comments; and its line, if
+    ///   that is another.
     /// - [`TableError::Failed`] for a damaged file.
     /// - [`Error::Interrupted`] for a read that was [stopped](crate::interrupt).
     /// - The errors of the store, as in [`Lake::get`].

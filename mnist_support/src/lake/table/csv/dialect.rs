@@ -367,7 +367,8 @@ fn is_header(first: &Record, rows: &[Record], values: &Values) -> bool {
             if !below.holds(own) || below == ColumnType::String {
                 return true;
             }
-            // Years are names of columns; fractions, dates and the same number twice are not.
+            // Years and counters are names of columns; fractions, dates and the same number twice
+            // are not.
             like_a_row |= own.number().is_none_or(|_| own == ColumnType::Float64);
             like_a_row |= !numbers.insert(trim(text).to_vec());
         } else if below != ColumnType::String {
@@ -376,7 +377,21 @@ fn is_header(first: &Record, rows: &[Record], values: &Values) -> bool {
             like_a_row |= column(index).any(|other| other == text);
         }
     }
-    numbers.is_empty() || !like_a_row
+    numbers.is_empty() || (!like_a_row && are_names(&numbers))
+}
+
+/// Whether whole numbers can be the names of columns: years, or a counter.
+fn are_names(numbers: &BTreeSet<Vec<u8>>) -> bool {
+    let parsed = numbers
+        .iter()
+        .map(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    let Some(mut parsed) = parsed.collect::<Option<Vec<i64>>>() else {
+        return false;
+    };
+    parsed.sort_unstable();
+    let years = parsed.iter().all(|number| (1800..2200).contains(number));
+    let counts = parsed.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    years || (counts && parsed.len() > 1)
 }
 
 /// The names in a header.
