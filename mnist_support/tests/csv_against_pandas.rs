@@ -65,7 +65,13 @@ fn is_same(ours: &AnyValue<'_>, pandas: &Value) -> bool {
         (AnyValue::Datetime(ours, ..), Value::Number(micros)) => Some(*ours) == micros.as_i64(),
         (AnyValue::String(ours), Value::String(pandas)) => ours == pandas,
         (AnyValue::StringOwned(ours), Value::String(pandas)) => ours.as_str() == pandas,
-        (ours, Value::Number(pandas)) => ours.extract::<f64>() == pandas.as_f64(),
+        (ours, Value::Number(pandas)) => match (ours.extract::<f64>(), pandas.as_f64()) {
+            // Where it removes marks of thousands, pandas rounds the last digit otherwise.
+            (Some(ours), Some(pandas)) => {
+                (ours - pandas).abs() <= 4.0 * f64::EPSILON * pandas.abs()
+            }
+            _ => false,
+        },
         (ours, Value::String(pandas)) => {
             let infinite = ours.extract::<f64>().filter(|ours| ours.is_infinite());
             infinite.is_some_and(|ours| ours.to_string() == *pandas)

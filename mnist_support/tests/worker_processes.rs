@@ -279,7 +279,7 @@ fn a_transformation_needs_no_other_rank() {
     model.save(&open(&models)).unwrap();
     let job = Job::Transform {
         model: models.display().to_string(),
-        rows: Rows::File(setting.frame.source().clone()),
+        rows: Rows::File(Box::new(setting.frame.source().clone())),
         save: None,
     };
     let answers = answers(setting.start(&job, 3, &[])).unwrap();

@@ -98,7 +98,7 @@ impl Spark {
             return Ok((frame, Rows::Stdin { name }));
         }
         let file = file(data, columns, run, ROWS_FILE)?;
-        Ok((self.session.range(world_size)?, Rows::File(file)))
+        Ok((self.session.range(world_size)?, Rows::File(Box::new(file))))
     }
 
     fn run_job(
@@ -156,7 +156,7 @@ impl Engine for Spark {
             None => None,
             Some(data) => {
                 let file = file(&data, Some(&columns), run, VALIDATION_FILE)?;
-                Some(Rows::File(file))
+                Some(Rows::File(Box::new(file)))
             }
         };
         let _lease = LeaseHolder::start(run)?;

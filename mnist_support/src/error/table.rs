@@ -49,8 +49,8 @@ pub enum TableError {
         row: u64,
         column: String,
         value: String,
-        expected: String,
-        dtype: String,
+        expected: &'static str,
+        dtype: Box<str>,
     },
     /// An empty field, or a null in a DataFrame.
     #[error("{file}, row {row}, column {column:?}: the value is missing")]

@@ -26,7 +26,7 @@ impl Job {
             spec: FitSpec {
                 stages: pipeline.stages().to_vec(),
             },
-            rows: Rows::File(rows.source().clone()),
+            rows: Rows::File(Box::new(rows.source().clone())),
             validation: None,
             run_folder: pipeline.folder().map(|folder| folder.url().to_owned()),
             attempt: 0,
@@ -38,7 +38,7 @@ impl Job {
     /// [`Data::with_validation`](crate::shard::Data::with_validation). A transformation has none.
     pub fn with_validation(mut self, rows: &LakeFrame) -> Job {
         if let Job::Fit { validation, .. } = &mut self {
-            *validation = Some(Rows::File(rows.source().clone()));
+            *validation = Some(Rows::File(Box::new(rows.source().clone())));
         }
         self
     }

@@ -252,7 +252,7 @@ impl Data {
                 row,
                 column,
                 value,
-                expected,
+                expected: expected.to_owned(),
             })),
             (result, _) => result,
         }

@@ -57,7 +57,7 @@ pub enum Job {
 #[serde(deny_unknown_fields)]
 pub enum Rows {
     /// A file in the lake, of which each rank reads its own part.
-    File(FileSource),
+    File(Box<FileSource>),
     /// An Arrow IPC stream on standard input that holds this rank's rows alone.
     Stdin {
         /// What error messages call the rows.

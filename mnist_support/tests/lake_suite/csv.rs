@@ -120,7 +120,7 @@ pub(crate) fn a_column_is_as_wide_as_any_row_needs_in_every_part(lake: &Lake) {
     let error = frame.read(&parts[1]).unwrap_err();
     assert!(
         matches!(&error, Error::Table(TableError::WiderValue { row: 60_000, column, value, dtype, .. })
-            if column == "byte" && value == "-7" && dtype == "Int64"),
+            if column == "byte" && value == "-7" && dtype.as_ref() == "Int64"),
         "{error}"
     );
     // Numbers that become text are what stands in the file.

@@ -141,7 +141,7 @@ fn decode(bytes: Bytes, encoding: Option<Encoding>) -> Result<Bytes, &'static st
             Ok(text.into())
         }
         Some(Encoding::Utf16) => {
-            if bytes.len() % 2 != 0 {
+            if !bytes.len().is_multiple_of(2) {
                 return Err("it is not UTF-16: half a character is missing at its end");
             }
             let from = if low_first || high_first { 2 } else { 0 };

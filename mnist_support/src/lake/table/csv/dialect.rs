@@ -70,7 +70,8 @@ pub(super) fn find(
     syntax.sep = options
         .sep
         .unwrap_or_else(|| separator(bytes, start, whole, &syntax));
-    if syntax.sep == b' ' {
+    // As in pandas, a space that is named separates by itself, an empty field from the next.
+    if syntax.sep == b' ' && options.sep.is_none() {
         let (rows, exact) = (
             records(bytes, start, whole, &syntax),
             evenness(bytes, start, whole, &syntax),
@@ -189,7 +190,8 @@ fn records(bytes: &[u8], start: usize, whole: bool, syntax: &Syntax) -> Vec<Reco
 fn comment(bytes: &[u8], start: usize, syntax: &Syntax, options: &CsvOptions) -> Option<u8> {
     let mut at = syntax.skip_blank(bytes, start);
     let (first, mut lines) = (at, 0);
-    while bytes.get(at) == Some(&b'#') {
+    // #N/A is a word for a missing value.
+    while bytes.get(at) == Some(&b'#') && !bytes[at..].starts_with(b"#N") {
         at = next_line(bytes, at);
         lines += 1;
     }

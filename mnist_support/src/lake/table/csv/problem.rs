@@ -66,8 +66,8 @@ impl RowProblem {
                 row,
                 column: names[column].clone(),
                 value,
-                expected: own.description().into(),
-                dtype: format!("{needed:?}"),
+                expected: own.description(),
+                dtype: format!("{needed:?}").into(),
             },
             RowProblem::OpenQuote => {
                 return TableError::failed(
