@@ -5,7 +5,6 @@
 #[allow(dead_code)]
 mod kernel;
 #[path = "common/spark.rs"]
-#[allow(dead_code)]
 mod spark;
 
 use std::path::Path;
@@ -215,7 +214,7 @@ const FILES: [&[u8]; 7] = [
     b"a;b\r\n1.234,5;2026-01-31\r\n-7;2026-01-31 12:00:00Z\r\n",
     b"# note\n,x y,\n0,true,\n1,FALSE,\n",
     b"  1   2\n 10  20\n",
-    b"\xff\xfea\0,\0b\0\n\01\0,\02\0\n\0",
+    b"\xff\xfea\0,\0b\0\n\x001\0,\x002\0\n\0",
     b"\x1f\x8b\x08\0\0\0\0\0\0\x03K\xd4I\xe22\xd41\xe2\x02\0",
     b"0,0,0,0,0,0,0,0,1\n255,0,0,0,0,0,0,0,2\n",
 ];

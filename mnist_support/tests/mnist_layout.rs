@@ -119,11 +119,11 @@ fn the_lake_holds_the_images_as_csv_and_the_same_as_parquet() {
     );
     for (table, rows) in [("train", 40), ("test", 20)] {
         let csv = container
-            .csv(&format!("{table}.csv"))
+            .csv(format!("{table}.csv"))
             .unwrap()
             .collect()
             .unwrap();
-        let parquet = container.parquet(&format!("{table}.parquet")).unwrap();
+        let parquet = container.parquet(format!("{table}.parquet")).unwrap();
         assert_eq!(csv.shape(), (rows, 7));
         assert_eq!(csv, parquet.collect().unwrap());
         // Ten row groups give ten partitions of whole row groups.

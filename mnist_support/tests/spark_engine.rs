@@ -470,6 +470,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Starts the worker, to which the master gives an executor again.
+    #[expect(clippy::zombie_processes, reason = "the cluster's guard ends it")]
     fn give_back(&self) {
         if runs(self.cluster.process(Self::ROLE)) {
             return;
