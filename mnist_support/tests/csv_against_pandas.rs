@@ -9,7 +9,6 @@ mod spark;
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use mnist_support::lake::{Credentials, CsvOptions, Encoding, Lake, LakeFrame};
 use polars::prelude::{AnyValue, Column, DataFrame, DataType};
@@ -170,11 +169,10 @@ fn write_cases(folder: &Path, seed: u64, count: usize) -> Result<Vec<Value>, Str
 #[test]
 fn random_dialects_hold_what_pandas_reads() {
     let folder = tempfile::tempdir().unwrap();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = std::env::var(SEED_VARIABLE)
         .ok()
         .and_then(|seed| seed.parse().ok())
-        .unwrap_or(now.as_secs());
+        .unwrap_or(7);
     println!("{SEED_VARIABLE}={seed}");
     let cases = match write_cases(folder.path(), seed, CASES) {
         Ok(cases) => cases,
