@@ -569,6 +569,8 @@ fn difference(found: &Result<Vec<Vec<Value>>, String>, expected: &Value) -> Opti
         (Err(_), None) => return None,
         (Ok(found), Some(expected)) => (found, expected.as_array().unwrap()),
         (Err(error), Some(_)) => return Some(format!("{error}; Spark has no error")),
+        // Spark does not look at the vectors for their width.
+        (Ok(_), None) if expected["error"].to_string().contains("VectorSizeHint") => return None,
         (Ok(_), None) => return Some(format!("no error; Spark: {expected}")),
     };
     for (column, (found, expected)) in found.iter().zip(expected).enumerate() {
