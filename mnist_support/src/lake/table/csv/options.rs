@@ -27,7 +27,7 @@ pub enum Encoding {
 /// ```
 /// # use mnist_support::lake::{Credentials, Lake};
 /// use mnist_support::lake::{ColumnType, CsvOptions};
-/// # fn main() -> mnist_support::Result<()> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let lake = Lake::open(folder.path().to_str().unwrap(), &Credentials::local())?;
 ///
