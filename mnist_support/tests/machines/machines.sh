@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes machines out of Linux namespaces: each has its own address, host name, /tmp and /dev/shm, reads the
-# repository, and writes nowhere that another machine sees. A bridge connects them.
-# Usage: machines.sh REPOSITORY NAME...
+# given folders, even those below /tmp, and writes nowhere that another machine sees. A bridge connects
+# them.
+# Usage: machines.sh FOLDER... -- NAME...
 #
 # It is started as the first process of user, mount, network and PID namespaces of its own (mod.rs), so
 # that everything ends with it, and it ends with its standard input. There it reads commands, in the
@@ -10,14 +11,20 @@
 #   cut NAME, mend NAME       pulls the machine's cable, and puts it back
 #   deaf NAME OTHER           loses everything that a machine sends to another
 set -euo pipefail
-repository=$1
+folders=()
+while [[ $1 != -- ]]; do
+    folders+=("$1")
+    shift
+done
 shift
 declare -A address holder
 
-# The machines' /tmp would hide a repository below it.
+# The machines' /tmp would hide folders below it.
 mount -t tmpfs tmpfs /mnt
-mkdir /mnt/repository
-mount --bind "$repository" /mnt/repository
+for index in "${!folders[@]}"; do
+    mkdir "/mnt/$index"
+    mount --bind "${folders[index]}" "/mnt/$index"
+done
 ip link set lo up
 ip link add switch type bridge
 ip link set switch up
@@ -30,7 +37,7 @@ for name in "$@"; do
 done
 printf '127.0.0.1 localhost\n' >>/mnt/hosts
 
-# What a machine does at its start; it lives as long as this process. Usage: ADDRESS NAME REPOSITORY.
+# What a machine does at its start; it lives as long as this process. Usage: ADDRESS NAME FOLDER...
 start=$(
     cat <<'START'
 set -euo pipefail
@@ -42,9 +49,16 @@ ip link set port0 up
 mount -o remount,bind,ro /
 mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /dev/shm
-mkdir -p "$3"
-mount --bind /mnt/repository "$3"
-mount -o remount,bind,ro "$3"
+number=0
+for folder in "${@:3}"; do
+    # A folder below one that came before is there.
+    if [[ ! -d $folder ]]; then
+        mkdir -p "$folder"
+        mount --bind "/mnt/$number" "$folder"
+        mount -o remount,bind,ro "$folder"
+    fi
+    number=$((number + 1))
+done
 mount --bind /mnt/hosts /etc/hosts
 mount -t tmpfs -o ro tmpfs /mnt
 touch /tmp/ready
@@ -53,7 +67,8 @@ START
 )
 
 for name in "$@"; do
-    unshare --net --mount --uts bash -c "$start" bash "${address[$name]}" "$name" "$repository" </dev/null &
+    unshare --net --mount --uts bash -c "$start" bash "${address[$name]}" "$name" "${folders[@]}" \
+        </dev/null &
     holder[$name]=$!
     # In the machine, the cable ends at port0.
     ip link add "to-$name" type veth peer name "from-$name"

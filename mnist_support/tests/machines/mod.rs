@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    env, fs,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -36,6 +36,8 @@ impl Machines {
             .args(["--fork", "--mount-proc", "--propagation", "private"])
             .arg(folder.join("tests/machines/machines.sh"))
             .arg(folder.join("..").canonicalize().unwrap())
+            .args(libraries())
+            .arg("--")
             .args(names)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -173,6 +175,14 @@ impl Running {
             thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// The folders in which the libraries of this program are looked for. A Rust toolchain may lie below
+/// /tmp.
+fn libraries() -> Vec<PathBuf> {
+    let folders = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let folders = env::split_paths(&folders);
+    folders.filter(|one| one.is_absolute() && one.is_dir()).collect()
 }
 
 fn next() -> usize {
