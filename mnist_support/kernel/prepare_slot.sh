@@ -63,9 +63,11 @@ link_profile() {
     mkdir -p "$to/deps"
     cp -a --reflink=auto "$from/.fingerprint" "$from/build" "$to/"
     rm -rf "$to"/.fingerprint/ctx-*
-    find "$from/deps" -maxdepth 1 -type f \( -name '*.rlib' -o -name '*.rmeta' -o -name '*.so' -o -name '*.d' \) \
+    # Static libraries too: a crate may be one besides, and cargo compiles it again where that is missing.
+    local outputs=(-maxdepth 1 -type f -regex '.*\.\(rlib\|rmeta\|so\|a\|d\)')
+    find "$from/deps" "${outputs[@]}" \
         ! -name '*mnist_support*' ! -name 'libcode_*' ! -name '*ctx*' -exec ln -t "$to/deps" {} +
-    find "$from/deps" -maxdepth 1 -type f \( -name '*.rlib' -o -name '*.rmeta' -o -name '*.so' -o -name '*.d' \) \
+    find "$from/deps" "${outputs[@]}" \
         -name '*mnist_support*' -exec cp -a --reflink=auto -t "$to/deps" {} +
 }
 
