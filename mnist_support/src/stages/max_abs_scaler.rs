@@ -110,16 +110,8 @@ impl MaxAbsScalerModel {
 }
 
 impl Transformer for MaxAbsScalerModel {
-    fn kind(&self) -> &'static str {
-        "MaxAbsScaler"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.input_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.scaler
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

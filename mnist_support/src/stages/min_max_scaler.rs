@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Estimator, FitContext, Stage, StageModel,
+    FitContext, StageModel,
+    columns::{conversions, vector_setters},
     stage::{PipelineStage, Transformer},
     table::{Table, Vector},
 };
@@ -39,18 +40,6 @@ impl MinMaxScaler {
     /// Creates a scaler from `features` to `scaledFeatures`, with the range `[0, 1]`.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// The vector column to scale. Default: `features`.
-    pub fn input_col(mut self, name: impl Into<String>) -> Self {
-        self.input_col = name.into();
-        self
-    }
-
-    /// The vector column to add. Default: `scaledFeatures`.
-    pub fn output_col(mut self, name: impl Into<String>) -> Self {
-        self.output_col = name.into();
-        self
     }
 
     /// The lower bound of the range. Default: 0.
@@ -98,6 +87,9 @@ impl MinMaxScaler {
     }
 }
 
+vector_setters!(MinMaxScaler, "features", "scaledFeatures");
+conversions!(MinMaxScaler, MinMaxScalerModel);
+
 impl PipelineStage for MinMaxScaler {
     fn kind(&self) -> &'static str {
         "MinMaxScaler"
@@ -118,29 +110,6 @@ impl PipelineStage for MinMaxScaler {
         _context: FitContext<'_>,
     ) -> Result<StageModel> {
         Ok(self.learn(table, collective)?.into())
-    }
-}
-
-impl From<MinMaxScaler> for Stage {
-    fn from(stage: MinMaxScaler) -> Self {
-        Stage::MinMaxScaler(stage)
-    }
-}
-
-impl From<MinMaxScalerModel> for StageModel {
-    fn from(model: MinMaxScalerModel) -> Self {
-        StageModel::MinMaxScaler(model)
-    }
-}
-
-impl Estimator for MinMaxScaler {
-    type Model = MinMaxScalerModel;
-
-    fn model(stage: StageModel) -> Option<MinMaxScalerModel> {
-        match stage {
-            StageModel::MinMaxScaler(model) => Some(model),
-            _ => None,
-        }
     }
 }
 
@@ -165,16 +134,8 @@ impl MinMaxScalerModel {
 }
 
 impl Transformer for MinMaxScalerModel {
-    fn kind(&self) -> &'static str {
-        "MinMaxScaler"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.input_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.scaler
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

@@ -234,7 +234,7 @@ impl StageModel {
 
     /// The stage's name in error messages.
     pub(crate) fn kind(&self) -> &'static str {
-        self.transformer().kind()
+        self.transformer().stage().kind()
     }
 
     /// The columns that the stage reads.
@@ -244,7 +244,7 @@ impl StageModel {
 
     /// The columns that the stage adds.
     pub(crate) fn output_cols(&self) -> Vec<&str> {
-        self.transformer().output_cols()
+        self.transformer().stage().output_cols()
     }
 
     /// Adds the stage's columns to one rank's rows.

@@ -109,16 +109,8 @@ impl PipelineStage for Normalizer {
 }
 
 impl Transformer for Normalizer {
-    fn kind(&self) -> &'static str {
-        "Normalizer"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        vec![&self.input_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        self
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

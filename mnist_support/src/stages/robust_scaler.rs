@@ -181,16 +181,8 @@ impl RobustScalerModel {
 }
 
 impl Transformer for RobustScalerModel {
-    fn kind(&self) -> &'static str {
-        "RobustScaler"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.input_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.scaler
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

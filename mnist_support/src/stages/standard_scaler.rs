@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Estimator, FitContext, Stage, StageModel,
+    FitContext, StageModel,
+    columns::{conversions, vector_setters},
     stage::{PipelineStage, Transformer},
     table::{Table, Vector},
 };
@@ -54,18 +55,6 @@ impl StandardScaler {
     /// Creates a scaler from `features` to `scaledFeatures`.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// The vector column to scale. Default: `features`.
-    pub fn input_col(mut self, name: impl Into<String>) -> Self {
-        self.input_col = name.into();
-        self
-    }
-
-    /// The vector column to add. Default: `scaledFeatures`.
-    pub fn output_col(mut self, name: impl Into<String>) -> Self {
-        self.output_col = name.into();
-        self
     }
 
     /// Whether to subtract the mean. Default: false.
@@ -141,6 +130,9 @@ fn total(features: &Features, of: impl Fn(f64, usize) -> f64) -> Vec<f64> {
     sums
 }
 
+vector_setters!(StandardScaler, "features", "scaledFeatures");
+conversions!(StandardScaler, StandardScalerModel);
+
 impl PipelineStage for StandardScaler {
     fn kind(&self) -> &'static str {
         "StandardScaler"
@@ -161,29 +153,6 @@ impl PipelineStage for StandardScaler {
         _context: FitContext<'_>,
     ) -> Result<StageModel> {
         Ok(self.learn(table, collective)?.into())
-    }
-}
-
-impl From<StandardScaler> for Stage {
-    fn from(stage: StandardScaler) -> Self {
-        Stage::StandardScaler(stage)
-    }
-}
-
-impl From<StandardScalerModel> for StageModel {
-    fn from(model: StandardScalerModel) -> Self {
-        StageModel::StandardScaler(model)
-    }
-}
-
-impl Estimator for StandardScaler {
-    type Model = StandardScalerModel;
-
-    fn model(stage: StageModel) -> Option<StandardScalerModel> {
-        match stage {
-            StageModel::StandardScaler(model) => Some(model),
-            _ => None,
-        }
     }
 }
 
@@ -209,16 +178,8 @@ impl StandardScalerModel {
 }
 
 impl Transformer for StandardScalerModel {
-    fn kind(&self) -> &'static str {
-        "StandardScaler"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.input_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.scaler
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

@@ -255,17 +255,13 @@ impl StringIndexerModel {
 }
 
 impl Transformer for StringIndexerModel {
-    fn kind(&self) -> &'static str {
-        "StringIndexer"
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.indexer
     }
 
     /// None that it needs.
     fn input_cols(&self) -> Vec<&str> {
         Vec::new()
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        names(&self.indexer.output_cols)
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

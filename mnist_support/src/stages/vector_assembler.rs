@@ -188,16 +188,8 @@ impl PipelineStage for VectorAssembler {
 }
 
 impl Transformer for VectorAssembler {
-    fn kind(&self) -> &'static str {
-        "VectorAssembler"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        names(&self.input_cols)
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        self
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {
