@@ -421,12 +421,12 @@ impl LakeFrame {
     }
 
     fn first_rows(&self, n: usize) -> Result<DataFrame> {
-        let n = self.source.view.limit().map_or(n, |limit| limit.min(n));
+        let limit = self.source.view.limit().unwrap_or(usize::MAX);
         if self.source.view.filter().is_none() {
-            return self.read_rows(None, |scan| self.file.head(n, scan));
+            return self.read_rows(None, |scan| self.file.head(n.min(limit), scan));
         }
         // How many rows must be read for `n` that fulfil the condition shows only then.
-        let mut read = 4 * n;
+        let mut read = n.saturating_mul(4).min(limit);
         loop {
             let mut available = 0;
             let frame = self.read_rows(None, |scan| {
@@ -434,10 +434,10 @@ impl LakeFrame {
                 available = frame.height();
                 Ok(frame)
             })?;
-            if frame.height() >= n || available < read {
+            if frame.height() >= n || available < read || read == limit {
                 return Ok(frame.head(Some(n)));
             }
-            read *= 4;
+            read = read.saturating_mul(4).min(limit);
         }
     }
 
