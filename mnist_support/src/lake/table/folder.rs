@@ -99,17 +99,20 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Learns the types of CSV files from some of them. All are then opened with these types, so
-    /// that those of a partition do not depend on its files.
+    /// Learns the types of CSV files from some of them. All have these types, so that those of a
+    /// partition do not depend on its files.
     fn learn_types(&mut self) -> Result<()> {
         let count = self.files.len();
         let some = count.min(SAMPLES);
         let samples: Vec<usize> = (0..some).map(|sample| sample * count / some).collect();
-        // The first was opened with options of its own.
-        self.close();
         let types = self.joined_types(&samples, |file| Ok(file.types()))?;
         self.options = self.options.with_learnt(&types);
-        self.close();
+        for open in &mut self.open {
+            let file = open.get().and_then(Option::as_ref);
+            if let Some(typed) = file.and_then(|file| file.with_types(&types)) {
+                *open = OnceLock::from(Some(typed));
+            }
+        }
         Ok(())
     }
 
@@ -125,10 +128,6 @@ impl Folder {
             columns: self.columns.clone(),
             partition_columns: self.partition_columns.clone(),
         }
-    }
-
-    fn close(&mut self) {
-        self.open = self.files.iter().map(|_| OnceLock::new()).collect();
     }
 
     /// The types that hold those of some files.
