@@ -92,18 +92,14 @@ impl Features {
         } else if series.iter().any(|series| !fits_f32(series.dtype())) {
             let values = rows_of::<Float64Type>(&series, rows, table, |series| {
                 let column = double_column(series, table)?;
-                if series.dtype().is_float() {
-                    check_finite(series, column.iter_finite(), place)?;
-                }
+                check_finite(series, place)?;
                 Ok(column)
             })?;
             Ok(Features::F64(matrix(values, rows, columns.len(), table)?))
         } else {
             let values = rows_of::<Float32Type>(&series, rows, table, |series| {
                 let column = float_column(series, table)?;
-                if series.dtype().is_float() {
-                    check_finite(series, column.iter_finite(), place)?;
-                }
+                check_finite(series, place)?;
                 Ok(column)
             })?;
             Ok(Features::F32(matrix(values, rows, columns.len(), table)?))
@@ -251,33 +247,17 @@ pub(crate) fn fits_f32(dtype: &DataType) -> bool {
 }
 
 /// NaN and infinities would turn a whole scaled column, and then the loss, into NaN.
-fn check_finite(
-    series: &Series,
-    finite: impl IntoIterator<Item = bool>,
-    place: TableRows<'_>,
-) -> Result<()> {
-    let Some(row) = finite.into_iter().position(|finite| !finite) else {
+fn check_finite(series: &Series, place: TableRows<'_>) -> Result<()> {
+    let about = || TableError::about(place.table);
+    if !series.dtype().is_float() {
+        return Ok(());
+    }
+    let finite = series.is_finite().map_err(about())?;
+    let Some(row) = finite.iter().position(|finite| finite == Some(false)) else {
         return Ok(());
     };
-    let value = series.get(row).map_err(TableError::about(place.table))?;
+    let value = series.get(row).map_err(about())?;
     Err(place.invalid(row, series.name(), value, "a finite number"))
-}
-
-/// Whether each value of a column is finite.
-trait IterFinite {
-    fn iter_finite(&self) -> impl Iterator<Item = bool>;
-}
-
-impl IterFinite for Float32Chunked {
-    fn iter_finite(&self) -> impl Iterator<Item = bool> {
-        self.into_no_null_iter().map(f32::is_finite)
-    }
-}
-
-impl IterFinite for Float64Chunked {
-    fn iter_finite(&self) -> impl Iterator<Item = bool> {
-        self.into_no_null_iter().map(f64::is_finite)
-    }
 }
 
 fn matrix<T>(values: Vec<T>, rows: usize, width: usize, table: &str) -> Result<Array2<T>> {
