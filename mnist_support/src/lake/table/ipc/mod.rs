@@ -28,6 +28,7 @@ use layout::{LARGEST_RATIO, Layout, Message};
 /// Record batches are fetched and decoded in runs of about this size, while the next run is being
 /// fetched.
 const RUN: u64 = 16 << 20;
+
 /// An Arrow IPC file, read lazily.
 pub(crate) struct IpcFile {
     file: LakeFile,
