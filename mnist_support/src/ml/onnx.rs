@@ -124,7 +124,13 @@ impl PipelineModel {
                 | StageModel::StandardScaler(_)
                 | StageModel::MaxAbsScaler(_)
                 | StageModel::RobustScaler(_) => !is_assembled,
-                _ => false,
+                StageModel::StringIndexer(_)
+                | StageModel::IndexToString(_)
+                | StageModel::OneHotEncoder(_)
+                | StageModel::Imputer(_)
+                | StageModel::Normalizer(_)
+                | StageModel::Bucketizer(_)
+                | StageModel::Torch(_) => false,
             };
             if !written {
                 return Err(Error::Pipeline(PipelineError::InvalidStage {
