@@ -285,12 +285,20 @@ fn transform_keeps_the_rows_order_and_adds_a_column_for_each_stage() {
         transformed.column("label").unwrap(),
         frame.column("label").unwrap()
     );
-    let types: Vec<String> = ["features", "scaledFeatures", "prediction"]
-        .iter()
-        .map(|name| transformed.column(name).unwrap().dtype().to_string())
-        .collect();
-    assert_eq!(types, ["list[u8]", "list[f32]", "i64"]);
-    let scaled = transformed
+    // Vectors that only other stages read are left out, unless they are asked for.
+    assert_eq!(transformed.width(), frame.width() + 1);
+    assert_eq!(transformed.columns()[frame.width()].name(), "prediction");
+    let names = ["scaledFeatures", "label", "features", "prediction"];
+    let selected = model.clone().select(names).transform(&frame).unwrap();
+    assert_eq!(selected.get_column_names(), names);
+    let types = selected.dtypes();
+    let types: Vec<String> = types.iter().map(ToString::to_string).collect();
+    assert_eq!(types, ["list[f32]", "i64", "list[u8]", "i64"]);
+    let predicted = |frame: &DataFrame| frame.column("prediction").unwrap().clone();
+    assert_eq!(predicted(&selected), predicted(&transformed));
+    let error = model.clone().select(["label", "digit"]).transform(&frame);
+    assert!(error.unwrap_err().to_string().contains("no column \"digit\""));
+    let scaled = selected
         .column("scaledFeatures")
         .unwrap()
         .list()

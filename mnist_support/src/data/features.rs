@@ -140,6 +140,36 @@ impl Features {
         Features::F64(Array2::from_shape_fn((rows, columns.len()), value))
     }
 
+    /// Appends the rows of another matrix, in the wider of the two types.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] for rows of another width.
+    pub(crate) fn append(&mut self, more: &Features, table: &str) -> Result<()> {
+        let widths = (self.width(), more.width());
+        let appended = match (&mut *self, more) {
+            (Features::U8(own), Features::U8(more)) => own.append(Axis(0), more.view()),
+            (Features::F32(own), Features::F32(more)) => own.append(Axis(0), more.view()),
+            (Features::F64(own), more) => own.append(Axis(0), more.to_f64().view()),
+            (own, Features::F64(more)) => {
+                let mut wide = own.to_f64();
+                let appended = wide.append(Axis(0), more.view());
+                *own = Features::F64(wide);
+                appended
+            }
+            (own, more) => {
+                let mut wide = own.to_f32();
+                let appended = wide.append(Axis(0), more.to_f32().view());
+                *own = Features::F32(wide);
+                appended
+            }
+        };
+        appended.map_err(|_| Error::ShapeMismatch {
+            what: format!("a row of the features of {table}"),
+            found: vec![widths.1 as i64],
+            expected: format!("{} features, as in the rows before,", widths.0),
+        })
+    }
+
     /// Puts matrices of as many rows side by side, in the widest of their types.
     pub(crate) fn concatenate(parts: &[Features], table: &str) -> Result<Features> {
         let about = || TableError::about(table);

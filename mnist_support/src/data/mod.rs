@@ -19,7 +19,7 @@ mod view;
 pub(crate) use affine::Affine;
 pub use classes::NumClasses;
 pub use columns::TableRows;
-pub(crate) use columns::{column, numeric_column, numeric_or_null};
+pub(crate) use columns::{Indices, column, numeric_column, numeric_or_null};
 pub use features::Features;
 pub(crate) use features::fits_f32;
 pub(crate) use labels::classes_from_frame;

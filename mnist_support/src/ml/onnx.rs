@@ -91,7 +91,7 @@ impl PipelineModel {
             columns.push(Column::new(features.into(), [row]));
         }
         let row = DataFrame::new(1, columns).map_err(TableError::about(COLUMNS))?;
-        let mut table = Table::read(&Shard::rows(COLUMNS, row, 0), None, &ignore_progress)?;
+        let mut table = Table::new(&Shard::rows(COLUMNS, row.clone(), 0), row, 0);
         for stage in used {
             stage.apply(&mut table)?;
         }

@@ -113,6 +113,12 @@ impl FitSpec {
         columns
     }
 
+    /// The columns that the stages from `first` on read.
+    pub(crate) fn columns_read_from(&self, first: usize) -> Vec<&str> {
+        let stages = self.stages[first..].iter();
+        stages.flat_map(Stage::input_cols).collect()
+    }
+
     /// The estimators, with their stages' indices.
     pub(crate) fn estimators(&self) -> impl Iterator<Item = (usize, &TorchEstimator)> {
         self.stages

@@ -242,6 +242,11 @@ impl StageModel {
         self.transformer().input_cols()
     }
 
+    /// The columns that the stage reads if they are there: more than those that it needs.
+    pub(crate) fn columns_of_stage(&self) -> Vec<&str> {
+        self.transformer().stage().input_cols()
+    }
+
     /// The columns that the stage adds.
     pub(crate) fn output_cols(&self) -> Vec<&str> {
         self.transformer().stage().output_cols()

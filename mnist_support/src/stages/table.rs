@@ -9,12 +9,13 @@ use crate::{
     Error, Result,
     collective::{Collective, ReduceOp, all_reduce_f64},
     data::{
-        Affine, Features, FeaturesView, TableRows, TargetValues, check_finite, check_targets,
+        Affine, Features, FeaturesView, Indices, TableRows, TargetValues, check_finite, check_targets,
         fits_f32,
     },
     error::TableError,
-    lake::reading::OnProgress,
+    lake::{self, reading::OnProgress},
     shard::Shard,
+    text,
 };
 
 /// A vector column: a matrix as it was read, and the scaling of its values.
@@ -36,25 +37,85 @@ pub(crate) struct Table {
     vectors: BTreeMap<String, Vector>,
     /// The names of `vectors`, in the order in which they were added.
     added: Vec<String>,
+    /// How many rows of the shard come before these.
+    first: usize,
     /// The indices in the shard of the rows that are left, once some were left out.
     kept: Option<Vec<usize>>,
 }
 
 impl Table {
-    /// Reads the rows: all columns, or at least those of `columns` that there are.
+    /// A table of rows of a shard, which come after its `first` rows.
+    pub(crate) fn new(shard: &Shard, frame: DataFrame, first: usize) -> Self {
+        Table {
+            name: shard.name(),
+            shard: shard.clone(),
+            frame,
+            vectors: BTreeMap::new(),
+            added: Vec::new(),
+            first,
+            kept: None,
+        }
+    }
+
+    /// Reads the rows of a shard piece by piece, each of which `prepare` prepares: all columns, or
+    /// at least those of `columns` that there are.
     pub(crate) fn read(
         shard: &Shard,
         columns: Option<&[String]>,
         on_progress: OnProgress<'_>,
+        prepare: impl Fn(&mut Table) -> Result<()>,
     ) -> Result<Self> {
-        Ok(Table {
-            name: shard.name(),
-            shard: shard.clone(),
-            frame: shard.read_with_progress(columns, on_progress)?,
-            vectors: BTreeMap::new(),
-            added: Vec::new(),
-            kept: None,
-        })
+        let (mut whole, mut first): (Option<Table>, _) = (None, 0);
+        shard.read_each(columns, on_progress, &mut |frame| {
+            let rows = frame.height();
+            let mut piece = Table::new(shard, frame, first);
+            prepare(&mut piece)?;
+            match &mut whole {
+                None => whole = Some(piece),
+                Some(whole) => whole.append(piece, rows)?,
+            }
+            first += rows;
+            Ok(())
+        })?;
+        let mut whole = whole.unwrap_or_else(|| Table::new(shard, DataFrame::empty(), 0));
+        whole.frame.rechunk_mut_par();
+        Ok(whole)
+    }
+
+    /// Appends the next piece of the shard, which had this many rows before it was prepared.
+    fn append(&mut self, piece: Table, rows: usize) -> Result<()> {
+        if self.kept.is_some() || piece.kept.is_some() {
+            let own = || (self.first..piece.first).collect();
+            let next = || (piece.first..piece.first + rows).collect();
+            let mut kept: Vec<usize> = self.kept.take().unwrap_or_else(own);
+            kept.extend(piece.kept.unwrap_or_else(next));
+            self.kept = Some(kept);
+        }
+        lake::append(&mut self.frame, piece.frame, &self.name)?;
+        for (name, vector) in piece.vectors {
+            let Some(own) = self.vectors.get_mut(&name) else {
+                continue;
+            };
+            // Stages that learn nothing scale nothing, and each column has a matrix of its own.
+            let features = Arc::make_mut(&mut own.features);
+            features.append(&vector.features, &self.name)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the columns that are not among these.
+    pub(crate) fn retain(&mut self, columns: &[&str]) {
+        let kept = self.frame.columns().iter();
+        let kept = kept.filter(|column| columns.contains(&column.name().as_str()));
+        let mut kept: Vec<Column> = kept.cloned().collect();
+        if kept.is_empty() {
+            // Without a column, rows could not be left out.
+            kept.extend(self.frame.columns().first().cloned());
+        }
+        self.frame = DataFrame::new(self.frame.height(), kept)
+            .expect("some columns of a frame are a frame");
+        self.vectors.retain(|name, _| columns.contains(&name.as_str()));
+        self.added.retain(|name| columns.contains(&name.as_str()));
     }
 
     pub(super) fn name(&self) -> &str {
@@ -63,7 +124,11 @@ impl Table {
 
     /// The table's name and where its rows are from, for error messages.
     pub(super) fn rows(&self) -> TableRows<'_> {
-        TableRows::of_shard(&self.shard, &self.name, self.kept.as_deref())
+        let indices = match &self.kept {
+            None => Indices::From(self.first),
+            Some(kept) => Indices::Kept(kept),
+        };
+        TableRows::of_shard(&self.shard, &self.name, indices)
     }
 
     pub(super) fn frame(&self) -> &DataFrame {
@@ -103,7 +168,7 @@ impl Table {
             vector.features = part;
         }
         self.kept = Some(match self.kept.take() {
-            None => rows,
+            None => rows.into_iter().map(|row| self.first + row).collect(),
             Some(kept) => rows.into_iter().map(|row| kept[row]).collect(),
         });
         Ok(())
@@ -238,6 +303,12 @@ impl Table {
         })
     }
 
+    /// Drops the vector columns of these names.
+    pub(crate) fn drop_vectors(&mut self, names: &[&str]) {
+        self.vectors.retain(|name, _| !names.contains(&name.as_str()));
+        self.added.retain(|name| !names.contains(&name.as_str()));
+    }
+
     /// The frame with its vector columns as lists.
     pub(crate) fn into_frame(mut self) -> Result<DataFrame> {
         for name in std::mem::take(&mut self.added) {
@@ -247,6 +318,23 @@ impl Table {
             }
         }
         Ok(self.frame)
+    }
+
+    /// These columns, in this order, the vector columns among them as lists.
+    pub(crate) fn select(&self, columns: &[String]) -> Result<DataFrame> {
+        let column = |name: &String| match self.vectors.get(name) {
+            Some(vector) => Ok(vector.to_list(name, &self.name)?.into_column()),
+            None => match self.frame.column(name) {
+                Ok(column) => Ok(column.clone()),
+                Err(_) => Err(Error::Table(TableError::ColumnNotFound {
+                    table: self.name.clone(),
+                    column: name.clone(),
+                    available: text::columns(&self.frame.get_column_names_str()),
+                })),
+            },
+        };
+        let columns = columns.iter().map(column).collect::<Result<Vec<_>>>()?;
+        DataFrame::new(self.frame.height(), columns).map_err(|error| self.error(error))
     }
 
     fn error(&self, error: PolarsError) -> Error {

@@ -308,7 +308,7 @@ impl TorchModel {
             .iter()
             .map(|weight| weight.f_to_device(device))
             .collect::<Result<Vec<_>, _>>()?;
-        let data = TrainingData::new(features, Targets::Features, scaling)?;
+        let data = TrainingData::of_matrix(features, Targets::Features, scaling)?;
         let mut batches = Vec::new();
         let batch = self.network().max_rows_of(prediction_batch_size(device));
         // Even without rows, one empty batch runs: its columns have the right types.

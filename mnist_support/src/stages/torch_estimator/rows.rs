@@ -1,5 +1,7 @@
 //! One rank's rows as tensors.
 
+use std::sync::Arc;
+
 use ndarray::Array2;
 use tch::Tensor;
 
@@ -64,7 +66,7 @@ impl TorchEstimator {
             .transpose()?;
         let in_f64 = other.is_some_and(|other| is_scaled_in_f64(&other));
         let (features, scaling) = network_input(&vector, &self.features_col, table, in_f64)?;
-        let mut data = TrainingData::new(features, targets, scaling)?;
+        let mut data = TrainingData::of_matrix(features, targets, scaling)?;
         if let Some(name) = &self.weight_col {
             let weights = weights_from_frame(table.frame(), name, table.rows())?;
             data = data.weights(Tensor::f_from_slice(&weights)?)?;
@@ -82,7 +84,8 @@ fn is_scaled_in_f64(vector: &Vector) -> bool {
     matches!(&*vector.features, Features::F64(_))
 }
 
-/// Returns a vector column as a network takes it, and the scaling that is left to do.
+/// Returns a vector column as a network takes it, and the scaling that is left to do. The matrix is
+/// the column's own if it can be.
 ///
 /// Values that 32 bits may not hold are scaled here, or if `now`. Others are scaled batch by batch,
 /// so that pixels stay bytes.
@@ -91,11 +94,11 @@ pub(in crate::stages) fn network_input(
     column: &str,
     table: &Table,
     now: bool,
-) -> Result<(Tensor, Option<Scaling>)> {
+) -> Result<(Arc<Features>, Option<Scaling>)> {
     if now || is_scaled_in_f64(vector) {
         let values = vector.to_f32()?;
         check_row_values(&values, column, table)?;
-        return Ok((tensor_from_array(&values)?, None));
+        return Ok((Arc::new(Features::F32(values)), None));
     }
     if let Features::F32(values) = &*vector.features {
         check_row_values(values, column, table)?;
@@ -104,7 +107,7 @@ pub(in crate::stages) fn network_input(
         let (scale, offset) = affine.to_f32();
         Scaling::new(&scale, &offset)
     });
-    Ok((vector.features.to_tensor()?, scaling.transpose()?))
+    Ok((vector.features.clone(), scaling.transpose()?))
 }
 
 /// Checks that a network can take the values: NaN, as a VectorAssembler may keep it, would turn
