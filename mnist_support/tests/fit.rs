@@ -136,6 +136,23 @@ fn a_file_in_the_lake_and_the_same_rows_in_memory_give_the_same_fit() {
 }
 
 /// A network without dropout on all rows at once: several ranks compute what one computes alone.
+#[test]
+fn features_that_memory_does_not_hold_are_drawn_from_a_file_to_the_same_bits() {
+    let file = lake().parquet("test.parquet").unwrap();
+    let pixels = pixel_columns(&digits(1));
+    let fit = |estimator: ml::TorchEstimator| {
+        let estimator = estimator.validation_fraction(0.2).validation_every(5);
+        pipeline(pixels.clone(), estimator).fit(&file).unwrap()
+    };
+    let in_memory = fit(estimator());
+    // The features of a rank have 3.9 MB.
+    for bytes in [0, 2_000_000] {
+        let in_files = fit(estimator().memory_budget(bytes));
+        assert_eq!(losses(&in_files), losses(&in_memory));
+        assert_eq!(common::bits(&in_files), common::bits(&in_memory));
+    }
+}
+
 fn whole_batch(partitions: usize) -> Vec<LossPoint> {
     let frame = digits(101);
     let network = Network::new(

@@ -118,20 +118,12 @@ impl Features {
 
     /// Converts the values to `f32`, without scaling them.
     pub fn to_f32(&self) -> Array2<f32> {
-        match self {
-            Self::U8(array) => array.mapv(f32::from),
-            Self::F32(array) => array.clone(),
-            Self::F64(array) => array.mapv(|value| value as f32),
-        }
+        FeaturesView::from(self).to_f32()
     }
 
     /// Converts the values to `f64`, without scaling them.
     pub fn to_f64(&self) -> Array2<f64> {
-        match self {
-            Self::U8(array) => array.mapv(f64::from),
-            Self::F32(array) => array.mapv(f64::from),
-            Self::F64(array) => array.clone(),
-        }
+        FeaturesView::from(self).to_f64()
     }
 
     /// Makes a matrix of columns of `rows` numbers each.
@@ -144,7 +136,7 @@ impl Features {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] for rows of another width.
-    pub(crate) fn append(&mut self, more: &Features, table: &str) -> Result<()> {
+    pub(crate) fn append(&mut self, more: &Features) -> Result<()> {
         let widths = (self.width(), more.width());
         let appended = match (&mut *self, more) {
             (Features::U8(own), Features::U8(more)) => own.append(Axis(0), more.view()),
@@ -164,7 +156,7 @@ impl Features {
             }
         };
         appended.map_err(|_| Error::ShapeMismatch {
-            what: format!("a row of the features of {table}"),
+            what: "a row of features".to_owned(),
             found: vec![widths.1 as i64],
             expected: format!("{} features, as in the rows before,", widths.0),
         })

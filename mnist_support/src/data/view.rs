@@ -60,6 +60,24 @@ impl FeaturesView<'_> {
         })
     }
 
+    /// Converts the values to `f32`, without scaling them.
+    pub(crate) fn to_f32(&self) -> Array2<f32> {
+        match self {
+            Self::U8(array) => array.mapv(f32::from),
+            Self::F32(array) => array.to_owned(),
+            Self::F64(array) => array.mapv(|value| value as f32),
+        }
+    }
+
+    /// Converts the values to `f64`, without scaling them.
+    pub(crate) fn to_f64(&self) -> Array2<f64> {
+        match self {
+            Self::U8(array) => array.mapv(f64::from),
+            Self::F32(array) => array.mapv(f64::from),
+            Self::F64(array) => array.to_owned(),
+        }
+    }
+
     /// The rows of a range, which must be in the matrix.
     pub(crate) fn slice(&self, rows: Range<usize>) -> FeaturesView<'_> {
         match self {

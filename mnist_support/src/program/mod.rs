@@ -7,13 +7,15 @@ use polars::prelude::DataFrame;
 
 use crate::{
     Result,
-    collective::Collective,
+    collective::{Collective, all_gather_json},
+    data::MemoryBudget,
     interrupt,
     lake::{
         Each, ReadProgress,
         reading::{OnProgress, ignore_progress},
         stack,
     },
+    memory,
     shard::Shard,
     stages::{FitContext, Labels, Stage, StageModel, Table},
     train::ProgressEvent,
@@ -47,59 +49,114 @@ pub fn fit(
     };
     // What no stage learns from need not be computed.
     let last = spec.stages.iter().rposition(Stage::learns);
+    let early = fit_early(shard, collective, spec, context)?;
+    let budget = memory_budget(spec, collective)?;
+    let mut tables = Tables::read(shard, spec, &early, &budget, &on_progress)?;
     let mut labels = Labels::default();
     let mut models = Vec::with_capacity(spec.stages.len());
-    // Stages that learn nothing come into their own while the rows are read, piece by piece: the
-    // rows are then in memory once, in the form that the other stages need.
-    let early = spec.stages.iter().position(Stage::learns).unwrap_or(0);
-    let nothing = Table::new(shard, DataFrame::empty(), 0);
-    for stage in &spec.stages[..early] {
-        let own = FitContext {
-            labels: Some(&labels),
-            ..context
-        };
-        let model = stage.fit_shard(&nothing, collective, own)?;
-        labels.add(&model);
-        models.push(model);
-    }
-    let columns = spec.input_cols();
-    let read = |shard: &Shard, on_progress: OnProgress<'_>| {
-        Table::read(shard, Some(&columns), on_progress, |piece| {
-            models.iter().try_for_each(|model| model.apply(piece))?;
-            piece.retain(&spec.columns_read_from(early));
-            Ok(())
-        })
-    };
-    let mut table = read(shard, &on_progress)?;
-    let validation = shard.validation();
-    let mut validation = validation
-        .map(|shard| read(&shard, &ignore_progress))
-        .transpose()?;
     let (mut context, mut shield) = (context, None);
-    for (index, stage) in spec.stages.iter().enumerate().skip(early) {
+    for (index, (stage, early)) in spec.stages.iter().zip(early).enumerate() {
         let own = FitContext {
-            validation: validation.as_ref(),
+            validation: tables.validation.as_ref(),
             labels: Some(&labels),
             ..context
         };
-        let model = stage.fit_shard(&table, collective, own)?;
+        let (model, applied) = match early {
+            Some(model) => (model, true),
+            None => (stage.fit_shard(&tables.rows, collective, own)?, false),
+        };
         if model.is_interrupted() {
             shield = Some(interrupt::shield());
             // A later fit must not resume from what was trained on the column of a half-trained
             // model.
             context.run_folder = None;
         }
-        if Some(index) < last {
-            for table in [Some(&mut table), validation.as_mut()].into_iter().flatten() {
-                model.apply(table)?;
-                table.retain(&spec.columns_read_from(index + 1));
-            }
+        if Some(index) < last && !applied {
+            tables.apply(&model, &spec.columns_read_from(index + 1))?;
         }
         labels.add(&model);
         models.push(model);
     }
     drop(shield);
     Ok(models)
+}
+
+/// Fits the stages that learn nothing from the rows and can be applied while they are read; `None`
+/// for the others.
+fn fit_early(
+    shard: &Shard,
+    collective: &dyn Collective,
+    spec: &FitSpec,
+    context: FitContext<'_>,
+) -> Result<Vec<Option<StageModel>>> {
+    let nothing = Table::new(shard, DataFrame::empty(), 0);
+    let stages = spec.stages.iter().zip(spec.early_stages());
+    let fitted = stages.map(|(stage, early)| match early {
+        true => stage.fit_shard(&nothing, collective, context).map(Some),
+        false => Ok(None),
+    });
+    fitted.collect()
+}
+
+/// One rank's rows, and those that it validates with.
+struct Tables {
+    rows: Table,
+    validation: Option<Table>,
+}
+
+impl Tables {
+    /// Reads the rows piece by piece, and applies the `early` stages to each piece: so the rows are
+    /// in memory once, in the form that the other stages need.
+    fn read(
+        shard: &Shard,
+        spec: &FitSpec,
+        early: &[Option<StageModel>],
+        budget: &MemoryBudget,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Tables> {
+        let columns = spec.input_cols();
+        let late = spec.stages.iter().zip(early);
+        let late = late.filter(|(_, early)| early.is_none());
+        let needed: Vec<&str> = late.flat_map(|(stage, _)| stage.input_cols()).collect();
+        let read = |shard: &Shard, on_progress: OnProgress<'_>| {
+            Table::read(shard, Some(&columns), budget, on_progress, |piece| {
+                let mut models = early.iter().flatten();
+                models.try_for_each(|model| model.apply(piece))?;
+                piece.retain(&needed);
+                Ok(())
+            })
+        };
+        let validation = shard.validation();
+        Ok(Tables {
+            rows: read(shard, on_progress)?,
+            validation: validation
+                .map(|shard| read(&shard, &ignore_progress))
+                .transpose()?,
+        })
+    }
+
+    /// Adds the columns of a model, and drops what is not among `needed`.
+    fn apply(&mut self, model: &StageModel, needed: &[&str]) -> Result<()> {
+        let tables = [Some(&mut self.rows), self.validation.as_mut()];
+        tables.into_iter().flatten().try_for_each(|table| {
+            model.apply(table)?;
+            table.retain(needed);
+            Ok(())
+        })
+    }
+}
+
+/// What the vector columns of this rank may take of memory: what the estimators say, or else half of
+/// what is left, divided by the ranks on this machine.
+fn memory_budget(spec: &FitSpec, collective: &dyn Collective) -> Result<MemoryBudget> {
+    let settings = spec.estimators().map(|(_, estimator)| &estimator.settings);
+    if let Some(bytes) = settings.filter_map(|settings| settings.memory_budget).min() {
+        return Ok(MemoryBudget::of(bytes));
+    }
+    let own = memory::machine();
+    let machines: Vec<String> = all_gather_json(&own, collective)?;
+    let ranks = machines.iter().filter(|machine| **machine == own).count();
+    Ok(MemoryBudget::of(memory::available() / 2 / ranks.max(1) as u64))
 }
 
 /// Runs one rank of a transformation: reads its shard and adds every stage's column. It needs no
@@ -219,11 +276,14 @@ mod tests {
         .unwrap()
     }
 
-    fn stages(handle_invalid: HandleInvalid) -> FitSpec {
+    fn stages(handle_invalid: HandleInvalid, memory_budget: Option<u64>) -> FitSpec {
         let assembler = VectorAssembler::new().input_cols(["x", "y"]);
         let network = Network::new(&[2], vec![Layer::linear(2, 2)]).unwrap();
         let estimator = TorchEstimator::new(network).features_col("scaledFeatures");
-        let estimator = estimator.iterations(5).mini_batch(4).verbose(0);
+        let mut estimator = estimator.iterations(5).mini_batch(4).verbose(0);
+        if let Some(bytes) = memory_budget {
+            estimator = estimator.memory_budget(bytes);
+        }
         FitSpec {
             stages: vec![
                 assembler.handle_invalid(handle_invalid).into(),
@@ -248,22 +308,26 @@ mod tests {
 
     #[test]
     fn rows_that_come_in_pieces_are_fitted_and_transformed_as_those_that_come_at_once() {
-        let spec = stages(HandleInvalid::Skip);
+        let spec = stages(HandleInvalid::Skip, None);
         let whole = Shard::new(Pieces(rows(), 11));
         let models = fitted(&whole, &spec).unwrap();
         let expected = transform(&whole, &models, None).unwrap();
         assert_eq!(expected.shape(), (9, 5));
         for rows_of_a_piece in [1, 2, 3, 10] {
             let shard = Shard::new(Pieces(rows(), rows_of_a_piece));
-            let in_pieces = fitted(&shard, &spec).unwrap();
-            assert_eq!(weights(&in_pieces), weights(&models));
+            // In memory, in files, and in memory until there is too much.
+            for memory_budget in [None, Some(0), Some(100)] {
+                let spec = stages(HandleInvalid::Skip, memory_budget);
+                let in_pieces = fitted(&shard, &spec).unwrap();
+                assert_eq!(weights(&in_pieces), weights(&models));
+            }
             assert_eq!(transform(&shard, &models, None).unwrap(), expected);
         }
     }
 
     #[test]
     fn a_row_of_a_later_piece_is_named_by_its_number_in_the_table() {
-        let spec = stages(HandleInvalid::Error);
+        let spec = stages(HandleInvalid::Error, Some(0));
         let without = rows().slice(3, 8);
         for rows_of_a_piece in [2, 3, 8] {
             let shard = Shard::new(Pieces(without.clone(), rows_of_a_piece));

@@ -160,6 +160,10 @@ impl PipelineStage for Bucketizer {
         false
     }
 
+    fn leaves_rows_out(&self) -> bool {
+        self.handle_invalid == HandleInvalid::Skip
+    }
+
     fn fit_shard(
         &self,
         _table: &Table,

@@ -64,7 +64,8 @@ impl MinMaxScaler {
             });
         }
         let Vector { features, scaling } = table.vector_to_learn(&self.input_col, collective)?;
-        let own = MinMaxStatistics::of(&*features)?;
+        let mut own = MinMaxStatistics::empty(features.width());
+        features.for_each_block(|block, _| own.merge(&MinMaxStatistics::of(block)?))?;
         let mut statistics = MinMaxStatistics {
             minimum: all_reduce_f64(&own.minimum, ReduceOp::Min, collective)?,
             maximum: all_reduce_f64(&own.maximum, ReduceOp::Max, collective)?,

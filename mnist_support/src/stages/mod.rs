@@ -192,6 +192,11 @@ impl Stage {
         self.stage().learns()
     }
 
+    /// Whether the stage may leave rows out.
+    pub(crate) fn leaves_rows_out(&self) -> bool {
+        self.stage().leaves_rows_out()
+    }
+
     /// The estimator, if the stage trains a network.
     pub(crate) fn estimator(&self) -> Option<&TorchEstimator> {
         self.stage().torch_estimator()

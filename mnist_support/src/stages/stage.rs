@@ -37,6 +37,11 @@ pub(super) trait PipelineStage {
         true
     }
 
+    /// Whether it may leave rows out, so that others must not come before it in its place.
+    fn leaves_rows_out(&self) -> bool {
+        false
+    }
+
     /// Returns itself if it trains a network.
     fn torch_estimator(&self) -> Option<&TorchEstimator> {
         None

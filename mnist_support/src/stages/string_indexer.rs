@@ -172,6 +172,10 @@ impl PipelineStage for StringIndexer {
         check_columns(&self.input_cols, &self.output_cols)
     }
 
+    fn leaves_rows_out(&self) -> bool {
+        self.handle_invalid == HandleInvalid::Skip
+    }
+
     fn fit_shard(
         &self,
         table: &Table,

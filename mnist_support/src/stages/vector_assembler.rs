@@ -176,6 +176,10 @@ impl PipelineStage for VectorAssembler {
         false
     }
 
+    fn leaves_rows_out(&self) -> bool {
+        self.handle_invalid == HandleInvalid::Skip
+    }
+
     /// There is nothing to learn.
     fn fit_shard(
         &self,

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{
     Error, Result,
-    data::{Features, FeaturesView},
+    data::Matrix,
 };
 
 /// A factor and an offset for each feature: `value * scale + offset`.
@@ -75,7 +75,7 @@ pub struct TrainingData {
 enum Rows {
     Tensor(Tensor),
     /// As a table has them: a tensor would be a second copy.
-    Matrix(Arc<Features>),
+    Matrix(Arc<Matrix>),
 }
 
 impl Rows {
@@ -89,7 +89,7 @@ impl Rows {
     fn to_tensor(&self) -> Result<Tensor> {
         match self {
             Rows::Tensor(tensor) => Ok(tensor.shallow_clone()),
-            Rows::Matrix(features) => features.to_tensor(),
+            Rows::Matrix(features) => features.to_features()?.to_tensor(),
         }
     }
 
@@ -121,8 +121,7 @@ impl Rows {
         match self {
             Rows::Tensor(tensor) => Ok(tensor.f_narrow(0, start as i64, rows as i64)?),
             Rows::Matrix(features) => {
-                let view = FeaturesView::from(&**features);
-                view.slice(start..start + rows).to_tensor()
+                features.with_rows(start..start + rows, |rows| rows.to_tensor())
             }
         }
     }
@@ -155,7 +154,7 @@ impl TrainingData {
 
     /// Like [`new`](Self::new), from a matrix, which is not copied.
     pub(crate) fn of_matrix(
-        features: Arc<Features>,
+        features: Arc<Matrix>,
         targets: Targets,
         scaling: Option<Scaling>,
     ) -> Result<Self> {
