@@ -136,6 +136,23 @@ fn a_file_in_the_lake_and_the_same_rows_in_memory_give_the_same_fit() {
 }
 
 /// A network without dropout on all rows at once: several ranks compute what one computes alone.
+#[test]
+fn features_that_memory_does_not_hold_are_drawn_from_a_file_to_the_same_bits() {
+    let file = lake().parquet("test.parquet").unwrap();
+    let pixels = pixel_columns(&digits(1));
+    let fit = |estimator: ml::TorchEstimator| {
+        let estimator = estimator.validation_fraction(0.2).validation_every(5);
+        pipeline(pixels.clone(), estimator).fit(&file).unwrap()
+    };
+    let in_memory = fit(estimator());
+    // The features of a rank have 3.9 MB.
+    for bytes in [0, 2_000_000] {
+        let in_files = fit(estimator().memory_budget(bytes));
+        assert_eq!(losses(&in_files), losses(&in_memory));
+        assert_eq!(common::bits(&in_files), common::bits(&in_memory));
+    }
+}
+
 fn whole_batch(partitions: usize) -> Vec<LossPoint> {
     let frame = digits(101);
     let network = Network::new(
@@ -285,12 +302,20 @@ fn transform_keeps_the_rows_order_and_adds_a_column_for_each_stage() {
         transformed.column("label").unwrap(),
         frame.column("label").unwrap()
     );
-    let types: Vec<String> = ["features", "scaledFeatures", "prediction"]
-        .iter()
-        .map(|name| transformed.column(name).unwrap().dtype().to_string())
-        .collect();
-    assert_eq!(types, ["list[u8]", "list[f32]", "i64"]);
-    let scaled = transformed
+    // Vectors that only other stages read are left out, unless they are asked for.
+    assert_eq!(transformed.width(), frame.width() + 1);
+    assert_eq!(transformed.columns()[frame.width()].name(), "prediction");
+    let names = ["scaledFeatures", "label", "features", "prediction"];
+    let selected = model.clone().select(names).transform(&frame).unwrap();
+    assert_eq!(selected.get_column_names(), names);
+    let types = selected.dtypes();
+    let types: Vec<String> = types.iter().map(ToString::to_string).collect();
+    assert_eq!(types, ["list[f32]", "i64", "list[u8]", "i64"]);
+    let predicted = |frame: &DataFrame| frame.column("prediction").unwrap().clone();
+    assert_eq!(predicted(&selected), predicted(&transformed));
+    let error = model.clone().select(["label", "digit"]).transform(&frame);
+    assert!(error.unwrap_err().to_string().contains("no column \"digit\""));
+    let scaled = selected
         .column("scaledFeatures")
         .unwrap()
         .list()

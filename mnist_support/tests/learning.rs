@@ -237,6 +237,7 @@ fn an_autoencoder_gives_back_the_digits_from_32_features() {
                 .verbose(0),
         );
     let model = pipeline.fit_with(&train, &Threads, &Silent).unwrap();
+    let model = model.select(["prediction", "scaledFeatures"]);
     let outputs = model.transform(&test).unwrap();
     let (made, given) = (
         flat(&outputs, "prediction"),

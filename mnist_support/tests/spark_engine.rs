@@ -103,14 +103,14 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
     assert_eq!(bits(&spark), bits(&threads));
 
     let data = Data::from(&bench.file);
-    let there = engine.transform(&data, spark.stages()).unwrap();
+    let there = engine.transform(&data, spark.stages(), None).unwrap();
     let here = Threads.transform(&data, threads.stages()).unwrap();
     assert_eq!(there, here);
 
     let folder = Lake::open(bench.folder.path().to_str().unwrap(), &Credentials::local())
         .unwrap()
         .folder("predictions");
-    engine.transform_to(&data, spark.stages(), &folder).unwrap();
+    engine.transform_to(&data, spark.stages(), None, &folder).unwrap();
     assert_eq!(
         folder.list().unwrap(),
         ["part-00000.parquet", "part-00001.parquet"]
@@ -154,7 +154,7 @@ fn targets_of_every_kind_are_trained_on_spark_to_the_bits_of_threads() {
         assert_eq!(metrics(&spark), metrics(&threads), "{what}");
         assert_eq!(bits(&spark), bits(&threads), "{what}");
         let data = Data::from(&points);
-        let there = engine.transform(&data, spark.stages()).unwrap();
+        let there = engine.transform(&data, spark.stages(), None).unwrap();
         let here = Threads.transform(&data, threads.stages()).unwrap();
         assert_eq!(there, here, "{what}");
     }
@@ -683,7 +683,7 @@ fn a_stop_before_a_fit_on_spark_trains_and_one_of_a_transformation_are_errors_wi
         .folder("rows");
     let begun = || !workers(bench.cluster()).is_empty();
     let (result, took) = stopped(begun, || {
-        engine.transform_to(&rows, model.stages(), &output)
+        engine.transform_to(&rows, model.stages(), None, &output)
     });
     assert!(matches!(result, Err(Error::Interrupted { .. })));
     assert!(took < Duration::from_secs(2), "{took:?}");
@@ -693,7 +693,7 @@ fn a_stop_before_a_fit_on_spark_trains_and_one_of_a_transformation_are_errors_wi
     // The session is still usable.
     let data = Data::from(&bench.file);
     assert_eq!(
-        engine.transform(&data, model.stages()).unwrap().height(),
+        engine.transform(&data, model.stages(), None).unwrap().height(),
         400
     );
 }

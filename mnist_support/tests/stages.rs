@@ -536,6 +536,7 @@ fn answer(frames: &[(&'static str, Columns)], case: &Case) -> Result<Vec<Vec<Val
     let model = pipeline
         .fit_with(of_name(case.frame), &Threads, &Silent)
         .map_err(|error| error.to_string())?;
+    let model = model.select(case.columns.iter().copied());
     let transformed = model.transform(of_name(case.apply));
     let transformed = transformed.map_err(|error| error.to_string())?;
     let columns = case.columns.iter().map(|name| {

@@ -280,6 +280,7 @@ fn a_transformation_needs_no_other_rank() {
     let job = Job::Transform {
         model: models.display().to_string(),
         rows: Rows::File(Box::new(setting.frame.source().clone())),
+        columns: Some(vec!["label".to_owned(), "prediction".to_owned()]),
         save: None,
     };
     let answers = answers(setting.start(&job, 3, &[])).unwrap();

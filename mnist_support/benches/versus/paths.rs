@@ -35,6 +35,11 @@ pub(crate) fn logs() -> PathBuf {
     root().join("target/bench")
 }
 
+/// The folder for the tables of the row `size`.
+pub(crate) fn size() -> PathBuf {
+    logs().join("size")
+}
+
 /// The file for the results.
 pub(crate) fn results() -> PathBuf {
     root().join("target/bench.json")

@@ -12,8 +12,17 @@ use crate::{Error, Result, error::TableError, shard::Shard, text};
 pub struct TableRows<'a> {
     pub(super) table: &'a str,
     place: Place<'a>,
-    /// The indices in the place of the frame's rows, if some were left out.
-    kept: Option<&'a [usize]>,
+    /// The indices in the place of the frame's rows.
+    indices: Indices<'a>,
+}
+
+/// Which rows of a place a frame holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Indices<'a> {
+    /// Those that follow this many.
+    From(usize),
+    /// Those that are left of them.
+    Kept(&'a [usize]),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,24 +50,26 @@ impl<'a> TableRows<'a> {
         TableRows {
             table,
             place: Place::After(rows),
-            kept: None,
+            indices: Indices::From(0),
         }
     }
 
-    /// The rows of a shard, or those of the indices `kept`. `table` is what errors that concern no
-    /// row call it.
-    pub(crate) fn of_shard(shard: &'a Shard, table: &'a str, kept: Option<&'a [usize]>) -> Self {
+    /// Rows of a shard. `table` is what errors that concern no row call it.
+    pub(crate) fn of_shard(shard: &'a Shard, table: &'a str, indices: Indices<'a>) -> Self {
         TableRows {
             table,
             place: Place::Shard(shard),
-            kept,
+            indices,
         }
     }
 
     /// The table, or the file of it, that has the frame's row `index`, and the row's number in it,
     /// from 1.
     pub(crate) fn locate(&self, index: usize) -> (String, u64) {
-        let index = self.kept.map_or(index, |kept| kept[index]);
+        let index = match self.indices {
+            Indices::From(first) => first + index,
+            Indices::Kept(kept) => kept[index],
+        };
         match self.place {
             Place::After(rows) => (self.table.to_owned(), rows + index as u64 + 1),
             Place::Shard(shard) => shard.locate(index),

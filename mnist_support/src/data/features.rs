@@ -92,18 +92,14 @@ impl Features {
         } else if series.iter().any(|series| !fits_f32(series.dtype())) {
             let values = rows_of::<Float64Type>(&series, rows, table, |series| {
                 let column = double_column(series, table)?;
-                if series.dtype().is_float() {
-                    check_finite(series, column.iter_finite(), place)?;
-                }
+                check_finite(series, place)?;
                 Ok(column)
             })?;
             Ok(Features::F64(matrix(values, rows, columns.len(), table)?))
         } else {
             let values = rows_of::<Float32Type>(&series, rows, table, |series| {
                 let column = float_column(series, table)?;
-                if series.dtype().is_float() {
-                    check_finite(series, column.iter_finite(), place)?;
-                }
+                check_finite(series, place)?;
                 Ok(column)
             })?;
             Ok(Features::F32(matrix(values, rows, columns.len(), table)?))
@@ -122,26 +118,48 @@ impl Features {
 
     /// Converts the values to `f32`, without scaling them.
     pub fn to_f32(&self) -> Array2<f32> {
-        match self {
-            Self::U8(array) => array.mapv(f32::from),
-            Self::F32(array) => array.clone(),
-            Self::F64(array) => array.mapv(|value| value as f32),
-        }
+        FeaturesView::from(self).to_f32()
     }
 
     /// Converts the values to `f64`, without scaling them.
     pub fn to_f64(&self) -> Array2<f64> {
-        match self {
-            Self::U8(array) => array.mapv(f64::from),
-            Self::F32(array) => array.mapv(f64::from),
-            Self::F64(array) => array.clone(),
-        }
+        FeaturesView::from(self).to_f64()
     }
 
     /// Makes a matrix of columns of `rows` numbers each.
     pub(crate) fn from_columns(columns: &[Vec<f64>], rows: usize) -> Features {
         let value = |(row, column): (usize, usize)| columns[column][row];
         Features::F64(Array2::from_shape_fn((rows, columns.len()), value))
+    }
+
+    /// Appends the rows of another matrix, in the wider of the two types.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] for rows of another width.
+    pub(crate) fn append(&mut self, more: &Features) -> Result<()> {
+        let widths = (self.width(), more.width());
+        let appended = match (&mut *self, more) {
+            (Features::U8(own), Features::U8(more)) => own.append(Axis(0), more.view()),
+            (Features::F32(own), Features::F32(more)) => own.append(Axis(0), more.view()),
+            (Features::F64(own), more) => own.append(Axis(0), more.to_f64().view()),
+            (own, Features::F64(more)) => {
+                let mut wide = own.to_f64();
+                let appended = wide.append(Axis(0), more.view());
+                *own = Features::F64(wide);
+                appended
+            }
+            (own, more) => {
+                let mut wide = own.to_f32();
+                let appended = wide.append(Axis(0), more.to_f32().view());
+                *own = Features::F32(wide);
+                appended
+            }
+        };
+        appended.map_err(|_| Error::ShapeMismatch {
+            what: "a row of features".to_owned(),
+            found: vec![widths.1 as i64],
+            expected: format!("{} features, as in the rows before,", widths.0),
+        })
     }
 
     /// Puts matrices of as many rows side by side, in the widest of their types.
@@ -251,33 +269,17 @@ pub(crate) fn fits_f32(dtype: &DataType) -> bool {
 }
 
 /// NaN and infinities would turn a whole scaled column, and then the loss, into NaN.
-fn check_finite(
-    series: &Series,
-    finite: impl IntoIterator<Item = bool>,
-    place: TableRows<'_>,
-) -> Result<()> {
-    let Some(row) = finite.into_iter().position(|finite| !finite) else {
+fn check_finite(series: &Series, place: TableRows<'_>) -> Result<()> {
+    let about = || TableError::about(place.table);
+    if !series.dtype().is_float() {
+        return Ok(());
+    }
+    let finite = series.is_finite().map_err(about())?;
+    let Some(row) = finite.iter().position(|finite| finite == Some(false)) else {
         return Ok(());
     };
-    let value = series.get(row).map_err(TableError::about(place.table))?;
+    let value = series.get(row).map_err(about())?;
     Err(place.invalid(row, series.name(), value, "a finite number"))
-}
-
-/// Whether each value of a column is finite.
-trait IterFinite {
-    fn iter_finite(&self) -> impl Iterator<Item = bool>;
-}
-
-impl IterFinite for Float32Chunked {
-    fn iter_finite(&self) -> impl Iterator<Item = bool> {
-        self.into_no_null_iter().map(f32::is_finite)
-    }
-}
-
-impl IterFinite for Float64Chunked {
-    fn iter_finite(&self) -> impl Iterator<Item = bool> {
-        self.into_no_null_iter().map(f64::is_finite)
-    }
 }
 
 fn matrix<T>(values: Vec<T>, rows: usize, width: usize, table: &str) -> Result<Array2<T>> {

@@ -53,25 +53,14 @@ impl MinMaxStatistics {
     pub fn of<'a>(features: impl Into<FeaturesView<'a>>) -> Result<MinMaxStatistics> {
         match features.into() {
             FeaturesView::U8(array) if array.nrows() == 0 => Ok(Self::empty(array.ncols())),
-            FeaturesView::U8(array) => {
-                let (minimum, maximum) = extremes(&array, u8::MAX, u8::MIN);
-                Ok(MinMaxStatistics {
-                    minimum: minimum.into_iter().map(f64::from).collect(),
-                    maximum: maximum.into_iter().map(f64::from).collect(),
-                })
-            }
+            FeaturesView::U8(array) => Ok(extremes(&array, u8::MAX, u8::MIN)),
             FeaturesView::F32(array) => {
                 check_finite(array)?;
-                let (minimum, maximum) = extremes(&array, f32::INFINITY, f32::NEG_INFINITY);
-                Ok(MinMaxStatistics {
-                    minimum: minimum.into_iter().map(f64::from).collect(),
-                    maximum: maximum.into_iter().map(f64::from).collect(),
-                })
+                Ok(extremes(&array, f32::INFINITY, f32::NEG_INFINITY))
             }
             FeaturesView::F64(array) => {
                 check_finite(array)?;
-                let (minimum, maximum) = extremes(&array, f64::INFINITY, f64::NEG_INFINITY);
-                Ok(MinMaxStatistics { minimum, maximum })
+                Ok(extremes(&array, f64::INFINITY, f64::NEG_INFINITY))
             }
         }
     }
@@ -172,11 +161,11 @@ impl MinMaxStatistics {
 
 /// The minimum and maximum of every column, computed row by row so that the compiler vectorises
 /// across columns.
-fn extremes<T: Copy + PartialOrd>(
+fn extremes<T: Copy + PartialOrd + Into<f64>>(
     array: &ArrayView2<T>,
     highest: T,
     lowest: T,
-) -> (Vec<T>, Vec<T>) {
+) -> MinMaxStatistics {
     let mut minimum = vec![highest; array.ncols()];
     let mut maximum = vec![lowest; array.ncols()];
     for row in array.rows() {
@@ -185,7 +174,10 @@ fn extremes<T: Copy + PartialOrd>(
             None => widen(&mut minimum, &mut maximum, &row.to_vec()),
         }
     }
-    (minimum, maximum)
+    MinMaxStatistics {
+        minimum: minimum.into_iter().map(Into::into).collect(),
+        maximum: maximum.into_iter().map(Into::into).collect(),
+    }
 }
 
 fn widen<T: Copy + PartialOrd>(minimum: &mut [T], maximum: &mut [T], row: &[T]) {
@@ -195,6 +187,19 @@ fn widen<T: Copy + PartialOrd>(minimum: &mut [T], maximum: &mut [T], row: &[T]) 
     }
 }
 
+/// Returns the first value that `is` holds for, and its place.
+fn first<T: Copy + Into<f64>>(
+    array: &ArrayView2<T>,
+    is: impl Fn(T) -> bool,
+) -> Option<((usize, usize), f64)> {
+    // Looking for a place is slower than looking at the values, and there is hardly ever one.
+    if !array.iter().any(|value| is(*value)) {
+        return None;
+    }
+    let found = array.indexed_iter().find(|(_, value)| is(**value));
+    found.map(|(place, value)| (place, (*value).into()))
+}
+
 /// Checks that every value is finite.
 ///
 /// # Errors
@@ -202,18 +207,8 @@ fn widen<T: Copy + PartialOrd>(minimum: &mut [T], maximum: &mut [T], row: &[T]) 
 pub(crate) fn check_finite<'a>(features: impl Into<FeaturesView<'a>>) -> Result<()> {
     let found = match features.into() {
         FeaturesView::U8(_) => None,
-        FeaturesView::F32(array) if array.iter().all(|value| value.is_finite()) => None,
-        FeaturesView::F64(array) if array.iter().all(|value| value.is_finite()) => None,
-        FeaturesView::F32(array) => {
-            let mut values = array.indexed_iter();
-            let found = values.find(|(_, value)| !value.is_finite());
-            found.map(|(place, value)| (place, f64::from(*value)))
-        }
-        FeaturesView::F64(array) => {
-            let mut values = array.indexed_iter();
-            let found = values.find(|(_, value)| !value.is_finite());
-            found.map(|(place, value)| (place, *value))
-        }
+        FeaturesView::F32(array) => first(&array, |value| !value.is_finite()),
+        FeaturesView::F64(array) => first(&array, |value| !value.is_finite()),
     };
     match found {
         None => Ok(()),

@@ -1,6 +1,8 @@
 //! A borrowed feature matrix, whichever type owns it.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 use super::Features;
 use crate::{Error, Result};
@@ -52,11 +54,52 @@ impl FeaturesView<'_> {
             });
         }
         Ok(match self {
-            Self::U8(array) => Features::U8(array.select(Axis(0), indices)),
-            Self::F32(array) => Features::F32(array.select(Axis(0), indices)),
-            Self::F64(array) => Features::F64(array.select(Axis(0), indices)),
+            Self::U8(array) => Features::U8(gather(array, indices)),
+            Self::F32(array) => Features::F32(gather(array, indices)),
+            Self::F64(array) => Features::F64(gather(array, indices)),
         })
     }
+
+    /// Converts the values to `f32`, without scaling them.
+    pub(crate) fn to_f32(&self) -> Array2<f32> {
+        match self {
+            Self::U8(array) => array.mapv(f32::from),
+            Self::F32(array) => array.to_owned(),
+            Self::F64(array) => array.mapv(|value| value as f32),
+        }
+    }
+
+    /// Converts the values to `f64`, without scaling them.
+    pub(crate) fn to_f64(&self) -> Array2<f64> {
+        match self {
+            Self::U8(array) => array.mapv(f64::from),
+            Self::F32(array) => array.mapv(f64::from),
+            Self::F64(array) => array.to_owned(),
+        }
+    }
+
+    /// The rows of a range, which must be in the matrix.
+    pub(crate) fn slice(&self, rows: Range<usize>) -> FeaturesView<'_> {
+        match self {
+            Self::U8(array) => FeaturesView::U8(array.slice(s![rows, ..])),
+            Self::F32(array) => FeaturesView::F32(array.slice(s![rows, ..])),
+            Self::F64(array) => FeaturesView::F64(array.slice(s![rows, ..])),
+        }
+    }
+}
+
+/// Copies rows. A mini-batch is drawn this way: ndarray's `select` costs more than the copies.
+fn gather<T: Copy>(array: &ArrayView2<'_, T>, indices: &[usize]) -> Array2<T> {
+    let Some(values) = array.as_slice() else {
+        return array.select(Axis(0), indices);
+    };
+    let width = array.ncols();
+    let mut gathered = Vec::with_capacity(indices.len() * width);
+    for &index in indices {
+        gathered.extend_from_slice(&values[index * width..][..width]);
+    }
+    Array2::from_shape_vec((indices.len(), width), gathered)
+        .expect("there is a row of values for each index")
 }
 
 impl<'a> From<&'a Features> for FeaturesView<'a> {

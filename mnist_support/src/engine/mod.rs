@@ -42,8 +42,14 @@ pub trait Engine: Any + fmt::Debug + Send + Sync {
         context: FitContext<'_>,
     ) -> Result<Vec<StageModel>>;
 
-    /// Adds the columns of `models` to `data`. The order of the rows is preserved.
-    fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame>;
+    /// Adds the columns of `models` to `data`. The order of the rows is preserved. `columns` are
+    /// those to return; see [`PipelineModel::select`](crate::ml::PipelineModel::select).
+    fn transform(
+        &self,
+        data: &Data,
+        models: &[StageModel],
+        columns: Option<&[String]>,
+    ) -> Result<DataFrame>;
 
     /// Like [`transform`](Self::transform), but each rank writes its rows to `folder`, which all
     /// ranks can reach, as the Parquet file `part-00000.parquet` and so on. The rows do not pass
@@ -51,7 +57,13 @@ pub trait Engine: Any + fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`LakeError::Storage`](crate::error::LakeError::Storage) if the folder is not empty.
-    fn transform_to(&self, data: &Data, models: &[StageModel], folder: &Lake) -> Result<()>;
+    fn transform_to(
+        &self,
+        data: &Data,
+        models: &[StageModel],
+        columns: Option<&[String]>,
+        folder: &Lake,
+    ) -> Result<()>;
 }
 
 /// Returns the engine that the environment selects: [`Spark`] on the server that `SPARK_REMOTE`

@@ -21,10 +21,10 @@ use crate::{
     Error, Result,
     error::{LakeError, TableError},
     interrupt::{self, Interrupt},
-    lake::{Credentials, FileSource, Lake, columns_among},
+    lake::{Credentials, FileSource, Lake, columns_among, stack},
     program::{
         FitSpec,
-        parts::{check_empty, from_parquet, remove_parts, stack, to_parquet},
+        parts::{check_empty, from_parquet, remove_parts, to_parquet},
     },
     run::{
         LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, VALIDATION_FILE, remove_leftovers,
@@ -196,14 +196,27 @@ impl Engine for Spark {
         Ok(models)
     }
 
-    fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame> {
-        let answers = self.transform_parts(data, models, None)?;
-        stack(answers.files.into_values().map(from_parquet))
+    fn transform(
+        &self,
+        data: &Data,
+        models: &[StageModel],
+        columns: Option<&[String]>,
+    ) -> Result<DataFrame> {
+        let answers = self.transform_parts(data, models, columns, None)?;
+        let parts = answers.files.into_values().map(from_parquet);
+        let whole = stack(parts.collect::<Result<Vec<_>>>()?, &data.name())?;
+        Ok(whole.unwrap_or_default())
     }
 
-    fn transform_to(&self, data: &Data, models: &[StageModel], folder: &Lake) -> Result<()> {
+    fn transform_to(
+        &self,
+        data: &Data,
+        models: &[StageModel],
+        columns: Option<&[String]>,
+        folder: &Lake,
+    ) -> Result<()> {
         check_empty(folder)?;
-        let written = self.transform_parts(data, models, Some(folder));
+        let written = self.transform_parts(data, models, columns, Some(folder));
         if let Err(error @ Error::Interrupted { .. }) = written {
             remove_parts(folder)?;
             return Err(error);
@@ -218,6 +231,7 @@ impl Spark {
         &self,
         data: &Data,
         models: &[StageModel],
+        columns: Option<&[String]>,
         save: Option<&Lake>,
     ) -> Result<Answers> {
         let world_size = if streams(data) {
@@ -238,6 +252,7 @@ impl Spark {
         let job = Job::Transform {
             model: ".".to_owned(),
             rows,
+            columns: columns.map(<[String]>::to_vec),
             save: save.map(|folder| folder.url().to_owned()),
         };
         let answers = self.run_job(&frame, world_size, &job, &files, None)?;

@@ -12,13 +12,14 @@ use crate::{
     interrupt,
     lake::{
         Lake,
-        reading::{ignore_progress, print_if_watched},
+        reading::{OnProgress, ignore_progress, print_if_watched},
+        stack,
     },
     program::{
         self, FitSpec,
-        parts::{check_empty, part_name, remove_parts, stack, to_parquet},
+        parts::{PartWriter, check_empty, part_name, remove_parts},
     },
-    shard::Data,
+    shard::{Data, Shard},
     stages::{FitContext, StageModel},
     threads::run_all,
 };
@@ -56,18 +57,38 @@ impl Engine for Threads {
             .expect("there is at least one rank"))
     }
 
-    fn transform(&self, data: &Data, models: &[StageModel]) -> Result<DataFrame> {
-        stack(
-            self.transform_parts(data, models, |_, part| Ok(part))?
-                .into_iter()
-                .map(Ok),
-        )
+    fn transform(
+        &self,
+        data: &Data,
+        models: &[StageModel],
+        columns: Option<&[String]>,
+    ) -> Result<DataFrame> {
+        let parts = self.for_each_shard(data, models, |_, shard, models, on_progress| {
+            let mut pieces = Vec::new();
+            program::transform_each(shard, models, columns, on_progress, &mut |piece| {
+                pieces.push(piece);
+                Ok(())
+            })?;
+            Ok(pieces)
+        })?;
+        let whole = stack(parts.into_iter().flatten(), &data.name())?;
+        Ok(whole.unwrap_or_default())
     }
 
-    fn transform_to(&self, data: &Data, models: &[StageModel], folder: &Lake) -> Result<()> {
+    fn transform_to(
+        &self,
+        data: &Data,
+        models: &[StageModel],
+        columns: Option<&[String]>,
+        folder: &Lake,
+    ) -> Result<()> {
         check_empty(folder)?;
-        let written = self.transform_parts(data, models, |rank, part| {
-            folder.put(&part_name(rank), to_parquet(&part)?.into())
+        let written = self.for_each_shard(data, models, |rank, shard, models, on_progress| {
+            let mut part = PartWriter::new()?;
+            program::transform_each(shard, models, columns, on_progress, &mut |piece| {
+                part.write(piece)
+            })?;
+            part.upload(folder, &part_name(rank))
         });
         if let Err(error @ Error::Interrupted { .. }) = written {
             remove_parts(folder)?;
@@ -78,26 +99,24 @@ impl Engine for Threads {
 }
 
 impl Threads {
-    /// Transforms each shard on its own thread, and passes it to `end` there.
-    fn transform_parts<T: Send>(
+    /// Transforms each shard on its own thread: `transform` is given the rank, the shard, the models
+    /// and what the progress of reading goes to.
+    fn for_each_shard<T: Send>(
         &self,
         data: &Data,
         models: &[StageModel],
-        end: impl Fn(usize, DataFrame) -> Result<T> + Sync,
+        transform: impl Fn(usize, &Shard, &[StageModel], OnProgress<'_>) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
-        let end = &end;
+        let transform = &transform;
         run(data
             .shards_at_most(self.default_parallelism())?
             .into_iter()
             .enumerate()
             .map(|(rank, shard)| {
                 let models = models.to_vec();
-                move || {
-                    let transformed = match rank {
-                        0 => program::transform_with_progress(&shard, &models, &print_if_watched),
-                        _ => program::transform_with_progress(&shard, &models, &ignore_progress),
-                    };
-                    end(rank, transformed?)
+                move || match rank {
+                    0 => transform(rank, &shard, &models, &print_if_watched),
+                    _ => transform(rank, &shard, &models, &ignore_progress),
                 }
             }))
     }

@@ -40,4 +40,4 @@ pub use table::{
     ColumnType, CsvOptions, Encoding, FileFormat, FileSource, LakeFrame, NumberType, PartFile,
     Partition, Paths, Predicate,
 };
-pub(crate) use table::{columns_among, frame_from_batches};
+pub(crate) use table::{Each, append, columns_among, frame_from_batches, stack};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -252,11 +253,24 @@ impl Lake {
     /// # Errors
     /// [`Error::Io`] for the local file, otherwise the same as [`Lake::put`].
     pub fn upload(&self, path: &str, file: &Path) -> Result<u64> {
+        let reader = File::open(file).map_err(|source| Error::Io {
+            operation: "opening",
+            path: file.into(),
+            source,
+        })?;
+        self.upload_file(path, reader, file)
+    }
+
+    /// Like [`upload`](Self::upload), with an open file. Errors call it `name`.
+    pub(crate) fn upload_file(&self, path: &str, file: File, name: &Path) -> Result<u64> {
         let (store, path, url) = self.locate(path)?;
+        interrupt::check("sending", &url)?;
+        // As in `put`.
+        let _shield = matches!(self.place, Place::Local(_)).then(interrupt::shield);
         runtime::wait(
             "sending",
             &url.clone(),
-            upload(store, path, url, file.to_path_buf()),
+            upload(store, path, url, file, name.to_path_buf()),
         )?
     }
 

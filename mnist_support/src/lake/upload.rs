@@ -16,20 +16,20 @@ use crate::{Error, Result};
 const BLOCK: usize = 8 << 20;
 const BLOCKS_AT_ONCE: usize = 4;
 
-/// Uploads `file`, whole or not at all. Returns its size.
+/// Uploads what `reader` reads of the file `name`, whole or not at all. Returns its size.
 pub(super) async fn upload(
     store: Arc<dyn ObjectStore>,
     path: ObjectPath,
     url: String,
-    file: PathBuf,
+    mut reader: File,
+    name: PathBuf,
 ) -> Result<u64> {
     let failed = |error| storage_error("writing", &url, error);
-    let mut reader = open_blocks(&file)?;
     let upload = store.put_multipart(&path).await.map_err(failed)?;
     let mut writer = WriteMultipart::new_with_chunk_size(upload, BLOCK);
     let mut size = 0;
     let sent = loop {
-        let (back, block) = match read_block(reader, &file).await {
+        let (back, block) = match read_block(reader, &name).await {
             Ok(read) => read,
             Err(error) => break Err(error),
         };
@@ -54,14 +54,6 @@ pub(super) async fn upload(
             Err(error)
         }
     }
-}
-
-fn open_blocks(file: &Path) -> Result<File> {
-    File::open(file).map_err(|source| Error::Io {
-        operation: "opening",
-        path: file.into(),
-        source,
-    })
 }
 
 /// Reads the next block of a file, empty at the end. This blocks a thread of the pool, not the

@@ -91,7 +91,7 @@ impl PipelineModel {
             columns.push(Column::new(features.into(), [row]));
         }
         let row = DataFrame::new(1, columns).map_err(TableError::about(COLUMNS))?;
-        let mut table = Table::read(&Shard::rows(COLUMNS, row, 0), None, &ignore_progress)?;
+        let mut table = Table::new(&Shard::rows(COLUMNS, row.clone(), 0), row, 0);
         for stage in used {
             stage.apply(&mut table)?;
         }
@@ -124,7 +124,13 @@ impl PipelineModel {
                 | StageModel::StandardScaler(_)
                 | StageModel::MaxAbsScaler(_)
                 | StageModel::RobustScaler(_) => !is_assembled,
-                _ => false,
+                StageModel::StringIndexer(_)
+                | StageModel::IndexToString(_)
+                | StageModel::OneHotEncoder(_)
+                | StageModel::Imputer(_)
+                | StageModel::Normalizer(_)
+                | StageModel::Bucketizer(_)
+                | StageModel::Torch(_) => false,
             };
             if !written {
                 return Err(Error::Pipeline(PipelineError::InvalidStage {

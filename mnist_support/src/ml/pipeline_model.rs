@@ -21,6 +21,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct PipelineModel {
     stages: Vec<StageModel>,
+    columns: Option<Vec<String>>,
 }
 
 impl PipelineModel {
@@ -37,7 +38,37 @@ impl PipelineModel {
     }
 
     pub(crate) fn from_stages(stages: Vec<StageModel>) -> Self {
-        PipelineModel { stages }
+        PipelineModel {
+            stages,
+            columns: None,
+        }
+    }
+
+    /// Selects the columns that transformations return, in this order: of the rows, and of what the
+    /// stages add. No others are read unless a stage needs them, and what is not returned is held
+    /// for a few rows at a time, however many there are. A saved model does not keep the selection.
+    ///
+    /// By default, transformations return the columns of the rows and those that the stages add,
+    /// but for vectors that other stages read.
+    ///
+    /// ```
+    /// use mnist_support::ml::{MinMaxScaler, Pipeline, VectorAssembler};
+    /// use polars::prelude::*;
+    ///
+    /// let frame = df!("x" => [0.0, 4.0], "y" => [3.0, 2.0])?;
+    /// let model = Pipeline::new()
+    ///     .stage(VectorAssembler::new().input_cols(["x", "y"]))
+    ///     .stage(MinMaxScaler::new())
+    ///     .fit(&frame)?;
+    /// let names = |frame: DataFrame| frame.get_column_names_owned();
+    /// assert_eq!(names(model.transform(&frame)?), ["x", "y", "scaledFeatures"]);
+    /// let model = model.select(["features", "x"]);
+    /// assert_eq!(names(model.transform(&frame)?), ["features", "x"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn select<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
+        self.columns = Some(columns.into_iter().map(Into::into).collect());
+        self
     }
 
     pub(super) fn into_stages(self) -> Vec<StageModel> {
@@ -61,8 +92,9 @@ impl PipelineModel {
         self
     }
 
-    /// Adds every stage's column to the rows: vectors as lists, predictions as `Int64`. Runs in the
-    /// [session of the process](Session::get_or_create).
+    /// Adds the stages' columns to the rows: vectors as lists, predictions as `Int64`.
+    /// [`select`](Self::select) says which columns come back. Runs in the [session of the
+    /// process](Session::get_or_create).
     ///
     /// # Errors
     /// Those of reading the rows;
@@ -120,7 +152,11 @@ impl PipelineModel {
     fn check_columns(&self, data: &Data) -> Result<()> {
         let stages = self.stages.iter();
         added_columns(stages.clone().map(|stage| ("model", stage.output_cols())))?;
-        data.check_columns(stages.map(|stage| (stage.input_cols(), stage.output_cols())))
+        data.check_columns(stages.map(|stage| (stage.input_cols(), stage.output_cols())))?;
+        let added: Vec<&str> = self.stages.iter().flat_map(StageModel::output_cols).collect();
+        let selected = self.columns.iter().flatten().map(String::as_str);
+        let of_rows = selected.filter(|column| !added.contains(column)).collect();
+        data.check_columns([(of_rows, Vec::new())].into_iter())
     }
 
     fn one_of<'a, T>(
@@ -155,9 +191,7 @@ impl PipelineModel {
     /// parameter.
     pub fn load(folder: &Lake) -> Result<PipelineModel> {
         let _scope = interrupt::scope();
-        Ok(PipelineModel {
-            stages: stages::load(folder)?,
-        })
+        Ok(PipelineModel::from_stages(stages::load(folder)?))
     }
 }
 
@@ -170,7 +204,10 @@ impl Session {
         let _scope = interrupt::scope();
         let data = data.into();
         model.check_columns(&data)?;
-        data.with_wider_types(|data| self.engine().transform(data, &model.stages))
+        data.with_wider_types(|data| {
+            self.engine()
+                .transform(data, &model.stages, model.columns.as_deref())
+        })
     }
 
     /// Transforms rows in this session and writes them to a folder; see
@@ -193,7 +230,9 @@ impl Session {
                 // The ranks that met no wider value have written their rows.
                 remove_parts(folder)?;
             }
-            self.engine().transform_to(data, &model.stages, folder)
+            let columns = model.columns.as_deref();
+            self.engine()
+                .transform_to(data, &model.stages, columns, folder)
         })
     }
 }

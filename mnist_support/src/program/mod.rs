@@ -7,12 +7,15 @@ use polars::prelude::DataFrame;
 
 use crate::{
     Result,
-    collective::Collective,
+    collective::{Collective, all_gather_json},
+    data::MemoryBudget,
     interrupt,
     lake::{
-        ReadProgress,
+        Each, ReadProgress,
         reading::{OnProgress, ignore_progress},
+        stack,
     },
+    memory,
     shard::Shard,
     stages::{FitContext, Labels, Stage, StageModel, Table},
     train::ProgressEvent,
@@ -44,34 +47,32 @@ pub fn fit(
             ignore_progress(reading);
         }
     };
-    let columns = spec.input_cols();
-    let mut table = Table::read(shard, Some(&columns), &on_progress)?;
-    let validation = shard.validation();
-    let validation = validation.map(|shard| Table::read(&shard, Some(&columns), &ignore_progress));
-    let mut validation = validation.transpose()?;
     // What no stage learns from need not be computed.
     let last = spec.stages.iter().rposition(Stage::learns);
+    let early = fit_early(shard, collective, spec, context)?;
+    let budget = memory_budget(spec, collective)?;
+    let mut tables = Tables::read(shard, spec, &early, &budget, &on_progress)?;
     let mut labels = Labels::default();
     let mut models = Vec::with_capacity(spec.stages.len());
     let (mut context, mut shield) = (context, None);
-    for (index, stage) in spec.stages.iter().enumerate() {
+    for (index, (stage, early)) in spec.stages.iter().zip(early).enumerate() {
         let own = FitContext {
-            validation: validation.as_ref(),
+            validation: tables.validation.as_ref(),
             labels: Some(&labels),
             ..context
         };
-        let model = stage.fit_shard(&table, collective, own)?;
+        let (model, applied) = match early {
+            Some(model) => (model, true),
+            None => (stage.fit_shard(&tables.rows, collective, own)?, false),
+        };
         if model.is_interrupted() {
             shield = Some(interrupt::shield());
             // A later fit must not resume from what was trained on the column of a half-trained
             // model.
             context.run_folder = None;
         }
-        if Some(index) < last {
-            model.apply(&mut table)?;
-            if let Some(validation) = &mut validation {
-                model.apply(validation)?;
-            }
+        if Some(index) < last && !applied {
+            tables.apply(&model, &spec.columns_read_from(index + 1))?;
         }
         labels.add(&model);
         models.push(model);
@@ -80,25 +81,270 @@ pub fn fit(
     Ok(models)
 }
 
-/// Runs one rank of a transformation: reads its shard and adds every stage's column. It needs no
-/// other rank.
-pub fn transform(shard: &Shard, models: &[StageModel]) -> Result<DataFrame> {
-    transform_with_progress(shard, models, &ignore_progress)
+/// Fits the stages that learn nothing from the rows and can be applied while they are read; `None`
+/// for the others.
+fn fit_early(
+    shard: &Shard,
+    collective: &dyn Collective,
+    spec: &FitSpec,
+    context: FitContext<'_>,
+) -> Result<Vec<Option<StageModel>>> {
+    let nothing = Table::new(shard, DataFrame::empty(), 0);
+    let stages = spec.stages.iter().zip(spec.early_stages());
+    let fitted = stages.map(|(stage, early)| match early {
+        true => stage.fit_shard(&nothing, collective, context).map(Some),
+        false => Ok(None),
+    });
+    fitted.collect()
 }
 
-/// Like [`transform`], but reports the progress of a long read.
-pub(crate) fn transform_with_progress(
+/// One rank's rows, and those that it validates with.
+struct Tables {
+    rows: Table,
+    validation: Option<Table>,
+}
+
+impl Tables {
+    /// Reads the rows piece by piece, and applies the `early` stages to each piece: so the rows are
+    /// in memory once, in the form that the other stages need.
+    fn read(
+        shard: &Shard,
+        spec: &FitSpec,
+        early: &[Option<StageModel>],
+        budget: &MemoryBudget,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Tables> {
+        let columns = spec.input_cols();
+        let late = spec.stages.iter().zip(early);
+        let late = late.filter(|(_, early)| early.is_none());
+        let needed: Vec<&str> = late.flat_map(|(stage, _)| stage.input_cols()).collect();
+        let read = |shard: &Shard, on_progress: OnProgress<'_>| {
+            Table::read(shard, Some(&columns), budget, on_progress, |piece| {
+                let mut models = early.iter().flatten();
+                models.try_for_each(|model| model.apply(piece))?;
+                piece.retain(&needed);
+                Ok(())
+            })
+        };
+        let validation = shard.validation();
+        Ok(Tables {
+            rows: read(shard, on_progress)?,
+            validation: validation
+                .map(|shard| read(&shard, &ignore_progress))
+                .transpose()?,
+        })
+    }
+
+    /// Adds the columns of a model, and drops what is not among `needed`.
+    fn apply(&mut self, model: &StageModel, needed: &[&str]) -> Result<()> {
+        let tables = [Some(&mut self.rows), self.validation.as_mut()];
+        tables.into_iter().flatten().try_for_each(|table| {
+            model.apply(table)?;
+            table.retain(needed);
+            Ok(())
+        })
+    }
+}
+
+/// What the vector columns of this rank may take of memory: what the estimators say, or else half of
+/// what is left, divided by the ranks on this machine.
+fn memory_budget(spec: &FitSpec, collective: &dyn Collective) -> Result<MemoryBudget> {
+    let settings = spec.estimators().map(|(_, estimator)| &estimator.settings);
+    if let Some(bytes) = settings.filter_map(|settings| settings.memory_budget).min() {
+        return Ok(MemoryBudget::of(bytes));
+    }
+    let own = memory::machine();
+    let machines: Vec<String> = all_gather_json(&own, collective)?;
+    let ranks = machines.iter().filter(|machine| **machine == own).count();
+    Ok(MemoryBudget::of(memory::available() / 2 / ranks.max(1) as u64))
+}
+
+/// Runs one rank of a transformation: reads its shard and adds every stage's column. It needs no
+/// other rank. `columns` are those to return; see [`PipelineModel::select`].
+///
+/// [`PipelineModel::select`]: crate::ml::PipelineModel::select
+pub fn transform(
     shard: &Shard,
     models: &[StageModel],
-    on_progress: OnProgress<'_>,
+    columns: Option<&[String]>,
 ) -> Result<DataFrame> {
+    let mut pieces = Vec::new();
+    transform_each(shard, models, columns, &ignore_progress, &mut |piece| {
+        pieces.push(piece);
+        Ok(())
+    })?;
+    Ok(stack(pieces, &shard.name())?.unwrap_or_default())
+}
+
+/// Like [`transform`], but passes the rows on piece by piece, at least one, and reports the progress
+/// of a long read. Not more than a few pieces are in memory.
+pub(crate) fn transform_each(
+    shard: &Shard,
+    models: &[StageModel],
+    columns: Option<&[String]>,
+    on_progress: OnProgress<'_>,
+    each: Each<'_>,
+) -> Result<()> {
     let _scope = interrupt::scope();
     for model in models.iter().filter_map(StageModel::torch_model) {
         model.estimator().settings.device.open()?;
     }
-    let mut table = Table::read(shard, None, on_progress)?;
-    for model in models {
-        model.apply(&mut table)?;
+    let read = columns.map(|columns| columns_to_read(models, columns));
+    let inner: Vec<&str> = models.iter().flat_map(StageModel::input_cols).collect();
+    let mut first = 0;
+    shard.read_each(read.as_deref(), on_progress, &mut |frame| {
+        let rows = frame.height();
+        let mut table = Table::new(shard, frame, first);
+        first += rows;
+        for model in models {
+            model.apply(&mut table)?;
+        }
+        each(match columns {
+            Some(columns) => table.select(columns)?,
+            None => {
+                table.drop_vectors(&inner);
+                table.into_frame()?
+            }
+        })
+    })
+}
+
+/// The columns that a transformation needs of the rows, for the columns that it returns. Those that
+/// a stage adds are among them: nothing is read for them.
+fn columns_to_read(models: &[StageModel], returned: &[String]) -> Vec<String> {
+    let stages = models.iter().flat_map(StageModel::columns_of_stage);
+    stages
+        .map(str::to_owned)
+        .chain(returned.iter().cloned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::{df, prelude::Column};
+
+    use super::*;
+    use crate::{
+        Error, Layer, Network,
+        collective::thread_group,
+        error::TableError,
+        shard::Part,
+        stages::{HandleInvalid, MinMaxScaler, TorchEstimator, VectorAssembler},
+        train::Silent,
+    };
+
+    /// Rows that come in pieces of so many.
+    #[derive(Debug)]
+    struct Pieces(DataFrame, usize);
+
+    impl Part for Pieces {
+        fn name(&self) -> String {
+            "the table".to_owned()
+        }
+
+        fn read(
+            &self,
+            _columns: Option<&[String]>,
+            _on_progress: &dyn Fn(ReadProgress),
+        ) -> Result<DataFrame> {
+            Ok(self.0.clone())
+        }
+
+        fn read_each(
+            &self,
+            _columns: Option<&[String]>,
+            _on_progress: &dyn Fn(ReadProgress),
+            each: Each<'_>,
+        ) -> Result<()> {
+            let pieces = self.0.height().div_ceil(self.1).max(1);
+            let mut starts = (0..pieces).map(|piece| (piece * self.1) as i64);
+            starts.try_for_each(|start| each(self.0.slice(start, self.1)))
+        }
     }
-    table.into_frame()
+
+    /// 11 rows, of which the third and the last have holes.
+    fn rows() -> DataFrame {
+        let x = (0..11).map(|row| (row != 2).then_some(f64::from(row)));
+        let y = (0..11).map(|row| (row != 10).then_some(f64::from(row * row % 7)));
+        let label = (0..11).map(|row| i64::from(row > 5));
+        df!(
+            "x" => x.collect::<Vec<_>>(),
+            "y" => y.collect::<Vec<_>>(),
+            "label" => label.collect::<Vec<_>>(),
+            "note" => vec!["of no use"; 11],
+        )
+        .unwrap()
+    }
+
+    fn stages(handle_invalid: HandleInvalid, memory_budget: Option<u64>) -> FitSpec {
+        let assembler = VectorAssembler::new().input_cols(["x", "y"]);
+        let network = Network::new(&[2], vec![Layer::linear(2, 2)]).unwrap();
+        let estimator = TorchEstimator::new(network).features_col("scaledFeatures");
+        let mut estimator = estimator.iterations(5).mini_batch(4).verbose(0);
+        if let Some(bytes) = memory_budget {
+            estimator = estimator.memory_budget(bytes);
+        }
+        FitSpec {
+            stages: vec![
+                assembler.handle_invalid(handle_invalid).into(),
+                MinMaxScaler::new().into(),
+                estimator.into(),
+            ],
+        }
+    }
+
+    fn fitted(shard: &Shard, spec: &FitSpec) -> Result<Vec<StageModel>> {
+        let rank = thread_group(1).pop().unwrap();
+        fit(shard, &rank, spec, FitContext::new(&Silent))
+    }
+
+    fn weights(models: &[StageModel]) -> Vec<Vec<f32>> {
+        let model = models.iter().find_map(StageModel::torch_model).unwrap();
+        let weights = model.weights().iter();
+        weights
+            .map(|weight| Vec::try_from(weight.flatten(0, -1)).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn rows_that_come_in_pieces_are_fitted_and_transformed_as_those_that_come_at_once() {
+        let spec = stages(HandleInvalid::Skip, None);
+        let whole = Shard::new(Pieces(rows(), 11));
+        let models = fitted(&whole, &spec).unwrap();
+        let expected = transform(&whole, &models, None).unwrap();
+        assert_eq!(expected.shape(), (9, 5));
+        for rows_of_a_piece in [1, 2, 3, 10] {
+            let shard = Shard::new(Pieces(rows(), rows_of_a_piece));
+            // In memory, in files, and in memory until there is too much.
+            for memory_budget in [None, Some(0), Some(100)] {
+                let spec = stages(HandleInvalid::Skip, memory_budget);
+                let in_pieces = fitted(&shard, &spec).unwrap();
+                assert_eq!(weights(&in_pieces), weights(&models));
+            }
+            assert_eq!(transform(&shard, &models, None).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_row_of_a_later_piece_is_named_by_its_number_in_the_table() {
+        let spec = stages(HandleInvalid::Error, Some(0));
+        let without = rows().slice(3, 8);
+        for rows_of_a_piece in [2, 3, 8] {
+            let shard = Shard::new(Pieces(without.clone(), rows_of_a_piece));
+            let error = fitted(&shard, &spec).unwrap_err();
+            assert!(
+                matches!(&error, Error::Table(TableError::MissingValue { row: 8, column, .. }) if column == "y"),
+                "{error}"
+            );
+        }
+        // An error of a stage that comes after the rows have been put together.
+        let mut labels = without.head(Some(7));
+        let column = Column::new("label".into(), [0_i64, 1, 0, 1, 0, 2, 0]);
+        labels.with_column(column).unwrap();
+        let error = fitted(&Shard::new(Pieces(labels, 2)), &spec).unwrap_err();
+        assert!(
+            matches!(error, Error::Table(TableError::LabelOutOfRange { row: 6, .. })),
+            "{error}"
+        );
+    }
 }

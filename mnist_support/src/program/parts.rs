@@ -1,8 +1,17 @@
 //! The rows of one rank of a transformation, as a Parquet file.
 
-use std::{io::Cursor, thread, time::Duration};
+use std::{
+    env,
+    fs::File,
+    io::{self, Cursor, Read, Seek},
+    thread,
+    time::Duration,
+};
 
-use polars::prelude::{DataFrame, ParquetReader, ParquetWriter, SerReader};
+use polars::{
+    io::parquet::write::BatchedWriter,
+    prelude::{DataFrame, ParquetReader, ParquetWriter, SerReader},
+};
 
 use crate::{
     Error, Result,
@@ -42,14 +51,69 @@ pub(crate) fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
         .map_err(TableError::about(ROWS))
 }
 
-/// Concatenates the ranks' rows.
-pub(crate) fn stack(parts: impl IntoIterator<Item = Result<DataFrame>>) -> Result<DataFrame> {
-    let mut parts = parts.into_iter();
-    let mut whole = parts.next().expect("there is at least one rank")?;
-    for part in parts {
-        whole.vstack_mut(&part?).map_err(TableError::about(ROWS))?;
+/// Writes rows to a Parquet file piece by piece. The file has no name, and is gone with this value.
+pub(crate) struct PartWriter {
+    file: File,
+    writer: Option<BatchedWriter<File>>,
+}
+
+impl PartWriter {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(PartWriter {
+            file: tempfile::tempfile().map_err(failed)?,
+            writer: None,
+        })
     }
-    Ok(whole)
+
+    /// Writes some rows, which have the columns of those before.
+    pub(crate) fn write(&mut self, mut rows: DataFrame) -> Result<()> {
+        let about = || TableError::about(ROWS);
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            new => {
+                let file = self.file.try_clone().map_err(failed)?;
+                let writer = ParquetWriter::new(file).batched(rows.schema());
+                new.insert(writer.map_err(about())?)
+            }
+        };
+        // A row group for each chunk.
+        rows.rechunk_mut_par();
+        for start in (0..rows.height().max(1)).step_by(ROW_GROUP_SIZE) {
+            let group = rows.slice(start as i64, ROW_GROUP_SIZE);
+            writer.write_batch(&group).map_err(about())?;
+        }
+        Ok(())
+    }
+
+    /// Ends the file, and writes it to a folder.
+    pub(crate) fn upload(self, folder: &Lake, name: &str) -> Result<()> {
+        folder.upload_file(name, self.finish()?, &env::temp_dir())?;
+        Ok(())
+    }
+
+    /// Ends the file, and returns its bytes.
+    pub(crate) fn into_bytes(self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.finish()?.read_to_end(&mut bytes).map_err(failed)?;
+        Ok(bytes)
+    }
+
+    /// Ends the file, and returns it from its start.
+    fn finish(mut self) -> Result<File> {
+        if let Some(writer) = self.writer.take() {
+            writer.finish().map_err(TableError::about(ROWS))?;
+        }
+        self.file.rewind().map_err(failed)?;
+        Ok(self.file)
+    }
+}
+
+fn failed(source: io::Error) -> Error {
+    Error::Io {
+        operation: "writing rows to a file in",
+        path: env::temp_dir(),
+        source,
+    }
 }
 
 /// Checks that a folder is empty, so that new rows do not mix with old ones.

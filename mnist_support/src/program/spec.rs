@@ -113,6 +113,33 @@ impl FitSpec {
         columns
     }
 
+    /// Which stages can be applied to rows before all rows have been read: those that learn nothing
+    /// from them or from stages that do. Rows are left out in the order of the stages.
+    pub(crate) fn early_stages(&self) -> Vec<bool> {
+        let (mut late, mut waiting) = (Vec::new(), false);
+        let Some(last) = self.stages.iter().rposition(Stage::learns) else {
+            return vec![false; self.stages.len()];
+        };
+        let stages = self.stages.iter().enumerate();
+        let early = stages.map(|(index, stage)| {
+            let ready = stage.input_cols().iter().all(|column| !late.contains(column));
+            let in_order = late.is_empty() || !(waiting || stage.leaves_rows_out());
+            if index < last && !stage.learns() && ready && in_order {
+                return true;
+            }
+            late.extend(stage.output_cols());
+            waiting |= stage.leaves_rows_out();
+            false
+        });
+        early.collect()
+    }
+
+    /// The columns that the stages from `first` on read.
+    pub(crate) fn columns_read_from(&self, first: usize) -> Vec<&str> {
+        let stages = self.stages[first..].iter();
+        stages.flat_map(Stage::input_cols).collect()
+    }
+
     /// The estimators, with their stages' indices.
     pub(crate) fn estimators(&self) -> impl Iterator<Item = (usize, &TorchEstimator)> {
         self.stages
@@ -125,7 +152,45 @@ impl FitSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Layer, Network};
+    use crate::{
+        Layer, Network,
+        stages::{HandleInvalid, MinMaxScaler, Normalizer, StringIndexer, VectorAssembler},
+    };
+
+    #[test]
+    fn stages_that_wait_for_no_other_are_applied_while_rows_are_read() {
+        let indexer = |handle_invalid| -> Stage {
+            let indexer = StringIndexer::new().input_col("word").output_col("label");
+            indexer.handle_invalid(handle_invalid).into()
+        };
+        let assembler = |columns: &[&str], handle_invalid| -> Stage {
+            let assembler = VectorAssembler::new().input_cols(columns.to_vec());
+            assembler.handle_invalid(handle_invalid).into()
+        };
+        use HandleInvalid::{Error, Skip};
+        let scaler: Stage = MinMaxScaler::new().into();
+        let normalizer: Stage = Normalizer::new().input_col("scaledFeatures").into();
+        let cases = [
+            // The words, the vectors and the scaled vectors; what is scaled waits for the scaler.
+            (indexer(Error), assembler(&["x"], Error), [false, true, false, false]),
+            (assembler(&["x"], Skip), indexer(Error), [true, false, false, false]),
+            // An assembler of what is learnt.
+            (indexer(Error), assembler(&["label"], Error), [false; 4]),
+            // Rows without a known word, or without a number, are left out in this order.
+            (indexer(Skip), assembler(&["x"], Error), [false; 4]),
+            (indexer(Error), assembler(&["x"], Skip), [false; 4]),
+        ];
+        for (first, second, expected) in cases {
+            let mut spec = FitSpec {
+                stages: vec![first, second, scaler.clone(), normalizer.clone()],
+            };
+            spec.stages.push(estimator().features_col("normFeatures").into());
+            assert_eq!(spec.early_stages(), [&expected[..], &[false]].concat());
+            // Nothing is computed that no stage learns from.
+            spec.stages.truncate(1);
+            assert_eq!(spec.early_stages(), [false]);
+        }
+    }
 
     fn spec(estimators: [TorchEstimator; 2]) -> FitSpec {
         FitSpec {

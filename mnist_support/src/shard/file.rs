@@ -63,6 +63,16 @@ impl Part for FilePart {
         self.frame
             .read_with_progress(&self.partition, columns, on_progress)
     }
+
+    fn read_each(
+        &self,
+        columns: Option<&[String]>,
+        on_progress: &dyn Fn(ReadProgress),
+        each: &mut dyn FnMut(DataFrame) -> Result<()>,
+    ) -> Result<()> {
+        self.frame
+            .read_each(&self.partition, columns, on_progress, each)
+    }
 }
 
 impl From<&LakeFrame> for Data {

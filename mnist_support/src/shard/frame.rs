@@ -3,9 +3,12 @@
 use polars::prelude::DataFrame;
 
 use super::{Data, Part, Shard, Source};
-use crate::{Error, Result, lake::ReadProgress};
+use crate::{Error, Result, interrupt, lake::ReadProgress};
 
 const NAME: &str = "the data frame";
+
+/// What stages make of rows is larger than the rows: about as much of them is handled at a time.
+const PIECE: usize = 32 << 20;
 
 impl Source for DataFrame {
     fn shards(&self, parts: usize) -> Result<Vec<Shard>> {
@@ -77,6 +80,22 @@ impl Part for Rows {
         _on_progress: &dyn Fn(ReadProgress),
     ) -> Result<DataFrame> {
         Ok(self.frame.clone())
+    }
+
+    fn read_each(
+        &self,
+        _columns: Option<&[String]>,
+        _on_progress: &dyn Fn(ReadProgress),
+        each: &mut dyn FnMut(DataFrame) -> Result<()>,
+    ) -> Result<()> {
+        let height = self.frame.height();
+        let row = self.frame.estimated_size() / height.max(1);
+        let rows = (PIECE / row.max(1)).max(1);
+        for piece in 0..height.div_ceil(rows).max(1) {
+            interrupt::check("reading", &self.name)?;
+            each(self.frame.slice((piece * rows) as i64, rows))?;
+        }
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     Error, Result,
     error::{JobError, TableError},
     lake::{
-        FileSource, ReadProgress,
+        Each, FileSource, ReadProgress,
         reading::{OnProgress, ignore_progress},
     },
     text,
@@ -297,6 +297,20 @@ pub trait Part: fmt::Debug + Send + Sync {
         columns: Option<&[String]>,
         on_progress: &dyn Fn(ReadProgress),
     ) -> Result<DataFrame>;
+
+    /// Like [`read`](Self::read), but passes the rows to `each` in pieces that fit into memory many
+    /// times over, in order and at least one. Without an implementation, there is one piece.
+    ///
+    /// # Errors
+    /// Same as [`read`](Self::read), and the errors of `each`.
+    fn read_each(
+        &self,
+        columns: Option<&[String]>,
+        on_progress: &dyn Fn(ReadProgress),
+        each: &mut dyn FnMut(DataFrame) -> Result<()>,
+    ) -> Result<()> {
+        each(self.read(columns, on_progress)?)
+    }
 }
 
 /// One rank's share of the rows.
@@ -348,6 +362,17 @@ impl Shard {
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
         self.part.read(columns, on_progress)
+    }
+
+    /// Like [`read_with_progress`](Self::read_with_progress), but passes the rows on in pieces, in
+    /// order and at least one.
+    pub(crate) fn read_each(
+        &self,
+        columns: Option<&[String]>,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<()> {
+        self.part.read_each(columns, on_progress, each)
     }
 
     /// The name of the rows in errors.

@@ -160,6 +160,10 @@ impl PipelineStage for Bucketizer {
         false
     }
 
+    fn leaves_rows_out(&self) -> bool {
+        self.handle_invalid == HandleInvalid::Skip
+    }
+
     fn fit_shard(
         &self,
         _table: &Table,
@@ -171,16 +175,8 @@ impl PipelineStage for Bucketizer {
 }
 
 impl Transformer for Bucketizer {
-    fn kind(&self) -> &'static str {
-        "Bucketizer"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        names(&self.input_cols)
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        names(&self.output_cols)
+    fn stage(&self) -> &dyn PipelineStage {
+        self
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

@@ -245,16 +245,8 @@ impl ImputerModel {
 }
 
 impl Transformer for ImputerModel {
-    fn kind(&self) -> &'static str {
-        "Imputer"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        names(&self.imputer.input_cols)
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        names(&self.imputer.output_cols)
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.imputer
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

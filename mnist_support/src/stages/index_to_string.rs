@@ -144,16 +144,8 @@ impl IndexToString {
 }
 
 impl Transformer for IndexToString {
-    fn kind(&self) -> &'static str {
-        "IndexToString"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        vec![&self.input_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        self
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

@@ -52,11 +52,12 @@ impl MaxAbsScaler {
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<MaxAbsScalerModel> {
         let vector = table.vector_to_learn(&self.input_col, collective)?;
         // Below 0 is what no row has.
-        let largest = |column| {
-            let values = vector.column(column).into_iter().map(f64::abs);
-            values.fold(-1.0, f64::max)
-        };
-        let own: Vec<f64> = (0..vector.width()).map(largest).collect();
+        let mut own = vec![-1.0_f64; vector.width()];
+        vector.for_each_block(|block| {
+            for ((_, column), value) in block.indexed_iter() {
+                own[column] = own[column].max(value.abs());
+            }
+        })?;
         let max_abs = all_reduce_f64(&own, ReduceOp::Max, collective)?;
         if max_abs.iter().any(|largest| *largest < 0.0) {
             return Err(no_rows(&self.input_col, table.name()));
@@ -110,16 +111,8 @@ impl MaxAbsScalerModel {
 }
 
 impl Transformer for MaxAbsScalerModel {
-    fn kind(&self) -> &'static str {
-        "MaxAbsScaler"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.input_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.scaler
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

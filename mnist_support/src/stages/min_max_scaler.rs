@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Estimator, FitContext, Stage, StageModel,
+    FitContext, StageModel,
+    columns::{conversions, vector_setters},
     stage::{PipelineStage, Transformer},
     table::{Table, Vector},
 };
@@ -41,18 +42,6 @@ impl MinMaxScaler {
         Self::default()
     }
 
-    /// The vector column to scale. Default: `features`.
-    pub fn input_col(mut self, name: impl Into<String>) -> Self {
-        self.input_col = name.into();
-        self
-    }
-
-    /// The vector column to add. Default: `scaledFeatures`.
-    pub fn output_col(mut self, name: impl Into<String>) -> Self {
-        self.output_col = name.into();
-        self
-    }
-
     /// The lower bound of the range. Default: 0.
     pub fn min(mut self, min: f64) -> Self {
         self.min = min;
@@ -75,7 +64,8 @@ impl MinMaxScaler {
             });
         }
         let Vector { features, scaling } = table.vector_to_learn(&self.input_col, collective)?;
-        let own = MinMaxStatistics::of(&*features)?;
+        let mut own = MinMaxStatistics::empty(features.width());
+        features.for_each_block(|block, _| own.merge(&MinMaxStatistics::of(block)?))?;
         let mut statistics = MinMaxStatistics {
             minimum: all_reduce_f64(&own.minimum, ReduceOp::Min, collective)?,
             maximum: all_reduce_f64(&own.maximum, ReduceOp::Max, collective)?,
@@ -97,6 +87,9 @@ impl MinMaxScaler {
         })
     }
 }
+
+vector_setters!(MinMaxScaler, "features", "scaledFeatures");
+conversions!(MinMaxScaler, MinMaxScalerModel);
 
 impl PipelineStage for MinMaxScaler {
     fn kind(&self) -> &'static str {
@@ -121,29 +114,6 @@ impl PipelineStage for MinMaxScaler {
     }
 }
 
-impl From<MinMaxScaler> for Stage {
-    fn from(stage: MinMaxScaler) -> Self {
-        Stage::MinMaxScaler(stage)
-    }
-}
-
-impl From<MinMaxScalerModel> for StageModel {
-    fn from(model: MinMaxScalerModel) -> Self {
-        StageModel::MinMaxScaler(model)
-    }
-}
-
-impl Estimator for MinMaxScaler {
-    type Model = MinMaxScalerModel;
-
-    fn model(stage: StageModel) -> Option<MinMaxScalerModel> {
-        match stage {
-            StageModel::MinMaxScaler(model) => Some(model),
-            _ => None,
-        }
-    }
-}
-
 /// A fitted [`MinMaxScaler`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -165,16 +135,8 @@ impl MinMaxScalerModel {
 }
 
 impl Transformer for MinMaxScalerModel {
-    fn kind(&self) -> &'static str {
-        "MinMaxScaler"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.input_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.scaler
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

@@ -192,6 +192,11 @@ impl Stage {
         self.stage().learns()
     }
 
+    /// Whether the stage may leave rows out.
+    pub(crate) fn leaves_rows_out(&self) -> bool {
+        self.stage().leaves_rows_out()
+    }
+
     /// The estimator, if the stage trains a network.
     pub(crate) fn estimator(&self) -> Option<&TorchEstimator> {
         self.stage().torch_estimator()
@@ -234,7 +239,7 @@ impl StageModel {
 
     /// The stage's name in error messages.
     pub(crate) fn kind(&self) -> &'static str {
-        self.transformer().kind()
+        self.transformer().stage().kind()
     }
 
     /// The columns that the stage reads.
@@ -242,9 +247,14 @@ impl StageModel {
         self.transformer().input_cols()
     }
 
+    /// The columns that the stage reads if they are there: more than those that it needs.
+    pub(crate) fn columns_of_stage(&self) -> Vec<&str> {
+        self.transformer().stage().input_cols()
+    }
+
     /// The columns that the stage adds.
     pub(crate) fn output_cols(&self) -> Vec<&str> {
-        self.transformer().output_cols()
+        self.transformer().stage().output_cols()
     }
 
     /// Adds the stage's columns to one rank's rows.

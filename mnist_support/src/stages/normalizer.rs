@@ -9,7 +9,7 @@ use super::{
     stage::{PipelineStage, Transformer},
     table::{Table, Vector},
 };
-use crate::{Error, Result, collective::Collective, data::Features};
+use crate::{Error, Result, collective::Collective};
 
 /// Scales each row of a vector column to a p-norm of 1, like SparkML's `Normalizer`. A row of zeros
 /// stays as it is.
@@ -109,29 +109,23 @@ impl PipelineStage for Normalizer {
 }
 
 impl Transformer for Normalizer {
-    fn kind(&self) -> &'static str {
-        "Normalizer"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        vec![&self.input_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        self
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {
         // On its own, nothing has checked it before.
         self.validate()?;
-        let mut values = table.vector(&self.input_col)?.to_f64();
-        for mut row in values.rows_mut() {
-            let norm = self.norm(&row.to_vec());
-            if norm != 0.0 {
-                row.mapv_inplace(|value| value / norm);
+        let vector = table.vector(&self.input_col)?;
+        let normalized = vector.map_f64(table.budget(), |values| {
+            for mut row in values.rows_mut() {
+                let norm = self.norm(&row.to_vec());
+                if norm != 0.0 {
+                    row.mapv_inplace(|value| value / norm);
+                }
             }
-        }
-        table.set_vector(&self.output_col, Vector::new(Features::F64(values)));
+        })?;
+        table.set_vector(&self.output_col, Vector::new(normalized));
         Ok(())
     }
 }

@@ -197,16 +197,8 @@ impl OneHotEncoderModel {
 }
 
 impl Transformer for OneHotEncoderModel {
-    fn kind(&self) -> &'static str {
-        "OneHotEncoder"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        names(&self.encoder.input_cols)
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        names(&self.encoder.output_cols)
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.encoder
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

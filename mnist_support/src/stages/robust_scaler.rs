@@ -96,14 +96,13 @@ impl RobustScaler {
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<RobustScalerModel> {
         let vector = table.vector_to_learn(&self.input_col, collective)?;
         let (mut median, mut range) = (Vec::new(), Vec::new());
-        let columns: Vec<usize> = (0..vector.width()).collect();
-        for block in columns.chunks(BLOCK_COLUMNS) {
-            let values = block.iter().map(|column| {
-                let values = vector.column(*column).into_iter();
-                values.filter(|value| !value.is_nan()).collect()
-            });
+        for start in (0..vector.width()).step_by(BLOCK_COLUMNS) {
+            let end = vector.width().min(start + BLOCK_COLUMNS);
+            let mut values = vector.columns(start..end)?;
+            for column in &mut values {
+                column.retain(|value| !value.is_nan());
+            }
             let probabilities = [self.lower, 0.5, self.upper];
-            let values = values.collect();
             for found in quantiles(values, &probabilities, self.relative_error, collective)? {
                 let found = found.ok_or_else(|| no_rows(&self.input_col, table.name()))?;
                 median.push(found[1]);
@@ -181,16 +180,8 @@ impl RobustScalerModel {
 }
 
 impl Transformer for RobustScalerModel {
-    fn kind(&self) -> &'static str {
-        "RobustScaler"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.input_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.scaler
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

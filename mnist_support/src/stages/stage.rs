@@ -37,6 +37,11 @@ pub(super) trait PipelineStage {
         true
     }
 
+    /// Whether it may leave rows out, so that others must not come before it in its place.
+    fn leaves_rows_out(&self) -> bool {
+        false
+    }
+
     /// Returns itself if it trains a network.
     fn torch_estimator(&self) -> Option<&TorchEstimator> {
         None
@@ -45,14 +50,13 @@ pub(super) trait PipelineStage {
 
 /// A fitted stage.
 pub(super) trait Transformer {
-    /// The name of the stage's type, for error messages.
-    fn kind(&self) -> &'static str;
+    /// The stage that it was fitted from, which knows its name and its columns.
+    fn stage(&self) -> &dyn PipelineStage;
 
-    /// The columns that it reads: the table's own, or those of stages before it.
-    fn input_cols(&self) -> Vec<&str>;
-
-    /// The columns that it adds.
-    fn output_cols(&self) -> Vec<&str>;
+    /// The columns that it reads: those that the stage learnt from, unless it needs others.
+    fn input_cols(&self) -> Vec<&str> {
+        self.stage().input_cols()
+    }
 
     /// Adds its columns to one rank's rows.
     fn apply(&self, table: &mut Table) -> Result<()>;

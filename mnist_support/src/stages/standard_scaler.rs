@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Estimator, FitContext, Stage, StageModel,
+    FitContext, StageModel,
+    columns::{conversions, vector_setters},
     stage::{PipelineStage, Transformer},
     table::{Table, Vector},
 };
 use crate::{
     Error, Result,
     collective::{Collective, ReduceOp, all_reduce_f64},
-    data::{Affine, Features},
+    data::{Affine, Matrix},
 };
 
 /// Scales each feature by its mean and standard deviation over all partitions, like SparkML's
@@ -56,18 +57,6 @@ impl StandardScaler {
         Self::default()
     }
 
-    /// The vector column to scale. Default: `features`.
-    pub fn input_col(mut self, name: impl Into<String>) -> Self {
-        self.input_col = name.into();
-        self
-    }
-
-    /// The vector column to add. Default: `scaledFeatures`.
-    pub fn output_col(mut self, name: impl Into<String>) -> Self {
-        self.output_col = name.into();
-        self
-    }
-
     /// Whether to subtract the mean. Default: false.
     pub fn with_mean(mut self, with_mean: bool) -> Self {
         self.with_mean = with_mean;
@@ -86,7 +75,7 @@ impl StandardScaler {
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<StandardScalerModel> {
         let Vector { features, scaling } = table.vector_to_learn(&self.input_col, collective)?;
         let width = features.width();
-        let mut sums = total(&features, |value, _| value);
+        let mut sums = total(&features, |value, _| value)?;
         sums.push(features.rows() as f64);
         let mut sums = all_reduce_f64(&sums, ReduceOp::Sum, collective)?;
         let rows = sums.pop().unwrap_or_default();
@@ -98,7 +87,7 @@ impl StandardScaler {
             });
         }
         let mut mean: Vec<f64> = sums.iter().map(|sum| sum / rows).collect();
-        let squares = total(&features, |value, column| (value - mean[column]).powi(2));
+        let squares = total(&features, |value, column| (value - mean[column]).powi(2))?;
         let mut std: Vec<f64> = all_reduce_f64(&squares, ReduceOp::Sum, collective)?
             .iter()
             .map(|square| (square / (rows - 1.0).max(1.0)).sqrt())
@@ -118,28 +107,19 @@ impl StandardScaler {
 }
 
 /// Returns the sum of `of(value, column)` over the rows, for each feature.
-fn total(features: &Features, of: impl Fn(f64, usize) -> f64) -> Vec<f64> {
+fn total(features: &Matrix, of: impl Fn(f64, usize) -> f64) -> Result<Vec<f64>> {
     let mut sums = vec![0.0; features.width()];
-    let mut add = |column: usize, value: f64| sums[column] += of(value, column);
-    match features {
-        Features::U8(array) => {
-            for ((_, column), value) in array.indexed_iter() {
-                add(column, f64::from(*value));
-            }
+    features.for_each_block(|block, _| {
+        for ((_, column), value) in block.to_f64().indexed_iter() {
+            sums[column] += of(*value, column);
         }
-        Features::F32(array) => {
-            for ((_, column), value) in array.indexed_iter() {
-                add(column, f64::from(*value));
-            }
-        }
-        Features::F64(array) => {
-            for ((_, column), value) in array.indexed_iter() {
-                add(column, *value);
-            }
-        }
-    }
-    sums
+        Ok(())
+    })?;
+    Ok(sums)
 }
+
+vector_setters!(StandardScaler, "features", "scaledFeatures");
+conversions!(StandardScaler, StandardScalerModel);
 
 impl PipelineStage for StandardScaler {
     fn kind(&self) -> &'static str {
@@ -161,29 +141,6 @@ impl PipelineStage for StandardScaler {
         _context: FitContext<'_>,
     ) -> Result<StageModel> {
         Ok(self.learn(table, collective)?.into())
-    }
-}
-
-impl From<StandardScaler> for Stage {
-    fn from(stage: StandardScaler) -> Self {
-        Stage::StandardScaler(stage)
-    }
-}
-
-impl From<StandardScalerModel> for StageModel {
-    fn from(model: StandardScalerModel) -> Self {
-        StageModel::StandardScaler(model)
-    }
-}
-
-impl Estimator for StandardScaler {
-    type Model = StandardScalerModel;
-
-    fn model(stage: StageModel) -> Option<StandardScalerModel> {
-        match stage {
-            StageModel::StandardScaler(model) => Some(model),
-            _ => None,
-        }
     }
 }
 
@@ -209,16 +166,8 @@ impl StandardScalerModel {
 }
 
 impl Transformer for StandardScalerModel {
-    fn kind(&self) -> &'static str {
-        "StandardScaler"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.input_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.scaler.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.scaler
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {
@@ -257,6 +206,7 @@ mod tests {
     use super::*;
     use crate::{
         collective::thread_group,
+        data::MemoryBudget,
         lake::reading::ignore_progress,
         shard::{Data, Shard},
         stages::VectorAssembler,
@@ -264,7 +214,7 @@ mod tests {
 
     /// One rank's rows, with the vector column `features`.
     fn assembled(shard: &Shard) -> Table {
-        let mut table = Table::read(shard, None, &ignore_progress).unwrap();
+        let mut table = Table::read(shard, None, &MemoryBudget::unlimited(), &ignore_progress, |_| Ok(())).unwrap();
         let assembler = VectorAssembler::new().input_cols(["a", "b", "c"]);
         assembler.apply(&mut table).unwrap();
         table

@@ -172,6 +172,10 @@ impl PipelineStage for StringIndexer {
         check_columns(&self.input_cols, &self.output_cols)
     }
 
+    fn leaves_rows_out(&self) -> bool {
+        self.handle_invalid == HandleInvalid::Skip
+    }
+
     fn fit_shard(
         &self,
         table: &Table,
@@ -255,17 +259,13 @@ impl StringIndexerModel {
 }
 
 impl Transformer for StringIndexerModel {
-    fn kind(&self) -> &'static str {
-        "StringIndexer"
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.indexer
     }
 
     /// None that it needs.
     fn input_cols(&self) -> Vec<&str> {
         Vec::new()
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        names(&self.indexer.output_cols)
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

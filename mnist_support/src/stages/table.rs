@@ -1,6 +1,6 @@
 //! The rows of one rank as they pass through a pipeline.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use ndarray::Array2;
 use polars::prelude::*;
@@ -9,12 +9,14 @@ use crate::{
     Error, Result,
     collective::{Collective, ReduceOp, all_reduce_f64},
     data::{
-        Affine, Features, FeaturesView, TableRows, TargetValues, check_finite, check_targets,
+        Affine, Features, FeaturesView, Indices, Matrix, MatrixBuilder, MemoryBudget, TableRows,
+        TargetValues, check_finite, check_targets,
         fits_f32,
     },
     error::TableError,
-    lake::reading::OnProgress,
+    lake::{self, reading::OnProgress},
     shard::Shard,
+    text,
 };
 
 /// A vector column: a matrix as it was read, and the scaling of its values.
@@ -23,7 +25,7 @@ use crate::{
 /// values are used: 60,000 images stay 47 MB of `u8` throughout a fit.
 #[derive(Clone, Debug)]
 pub(super) struct Vector {
-    pub(super) features: Arc<Features>,
+    pub(super) features: Arc<Matrix>,
     pub(super) scaling: Option<Affine>,
 }
 
@@ -36,25 +38,101 @@ pub(crate) struct Table {
     vectors: BTreeMap<String, Vector>,
     /// The names of `vectors`, in the order in which they were added.
     added: Vec<String>,
+    /// What vector columns may take of memory.
+    budget: MemoryBudget,
+    /// How many rows of the shard come before these.
+    first: usize,
     /// The indices in the shard of the rows that are left, once some were left out.
     kept: Option<Vec<usize>>,
 }
 
 impl Table {
-    /// Reads the rows: all columns, or at least those of `columns` that there are.
+    /// A table of rows of a shard, which come after its `first` rows.
+    pub(crate) fn new(shard: &Shard, frame: DataFrame, first: usize) -> Self {
+        Table {
+            name: shard.name(),
+            shard: shard.clone(),
+            frame,
+            vectors: BTreeMap::new(),
+            added: Vec::new(),
+            budget: MemoryBudget::unlimited(),
+            first,
+            kept: None,
+        }
+    }
+
+    /// Reads the rows of a shard piece by piece, each of which `prepare` prepares: all columns, or
+    /// at least those of `columns` that there are. Vector columns that `budget` has no room for are
+    /// kept in files.
     pub(crate) fn read(
         shard: &Shard,
         columns: Option<&[String]>,
+        budget: &MemoryBudget,
         on_progress: OnProgress<'_>,
+        prepare: impl Fn(&mut Table) -> Result<()>,
     ) -> Result<Self> {
-        Ok(Table {
-            name: shard.name(),
-            shard: shard.clone(),
-            frame: shard.read_with_progress(columns, on_progress)?,
-            vectors: BTreeMap::new(),
-            added: Vec::new(),
-            kept: None,
-        })
+        let (mut whole, mut first): (Option<Table>, _) = (None, 0);
+        let mut vectors: BTreeMap<String, MatrixBuilder> = BTreeMap::new();
+        shard.read_each(columns, on_progress, &mut |frame| {
+            let rows = frame.height();
+            let mut piece = Table::new(shard, frame, first);
+            prepare(&mut piece)?;
+            for (name, vector) in std::mem::take(&mut piece.vectors) {
+                let builder = vectors.entry(name);
+                let builder = builder.or_insert_with(|| MatrixBuilder::new(budget));
+                // Stages that learn nothing scale nothing.
+                builder.append(match Arc::try_unwrap(vector.features) {
+                    Ok(features) => features.into_features()?,
+                    Err(shared) => shared.to_features()?.into_owned(),
+                })?;
+            }
+            match &mut whole {
+                None => whole = Some(piece),
+                Some(whole) => whole.append(piece, rows)?,
+            }
+            first += rows;
+            Ok(())
+        })?;
+        let mut whole = whole.unwrap_or_else(|| Table::new(shard, DataFrame::empty(), 0));
+        whole.frame.rechunk_mut_par();
+        whole.budget = budget.clone();
+        let vectors = vectors.into_iter();
+        let vectors = vectors.map(|(name, vector)| (name, Vector::new(vector.finish())));
+        whole.vectors = vectors.collect();
+        Ok(whole)
+    }
+
+    /// Appends the next piece of the shard, which had this many rows before it was prepared, but for
+    /// its vectors.
+    fn append(&mut self, piece: Table, rows: usize) -> Result<()> {
+        if self.kept.is_some() || piece.kept.is_some() {
+            let own = || (self.first..piece.first).collect();
+            let next = || (piece.first..piece.first + rows).collect();
+            let mut kept: Vec<usize> = self.kept.take().unwrap_or_else(own);
+            kept.extend(piece.kept.unwrap_or_else(next));
+            self.kept = Some(kept);
+        }
+        lake::append(&mut self.frame, piece.frame, &self.name)
+    }
+
+    /// What vector columns may take of memory.
+    pub(super) fn budget(&self) -> &MemoryBudget {
+        &self.budget
+    }
+
+    /// Drops the columns that are not among these.
+    pub(crate) fn retain(&mut self, columns: &[&str]) {
+        let kept = self.frame.columns().iter();
+        let kept = kept.filter(|column| columns.contains(&column.name().as_str()));
+        let mut kept: Vec<Column> = kept.cloned().collect();
+        if kept.is_empty() {
+            // Without a column, rows could not be left out.
+            kept.extend(self.frame.columns().first().cloned());
+        }
+        self.frame = DataFrame::new(self.frame.height(), kept)
+            .expect("some columns of a frame are a frame");
+        self.vectors.retain(|name, _| columns.contains(&name.as_str()));
+        self.added.retain(|name| columns.contains(&name.as_str()));
     }
 
     pub(super) fn name(&self) -> &str {
@@ -63,7 +141,11 @@ impl Table {
 
     /// The table's name and where its rows are from, for error messages.
     pub(super) fn rows(&self) -> TableRows<'_> {
-        TableRows::of_shard(&self.shard, &self.name, self.kept.as_deref())
+        let indices = match &self.kept {
+            None => Indices::From(self.first),
+            Some(kept) => Indices::Kept(kept),
+        };
+        TableRows::of_shard(&self.shard, &self.name, indices)
     }
 
     pub(super) fn frame(&self) -> &DataFrame {
@@ -87,7 +169,7 @@ impl Table {
             .map_err(|error| self.error(error))?;
         let rows: Vec<usize> = (0..keep.len()).filter(|row| keep[*row]).collect();
         // Columns that share a matrix still do.
-        let mut selected: Vec<(Arc<Features>, Arc<Features>)> = Vec::new();
+        let mut selected: Vec<(Arc<Matrix>, Arc<Matrix>)> = Vec::new();
         for vector in self.vectors.values_mut() {
             let known = selected
                 .iter()
@@ -95,7 +177,7 @@ impl Table {
             let part = match known {
                 Some((_, part)) => part.clone(),
                 None => {
-                    let part = Arc::new(vector.features.select(&rows)?);
+                    let part = Arc::new(vector.features.select_all(&rows, &self.budget)?);
                     selected.push((vector.features.clone(), part.clone()));
                     part
                 }
@@ -103,7 +185,7 @@ impl Table {
             vector.features = part;
         }
         self.kept = Some(match self.kept.take() {
-            None => rows,
+            None => rows.into_iter().map(|row| self.first + row).collect(),
             Some(kept) => rows.into_iter().map(|row| kept[row]).collect(),
         });
         Ok(())
@@ -160,10 +242,7 @@ impl Table {
             Some(features) => {
                 // As for a VectorAssembler's columns.
                 check_finite(&features)?;
-                Ok(Vector {
-                    features: Arc::new(features),
-                    scaling: None,
-                })
+                Ok(Vector::new(features))
             }
             None => Err(refused(
                 "a list of uneven lengths or with nulls".to_owned(),
@@ -238,6 +317,12 @@ impl Table {
         })
     }
 
+    /// Drops the vector columns of these names.
+    pub(crate) fn drop_vectors(&mut self, names: &[&str]) {
+        self.vectors.retain(|name, _| !names.contains(&name.as_str()));
+        self.added.retain(|name| !names.contains(&name.as_str()));
+    }
+
     /// The frame with its vector columns as lists.
     pub(crate) fn into_frame(mut self) -> Result<DataFrame> {
         for name in std::mem::take(&mut self.added) {
@@ -249,6 +334,23 @@ impl Table {
         Ok(self.frame)
     }
 
+    /// These columns, in this order, the vector columns among them as lists.
+    pub(crate) fn select(&self, columns: &[String]) -> Result<DataFrame> {
+        let column = |name: &String| match self.vectors.get(name) {
+            Some(vector) => Ok(vector.to_list(name, &self.name)?.into_column()),
+            None => match self.frame.column(name) {
+                Ok(column) => Ok(column.clone()),
+                Err(_) => Err(Error::Table(TableError::ColumnNotFound {
+                    table: self.name.clone(),
+                    column: name.clone(),
+                    available: text::columns(&self.frame.get_column_names_str()),
+                })),
+            },
+        };
+        let columns = columns.iter().map(column).collect::<Result<Vec<_>>>()?;
+        DataFrame::new(self.frame.height(), columns).map_err(|error| self.error(error))
+    }
+
     fn error(&self, error: PolarsError) -> Error {
         TableError::failed(&self.name, error)
     }
@@ -256,9 +358,9 @@ impl Table {
 
 impl Vector {
     /// A vector column of values as they are.
-    pub(super) fn new(features: Features) -> Vector {
+    pub(super) fn new(features: impl Into<Matrix>) -> Vector {
         Vector {
-            features: Arc::new(features),
+            features: Arc::new(features.into()),
             scaling: None,
         }
     }
@@ -287,17 +389,20 @@ impl Vector {
         self.features.width()
     }
 
-    /// The scaled values as a network takes them.
+    /// The scaled values as a network takes them, which must fit into memory.
     pub(super) fn to_f32(&self) -> Result<Array2<f32>> {
+        self.scaled_f32((&*self.features.to_features()?).into())
+    }
+
+    fn scaled_f32(&self, values: FeaturesView<'_>) -> Result<Array2<f32>> {
         match &self.scaling {
-            None => Ok(self.features.to_f32()),
-            Some(affine) => FeaturesView::from(&*self.features).scaled(affine),
+            None => Ok(values.to_f32()),
+            Some(affine) => values.scaled(affine),
         }
     }
 
-    /// The scaled values.
-    pub(super) fn to_f64(&self) -> Array2<f64> {
-        let mut values = self.features.to_f64();
+    fn scaled_f64(&self, values: FeaturesView<'_>) -> Array2<f64> {
+        let mut values = values.to_f64();
         if let Some(affine) = &self.scaling {
             for ((_, column), value) in values.indexed_iter_mut() {
                 *value = affine.at(column, *value);
@@ -306,38 +411,62 @@ impl Vector {
         values
     }
 
-    /// The scaled values of a column.
-    pub(super) fn column(&self, column: usize) -> Vec<f64> {
-        let scaled = |value| match &self.scaling {
-            None => value,
-            Some(affine) => affine.at(column, value),
-        };
-        match &*self.features {
-            Features::U8(array) => {
-                let values = array.column(column);
-                values
-                    .iter()
-                    .map(|value| scaled(f64::from(*value)))
-                    .collect()
+    /// A matrix of the scaled values as a network takes them. `check` is given some rows after the
+    /// other, and the index of their first.
+    pub(super) fn map_f32(
+        &self,
+        budget: &MemoryBudget,
+        mut check: impl FnMut(&Array2<f32>, usize) -> Result<()>,
+    ) -> Result<Matrix> {
+        self.features.map(budget, |block, start| {
+            let values = self.scaled_f32(block)?;
+            check(&values, start)?;
+            Ok(Features::F32(values))
+        })
+    }
+
+    /// A matrix of what `change` makes of the scaled values.
+    pub(super) fn map_f64(
+        &self,
+        budget: &MemoryBudget,
+        mut change: impl FnMut(&mut Array2<f64>),
+    ) -> Result<Matrix> {
+        self.features.map(budget, |block, _| {
+            let mut values = self.scaled_f64(block);
+            change(&mut values);
+            Ok(Features::F64(values))
+        })
+    }
+
+    /// Calls `each` with the scaled values of some rows after the other.
+    pub(super) fn for_each_block(&self, mut each: impl FnMut(&Array2<f64>)) -> Result<()> {
+        self.features.for_each_block(|block, _| {
+            each(&self.scaled_f64(block));
+            Ok(())
+        })
+    }
+
+    /// The scaled values of some columns.
+    pub(super) fn columns(&self, columns: Range<usize>) -> Result<Vec<Vec<f64>>> {
+        let mut values = vec![Vec::with_capacity(self.features.rows()); columns.len()];
+        self.for_each_block(|block| {
+            for (column, values) in columns.clone().zip(&mut values) {
+                values.extend(block.column(column));
             }
-            Features::F32(array) => {
-                let values = array.column(column);
-                values
-                    .iter()
-                    .map(|value| scaled(f64::from(*value)))
-                    .collect()
-            }
-            Features::F64(array) => array.column(column).iter().map(|v| scaled(*v)).collect(),
-        }
+        })?;
+        Ok(values)
     }
 
     /// The scaled values in the type of the column that users get. Bytes become 32 bits wide,
     /// which keeps a table of images small.
     pub(super) fn values(&self) -> Result<Features> {
-        Ok(match (&self.scaling, &*self.features) {
-            (None, features) => features.clone(),
-            (Some(_), Features::U8(_)) => Features::F32(self.to_f32()?),
-            (Some(_), Features::F32(_) | Features::F64(_)) => Features::F64(self.to_f64()),
+        let features = self.features.to_features()?;
+        Ok(match (&self.scaling, &*features) {
+            (None, _) => features.into_owned(),
+            (Some(_), Features::U8(_)) => Features::F32(self.scaled_f32((&*features).into())?),
+            (Some(_), Features::F32(_) | Features::F64(_)) => {
+                Features::F64(self.scaled_f64((&*features).into()))
+            }
         })
     }
 

@@ -6,13 +6,14 @@ use polars::prelude::*;
 
 use super::{Estimator, FitContext, Stage, StageModel, Table};
 use crate::{
-    Result, collective::thread_group, lake::reading::ignore_progress, shard::Shard, train::Silent,
+    Result, collective::thread_group, data::MemoryBudget, lake::reading::ignore_progress,
+    shard::Shard, train::Silent,
 };
 
 /// The rows of one rank.
 pub(super) fn table(frame: &DataFrame, first_row: usize) -> Table {
     let shard = Shard::rows("rows.csv", frame.clone(), first_row as u64);
-    Table::read(&shard, None, &ignore_progress).unwrap()
+    Table::read(&shard, None, &MemoryBudget::unlimited(), &ignore_progress, |_| Ok(())).unwrap()
 }
 
 /// Fits a stage to the rows of a frame, with these numbers of rows in the ranks.

@@ -176,6 +176,13 @@ impl TorchEstimator {
         self
     }
 
+    /// How many bytes of features each rank keeps in memory; see
+    /// [`TrainingSettings::memory_budget`].
+    pub fn memory_budget(mut self, bytes: u64) -> Self {
+        self.settings.memory_budget = Some(bytes);
+        self
+    }
+
     /// How many mini-batches make one step; see [`TrainingSettings::accumulate_grad_batches`].
     pub fn accumulate_grad_batches(mut self, mini_batches: usize) -> Self {
         self.settings.accumulate_grad_batches = mini_batches;

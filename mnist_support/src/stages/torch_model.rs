@@ -8,7 +8,7 @@ use tch::Tensor;
 use super::{
     StageModel, TorchEstimator,
     persistence::{GetTensors, PutTensors},
-    stage::Transformer,
+    stage::{PipelineStage, Transformer},
     table::{Table, Vector},
     torch_estimator::{check_width, network_input},
 };
@@ -215,16 +215,12 @@ impl From<&TorchModel> for InitialWeights {
 }
 
 impl Transformer for TorchModel {
-    fn kind(&self) -> &'static str {
-        "TorchEstimator"
+    fn stage(&self) -> &dyn PipelineStage {
+        &self.estimator
     }
 
     fn input_cols(&self) -> Vec<&str> {
         vec![&self.estimator.features_col]
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        self.estimator.added_cols()
     }
 
     fn torch_model(&self) -> Option<&TorchModel> {
@@ -312,7 +308,7 @@ impl TorchModel {
             .iter()
             .map(|weight| weight.f_to_device(device))
             .collect::<Result<Vec<_>, _>>()?;
-        let data = TrainingData::new(features, Targets::Features, scaling)?;
+        let data = TrainingData::of_matrix(features, Targets::Features, scaling)?;
         let mut batches = Vec::new();
         let batch = self.network().max_rows_of(prediction_batch_size(device));
         // Even without rows, one empty batch runs: its columns have the right types.

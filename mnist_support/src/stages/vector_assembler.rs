@@ -176,6 +176,10 @@ impl PipelineStage for VectorAssembler {
         false
     }
 
+    fn leaves_rows_out(&self) -> bool {
+        self.handle_invalid == HandleInvalid::Skip
+    }
+
     /// There is nothing to learn.
     fn fit_shard(
         &self,
@@ -188,16 +192,8 @@ impl PipelineStage for VectorAssembler {
 }
 
 impl Transformer for VectorAssembler {
-    fn kind(&self) -> &'static str {
-        "VectorAssembler"
-    }
-
-    fn input_cols(&self) -> Vec<&str> {
-        names(&self.input_cols)
-    }
-
-    fn output_cols(&self) -> Vec<&str> {
-        vec![&self.output_col]
+    fn stage(&self) -> &dyn PipelineStage {
+        self
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

@@ -1,8 +1,13 @@
 //! A rank's rows as tensors.
 
+use std::sync::Arc;
+
 use tch::{Device, Kind, Tensor};
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    data::Matrix,
+};
 
 /// A factor and an offset for each feature: `value * scale + offset`.
 #[derive(Debug)]
@@ -58,11 +63,68 @@ impl From<Tensor> for Targets {
 /// floats). Each mini-batch is scaled on its way into the network.
 #[derive(Debug)]
 pub struct TrainingData {
-    features: Tensor,
+    features: Rows,
     targets: Targets,
     weights: Option<Tensor>,
     validation: Option<Vec<bool>>,
     scaling: Option<Scaling>,
+}
+
+/// The features of rows, `[rows, width]`.
+#[derive(Debug)]
+enum Rows {
+    Tensor(Tensor),
+    /// As a table has them: a tensor would be a second copy.
+    Matrix(Arc<Matrix>),
+}
+
+impl Rows {
+    fn size(&self) -> Vec<i64> {
+        match self {
+            Rows::Tensor(tensor) => tensor.size(),
+            Rows::Matrix(features) => vec![features.rows() as i64, features.width() as i64],
+        }
+    }
+
+    fn to_tensor(&self) -> Result<Tensor> {
+        match self {
+            Rows::Tensor(tensor) => Ok(tensor.shallow_clone()),
+            Rows::Matrix(features) => features.to_features()?.to_tensor(),
+        }
+    }
+
+    /// The same rows on `device`: a matrix stays one on the CPU.
+    fn to_device(&self, device: Device) -> Result<Rows> {
+        match self {
+            Rows::Matrix(features) if device == Device::Cpu => Ok(Rows::Matrix(features.clone())),
+            rows => Ok(Rows::Tensor(rows.to_tensor()?.f_to_device(device)?)),
+        }
+    }
+
+    /// Some rows, and their indices as a tensor on the same device.
+    fn select(&self, rows: &[i64]) -> Result<(Tensor, Tensor)> {
+        let indices = Tensor::f_from_slice(rows)?;
+        match self {
+            Rows::Tensor(tensor) => {
+                let indices = indices.f_to_device(tensor.device())?;
+                Ok((tensor.f_index_select(0, &indices)?, indices))
+            }
+            Rows::Matrix(features) => {
+                let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
+                Ok((features.select(&rows)?.to_tensor()?, indices))
+            }
+        }
+    }
+
+    /// `rows` consecutive rows from `start`.
+    fn slice(&self, start: usize, rows: usize) -> Result<Tensor> {
+        match self {
+            Rows::Tensor(tensor) => Ok(tensor.f_narrow(0, start as i64, rows as i64)?),
+            Rows::Matrix(features) => {
+                features.with_rows(start..start + rows, |rows| rows.to_tensor())
+            }
+        }
+    }
 }
 
 /// A mini-batch.
@@ -87,6 +149,19 @@ impl TrainingData {
         targets: impl Into<Targets>,
         scaling: Option<Scaling>,
     ) -> Result<Self> {
+        Self::of_rows(Rows::Tensor(features), targets.into(), scaling)
+    }
+
+    /// Like [`new`](Self::new), from a matrix, which is not copied.
+    pub(crate) fn of_matrix(
+        features: Arc<Matrix>,
+        targets: Targets,
+        scaling: Option<Scaling>,
+    ) -> Result<Self> {
+        Self::of_rows(Rows::Matrix(features), targets, scaling)
+    }
+
+    fn of_rows(features: Rows, targets: Targets, scaling: Option<Scaling>) -> Result<Self> {
         let shape = features.size();
         if shape.len() != 2 {
             return Err(Error::ShapeMismatch {
@@ -95,7 +170,6 @@ impl TrainingData {
                 expected: "[rows, width]".to_owned(),
             });
         }
-        let targets = targets.into();
         if let Targets::Given(targets) = &targets {
             let size = targets.size();
             if size.first() != Some(&shape[0]) || size.len() > 2 {
@@ -151,8 +225,11 @@ impl TrainingData {
     /// [`Error::Torch`] for rows of another width.
     pub fn with_validation(self, validation: TrainingData) -> Result<Self> {
         let held_out = [vec![false; self.rows()], vec![true; validation.rows()]].concat();
-        let kind = match self.features.f_kind()? == validation.features.f_kind()? {
-            true => self.features.f_kind()?,
+        let features = [&self.features, &validation.features].map(Rows::to_tensor);
+        let [own, other] = features;
+        let (own, other) = (own?, other?);
+        let kind = match own.f_kind()? == other.f_kind()? {
+            true => own.f_kind()?,
             false => Kind::Float,
         };
         let both = |own: &Tensor, other: &Tensor, kind: Kind| {
@@ -169,7 +246,7 @@ impl TrainingData {
             _ => None,
         };
         Ok(TrainingData {
-            features: both(&self.features, &validation.features, kind)?,
+            features: Rows::Tensor(both(&own, &other, kind)?),
             targets,
             weights,
             validation: Some(held_out),
@@ -203,7 +280,7 @@ impl TrainingData {
     pub(super) fn to_device(&self, device: Device) -> Result<TrainingData> {
         let moved = |tensor: &Tensor| tensor.f_to_device(device);
         Ok(TrainingData {
-            features: moved(&self.features)?,
+            features: self.features.to_device(device)?,
             targets: match &self.targets {
                 Targets::Given(targets) => Targets::Given(moved(targets)?),
                 Targets::Features => Targets::Features,
@@ -219,8 +296,8 @@ impl TrainingData {
 
     /// Returns a batch of some rows.
     pub(super) fn select(&self, rows: &[i64]) -> Result<Batch> {
-        let rows = Tensor::f_from_slice(rows)?.f_to_device(self.features.device())?;
-        let features = self.scaled(&self.features.f_index_select(0, &rows)?)?;
+        let (features, rows) = self.features.select(rows)?;
+        let features = self.scaled(&features)?;
         Ok(Batch {
             targets: match &self.targets {
                 Targets::Given(targets) => targets.f_index_select(0, &rows)?,
@@ -249,7 +326,7 @@ impl TrainingData {
     /// Returns `rows` consecutive rows from `start`, moved to `device` and scaled there, without
     /// targets. The scaling must be on that device.
     pub(crate) fn scaled_rows(&self, start: usize, rows: usize, device: Device) -> Result<Tensor> {
-        let features = self.features.f_narrow(0, start as i64, rows as i64)?;
+        let features = self.features.slice(start, rows)?;
         self.scaled(&features.f_to_device(device)?)
     }
 

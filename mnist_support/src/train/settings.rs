@@ -94,6 +94,12 @@ pub struct TrainingSettings {
     /// Default: `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_grad_value: Option<f64>,
+    /// How many bytes of features each rank keeps in memory. It keeps them in a file otherwise, in
+    /// the folder for temporary files, and draws mini-batches from there: in the same order, so the
+    /// result has the same bits. `None`: half of the memory that is left when the fit begins,
+    /// divided by the ranks on the machine. Default: `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_budget: Option<u64>,
     /// The device that the ranks compute on, and on which the fitted model predicts, on the machine
     /// that they run on. Default: the CPU.
     pub device: Device,
@@ -134,6 +140,7 @@ impl Default for TrainingSettings {
             warm_up: None,
             clip_grad_norm: None,
             clip_grad_value: None,
+            memory_budget: None,
             device: Device::default(),
             seed: 42,
             checkpoint_every: None,

@@ -46,6 +46,9 @@ pub enum Job {
         model: String,
         /// The rows to transform.
         rows: Rows,
+        /// The columns to return, if they were selected.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        columns: Option<Vec<String>>,
         /// The URL of a folder to write the rows to, instead of answering them.
         #[serde(default)]
         save: Option<String>,

@@ -8,10 +8,10 @@ use crate::{
     collective::{Bind, Collective, GlooCollective, GlooConfig},
     error::PipelineError,
     interrupt::{self, Interrupt},
-    lake::{Credentials, Lake},
+    lake::{Credentials, Lake, reading::ignore_progress},
     program::{
         self,
-        parts::{part_name, to_parquet},
+        parts::{PartWriter, part_name},
     },
     run::{FolderProgress, end_without_lease, stop_on_request},
     secrets::SecretScope,
@@ -89,14 +89,23 @@ fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Resul
             }
             Ok(())
         }
-        Job::Transform { model, rows, save } => {
+        Job::Transform {
+            model,
+            rows,
+            columns,
+            save,
+        } => {
             let models = stages::load(&open(model)?)?;
             let shard = rows.shard(rank, number("WORLD_SIZE")?, std::io::stdin().lock())?;
-            let frame = program::transform(&shard, &models)?;
-            let (name, rows) = (part_name(rank), to_parquet(&frame)?);
+            let mut part = PartWriter::new()?;
+            let columns = columns.as_deref();
+            program::transform_each(&shard, &models, columns, &ignore_progress, &mut |piece| {
+                part.write(piece)
+            })?;
+            let name = part_name(rank);
             match save {
-                Some(url) => open(url)?.put(&name, rows.into()),
-                None => answer.file(&name, &rows),
+                Some(url) => part.upload(&open(url)?, &name),
+                None => answer.file(&name, &part.into_bytes()?),
             }
         }
     }

@@ -240,6 +240,11 @@ pub(crate) fn columns_and_rows_are_chosen(lake: &Lake) {
             (0..12).collect::<Vec<u8>>()
         );
     }
+    // The condition is one on the first rows, and no more of them fulfil it.
+    let some = frame.limit(12).unwrap().filter("rest = 0").unwrap();
+    assert_eq!(u8s(&some.collect().unwrap(), "n"), [0, 3, 6, 9]);
+    assert_eq!(u8s(&some.head(5).unwrap(), "n"), [0, 3, 6, 9]);
+    assert_eq!(u8s(&some.head(2).unwrap(), "n"), [0, 3]);
     for (error, said) in [
         (frame.select(["n", "m"]).unwrap_err(), "no column \"m\""),
         (frame.select(["n", "n"]).unwrap_err(), "twice"),

@@ -7,6 +7,7 @@ mod gloo;
 mod networks;
 mod parquet;
 mod predict;
+mod size;
 mod training;
 
 use std::io::{BufRead, Write, stdin, stdout};
@@ -33,6 +34,7 @@ pub(crate) fn run(program: &[&str]) -> Result<()> {
         ["csv", types] => csv::run(types),
         ["parquet"] => parquet::run(),
         ["distributed"] => distributed::run(),
+        ["size", work, times] => size::run(work, times.parse()?),
         _ => Err(format!("no program {program:?}").into()),
     }
 }

@@ -5,6 +5,7 @@ mod csv;
 mod networks;
 mod parquet;
 mod predict;
+mod size;
 mod sparktorch;
 mod training;
 
@@ -33,7 +34,7 @@ const TRIES: usize = 3;
 const REST: Duration = Duration::from_secs(3);
 
 /// The rows, in table order.
-pub(crate) const NAMES: [&str; 14] = [
+pub(crate) const NAMES: [&str; 15] = [
     "train",
     "train-bf16",
     "train-gloo",
@@ -46,6 +47,7 @@ pub(crate) const NAMES: [&str; 14] = [
     "csv-default",
     "csv-pyarrow",
     "parquet",
+    "size",
     "time-to-98.5",
     "sparktorch",
 ];
@@ -65,6 +67,7 @@ pub(crate) fn measure(name: &str) -> Result<Vec<Entry>> {
         "csv-default" => one(csv::csv_default()),
         "csv-pyarrow" => one(csv::csv_pyarrow()),
         "parquet" => one(parquet::parquet()),
+        "size" => size::size(),
         "time-to-98.5" => one(accuracy::time_to_accuracy()),
         "sparktorch" => sparktorch::sparktorch(),
         _ => Err(format!("there is no row {name:?}").into()),

@@ -14,7 +14,8 @@ use super::format::FileFormat;
 use super::number_type::NumberType;
 use super::partition::{FilePart, Part};
 use super::scan::Scan;
-use super::table_file::TableFile;
+use super::stack::stack;
+use super::table_file::{Each, TableFile};
 use crate::lake::reading::{Meter, OnProgress, ignore_progress};
 use crate::lake::store::Lake;
 use crate::threads::run_all;
@@ -99,17 +100,20 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Learns the types of CSV files from some of them. All are then opened with these types, so
-    /// that those of a partition do not depend on its files.
+    /// Learns the types of CSV files from some of them. All have these types, so that those of a
+    /// partition do not depend on its files.
     fn learn_types(&mut self) -> Result<()> {
         let count = self.files.len();
         let some = count.min(SAMPLES);
         let samples: Vec<usize> = (0..some).map(|sample| sample * count / some).collect();
-        // The first was opened with options of its own.
-        self.close();
         let types = self.joined_types(&samples, |file| Ok(file.types()))?;
         self.options = self.options.with_learnt(&types);
-        self.close();
+        for open in &mut self.open {
+            let file = open.get().and_then(Option::as_ref);
+            if let Some(typed) = file.and_then(|file| file.with_types(&types)) {
+                *open = OnceLock::from(Some(typed));
+            }
+        }
         Ok(())
     }
 
@@ -125,10 +129,6 @@ impl Folder {
             columns: self.columns.clone(),
             partition_columns: self.partition_columns.clone(),
         }
-    }
-
-    fn close(&mut self) {
-        self.open = self.files.iter().map(|_| OnceLock::new()).collect();
     }
 
     /// The types that hold those of some files.
@@ -212,6 +212,14 @@ impl Folder {
         let Some(file) = self.file(index)? else {
             return Ok(None);
         };
+        let Some(frame) = read(&*file, &self.scan_of(&*file, scan))? else {
+            return Ok(None);
+        };
+        self.with_path(index, &*file, frame, scan).map(Some)
+    }
+
+    /// What is read of a file for a scan of the table.
+    fn scan_of(&self, file: &dyn TableFile, scan: &Scan) -> Scan {
         let wanted = scan.columns.as_ref().unwrap_or(&self.columns);
         let in_path = |column: &&String| self.partition_columns.contains_key(*column);
         let mut columns: Vec<String> = wanted
@@ -223,13 +231,21 @@ impl Folder {
             // Only to know how many rows there are.
             columns.extend(file.columns().first().cloned());
         }
-        let inner = Scan {
+        Scan {
             columns: Some(columns),
             filter: scan.filter.clone(),
-        };
-        let Some(mut frame) = read(&*file, &inner)? else {
-            return Ok(None);
-        };
+        }
+    }
+
+    /// Adds the columns of a file's path to rows of it.
+    fn with_path(
+        &self,
+        index: usize,
+        file: &dyn TableFile,
+        mut frame: DataFrame,
+        scan: &Scan,
+    ) -> Result<DataFrame> {
+        let wanted = scan.columns.as_ref().unwrap_or(&self.columns);
         let about = || TableError::about(file.url());
         for (name, values) in &self.partition_columns {
             if wanted.contains(name) {
@@ -237,23 +253,50 @@ impl Folder {
                 frame.with_column(Column::from(column)).map_err(about())?;
             }
         }
-        Ok(Some(frame.select(wanted).map_err(about())?))
+        frame.select(wanted).map_err(about())
     }
 
-    /// Reads a part of one file.
-    fn read_part(
+    /// Reads a part of one file; `None` for a file without rows.
+    fn read_part(&self, part: &FilePart, scan: &Scan) -> Result<Option<DataFrame>> {
+        let mut pieces = Vec::new();
+        self.read_part_each(part, scan, &ignore_progress, &mut |piece| {
+            pieces.push(piece);
+            Ok(())
+        })?;
+        stack(pieces, self.url())
+    }
+
+    /// Reads a part of one file piece by piece.
+    fn read_part_each(
         &self,
         part: &FilePart,
         scan: &Scan,
         on_progress: OnProgress<'_>,
-    ) -> Result<Option<DataFrame>> {
-        self.read_file(part.file, scan, |file, scan| match &part.part {
-            None => file.collect(scan, on_progress).map(Some),
-            Some(part) => file.read(part, scan, on_progress),
-        })
+        each: Each<'_>,
+    ) -> Result<()> {
+        let Some(file) = self.file(part.file)? else {
+            return Ok(());
+        };
+        let whole;
+        let inner = match part.part.as_deref() {
+            Some(part) => part,
+            None => {
+                let mut parts = file.partitions(1, None)?;
+                whole = parts.pop().expect("a file is at least one part");
+                &whole
+            }
+        };
+        let known = file.read_each(inner, &self.scan_of(&*file, scan), on_progress, &mut |rows| {
+            each(self.with_path(part.file, &*file, rows, scan)?)
+        })?;
+        if known {
+            return Ok(());
+        }
+        let changed = "has changed since it was split into partitions: open the table again";
+        Err(TableError::failed(file.url(), changed.to_owned()))
     }
 
-    /// Reads parts of files, the small ones several at a time.
+    /// Reads parts of files.
     fn read_parts(
         &self,
         parts: &[FilePart],
@@ -261,6 +304,26 @@ impl Folder {
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
         let mut frames = Vec::new();
+        self.for_each_piece(parts, scan, on_progress, &mut |piece| {
+            frames.push(piece);
+            Ok(())
+        })?;
+        Ok(stack(frames, self.url())?.unwrap_or_default())
+    }
+
+    /// Reads parts of files piece by piece, at least one, and the small files several at a time.
+    fn for_each_piece(
+        &self,
+        parts: &[FilePart],
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<()> {
+        let mut any = false;
+        let mut each = |piece| {
+            any = true;
+            each(piece)
+        };
         let bytes = parts.iter().map(|part| self.files[part.file].size);
         let name = self.url().rsplit('/').next().unwrap_or_default();
         let meter = Meter::start(name, bytes.sum(), on_progress);
@@ -275,19 +338,20 @@ impl Folder {
             let (some, after) = rest.split_at(count.max(1));
             rest = after;
             if count <= 1 {
-                frames.extend(self.read_part(first, scan, on_progress)?);
+                self.read_part_each(first, scan, on_progress, &mut each)?;
             } else {
-                let read = |part| self.read_part(part, scan, &ignore_progress);
-                frames.extend(at_once(some, read)?.into_iter().flatten());
+                let pieces = at_once(some, |part| self.read_part(part, scan))?;
+                let pieces = pieces.into_iter().flatten();
+                pieces.map(&mut each).collect::<Result<()>>()?;
             }
             let bytes = some.iter().map(|part| self.files[part.file].size);
             meter.counter().fetch_add(bytes.sum(), Ordering::Relaxed);
             meter.report_if_due();
         }
-        if frames.is_empty() {
-            return self.head(0, scan);
+        if !any {
+            each(self.head(0, scan)?)?;
         }
-        stack(frames, self.url())
+        Ok(())
     }
 
     /// All files, each as a whole.
@@ -410,52 +474,6 @@ fn divide(weights: &[u64], n: usize) -> Vec<Range<usize>> {
     runs
 }
 
-/// Concatenates the rows of files. A column has the type that holds the values of all of them.
-fn stack(frames: Vec<DataFrame>, table: &str) -> Result<DataFrame> {
-    let mut frames = frames.into_iter();
-    let Some(mut whole) = frames.next() else {
-        return Ok(DataFrame::empty());
-    };
-    for mut frame in frames {
-        for index in 0..whole.width() {
-            let (left, right) = (
-                whole.columns()[index].dtype(),
-                frame.columns()[index].dtype(),
-            );
-            if left == right {
-                continue;
-            }
-            let Some(both) = number_type(left, right) else {
-                return Err(Error::Table(TableError::ColumnType {
-                    table: table.to_owned(),
-                    column: whole.columns()[index].name().to_string(),
-                    found: format!("{left} in one file and {right} in another"),
-                    expected: "one type in all files".to_owned(),
-                }));
-            };
-            for side in [&mut whole, &mut frame] {
-                side.try_apply_at_idx(index, |column| column.cast(&both))
-                    .map_err(TableError::about(table))?;
-            }
-        }
-        whole
-            .vstack_mut_owned(frame)
-            .map_err(TableError::about(table))?;
-    }
-    whole.rechunk_mut_par();
-    Ok(whole)
-}
-
-/// The type of numbers that holds those of both types.
-fn number_type(left: &DataType, right: &DataType) -> Option<DataType> {
-    let both = |is: fn(&DataType) -> bool| is(left) && is(right);
-    if both(DataType::is_integer) {
-        Some(DataType::Int64)
-    } else {
-        both(DataType::is_primitive_numeric).then_some(DataType::Float64)
-    }
-}
-
 /// The columns of the files' paths, with a value for each file: whole numbers, numbers, or text.
 fn partition_columns(files: &[PartFile], table: &str) -> Result<Vec<(String, Series)>> {
     let values: Vec<_> = files
@@ -542,7 +560,7 @@ impl TableFile for Folder {
                 break;
             }
         }
-        stack(frames, self.url())
+        Ok(stack(frames, self.url())?.unwrap_or_default())
     }
 
     fn collect(&self, scan: &Scan, on_progress: OnProgress<'_>) -> Result<DataFrame> {
@@ -618,6 +636,22 @@ impl TableFile for Folder {
                 self.read_parts(parts, scan, on_progress).map(Some)
             }
             _ => Ok(None),
+        }
+    }
+
+    fn read_each(
+        &self,
+        part: &Part,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<bool> {
+        match part {
+            Part::Files(parts) if parts.iter().all(|part| part.file < self.files.len()) => {
+                self.for_each_piece(parts, scan, on_progress, each)
+                    .map(|()| true)
+            }
+            _ => Ok(false),
         }
     }
 

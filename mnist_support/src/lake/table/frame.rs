@@ -15,7 +15,7 @@ use super::number_type::NumberType;
 use super::partition::Partition;
 use super::predicate::Predicate;
 use super::scan::{Scan, check_columns};
-use super::table_file::TableFile;
+use super::table_file::{Each, TableFile};
 use super::view::View;
 use crate::lake::credentials::Credentials;
 use crate::lake::reading::{OnProgress, ignore_progress, print_if_watched};
@@ -421,12 +421,12 @@ impl LakeFrame {
     }
 
     fn first_rows(&self, n: usize) -> Result<DataFrame> {
-        let n = self.source.view.limit().map_or(n, |limit| limit.min(n));
+        let limit = self.source.view.limit().unwrap_or(usize::MAX);
         if self.source.view.filter().is_none() {
-            return self.read_rows(None, |scan| self.file.head(n, scan));
+            return self.read_rows(None, |scan| self.file.head(n.min(limit), scan));
         }
         // How many rows must be read for `n` that fulfil the condition shows only then.
-        let mut read = 4 * n;
+        let mut read = n.saturating_mul(4).min(limit);
         loop {
             let mut available = 0;
             let frame = self.read_rows(None, |scan| {
@@ -434,10 +434,10 @@ impl LakeFrame {
                 available = frame.height();
                 Ok(frame)
             })?;
-            if frame.height() >= n || available < read {
+            if frame.height() >= n || available < read || read == limit {
                 return Ok(frame.head(Some(n)));
             }
-            read *= 4;
+            read = read.saturating_mul(4).min(limit);
         }
     }
 
@@ -555,21 +555,48 @@ impl LakeFrame {
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
         let _scope = interrupt::scope();
-        let changed = || {
-            TableError::failed(
-                self.name(),
-                format!(
-                    "the partition ({partition}) is of another file, or the file has changed since"
-                ),
-            )
-        };
-        if self.file.size() != partition.file_size {
-            return Err(changed());
-        }
+        self.check_size(partition)?;
         self.read_rows(wanted, |scan| {
             let rows = self.file.read(&partition.part, scan, on_progress)?;
-            rows.ok_or_else(changed)
+            rows.ok_or_else(|| self.changed(partition))
         })
+    }
+
+    /// Like [`read_with_progress`](Self::read_with_progress), but passes the rows on in pieces of
+    /// some megabytes, in order and at least one.
+    pub(crate) fn read_each(
+        &self,
+        partition: &Partition,
+        wanted: Option<&[String]>,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<()> {
+        let _scope = interrupt::scope();
+        self.check_size(partition)?;
+        let view = &self.source.view;
+        let reading = view.reading(wanted, self.file.columns(), self.name());
+        let mut view = |rows| each(reading.view(rows)?);
+        let file = &self.file;
+        match file.read_each(&partition.part, &reading.scan, on_progress, &mut view)? {
+            true => Ok(()),
+            false => Err(self.changed(partition)),
+        }
+    }
+
+    fn check_size(&self, partition: &Partition) -> Result<()> {
+        match self.file.size() == partition.file_size {
+            true => Ok(()),
+            false => Err(self.changed(partition)),
+        }
+    }
+
+    fn changed(&self, partition: &Partition) -> Error {
+        TableError::failed(
+            self.name(),
+            format!(
+                "the partition ({partition}) is of another file, or the file has changed since"
+            ),
+        )
     }
 
     fn read_rows(
@@ -578,7 +605,8 @@ impl LakeFrame {
         read: impl FnOnce(&Scan) -> Result<DataFrame>,
     ) -> Result<DataFrame> {
         let view = &self.source.view;
-        view.apply(wanted, self.file.columns(), self.name(), read)
+        let reading = view.reading(wanted, self.file.columns(), self.name());
+        reading.view(read(&reading.scan)?)
     }
 }
 

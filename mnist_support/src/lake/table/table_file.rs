@@ -12,6 +12,9 @@ use super::scan::Scan;
 use crate::Result;
 use crate::lake::reading::OnProgress;
 
+/// Takes the pieces of a table, one after the other.
+pub(crate) type Each<'a> = &'a mut dyn FnMut(DataFrame) -> Result<()>;
+
 /// An open table file. It has read no more than it needs to know its columns and rows.
 pub(crate) trait TableFile: Send + Sync {
     /// The file's URL.
@@ -54,6 +57,21 @@ pub(crate) trait TableFile: Send + Sync {
         scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<Option<DataFrame>>;
+
+    /// Like [`read`](Self::read), but passes the rows on in pieces of some megabytes, in order and
+    /// at least one. Returns `false` for a part that this file cannot have.
+    fn read_each(
+        &self,
+        part: &Part,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<bool> {
+        match self.read(part, scan, on_progress)? {
+            None => Ok(false),
+            Some(rows) => each(rows).map(|()| true),
+        }
+    }
 
     /// The options that read other CSV files as this one; `None` for another format.
     fn csv_options(&self) -> Option<CsvOptions> {

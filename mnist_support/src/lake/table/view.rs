@@ -147,17 +147,22 @@ impl View {
         })
     }
 
-    /// Reads rows of a file by `read`, and makes of them what is wanted: all columns, or at least
-    /// those of `wanted` that there are.
-    pub(super) fn apply(
-        &self,
+    /// How rows of a file are read to give what is wanted of them: all columns, or at least those
+    /// of `wanted` that there are.
+    pub(super) fn reading<'a>(
+        &'a self,
         wanted: Option<&[String]>,
         file: &[String],
-        table: &str,
-        read: impl FnOnce(&Scan) -> Result<DataFrame>,
-    ) -> Result<DataFrame> {
-        if wanted.is_none() && self.columns.is_none() && self.filter.is_none() {
-            return read(&Scan::default());
+        table: &'a str,
+    ) -> Reading<'a> {
+        let filter = self.filter.as_ref();
+        if wanted.is_none() && self.columns.is_none() && filter.is_none() {
+            return Reading {
+                scan: Scan::default(),
+                columns: None,
+                filter,
+                table,
+            };
         }
         let mut columns = self.view_columns(file);
         if let Some(wanted) = wanted {
@@ -175,15 +180,39 @@ impl View {
                 scan.push(name.to_owned());
             }
         }
-        let mut frame = read(&Scan {
-            columns: Some(scan),
-            filter: self.filter.clone(),
-        })?;
-        let about = || TableError::about(table);
-        if let Some(filter) = &self.filter {
-            let mask = filter.mask(&frame, table)?;
+        Reading {
+            scan: Scan {
+                columns: Some(scan),
+                filter: self.filter.clone(),
+            },
+            columns: Some(columns),
+            filter,
+            table,
+        }
+    }
+}
+
+/// How rows of a file are read for a view of it.
+pub(super) struct Reading<'a> {
+    /// What is read of the file.
+    pub(super) scan: Scan,
+    /// The columns that are wanted; `None` for those that are read.
+    columns: Option<Vec<ViewColumn>>,
+    filter: Option<&'a Predicate>,
+    table: &'a str,
+}
+
+impl Reading<'_> {
+    /// Makes what is wanted of the rows that were read.
+    pub(super) fn view(&self, mut frame: DataFrame) -> Result<DataFrame> {
+        let about = || TableError::about(self.table);
+        if let Some(filter) = self.filter {
+            let mask = filter.mask(&frame, self.table)?;
             frame = frame.filter(&mask).map_err(about())?;
         }
+        let Some(columns) = &self.columns else {
+            return Ok(frame);
+        };
         let selected = columns.iter().map(|column| {
             let mut read = frame.column(&column.file)?.clone();
             read.rename(column.name.as_str().into());

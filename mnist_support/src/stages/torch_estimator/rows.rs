@@ -1,14 +1,16 @@
 //! One rank's rows as tensors.
 
-use ndarray::Array2;
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayView2};
 use tch::Tensor;
 
 use super::TorchEstimator;
 use crate::{
     Error, Network, Result,
     data::{
-        Features, classes_from_frame, indicator_from_frame, targets_from_frame, tensor_from_array,
-        weights_from_frame,
+        FeaturesView, Matrix, classes_from_frame, indicator_from_frame, targets_from_frame,
+        tensor_from_array, weights_from_frame,
     },
     stages::table::{Table, Vector},
     train::{Scaling, Target, Targets, TrainingData},
@@ -64,7 +66,7 @@ impl TorchEstimator {
             .transpose()?;
         let in_f64 = other.is_some_and(|other| is_scaled_in_f64(&other));
         let (features, scaling) = network_input(&vector, &self.features_col, table, in_f64)?;
-        let mut data = TrainingData::new(features, targets, scaling)?;
+        let mut data = TrainingData::of_matrix(features, targets, scaling)?;
         if let Some(name) = &self.weight_col {
             let weights = weights_from_frame(table.frame(), name, table.rows())?;
             data = data.weights(Tensor::f_from_slice(&weights)?)?;
@@ -79,10 +81,11 @@ impl TorchEstimator {
 
 /// Whether the values of a vector column are scaled before they become 32 bits wide.
 fn is_scaled_in_f64(vector: &Vector) -> bool {
-    matches!(&*vector.features, Features::F64(_))
+    vector.features.is_f64()
 }
 
-/// Returns a vector column as a network takes it, and the scaling that is left to do.
+/// Returns a vector column as a network takes it, and the scaling that is left to do. The matrix is
+/// the column's own if it can be.
 ///
 /// Values that 32 bits may not hold are scaled here, or if `now`. Others are scaled batch by batch,
 /// so that pixels stay bytes.
@@ -91,25 +94,33 @@ pub(in crate::stages) fn network_input(
     column: &str,
     table: &Table,
     now: bool,
-) -> Result<(Tensor, Option<Scaling>)> {
+) -> Result<(Arc<Matrix>, Option<Scaling>)> {
     if now || is_scaled_in_f64(vector) {
-        let values = vector.to_f32()?;
-        check_row_values(&values, column, table)?;
-        return Ok((tensor_from_array(&values)?, None));
+        let check = |values: &Array2<f32>, first: usize| {
+            check_row_values(values.view(), first, column, table)
+        };
+        let values = vector.map_f32(table.budget(), check)?;
+        return Ok((Arc::new(values), None));
     }
-    if let Features::F32(values) = &*vector.features {
-        check_row_values(values, column, table)?;
-    }
+    vector.features.for_each_block(|block, first| match block {
+        FeaturesView::F32(values) => check_row_values(values, first, column, table),
+        FeaturesView::U8(_) | FeaturesView::F64(_) => Ok(()),
+    })?;
     let scaling = vector.scaling.as_ref().map(|affine| {
         let (scale, offset) = affine.to_f32();
         Scaling::new(&scale, &offset)
     });
-    Ok((vector.features.to_tensor()?, scaling.transpose()?))
+    Ok((vector.features.clone(), scaling.transpose()?))
 }
 
 /// Checks that a network can take the values: NaN, as a VectorAssembler may keep it, would turn
-/// every weight into NaN.
-fn check_row_values(values: &Array2<f32>, column: &str, table: &Table) -> Result<()> {
+/// every weight into NaN. `first` rows come before these.
+fn check_row_values(
+    values: ArrayView2<'_, f32>,
+    first: usize,
+    column: &str,
+    table: &Table,
+) -> Result<()> {
     if values.iter().all(|value| value.is_finite()) {
         return Ok(());
     }
@@ -117,7 +128,9 @@ fn check_row_values(values: &Array2<f32>, column: &str, table: &Table) -> Result
         None => Ok(()),
         Some(((row, _), value)) => {
             let expected = "a finite number that fits into 32 bits";
-            Err(table.rows().invalid(row, column, value, expected))
+            Err(table
+                .rows()
+                .invalid(first + row, column, value, expected))
         }
     }
 }

@@ -9,6 +9,7 @@ use super::byte_rows::{ByteRows, CHUNK_SIZE};
 use super::columns::Columns;
 use super::problem::{Problem, RowProblem};
 use super::{general, parse};
+use crate::lake::table::stack::stack;
 use crate::{Result, error::TableError};
 
 /// The rows of a block.
@@ -82,8 +83,13 @@ pub(super) fn join(
         }
     }
     frames.extend(pending.map(framed).transpose()?);
-    let empty = parse::select(&columns.empty_frame(), wanted).map_err(TableError::about(file))?;
-    parse::stack(frames, empty, file)
+    match stack(frames, file)? {
+        Some(whole) => Ok(whole),
+        None => {
+            let empty = parse::select(&columns.empty_frame(), wanted);
+            empty.map_err(TableError::about(file))
+        }
+    }
 }
 
 #[cfg(test)]

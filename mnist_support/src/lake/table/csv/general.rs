@@ -204,19 +204,17 @@ impl Builder {
                 &*owned
             }
         };
-        if let Builder::String(builder) = self {
-            if values.is_null_text(text) {
-                builder.append_null();
-            } else {
-                match simdutf8_from(text) {
-                    Some(text) => builder.append_value(text),
-                    None => return false,
-                }
-            }
-            return true;
-        }
+        let untrimmed = text;
         let text = trim(text);
         match self {
+            Builder::String(builder) => {
+                if values.is_null_text(untrimmed) {
+                    builder.append_null();
+                    return true;
+                }
+                let text = std::str::from_utf8(untrimmed);
+                text.map(|text| builder.append_value(text)).is_ok()
+            }
             Builder::Null(_, count) => {
                 *count += 1;
                 values.is_null(text)
@@ -240,7 +238,6 @@ impl Builder {
             Builder::Datetime(builder) => {
                 append(builder, values, text, || super::values::datetime(text))
             }
-            Builder::String(_) => unreachable!("texts are appended above"),
         }
     }
 
@@ -263,11 +260,6 @@ impl Builder {
             Builder::String(builder) => builder.finish().into_series(),
         })
     }
-}
-
-#[inline]
-fn simdutf8_from(text: &[u8]) -> Option<&str> {
-    std::str::from_utf8(text).ok()
 }
 
 #[inline]

@@ -24,7 +24,7 @@ use super::column_type::ColumnType;
 use super::number_type::NumberType;
 use super::partition::Part;
 use super::scan::Scan;
-use super::table_file::TableFile;
+use super::table_file::{Each, TableFile};
 use crate::lake::reading::{OnProgress, ignore_progress};
 use crate::lake::store::Lake;
 use crate::{Error, Result, error::TableError};
@@ -276,24 +276,50 @@ impl CsvFile {
     ) -> Result<DataFrame> {
         let wanted = self.wanted(scan);
         let mut parsed = Vec::new();
+        self.for_each_block(range, &wanted, on_progress, |block| {
+            parsed.push(block);
+            Ok(())
+        })?;
+        block::join(parsed, &self.columns, &wanted, self.url())
+    }
+
+    /// Parses a range block by block.
+    fn for_each_block(
+        &self,
+        range: Range<u64>,
+        wanted: &[usize],
+        on_progress: OnProgress<'_>,
+        mut each: impl FnMut(Block) -> Result<()>,
+    ) -> Result<()> {
         if self.breaks_in_quotes {
             let parse = |start: u64, bytes: &Bytes, chunks: &[Range<usize>]| {
-                let block = Block::parse_chunks(bytes, &self.columns, &wanted, chunks);
-                parsed.push(block.map_err(|problem| self.error(start, problem))?);
-                Ok(())
+                let block = Block::parse_chunks(bytes, &self.columns, wanted, chunks);
+                each(block.map_err(|problem| self.error(start, problem))?)
             };
             let columns = &self.columns;
-            lines::for_each_block(&self.content, columns, range, BLOCK, on_progress, parse)?;
-        } else {
-            let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
-            let ranges = lines::cut(&self.content, range, blocks)?;
-            self.content
-                .for_each_range(&ranges, on_progress, |range, bytes| {
-                    parsed.push(self.parse(range.start, bytes, &wanted)?);
-                    Ok(())
-                })?;
+            return lines::for_each_block(&self.content, columns, range, BLOCK, on_progress, parse);
         }
-        block::join(parsed, &self.columns, &wanted, self.url())
+        let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
+        let ranges = lines::cut(&self.content, range, blocks)?;
+        self.content
+            .for_each_range(&ranges, on_progress, |range, bytes| {
+                each(self.parse(range.start, bytes, wanted)?)
+            })
+    }
+
+    /// The bytes of a part, if it can be one of this file.
+    fn range_of(&self, part: &Part) -> Option<Range<u64>> {
+        let data = self.data_start..=self.content.size();
+        match part {
+            Part::Bytes(range)
+                if data.contains(&range.start)
+                    && data.contains(&range.end)
+                    && range.start <= range.end =>
+            {
+                Some(range.clone())
+            }
+            Part::Bytes(_) | Part::RowGroups { .. } | Part::Files(_) => None,
+        }
     }
 
     /// Parses whole lines at byte `start` of the file.
@@ -414,17 +440,32 @@ impl TableFile for CsvFile {
         scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<Option<DataFrame>> {
-        let data = self.data_start..=self.content.size();
-        match part {
-            Part::Bytes(range)
-                if data.contains(&range.start)
-                    && data.contains(&range.end)
-                    && range.start <= range.end =>
-            {
-                self.read_range(range.clone(), scan, on_progress).map(Some)
-            }
-            Part::Bytes(_) | Part::RowGroups { .. } | Part::Files(_) => Ok(None),
+        let range = self.range_of(part);
+        let rows = range.map(|range| self.read_range(range, scan, on_progress));
+        rows.transpose()
+    }
+
+    fn read_each(
+        &self,
+        part: &Part,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<bool> {
+        let Some(range) = self.range_of(part) else {
+            return Ok(false);
+        };
+        let wanted = self.wanted(scan);
+        let rows = |blocks| block::join(blocks, &self.columns, &wanted, self.url());
+        let mut any = false;
+        self.for_each_block(range, &wanted, on_progress, |block| {
+            any = true;
+            each(rows(vec![block])?)
+        })?;
+        if !any {
+            each(rows(Vec::new())?)?;
         }
+        Ok(true)
     }
 
     fn csv_options(&self) -> Option<CsvOptions> {

@@ -9,7 +9,6 @@ use polars::prelude::{
 };
 
 use super::columns::Columns;
-use crate::{Result, error::TableError};
 
 /// Parses whole lines of numbers without quotes around them. Returns `None` for anything else,
 /// whether invalid or merely unusual, and leaves it to the general parser.
@@ -59,25 +58,6 @@ fn last_line_fits(bytes: &[u8], columns: &Columns) -> bool {
     let last = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let start = memchr::memrchr(b'\n', last).map_or(0, |at| at + 1);
     memchr::memchr_iter(b',', &last[start..]).count() + 1 == columns.len()
-}
-
-/// Joins the frames of a file's blocks, which have the same columns. Each becomes contiguous.
-pub(super) fn stack(
-    frames: impl IntoIterator<Item = DataFrame>,
-    empty: DataFrame,
-    file: &str,
-) -> Result<DataFrame> {
-    let mut frames = frames.into_iter();
-    let Some(mut whole) = frames.next() else {
-        return Ok(empty);
-    };
-    for frame in frames {
-        whole
-            .vstack_mut_owned(frame)
-            .map_err(TableError::about(file))?;
-    }
-    whole.rechunk_mut_par();
-    Ok(whole)
 }
 
 /// The columns `wanted` of a frame.

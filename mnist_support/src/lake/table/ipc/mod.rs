@@ -18,7 +18,8 @@ use super::number_type::NumberType;
 use super::partition::Part;
 use super::plan;
 use super::scan::Scan;
-use super::table_file::TableFile;
+use super::stack::stack;
+use super::table_file::{Each, TableFile};
 use crate::lake::file::LakeFile;
 use crate::lake::reading::{OnProgress, ignore_progress};
 use crate::lake::store::Lake;
@@ -28,6 +29,7 @@ use layout::{LARGEST_RATIO, Layout, Message};
 /// Record batches are fetched and decoded in runs of about this size, while the next run is being
 /// fetched.
 const RUN: u64 = 16 << 20;
+
 /// An Arrow IPC file, read lazily.
 pub(crate) struct IpcFile {
     file: LakeFile,
@@ -94,6 +96,24 @@ impl IpcFile {
         scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
+        let mut runs = Vec::new();
+        self.for_each_run(batches, skip, rows, scan, on_progress, &mut |run| {
+            runs.push(run);
+            Ok(())
+        })?;
+        Ok(stack(runs, self.url())?.unwrap_or_default())
+    }
+
+    /// Reads record batches run by run: at least one, which may have no rows.
+    fn for_each_run(
+        &self,
+        batches: Range<usize>,
+        skip: usize,
+        rows: usize,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<()> {
         let projection = self.projection(scan);
         let mut decoder = Decoder::new(self, &projection)?;
         let bodies = |batch: usize| self.layout.batches[batch].body_of(&projection);
@@ -104,11 +124,12 @@ impl IpcFile {
             .map(|run| plan::coalesced(run.clone().flat_map(bodies)))
             .collect();
         let (mut skip, mut left) = (skip, rows);
-        let mut decoded = Vec::new();
+        let mut any = false;
         let meter = self.file.meter(&ranges, on_progress);
         let fetched = self.file.read_ahead(&ranges, &meter);
         for ((run, ranges), fetched) in runs.into_iter().zip(&ranges).zip(fetched) {
             let fetched = fetched?;
+            let mut decoded = Vec::new();
             for batch in run {
                 let available = self.batch_rows[batch];
                 let take = left.min(available.saturating_sub(skip));
@@ -118,11 +139,15 @@ impl IpcFile {
                 }
                 (skip, left) = (skip.saturating_sub(available), left - take);
             }
+            if !decoded.is_empty() {
+                any = true;
+                each(self.frame(&decoded, scan)?)?;
+            }
         }
-        if decoded.is_empty() {
-            decoded.push(decoder.empty()?);
+        if !any {
+            each(self.frame(&[decoder.empty()?], scan)?)?;
         }
-        self.frame(&decoded, scan)
+        Ok(())
     }
 
     /// Concatenates record batches, with the columns in the order of the scan.
@@ -320,5 +345,19 @@ impl TableFile for IpcFile {
         };
         self.read_batches(batches, skip, rows, scan, on_progress)
             .map(Some)
+    }
+
+    fn read_each(
+        &self,
+        part: &Part,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<bool> {
+        let Some((batches, skip, rows)) = plan::checked(&self.batch_rows, part) else {
+            return Ok(false);
+        };
+        self.for_each_run(batches, skip, rows, scan, on_progress, each)
+            .map(|()| true)
     }
 }

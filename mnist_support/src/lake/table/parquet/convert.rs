@@ -30,14 +30,24 @@ pub(super) fn frame(
 }
 
 fn converted(column: Column, is_float16: bool, file: &str) -> Result<Column> {
-    if is_float16 && column.dtype() == &DataType::Binary {
-        let name = column.name().clone();
-        let series = column.as_materialized_series();
-        let bytes = series.binary().map_err(TableError::about(file))?;
-        let values: Float32Chunked = bytes.iter().map(|value| value.and_then(float16)).collect();
-        return Ok(values.with_name(name).into_column());
+    let mut series = column.take_materialized_series();
+    if is_float16 {
+        series = floats(series).map_err(TableError::about(file))?;
     }
-    types::plain(column.take_materialized_series(), file).map(IntoColumn::into_column)
+    types::plain(series, file).map(IntoColumn::into_column)
+}
+
+/// Makes numbers of 16-bit floats, which were read as bytes, also within lists.
+fn floats(series: Series) -> PolarsResult<Series> {
+    match series.dtype() {
+        DataType::Binary => {
+            let values = series.binary()?.iter();
+            let values: Float32Chunked = values.map(|value| value.and_then(float16)).collect();
+            Ok(values.with_name(series.name().clone()).into_series())
+        }
+        DataType::List(_) => Ok(series.list()?.apply_to_inner(&floats)?.into_series()),
+        _ => Ok(series),
+    }
 }
 
 /// A 16-bit float (IEEE 754 binary16, little endian).

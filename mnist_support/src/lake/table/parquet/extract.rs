@@ -31,6 +31,6 @@ fn decoded<T>(file: &str, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
 }
 
 /// The error for a file that cannot be decoded.
-pub(super) fn damaged(file: &str, reason: impl Into<Cause>) -> Error {
+fn damaged(file: &str, reason: impl Into<Cause>) -> Error {
     TableError::failed(file, reason)
 }

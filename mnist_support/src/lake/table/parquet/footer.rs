@@ -286,12 +286,13 @@ impl Footer {
         })
     }
 
-    /// Whether a column is of 16-bit floats.
+    /// Whether a column is of 16-bit floats, or of lists of them.
     pub(super) fn is_float16(&self, name: &str) -> bool {
         let column = self.columns.iter().find(|column| column.name == name);
         column.is_some_and(|column| {
             let elements = &self.metadata.schema[column.elements.clone()];
-            matches!(elements, [leaf] if matches!(leaf.logical_type, Some(LogicalType::FLOAT16(_))))
+            let leaf = elements.last().filter(|_| column.leaves.len() == 1);
+            leaf.is_some_and(|leaf| matches!(leaf.logical_type, Some(LogicalType::FLOAT16(_))))
         })
     }
 }

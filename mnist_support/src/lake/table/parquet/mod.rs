@@ -14,7 +14,8 @@ use super::number_type::NumberType;
 use super::partition::Part;
 use super::plan;
 use super::scan::Scan;
-use super::table_file::TableFile;
+use super::stack::stack;
+use super::table_file::{Each, TableFile};
 use crate::lake::file::LakeFile;
 use crate::lake::reading::{OnProgress, ignore_progress};
 use crate::lake::store::Lake;
@@ -65,6 +66,24 @@ impl ParquetFile {
         scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
+        let mut runs = Vec::new();
+        self.for_each_run(groups, skip, rows, scan, on_progress, &mut |run| {
+            runs.push(run);
+            Ok(())
+        })?;
+        Ok(stack(runs, self.url())?.unwrap_or_default())
+    }
+
+    /// Reads row groups run by run: at least one, which may have no rows.
+    fn for_each_run(
+        &self,
+        groups: Range<usize>,
+        skip: usize,
+        rows: usize,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<()> {
         let selection = self.footer.select(scan.columns.as_deref());
         let excluded = |group: &usize| {
             let filter = scan.filter.as_ref();
@@ -85,7 +104,11 @@ impl ParquetFile {
             .collect();
         let rows_of = |groups: Range<usize>| self.footer.group_rows()[groups].iter().sum::<usize>();
         let first = rows_of(0..groups.start) + skip;
-        let mut whole: Option<DataFrame> = None;
+        if runs.is_empty() {
+            let nothing = self.footer.extract(0..0, &selection, &[], &[]);
+            let nothing = extract::read(nothing, 0, 0, self.url())?;
+            return each(convert::frame(nothing, &self.footer, scan, self.url())?);
+        }
         let meter = self.file.meter(&bytes, on_progress);
         let fetched = self.file.read_ahead(&bytes, &meter);
         for ((run, ranges), fetched) in runs.into_iter().zip(&bytes).zip(fetched) {
@@ -96,26 +119,9 @@ impl ParquetFile {
             let small = self.footer.extract(run, &selection, ranges, &fetched);
             drop(fetched);
             let frame = extract::read(small, wanted.start - above, wanted.len(), self.url())?;
-            match &mut whole {
-                None => whole = Some(frame),
-                Some(whole) => {
-                    whole
-                        .vstack_mut_owned(frame)
-                        .map_err(|error| extract::damaged(self.url(), error))?;
-                }
-            }
+            each(convert::frame(frame, &self.footer, scan, self.url())?)?;
         }
-        let whole = match whole {
-            Some(mut whole) => {
-                whole.rechunk_mut_par();
-                whole
-            }
-            None => {
-                let nothing = self.footer.extract(0..0, &selection, &[], &[]);
-                extract::read(nothing, 0, 0, self.url())?
-            }
-        };
-        convert::frame(whole, &self.footer, scan, self.url())
+        Ok(())
     }
 }
 
@@ -177,5 +183,19 @@ impl TableFile for ParquetFile {
         };
         self.read_groups(groups, skip, rows, scan, on_progress)
             .map(Some)
+    }
+
+    fn read_each(
+        &self,
+        part: &Part,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<bool> {
+        let Some((groups, skip, rows)) = plan::checked(self.footer.group_rows(), part) else {
+            return Ok(false);
+        };
+        self.for_each_run(groups, skip, rows, scan, on_progress, each)
+            .map(|()| true)
     }
 }
