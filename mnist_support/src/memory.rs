@@ -21,14 +21,20 @@ pub(crate) fn total() -> u64 {
 pub(crate) fn available() -> u64 {
     let system = system();
     let of_machine = system.available_memory();
-    let limits = system.cgroup_limits().filter(|limits| limits.total_memory > 0);
+    let limits = system
+        .cgroup_limits()
+        .filter(|limits| limits.total_memory > 0);
     limits.map_or(of_machine, |limits| limits.free_memory.min(of_machine))
 }
 
 /// A text that processes have in common if they share this memory.
 pub(crate) fn machine() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    format!("{} {}", boot.trim(), System::host_name().unwrap_or_default())
+    format!(
+        "{} {}",
+        boot.trim(),
+        System::host_name().unwrap_or_default()
+    )
 }
 
 fn system() -> System {
@@ -47,6 +53,9 @@ mod tests {
         let total = super::total();
         assert!(total > 0 && total <= machine, "{total} of {machine}");
         let available = super::available();
-        assert!(available > 0 && available <= total, "{available} of {total}");
+        assert!(
+            available > 0 && available <= total,
+            "{available} of {total}"
+        );
     }
 }

@@ -314,7 +314,12 @@ fn transform_keeps_the_rows_order_and_adds_a_column_for_each_stage() {
     let predicted = |frame: &DataFrame| frame.column("prediction").unwrap().clone();
     assert_eq!(predicted(&selected), predicted(&transformed));
     let error = model.clone().select(["label", "digit"]).transform(&frame);
-    assert!(error.unwrap_err().to_string().contains("no column \"digit\""));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("no column \"digit\"")
+    );
     let scaled = selected
         .column("scaledFeatures")
         .unwrap()

@@ -297,7 +297,9 @@ fn driver() {
     let folder = lake.folder("predictions");
     let data = Data::from(&rows);
     let engine = session.engine();
-    engine.transform_to(&data, there.stages(), None, &folder).unwrap();
+    engine
+        .transform_to(&data, there.stages(), None, &folder)
+        .unwrap();
     let parts = folder.list().unwrap();
     assert_eq!(parts, ["part-00000.parquet", "part-00001.parquet"]);
     let mut parts = parts
@@ -308,6 +310,9 @@ fn driver() {
         .unwrap()
         .vstack(&parts.next().unwrap())
         .unwrap();
-    let here = threads.engine().transform(&data, there.stages(), None).unwrap();
+    let here = threads
+        .engine()
+        .transform(&data, there.stages(), None)
+        .unwrap();
     assert_eq!(written, here);
 }

@@ -110,7 +110,9 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
     let folder = Lake::open(bench.folder.path().to_str().unwrap(), &Credentials::local())
         .unwrap()
         .folder("predictions");
-    engine.transform_to(&data, spark.stages(), None, &folder).unwrap();
+    engine
+        .transform_to(&data, spark.stages(), None, &folder)
+        .unwrap();
     assert_eq!(
         folder.list().unwrap(),
         ["part-00000.parquet", "part-00001.parquet"]
@@ -693,7 +695,10 @@ fn a_stop_before_a_fit_on_spark_trains_and_one_of_a_transformation_are_errors_wi
     // The session is still usable.
     let data = Data::from(&bench.file);
     assert_eq!(
-        engine.transform(&data, model.stages(), None).unwrap().height(),
+        engine
+            .transform(&data, model.stages(), None)
+            .unwrap()
+            .height(),
         400
     );
 }

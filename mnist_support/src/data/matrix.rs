@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytemuck::Pod;
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 
 use super::{Features, FeaturesView};
 use crate::{Error, Result};
@@ -442,7 +442,10 @@ mod tests {
             let none = MemoryBudget::of(0);
             let all = matrix.select_all(&[3, 1], &none).unwrap();
             assert!(matches!(all, Matrix::File(_)));
-            assert_eq!(*all.to_features().unwrap(), expected.select(&[3, 1]).unwrap());
+            assert_eq!(
+                *all.to_features().unwrap(),
+                expected.select(&[3, 1]).unwrap()
+            );
             let same = matrix.map(&none, |block, _| block.select(&[0, 1, 2, 3, 4]));
             assert_eq!(*same.unwrap().to_features().unwrap(), expected);
         }
@@ -458,7 +461,9 @@ mod tests {
         assert!(matches!(second.finish(), Matrix::File(_)));
         first.append(Features::U8(arr2(&[[5, 6], [7, 8]]))).unwrap();
         let mut third = MatrixBuilder::new(&budget);
-        third.append(Features::U8(arr2(&[[1, 2, 3, 4, 5, 6]]))).unwrap();
+        third
+            .append(Features::U8(arr2(&[[1, 2, 3, 4, 5, 6]])))
+            .unwrap();
         assert!(matches!(third.finish(), Matrix::Memory(_)));
         let first = first.finish();
         assert!(matches!(first, Matrix::File(_)));

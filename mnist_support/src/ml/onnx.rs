@@ -6,7 +6,7 @@ use super::PipelineModel;
 use crate::{
     Error, Result,
     error::{PipelineError, TableError},
-    lake::{Lake, reading::ignore_progress},
+    lake::Lake,
     network::OnnxOutput,
     shard::Shard,
     stages::{StageModel, Table, TorchModel},

@@ -153,7 +153,11 @@ impl PipelineModel {
         let stages = self.stages.iter();
         added_columns(stages.clone().map(|stage| ("model", stage.output_cols())))?;
         data.check_columns(stages.map(|stage| (stage.input_cols(), stage.output_cols())))?;
-        let added: Vec<&str> = self.stages.iter().flat_map(StageModel::output_cols).collect();
+        let added: Vec<&str> = self
+            .stages
+            .iter()
+            .flat_map(StageModel::output_cols)
+            .collect();
         let selected = self.columns.iter().flatten().map(String::as_str);
         let of_rows = selected.filter(|column| !added.contains(column)).collect();
         data.check_columns([(of_rows, Vec::new())].into_iter())

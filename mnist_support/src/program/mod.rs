@@ -156,7 +156,9 @@ fn memory_budget(spec: &FitSpec, collective: &dyn Collective) -> Result<MemoryBu
     let own = memory::machine();
     let machines: Vec<String> = all_gather_json(&own, collective)?;
     let ranks = machines.iter().filter(|machine| **machine == own).count();
-    Ok(MemoryBudget::of(memory::available() / 2 / ranks.max(1) as u64))
+    Ok(MemoryBudget::of(
+        memory::available() / 2 / ranks.max(1) as u64,
+    ))
 }
 
 /// Runs one rank of a transformation: reads its shard and adds every stage's column. It needs no
@@ -343,7 +345,10 @@ mod tests {
         labels.with_column(column).unwrap();
         let error = fitted(&Shard::new(Pieces(labels, 2)), &spec).unwrap_err();
         assert!(
-            matches!(error, Error::Table(TableError::LabelOutOfRange { row: 6, .. })),
+            matches!(
+                error,
+                Error::Table(TableError::LabelOutOfRange { row: 6, .. })
+            ),
             "{error}"
         );
     }

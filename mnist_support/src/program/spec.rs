@@ -122,7 +122,10 @@ impl FitSpec {
         };
         let stages = self.stages.iter().enumerate();
         let early = stages.map(|(index, stage)| {
-            let ready = stage.input_cols().iter().all(|column| !late.contains(column));
+            let ready = stage
+                .input_cols()
+                .iter()
+                .all(|column| !late.contains(column));
             let in_order = late.is_empty() || !(waiting || stage.leaves_rows_out());
             if index < last && !stage.learns() && ready && in_order {
                 return true;
@@ -172,8 +175,16 @@ mod tests {
         let normalizer: Stage = Normalizer::new().input_col("scaledFeatures").into();
         let cases = [
             // The words, the vectors and the scaled vectors; what is scaled waits for the scaler.
-            (indexer(Error), assembler(&["x"], Error), [false, true, false, false]),
-            (assembler(&["x"], Skip), indexer(Error), [true, false, false, false]),
+            (
+                indexer(Error),
+                assembler(&["x"], Error),
+                [false, true, false, false],
+            ),
+            (
+                assembler(&["x"], Skip),
+                indexer(Error),
+                [true, false, false, false],
+            ),
             // An assembler of what is learnt.
             (indexer(Error), assembler(&["label"], Error), [false; 4]),
             // Rows without a known word, or without a number, are left out in this order.
@@ -184,7 +195,8 @@ mod tests {
             let mut spec = FitSpec {
                 stages: vec![first, second, scaler.clone(), normalizer.clone()],
             };
-            spec.stages.push(estimator().features_col("normFeatures").into());
+            spec.stages
+                .push(estimator().features_col("normFeatures").into());
             assert_eq!(spec.early_stages(), [&expected[..], &[false]].concat());
             // Nothing is computed that no stage learns from.
             spec.stages.truncate(1);

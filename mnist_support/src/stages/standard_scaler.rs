@@ -214,7 +214,14 @@ mod tests {
 
     /// One rank's rows, with the vector column `features`.
     fn assembled(shard: &Shard) -> Table {
-        let mut table = Table::read(shard, None, &MemoryBudget::unlimited(), &ignore_progress, |_| Ok(())).unwrap();
+        let mut table = Table::read(
+            shard,
+            None,
+            &MemoryBudget::unlimited(),
+            &ignore_progress,
+            |_| Ok(()),
+        )
+        .unwrap();
         let assembler = VectorAssembler::new().input_cols(["a", "b", "c"]);
         assembler.apply(&mut table).unwrap();
         table

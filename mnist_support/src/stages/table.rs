@@ -10,8 +10,7 @@ use crate::{
     collective::{Collective, ReduceOp, all_reduce_f64},
     data::{
         Affine, Features, FeaturesView, Indices, Matrix, MatrixBuilder, MemoryBudget, TableRows,
-        TargetValues, check_finite, check_targets,
-        fits_f32,
+        TargetValues, check_finite, check_targets, fits_f32,
     },
     error::TableError,
     lake::{self, reading::OnProgress},
@@ -129,9 +128,10 @@ impl Table {
             // Without a column, rows could not be left out.
             kept.extend(self.frame.columns().first().cloned());
         }
-        self.frame = DataFrame::new(self.frame.height(), kept)
-            .expect("some columns of a frame are a frame");
-        self.vectors.retain(|name, _| columns.contains(&name.as_str()));
+        self.frame =
+            DataFrame::new(self.frame.height(), kept).expect("some columns of a frame are a frame");
+        self.vectors
+            .retain(|name, _| columns.contains(&name.as_str()));
         self.added.retain(|name| columns.contains(&name.as_str()));
     }
 
@@ -319,7 +319,8 @@ impl Table {
 
     /// Drops the vector columns of these names.
     pub(crate) fn drop_vectors(&mut self, names: &[&str]) {
-        self.vectors.retain(|name, _| !names.contains(&name.as_str()));
+        self.vectors
+            .retain(|name, _| !names.contains(&name.as_str()));
         self.added.retain(|name| !names.contains(&name.as_str()));
     }
 
@@ -343,7 +344,7 @@ impl Table {
                 Err(_) => Err(Error::Table(TableError::ColumnNotFound {
                     table: self.name.clone(),
                     column: name.clone(),
-                    available: text::columns(&self.frame.get_column_names_str()),
+                    available: text::columns(&self.frame.get_column_names_owned()),
                 })),
             },
         };

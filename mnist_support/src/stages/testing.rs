@@ -13,7 +13,14 @@ use crate::{
 /// The rows of one rank.
 pub(super) fn table(frame: &DataFrame, first_row: usize) -> Table {
     let shard = Shard::rows("rows.csv", frame.clone(), first_row as u64);
-    Table::read(&shard, None, &MemoryBudget::unlimited(), &ignore_progress, |_| Ok(())).unwrap()
+    Table::read(
+        &shard,
+        None,
+        &MemoryBudget::unlimited(),
+        &ignore_progress,
+        |_| Ok(()),
+    )
+    .unwrap()
 }
 
 /// Fits a stage to the rows of a frame, with these numbers of rows in the ranks.

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{
-    Error, Result,
-    data::Matrix,
-};
+use crate::{Error, Result, data::Matrix};
 
 /// A factor and an offset for each feature: `value * scale + offset`.
 #[derive(Debug)]

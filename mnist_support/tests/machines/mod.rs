@@ -182,7 +182,9 @@ impl Running {
 fn libraries() -> Vec<PathBuf> {
     let folders = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let folders = env::split_paths(&folders);
-    folders.filter(|one| one.is_absolute() && one.is_dir()).collect()
+    folders
+        .filter(|one| one.is_absolute() && one.is_dir())
+        .collect()
 }
 
 fn next() -> usize {

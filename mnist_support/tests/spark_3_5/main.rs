@@ -160,8 +160,12 @@ fn a_fit_in_a_barrier_stage_of_spark_3_5_gives_the_bits_that_threads_give() {
         here.report().unwrap().history
     );
     assert_eq!(
-        Threads.transform(&(&file).into(), there.stages()).unwrap(),
-        Threads.transform(&(&file).into(), here.stages()).unwrap()
+        Threads
+            .transform(&(&file).into(), there.stages(), None)
+            .unwrap(),
+        Threads
+            .transform(&(&file).into(), here.stages(), None)
+            .unwrap()
     );
 }
 

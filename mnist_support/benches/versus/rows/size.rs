@@ -29,10 +29,7 @@ pub(super) fn size() -> Result<Vec<Entry>> {
 
     let mut entries = Vec::new();
     for (work, least) in [("fit", 2.0), ("fit-budget", 2.0)] {
-        let (speed, memory) = compare(
-            (&ours(work)?, &request),
-            (&theirs, &request.of(&variant)),
-        )?;
+        let (speed, memory) = compare((&ours(work)?, &request), (&theirs, &request.of(&variant)))?;
         let name = |what: &str| format!("size-{work}{what}");
         entries.push(Entry::new(&name(""), UNIT, against.as_str(), speed).target(least));
         entries.push(Entry::new(&name("-memory"), "GB", against.as_str(), memory).target(2.0));
@@ -52,7 +49,10 @@ fn fastest(program: &Program, request: &Request) -> Result<String> {
     for variant in program.start()?.variants() {
         let once = program.measure_once(&request.of(variant))?;
         println!("    {:>18}  {variant}", amount(once.answer.value, UNIT));
-        if best.as_ref().is_none_or(|(value, _)| once.answer.value > *value) {
+        if best
+            .as_ref()
+            .is_none_or(|(value, _)| once.answer.value > *value)
+        {
             best = Some((once.answer.value, variant.clone()));
         }
     }

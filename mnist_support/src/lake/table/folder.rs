@@ -1,5 +1,6 @@
 //! Part files as one table.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -286,9 +287,12 @@ impl Folder {
                 &whole
             }
         };
-        let known = file.read_each(inner, &self.scan_of(&*file, scan), on_progress, &mut |rows| {
-            each(self.with_path(part.file, &*file, rows, scan)?)
-        })?;
+        let known = file.read_each(
+            inner,
+            &self.scan_of(&*file, scan),
+            on_progress,
+            &mut |rows| each(self.with_path(part.file, &*file, rows, scan)?),
+        )?;
         if known {
             return Ok(());
         }
@@ -319,9 +323,9 @@ impl Folder {
         on_progress: OnProgress<'_>,
         each: Each<'_>,
     ) -> Result<()> {
-        let mut any = false;
+        let any = Cell::new(false);
         let mut each = |piece| {
-            any = true;
+            any.set(true);
             each(piece)
         };
         let bytes = parts.iter().map(|part| self.files[part.file].size);
@@ -348,7 +352,7 @@ impl Folder {
             meter.counter().fetch_add(bytes.sum(), Ordering::Relaxed);
             meter.report_if_due();
         }
-        if !any {
+        if !any.get() {
             each(self.head(0, scan)?)?;
         }
         Ok(())
@@ -647,10 +651,9 @@ impl TableFile for Folder {
         each: Each<'_>,
     ) -> Result<bool> {
         match part {
-            Part::Files(parts) if parts.iter().all(|part| part.file < self.files.len()) => {
-                self.for_each_piece(parts, scan, on_progress, each)
-                    .map(|()| true)
-            }
+            Part::Files(parts) if parts.iter().all(|part| part.file < self.files.len()) => self
+                .for_each_piece(parts, scan, on_progress, each)
+                .map(|()| true),
             _ => Ok(false),
         }
     }

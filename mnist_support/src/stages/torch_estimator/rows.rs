@@ -128,9 +128,7 @@ fn check_row_values(
         None => Ok(()),
         Some(((row, _), value)) => {
             let expected = "a finite number that fits into 32 bits";
-            Err(table
-                .rows()
-                .invalid(first + row, column, value, expected))
+            Err(table.rows().invalid(first + row, column, value, expected))
         }
     }
 }
