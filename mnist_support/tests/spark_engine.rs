@@ -104,7 +104,7 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
 
     let data = Data::from(&bench.file);
     let there = engine.transform(&data, spark.stages(), None).unwrap();
-    let here = Threads.transform(&data, threads.stages()).unwrap();
+    let here = Threads.transform(&data, threads.stages(), None).unwrap();
     assert_eq!(there, here);
 
     let folder = Lake::open(bench.folder.path().to_str().unwrap(), &Credentials::local())
@@ -121,7 +121,7 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
         .map(|name| folder.parquet(name).unwrap().collect().unwrap());
     assert_eq!(written[0].vstack(&written[1]).unwrap(), here);
     let error = engine
-        .transform_to(&data, spark.stages(), &folder)
+        .transform_to(&data, spark.stages(), None, &folder)
         .unwrap_err();
     assert!(error.to_string().contains("not empty"), "{error}");
 }
@@ -157,7 +157,7 @@ fn targets_of_every_kind_are_trained_on_spark_to_the_bits_of_threads() {
         assert_eq!(bits(&spark), bits(&threads), "{what}");
         let data = Data::from(&points);
         let there = engine.transform(&data, spark.stages(), None).unwrap();
-        let here = Threads.transform(&data, threads.stages()).unwrap();
+        let here = Threads.transform(&data, threads.stages(), None).unwrap();
         assert_eq!(there, here, "{what}");
     }
     // And with rows to validate with from another table.
@@ -181,7 +181,7 @@ fn sparktorchs_twelve_cases_pass_on_spark() {
         let model = pipeline.fit_with(&points, &engine, &Silent);
         let model = model.unwrap_or_else(|error| panic!("{name}: {error}"));
         let frame = engine
-            .transform(&Data::from(&points), model.stages())
+            .transform(&Data::from(&points), model.stages(), None)
             .unwrap();
         check(&model, &frame);
     }
@@ -267,7 +267,7 @@ fn a_query_s_rows_stream_into_the_workers() {
     let report = model.report().unwrap();
     assert_eq!(report.training_rows + report.validation_rows, chosen);
     let predictions = engine
-        .transform(&Data::from(&rows), model.stages())
+        .transform(&Data::from(&rows), model.stages(), None)
         .unwrap();
     assert_eq!(predictions.height(), chosen);
 }
@@ -295,7 +295,7 @@ fn a_real_fit_is_as_good_on_spark() {
     let spark = fit(&train, settings(), &engine, &Silent).unwrap();
     let there = accuracy(
         &engine
-            .transform(&Data::from(&test), spark.stages())
+            .transform(&Data::from(&test), spark.stages(), None)
             .unwrap(),
     );
     let threads = fit(&train, settings(), &Threads, &Silent).unwrap();

@@ -355,7 +355,7 @@ fn a_transformation_that_is_stopped_while_it_writes_removes_the_parts_that_it_wr
                 interrupt.request();
             });
             let _scope = interrupt.scope();
-            let written = Threads.transform_to(&rows, model.stages(), &output);
+            let written = Threads.transform_to(&rows, model.stages(), None, &output);
             watching.join().unwrap();
             written
         });
