@@ -269,7 +269,8 @@ fn a_network_that_was_trained_elsewhere_goes_into_a_pipeline_and_out_of_it() {
         )
         .stage(elsewhere.clone());
     let estimates = attached.transform(points()).unwrap();
-    let predictions = trained.transform(points()).unwrap();
+    let with_vectors = trained.select(["prediction", "features"]);
+    let predictions = with_vectors.transform(points()).unwrap();
     assert_eq!(
         numbers(&estimates, "estimate"),
         numbers(&predictions, "prediction")

@@ -310,7 +310,7 @@ fn transform_keeps_the_rows_order_and_adds_a_column_for_each_stage() {
     assert_eq!(selected.get_column_names(), names);
     let types = selected.dtypes();
     let types: Vec<String> = types.iter().map(ToString::to_string).collect();
-    assert_eq!(types, ["list[f32]", "i64", "list[u8]", "i64"]);
+    assert_eq!(types, ["list[f32]", "u8", "list[u8]", "i64"]);
     let predicted = |frame: &DataFrame| frame.column("prediction").unwrap().clone();
     assert_eq!(predicted(&selected), predicted(&transformed));
     let error = model.clone().select(["label", "digit"]).transform(&frame);

@@ -99,8 +99,8 @@ impl Engine for Threads {
 }
 
 impl Threads {
-    /// Transforms each shard on its own thread: `transform` is given the rank, the shard, the models
-    /// and what the progress of reading goes to.
+    /// Transforms each shard on its own thread: `transform` is given the rank, the shard, the
+    /// models and what the progress of reading goes to.
     fn for_each_shard<T: Send>(
         &self,
         data: &Data,

@@ -146,8 +146,8 @@ impl Tables {
     }
 }
 
-/// What the vector columns of this rank may take of memory: what the estimators say, or else half of
-/// what is left, divided by the ranks on this machine.
+/// What the vector columns of this rank may take of memory: what the estimators say, or else half
+/// of what is left, divided by the ranks on this machine.
 fn memory_budget(spec: &FitSpec, collective: &dyn Collective) -> Result<MemoryBudget> {
     let settings = spec.estimators().map(|(_, estimator)| &estimator.settings);
     if let Some(bytes) = settings.filter_map(|settings| settings.memory_budget).min() {
@@ -178,8 +178,8 @@ pub fn transform(
     Ok(stack(pieces, &shard.name())?.unwrap_or_default())
 }
 
-/// Like [`transform`], but passes the rows on piece by piece, at least one, and reports the progress
-/// of a long read. Not more than a few pieces are in memory.
+/// Like [`transform`], but passes the rows on piece by piece, at least one, and reports the
+/// progress of a long read. Not more than a few pieces are in memory.
 pub(crate) fn transform_each(
     shard: &Shard,
     models: &[StageModel],

@@ -101,8 +101,8 @@ impl Table {
         Ok(whole)
     }
 
-    /// Appends the next piece of the shard, which had this many rows before it was prepared, but for
-    /// its vectors.
+    /// Appends the next piece of the shard, which had this many rows before it was prepared, but
+    /// for its vectors.
     fn append(&mut self, piece: Table, rows: usize) -> Result<()> {
         if self.kept.is_some() || piece.kept.is_some() {
             let own = || (self.first..piece.first).collect();

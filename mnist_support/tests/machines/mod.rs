@@ -177,8 +177,8 @@ impl Running {
     }
 }
 
-/// The folders in which the libraries of this program are looked for. A Rust toolchain may lie below
-/// /tmp.
+/// The folders in which the libraries of this program are looked for. A Rust toolchain may lie
+/// below /tmp.
 fn libraries() -> Vec<PathBuf> {
     let folders = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let folders = env::split_paths(&folders);

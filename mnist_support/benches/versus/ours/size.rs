@@ -1,5 +1,5 @@
-//! MNIST's training images many times over: a fit and transformations, in images per second from the
-//! lake to the result.
+//! MNIST's training images many times over: a fit and transformations, in images per second from
+//! the lake to the result.
 
 use std::{fs, time::Instant};
 
