@@ -33,7 +33,7 @@ const TRIES: usize = 3;
 const REST: Duration = Duration::from_secs(3);
 
 /// The rows, in table order.
-pub(crate) const NAMES: [&str; 14] = [
+pub(crate) const NAMES: [&str; 16] = [
     "train",
     "train-bf16",
     "train-gloo",
@@ -45,7 +45,9 @@ pub(crate) const NAMES: [&str; 14] = [
     "csv",
     "csv-default",
     "csv-pyarrow",
+    "csv-mixed",
     "parquet",
+    "parquet-columns",
     "time-to-98.5",
     "sparktorch",
 ];
@@ -64,7 +66,9 @@ pub(crate) fn measure(name: &str) -> Result<Vec<Entry>> {
         "csv" => one(csv::csv()),
         "csv-default" => one(csv::csv_default()),
         "csv-pyarrow" => one(csv::csv_pyarrow()),
+        "csv-mixed" => one(csv::csv_mixed()),
         "parquet" => one(parquet::parquet()),
+        "parquet-columns" => one(parquet::parquet_columns()),
         "time-to-98.5" => one(accuracy::time_to_accuracy()),
         "sparktorch" => sparktorch::sparktorch(),
         _ => Err(format!("there is no row {name:?}").into()),

@@ -15,6 +15,8 @@ use crate::{Error, Result, error::TableError};
 
 /// The size of the first read that looks for a line end.
 const WINDOW: u64 = 16 << 10;
+/// How much of a block is first read for the record that it shares with the one before.
+const SHARED: usize = 64 << 10;
 /// The longest record that is accepted where line breaks may be in quotes.
 const LONGEST_RECORD: usize = 256 << 20;
 
@@ -103,6 +105,55 @@ fn line_end(file: &LakeFile, mut window: Range<u64>, bytes: &[u8], last: u64) ->
     Ok(last)
 }
 
+/// Reads a range that begins with a record, in blocks of about `block` bytes, and calls `each` with
+/// where a block begins, its bytes, and whether it is the last one. `each` returns how many of the
+/// bytes are whole records; the others are part of the next block.
+pub(super) fn for_each_read(
+    content: &Content,
+    range: Range<u64>,
+    block: u64,
+    on_progress: OnProgress<'_>,
+    mut each: impl FnMut(u64, &Bytes, bool) -> Result<usize>,
+) -> Result<()> {
+    // The beginning of a record that does not end in the blocks so far.
+    let mut carried = Bytes::new();
+    content.for_each_range(&blocks(range.clone(), block), on_progress, |place, bytes| {
+        let (mut bytes, mut taken) = (bytes, SHARED);
+        let ends_range = place.end == range.end;
+        while !carried.is_empty() && !bytes.is_empty() {
+            // The record that two blocks share is read by itself, so that no block is copied.
+            taken = taken.min(bytes.len());
+            let start = place.end - (bytes.len() + carried.len()) as u64;
+            let joined = Bytes::from([&carried[..], &bytes[..taken]].concat());
+            let whole = each(start, &joined, ends_range && taken == bytes.len())?;
+            if whole > carried.len() {
+                bytes = bytes.slice(whole - carried.len()..);
+                carried = Bytes::new();
+            } else {
+                bytes = bytes.slice(taken..);
+                carried = joined.slice(whole..);
+                taken *= 8;
+            }
+        }
+        if !bytes.is_empty() {
+            let start = place.end - bytes.len() as u64;
+            let whole = each(start, &bytes, ends_range)?;
+            carried = bytes.slice(whole..);
+        }
+        if carried.len() > LONGEST_RECORD {
+            return Err(TableError::failed(
+                content.url(),
+                format!(
+                    "a quote after its byte {} does not close: set another quote, or none, with \
+                     CsvOptions",
+                    place.end - carried.len() as u64
+                ),
+            ));
+        }
+        Ok(())
+    })
+}
+
 /// Reads a range that begins with a record, in blocks of whole records of about `block` bytes, and
 /// calls `each` with where a block begins, its bytes, and their division for the general parser.
 pub(super) fn for_each_block(
@@ -113,31 +164,18 @@ pub(super) fn for_each_block(
     on_progress: OnProgress<'_>,
     mut each: impl FnMut(u64, &Bytes, &[Range<usize>]) -> Result<()>,
 ) -> Result<()> {
-    let mut carried = Bytes::new();
-    content.for_each_range(&blocks(range.clone(), block), on_progress, |place, bytes| {
-        let start = place.start - carried.len() as u64;
-        let bytes = if carried.is_empty() {
-            bytes
-        } else {
-            Bytes::from([&carried[..], &bytes[..]].concat())
-        };
-        let at_end = place.end == range.end;
-        let chunks = general::chunks(&bytes, columns, true, at_end);
-        let whole = chunks.last().map_or(0, |chunk| chunk.end);
-        each(start, &bytes.slice(..whole), &chunks)?;
-        carried = bytes.slice(whole..);
-        if carried.len() > LONGEST_RECORD {
-            return Err(TableError::failed(
-                content.url(),
-                format!(
-                    "a quote after its byte {} does not close: set another quote, or none, with \
-                     CsvOptions",
-                    start + whole as u64
-                ),
-            ));
-        }
-        Ok(())
-    })
+    for_each_read(
+        content,
+        range,
+        block,
+        on_progress,
+        |start, bytes, at_end| {
+            let chunks = general::chunks(bytes, columns, true, at_end);
+            let whole = chunks.last().map_or(0, |chunk| chunk.end);
+            each(start, &bytes.slice(..whole), &chunks)?;
+            Ok(whole)
+        },
+    )
 }
 
 /// Calls `each` with where every record of a range begins.

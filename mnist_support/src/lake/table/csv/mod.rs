@@ -2,6 +2,7 @@
 //! rows.
 
 mod block;
+mod builder;
 mod byte_rows;
 mod columns;
 mod content;
@@ -12,6 +13,7 @@ mod options;
 mod parse;
 mod problem;
 mod records;
+mod split;
 mod values;
 
 use std::ops::Range;
@@ -277,13 +279,13 @@ impl CsvFile {
         let wanted = self.wanted(scan);
         let mut parsed = Vec::new();
         if self.breaks_in_quotes {
-            let parse = |start: u64, bytes: &Bytes, chunks: &[Range<usize>]| {
-                let block = Block::parse_chunks(bytes, &self.columns, &wanted, chunks);
-                parsed.push(block.map_err(|problem| self.error(start, problem))?);
-                Ok(())
+            let parse = |start: u64, bytes: &Bytes, at_end: bool| {
+                let records = Block::parse_records(bytes, &self.columns, &wanted, at_end);
+                let (block, whole) = records.map_err(|problem| self.error(start, problem))?;
+                parsed.push(block);
+                Ok(whole)
             };
-            let columns = &self.columns;
-            lines::for_each_block(&self.content, columns, range, BLOCK, on_progress, parse)?;
+            lines::for_each_read(&self.content, range, BLOCK, on_progress, parse)?;
         } else {
             let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
             let ranges = lines::cut(&self.content, range, blocks)?;
