@@ -54,7 +54,8 @@ impl Block {
         wanted: &[usize],
         at_end: bool,
     ) -> Result<(Block, usize), Problem> {
-        let (frames, whole) = general::parse_records(bytes, columns, wanted, at_end)?;
+        let (frames, whole) =
+            general::parse_records(bytes, columns, wanted, general::CHUNK_SIZE, at_end)?;
         Ok((Block::Frames(frames), whole))
     }
 

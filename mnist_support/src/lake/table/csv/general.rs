@@ -15,7 +15,7 @@ use super::split::{Rows, Splitter, Stop};
 use crate::lake::table::ColumnType;
 
 /// Records are parsed in chunks of about this size, on all cores.
-const CHUNK_SIZE: usize = 1 << 20;
+pub(super) const CHUNK_SIZE: usize = 1 << 20;
 /// How far from where a chunk should begin a record is looked for.
 const WINDOW: usize = 64 << 10;
 /// How many lines are tried as the first record of a chunk.
@@ -47,25 +47,26 @@ pub(super) fn parse(
 /// Returns their frames, and where the first record begins that is not whole. At the end of a file
 /// all are.
 ///
-/// All cores begin somewhere in these bytes, at a line that looks like a record. Whether it is one
-/// is known when the records before it have been parsed, and what was no record is parsed again.
+/// All cores begin somewhere in these bytes, in chunks of about `size` bytes, at a line that looks
+/// like a record. Whether it is one is known when the records before it have been parsed, and what
+/// was no record is parsed again.
 pub(super) fn parse_records(
     bytes: &[u8],
     columns: &Columns,
     wanted: &[usize],
+    size: usize,
     at_end: bool,
 ) -> Result<(Vec<DataFrame>, usize), Problem> {
     // A line that does not end within these bytes is no whole record.
     let lines = memrchr(b'\n', bytes).map_or(0, |end| end + 1);
     let bytes = if at_end { bytes } else { &bytes[..lines] };
-    let parsed: Vec<(Range<usize>, Result<Piece, Problem>)> =
-        likely_chunks(bytes, CHUNK_SIZE, columns)
-            .into_par_iter()
-            .map(|chunk| {
-                let piece = parse_from(bytes, chunk.clone(), columns, wanted, at_end);
-                (chunk, piece)
-            })
-            .collect();
+    let parsed: Vec<(Range<usize>, Result<Piece, Problem>)> = likely_chunks(bytes, size, columns)
+        .into_par_iter()
+        .map(|chunk| {
+            let piece = parse_from(bytes, chunk.clone(), columns, wanted, at_end);
+            (chunk, piece)
+        })
+        .collect();
     let (mut frames, mut at) = (Vec::with_capacity(parsed.len()), 0);
     for (chunk, mut piece) in parsed {
         if at > chunk.start {

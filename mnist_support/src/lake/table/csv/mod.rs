@@ -7,6 +7,8 @@ mod byte_rows;
 mod columns;
 mod content;
 mod dialect;
+#[cfg(test)]
+mod fuzz;
 mod general;
 mod lines;
 mod options;
