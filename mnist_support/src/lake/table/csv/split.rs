@@ -13,7 +13,8 @@ const BATCH_ROWS: usize = 32;
 
 /// The fields of some columns in successive rows.
 pub(super) struct Rows<'a> {
-    /// Row-major, and after each row a field that stands for all other columns.
+    /// Row-major, and after each row a field that stands for all other columns. There may be more
+    /// than there are rows.
     fields: Vec<Field<'a>>,
     /// Where each row begins.
     starts: Vec<usize>,
@@ -29,7 +30,11 @@ impl<'a> Rows<'a> {
     /// The fields of the column in `slot`.
     #[inline]
     pub(super) fn column(&self, slot: usize) -> impl Iterator<Item = &Field<'a>> {
-        self.fields.iter().skip(slot).step_by(self.stride)
+        let rows = self
+            .fields
+            .chunks_exact(self.stride)
+            .take(self.starts.len());
+        rows.map(move |row| &row[slot])
     }
 }
 
@@ -61,6 +66,8 @@ pub(super) struct Splitter<'a, 'c> {
     /// The place in a row of each column of the file.
     slots: Vec<usize>,
     stride: usize,
+    /// The quote, or what is no byte.
+    quote: u16,
     /// The separators and line ends among the bytes from here, as bits.
     block: usize,
     marks: u64,
@@ -74,9 +81,11 @@ impl<'a, 'c> Splitter<'a, 'c> {
         for (slot, column) in wanted.iter().enumerate() {
             slots[*column] = slot;
         }
+        let syntax = &columns.dialect().syntax;
         let mut splitter = Splitter {
             bytes,
-            syntax: &columns.dialect().syntax,
+            syntax,
+            quote: syntax.quote.map_or(u16::MAX, u16::from),
             trailing_sep: columns.dialect().trailing_sep,
             slots,
             stride: wanted.len() + 1,
@@ -104,9 +113,9 @@ impl<'a, 'c> Splitter<'a, 'c> {
 
     /// Replaces `rows` by those that begin from `at` on and before `limit`, as many as a batch has.
     pub(super) fn fill(&mut self, rows: &mut Rows<'a>, mut at: usize, limit: usize) -> Stop {
-        rows.fields.clear();
         rows.starts.clear();
         let most = (BATCH_FIELDS / self.stride).max(BATCH_ROWS);
+        rows.fields.resize(most * self.stride, Field::EMPTY);
         while rows.starts.len() < most {
             if at >= limit {
                 return Stop::Limit(at);
@@ -116,17 +125,13 @@ impl<'a, 'c> Splitter<'a, 'c> {
                 // The rows behind the limit begin at it, or after blank lines.
                 return Stop::Limit(limit);
             }
-            let first = rows.fields.len();
-            rows.fields.resize(first + self.stride, Field::EMPTY);
-            match self.record(at, &mut rows.fields[first..]) {
+            let first = rows.starts.len() * self.stride;
+            match self.record(at, &mut rows.fields[first..first + self.stride]) {
                 Ok(end) => {
                     rows.starts.push(at);
                     at = end;
                 }
-                Err(problem) => {
-                    rows.fields.truncate(first);
-                    return Stop::Problem(at, problem);
-                }
+                Err(problem) => return Stop::Problem(at, problem),
             }
         }
         Stop::Full(at)
@@ -166,27 +171,40 @@ impl<'a, 'c> Splitter<'a, 'c> {
         let mut found = 0;
         loop {
             let (field, end) = match bytes.get(at) {
-                Some(byte) if Some(*byte) == self.syntax.quote => {
+                Some(byte) if u16::from(*byte) == self.quote => {
                     let quoted = self.syntax.quoted(bytes, at + 1, *byte);
                     quoted.ok_or(RowProblem::OpenQuote)?
                 }
                 _ => {
                     let end = self.next_mark(at);
-                    let text = &bytes[at..without_return(bytes, at, end)];
-                    (Field::plain_of(text), end)
+                    (Field::plain_of(&bytes[at..end]), end)
                 }
             };
-            let next = bytes.get(end);
-            let last = matches!(next, None | Some(b'\n'));
-            if let Some(slot) = self.slots.get(found) {
-                row[*slot] = field;
-            }
+            let slot = self.slots.get(found);
             found += 1;
-            if last {
-                let next = end + usize::from(next.is_some());
-                return Ok((next, found, field.is_empty()));
+            match bytes.get(end) {
+                Some(byte) if *byte != b'\n' => {
+                    if let Some(slot) = slot {
+                        row[*slot] = field;
+                    }
+                    at = end + 1;
+                }
+                line_end => {
+                    let mut field = field;
+                    if bytes
+                        .get(at)
+                        .is_none_or(|byte| u16::from(*byte) != self.quote)
+                    {
+                        let text = &bytes[at..without_return(bytes, at, end)];
+                        field = Field::plain_of(text);
+                    }
+                    if let Some(slot) = slot {
+                        row[*slot] = field;
+                    }
+                    let next = end + usize::from(line_end.is_some());
+                    return Ok((next, found, field.is_empty()));
+                }
             }
-            at = end + 1;
         }
     }
 
