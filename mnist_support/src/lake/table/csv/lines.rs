@@ -9,7 +9,6 @@ use super::columns::Columns;
 use super::content::Content;
 use super::general;
 use super::records::{End, Syntax};
-use crate::lake::file::LakeFile;
 use crate::lake::reading::{OnProgress, ignore_progress};
 use crate::{Error, Result, error::TableError};
 
@@ -57,27 +56,15 @@ pub(super) fn cut(content: &Content, data: Range<u64>, n: usize) -> Result<Vec<R
         let target = data.start + (length * part as u128 / n as u128) as u64;
         target.saturating_sub(1).max(data.start)
     });
-    let ends: Vec<u64> = match content.decoded() {
-        Some(bytes) => targets
-            .map(|from| {
-                let rest = &bytes[from as usize..data.end as usize];
-                memchr(b'\n', rest).map_or(data.end, |at| from + at as u64 + 1)
-            })
-            .collect(),
-        None => {
-            let file = content.file();
-            let pending = targets
-                .map(|from| {
-                    let window = from..(from + WINDOW).min(data.end);
-                    Ok((window.clone(), file.start(window)?))
-                })
-                .collect::<Result<Vec<_>>>()?;
-            let ends = pending
-                .into_iter()
-                .map(|(window, read)| line_end(file, window, &read.wait()??, data.end));
-            ends.collect::<Result<_>>()?
-        }
-    };
+    let windows: Vec<Range<u64>> = targets
+        .map(|from| from..(from + WINDOW).min(data.end))
+        .collect();
+    let read = content.read_all(&windows)?;
+    let ends = windows
+        .into_iter()
+        .zip(&read)
+        .map(|(window, bytes)| line_end(content, window, bytes, data.end));
+    let ends: Vec<u64> = ends.collect::<Result<_>>()?;
     let mut ranges = Vec::with_capacity(n);
     let mut start = data.start;
     for end in ends.into_iter().chain([data.end]) {
@@ -90,7 +77,7 @@ pub(super) fn cut(content: &Content, data: Range<u64>, n: usize) -> Result<Vec<R
 }
 
 /// Finds the byte after the next line end from the start of a window, at most `last`.
-fn line_end(file: &LakeFile, mut window: Range<u64>, bytes: &[u8], last: u64) -> Result<u64> {
+fn line_end(content: &Content, mut window: Range<u64>, bytes: &[u8], last: u64) -> Result<u64> {
     let find = |bytes: &[u8]| memchr(b'\n', bytes).map(|at| at as u64 + 1);
     if let Some(at) = find(bytes) {
         return Ok(window.start + at);
@@ -98,7 +85,7 @@ fn line_end(file: &LakeFile, mut window: Range<u64>, bytes: &[u8], last: u64) ->
     while window.end < last {
         let length = (window.end - window.start) * 4;
         window = window.end..(window.end + length).min(last);
-        if let Some(at) = find(&file.read(window.clone())?) {
+        if let Some(at) = find(&content.read(window.clone())?) {
             return Ok(window.start + at);
         }
     }
