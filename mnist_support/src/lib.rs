@@ -84,6 +84,10 @@ mod threads;
 /// Seeded random streams, one for each purpose.
 mod random;
 
+#[cfg(test)]
+#[doc(hidden)]
+mod fuzz;
+
 /// Writes a file whole or not at all.
 mod partial_file;
 

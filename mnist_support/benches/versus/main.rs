@@ -9,6 +9,7 @@ mod children;
 mod load;
 mod memory;
 mod messages;
+mod mixed;
 mod ours;
 mod pairs;
 mod paths;

@@ -40,6 +40,11 @@ pub(crate) fn size() -> PathBuf {
     logs().join("size")
 }
 
+/// The CSV file of columns of all types.
+pub(crate) fn mixed() -> PathBuf {
+    logs().join("mixed.csv")
+}
+
 /// The file for the results.
 pub(crate) fn results() -> PathBuf {
     root().join("target/bench.json")

@@ -17,6 +17,8 @@ mod buckets;
 mod credentials;
 mod failure;
 mod file;
+#[cfg(all(test, unix))]
+mod fuzz;
 mod hosts;
 mod listing;
 mod local;

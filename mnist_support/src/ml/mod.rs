@@ -30,6 +30,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(test)]
+mod fuzz;
 mod job;
 mod onnx;
 mod pipeline;

@@ -216,4 +216,6 @@ fn type_name(value_type: u8) -> String {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -303,3 +303,58 @@ mod tests {
         assert!(write_safetensors(&network, &parameters[..2]).is_err());
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::{CnnConfig, fuzz::Fuzz};
+
+    fn network() -> Network {
+        CnnConfig::default().network().unwrap()
+    }
+
+    fn fuzz() -> Fuzz {
+        let network = network();
+        let own = write_safetensors(&network, &network.initialize(1)).unwrap();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/");
+        let other = std::fs::read(format!("{folder}pytorch_norm.safetensors")).unwrap();
+        Fuzz {
+            name: "safetensors",
+            files: vec![own.clone(), own, other],
+            parts: &[
+                b"\"dtype\":\"F32\"",
+                b"\"I64\"",
+                b"\"shape\":[",
+                b"\"data_offsets\":[0,4]",
+                b"{",
+                b"}",
+                b"__metadata__",
+                b"[[[[[[[[",
+                b"\\u0000",
+                b",",
+            ],
+        }
+    }
+
+    fn parse(network: &Network, bytes: &[u8], _: &mut ChaCha8Rng) -> bool {
+        let read = read_safetensors(network, bytes);
+        let parameters = read.map(|parameters| network.check_parameters(&parameters).unwrap());
+        parameters.is_ok()
+    }
+
+    #[test]
+    fn altered_files_are_errors_or_weights() {
+        let network = network();
+        let read = fuzz().a_few(|bytes, random| parse(&network, bytes, random));
+        assert!(read > 10, "{read}");
+    }
+
+    #[test]
+    #[ignore = "takes as long as MNIST_FUZZ_SECONDS says"]
+    fn for_a_while() {
+        let network = network();
+        fuzz().for_a_while(|bytes, random| parse(&network, bytes, random));
+    }
+}

@@ -2,10 +2,10 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
 };
 
-use polars::prelude::{NamedFrom, Series};
+use polars::prelude::{NamedFrom, PlHashMap, Series};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -92,7 +92,7 @@ impl StringIndexer {
     /// Counts the words of all ranks.
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<StringIndexerModel> {
         let count = |name: &String| -> Result<BTreeMap<String, u64>> {
-            let mut counts: HashMap<&str, u64> = HashMap::new();
+            let mut counts: PlHashMap<&str, u64> = PlHashMap::default();
             let words = strings(table.frame(), name, table.rows())?;
             for word in words.iter().flatten() {
                 *counts.entry(word).or_default() += 1;
@@ -231,7 +231,7 @@ impl StringIndexerModel {
     /// Returns the index of each word of a column; `None` for one that is to be left out.
     fn indices(&self, table: &Table, name: &str, labels: &[String]) -> Result<Vec<Option<f64>>> {
         let places = labels.iter().enumerate();
-        let places: HashMap<&str, f64> = places
+        let places: PlHashMap<&str, f64> = places
             .map(|(index, label)| (label.as_str(), index as f64))
             .collect();
         let words = strings(table.frame(), name, table.rows())?;

@@ -2,10 +2,11 @@
 //! it.
 
 mod csv;
+mod csv_mixed;
 mod distributed;
 mod gloo;
 mod networks;
-mod parquet;
+pub(crate) mod parquet;
 mod predict;
 mod size;
 mod training;
@@ -32,6 +33,7 @@ pub(crate) fn run(program: &[&str]) -> Result<()> {
         ["networks", name] => networks::run(name),
         ["predict"] => predict::run(),
         ["csv", types] => csv::run(types),
+        ["csv-mixed", reader] => csv_mixed::run(reader),
         ["parquet"] => parquet::run(),
         ["distributed"] => distributed::run(),
         ["size", work, times] => size::run(work, times.parse()?),
@@ -41,14 +43,22 @@ pub(crate) fn run(program: &[&str]) -> Result<()> {
 
 /// Reports that it is ready, and answers each request with the result of `measure` or with its
 /// error.
-fn serve(mut measure: impl FnMut(&Request) -> Result<Answer>) -> Result<()> {
+fn serve(measure: impl FnMut(&Request) -> Result<Answer>) -> Result<()> {
+    serve_variants(&[], measure)
+}
+
+/// The same, for a program that can be asked for variants.
+fn serve_variants(
+    variants: &[&str],
+    mut measure: impl FnMut(&Request) -> Result<Answer>,
+) -> Result<()> {
     let say = |reply: &Reply| -> Result<()> {
         let mut output = stdout().lock();
         writeln!(output, "{}", serde_json::to_string(reply)?)?;
         Ok(output.flush()?)
     };
     say(&Reply::Ready {
-        variants: Vec::new(),
+        variants: variants.iter().map(|name| (*name).to_owned()).collect(),
     })?;
     for line in stdin().lock().lines() {
         say(&match measure(&serde_json::from_str(&line?)?) {

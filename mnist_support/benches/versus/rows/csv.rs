@@ -1,7 +1,9 @@
 //! The time from a CSV file to scaled features.
 
 use super::{Comparison, RUNS};
-use crate::{Result, children::Program, messages::Request, pairs::Better, results::Entry};
+use crate::{
+    Result, children::Program, messages::Request, mixed, pairs::Better, paths, results::Entry,
+};
 
 const PANDAS: &str = "pandas and scikit-learn";
 
@@ -31,6 +33,27 @@ pub(super) fn csv_pyarrow() -> Result<Entry> {
         |_| true,
     )?
     .measure()
+}
+
+/// Columns of all types, some of which are read, against polars' own reader. Both are given the
+/// types, and both go on in the same way from its frame to the matrix.
+pub(super) fn csv_mixed() -> Result<Entry> {
+    mixed::write(&paths::mixed())?;
+    // The file has as many rows as it has.
+    let request = Request::images(0);
+    let comparison = Comparison {
+        name: "csv-mixed",
+        ours: Program::ours(&["csv-mixed", "ours"])?,
+        peer: Program::ours(&["csv-mixed", "polars"])?,
+        called: "polars",
+        variants: |_| true,
+        trial: request.clone(),
+        request,
+        runs: RUNS,
+        better: Better::Lower,
+        unit: "s",
+    };
+    Ok(comparison.measure()?.target(1.5))
 }
 
 fn comparison(

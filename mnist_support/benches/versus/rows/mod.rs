@@ -34,7 +34,7 @@ const TRIES: usize = 3;
 const REST: Duration = Duration::from_secs(3);
 
 /// The rows, in table order.
-pub(crate) const NAMES: [&str; 15] = [
+pub(crate) const NAMES: [&str; 17] = [
     "train",
     "train-bf16",
     "train-gloo",
@@ -46,7 +46,9 @@ pub(crate) const NAMES: [&str; 15] = [
     "csv",
     "csv-default",
     "csv-pyarrow",
+    "csv-mixed",
     "parquet",
+    "parquet-columns",
     "size",
     "time-to-98.5",
     "sparktorch",
@@ -66,7 +68,9 @@ pub(crate) fn measure(name: &str) -> Result<Vec<Entry>> {
         "csv" => one(csv::csv()),
         "csv-default" => one(csv::csv_default()),
         "csv-pyarrow" => one(csv::csv_pyarrow()),
+        "csv-mixed" => one(csv::csv_mixed()),
         "parquet" => one(parquet::parquet()),
+        "parquet-columns" => one(parquet::parquet_columns()),
         "size" => size::size(),
         "time-to-98.5" => one(accuracy::time_to_accuracy()),
         "sparktorch" => sparktorch::sparktorch(),

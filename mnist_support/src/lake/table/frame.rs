@@ -75,7 +75,8 @@ pub struct FileSource {
 /// The text is UTF-8, with or without a byte order mark, UTF-16 with one, or what
 /// [`CsvOptions::encoding`] says. Files compressed with gzip or zstd are known by their first
 /// bytes. A compressed file, or one in another encoding than UTF-8, cannot be read in the middle:
-/// every worker decodes all of it, and keeps it in memory.
+/// every worker decodes all of it, and keeps it in memory. Of a compressed file that holds more
+/// than 256 MiB, it keeps the compressed bytes, and decodes them each time that it reads.
 ///
 /// A quoted field may have line breaks in it. Whether a line end is in quotes is known only from
 /// the first row on, so a file that has quotes or text in its samples is read once to cut it into

@@ -13,13 +13,13 @@ fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
     file
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-const TWO_IMAGES: [u8; 24] = [
+pub(super) const TWO_IMAGES: [u8; 24] = [
     0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8,
 ];
 
@@ -50,7 +50,7 @@ fn images_and_labels_are_read_with_their_sizes_plain_or_gzipped() {
 }
 
 /// Two rows of QMNIST labels: the class, then who wrote the digit and where.
-fn two_rows_of_8(first: i32, second: i32) -> Vec<u8> {
+pub(super) fn two_rows_of_8(first: i32, second: i32) -> Vec<u8> {
     let mut bytes = vec![0, 0, 0x0C, 2, 0, 0, 0, 2, 0, 0, 0, 8];
     for label in [first, second] {
         let row = [label, 4, 2370, 31_049, 253, 0, 0, -1];

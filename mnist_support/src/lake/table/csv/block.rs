@@ -47,6 +47,19 @@ impl Block {
         Block::parse_chunks(bytes, columns, wanted, &chunks)
     }
 
+    /// Parses the whole records of `bytes`, which may have line breaks in them. Returns where the
+    /// first record begins that is not whole.
+    pub(super) fn parse_records(
+        bytes: &[u8],
+        columns: &Columns,
+        wanted: &[usize],
+        at_end: bool,
+    ) -> Result<(Block, usize), Problem> {
+        let (frames, whole) =
+            general::parse_records(bytes, columns, wanted, general::CHUNK_SIZE, at_end)?;
+        Ok((Block::Frames(frames), whole))
+    }
+
     /// Parses whole records at `chunks` of `bytes`.
     pub(super) fn parse_chunks(
         bytes: &[u8],

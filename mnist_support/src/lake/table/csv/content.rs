@@ -1,7 +1,9 @@
 //! The bytes of a CSV file in UTF-8: those of the file, or what they decode to.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
@@ -9,20 +11,36 @@ use flate2::read::MultiGzDecoder;
 use super::options::{CsvOptions, Encoding};
 use crate::lake::file::LakeFile;
 use crate::lake::reading::OnProgress;
-use crate::{Result, error::TableError};
+use crate::{Error, Result, error::TableError};
 
 const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 const UTF_16_LOW_FIRST: &[u8] = b"\xff\xfe";
 const UTF_16_HIGH_FIRST: &[u8] = b"\xfe\xff";
 
+/// A compressed file that holds more than this is decompressed whenever it is read, as far as
+/// necessary, and not kept in memory.
+const LARGEST_IN_MEMORY: u64 = if cfg!(test) { 64 } else { 256 << 20 };
+/// How much of such a file is kept for its header and the first sample.
+const FIRST: usize = 256 << 10;
+
 /// The bytes of a CSV file in UTF-8.
 #[derive(Clone)]
 pub(super) struct Content {
     file: LakeFile,
-    /// What the file decodes to, if it is compressed or in another encoding. Such a file cannot be
-    /// read in the middle.
-    decoded: Option<Bytes>,
+    source: Source,
+}
+
+/// Where the bytes of the content are.
+#[derive(Clone)]
+enum Source {
+    /// In the file.
+    File,
+    /// In memory: what a file decodes to that is compressed or in another encoding. Such a file
+    /// cannot be read in the middle.
+    Memory(Bytes),
+    /// In the bytes of a compressed file, which decompress to so many.
+    Compressed { packed: Bytes, size: u64 },
 }
 
 impl Content {
@@ -38,28 +56,34 @@ impl Content {
             .encoding
             .map_or(utf16, |encoding| encoding != Encoding::Utf8);
         if !compressed && !decodes {
-            let content = Content {
-                file,
-                decoded: None,
-            };
-            return Ok((content, first));
+            let source = Source::File;
+            return Ok((Content { file, source }, first));
         }
         let mut bytes = if first.len() as u64 == file.size() {
             first
         } else {
             file.read(0..file.size())?
         };
-        let failed = |reason: String| TableError::failed(file.url(), reason);
         if compressed {
-            bytes = decompress(&bytes)
-                .map_err(|error| failed(format!("it cannot be decompressed: {error}")))?;
+            let unpacked = unpack(&bytes, decodes).map_err(|error| damaged(&file, &error))?;
+            match unpacked {
+                (whole, 0) => bytes = whole,
+                (first, more) => {
+                    let size = first.len() as u64 + more;
+                    // A slice would keep the rest in memory.
+                    let first = Bytes::copy_from_slice(&first[..first.len().min(FIRST)]);
+                    let source = Source::Compressed {
+                        packed: bytes,
+                        size,
+                    };
+                    return Ok((Content { file, source }, first));
+                }
+            }
         }
-        let bytes = decode(bytes, options.encoding).map_err(|reason| failed(reason.to_owned()))?;
-        let content = Content {
-            file,
-            decoded: Some(bytes.clone()),
-        };
-        Ok((content, bytes))
+        let bytes = decode(bytes, options.encoding)
+            .map_err(|reason| TableError::failed(file.url(), reason.to_owned()))?;
+        let source = Source::Memory(bytes.clone());
+        Ok((Content { file, source }, bytes))
     }
 
     pub(super) fn url(&self) -> &str {
@@ -73,25 +97,44 @@ impl Content {
 
     /// The size of the content.
     pub(super) fn size(&self) -> u64 {
-        match &self.decoded {
-            Some(bytes) => bytes.len() as u64,
-            None => self.file.size(),
+        match &self.source {
+            Source::File => self.file.size(),
+            Source::Memory(bytes) => bytes.len() as u64,
+            Source::Compressed { size, .. } => *size,
         }
     }
 
-    /// The content in memory, if it is there.
-    pub(super) fn decoded(&self) -> Option<&Bytes> {
-        self.decoded.as_ref()
-    }
-
-    pub(super) fn file(&self) -> &LakeFile {
-        &self.file
-    }
-
     pub(super) fn read(&self, range: Range<u64>) -> Result<Bytes> {
-        match &self.decoded {
-            Some(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
-            None => self.file.read(range),
+        match &self.source {
+            Source::File => self.file.read(range),
+            Source::Memory(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
+            Source::Compressed { packed, .. } => {
+                let mut unpacking = Unpacking::of(packed);
+                unpacking
+                    .read(range)
+                    .map_err(|error| damaged(&self.file, &error))
+            }
+        }
+    }
+
+    /// Reads small byte ranges, all at once or in one pass over the file.
+    pub(super) fn read_all(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        match &self.source {
+            Source::File => {
+                let pending = ranges.iter().map(|range| self.file.start(range.clone()));
+                let pending = pending.collect::<Result<Vec<_>>>()?;
+                pending.into_iter().map(|read| read.wait()?).collect()
+            }
+            Source::Memory(_) => ranges
+                .iter()
+                .map(|range| self.read(range.clone()))
+                .collect(),
+            Source::Compressed { packed, .. } => {
+                let mut unpacking = Unpacking::of(packed);
+                let read = ranges.iter().map(|range| unpacking.read(range.clone()));
+                let read = read.collect::<io::Result<_>>();
+                read.map_err(|error| damaged(&self.file, &error))
+            }
         }
     }
 
@@ -103,10 +146,13 @@ impl Content {
         on_progress: OnProgress<'_>,
         mut each: impl FnMut(Range<u64>, Bytes) -> Result<()>,
     ) -> Result<()> {
-        if self.decoded.is_some() {
-            return ranges
-                .iter()
-                .try_for_each(|range| each(range.clone(), self.read(range.clone())?));
+        match &self.source {
+            Source::File => {}
+            Source::Memory(_) => {
+                let mut ranges = ranges.iter();
+                return ranges.try_for_each(|range| each(range.clone(), self.read(range.clone())?));
+            }
+            Source::Compressed { packed, .. } => return self.unpacked(packed, ranges, each),
         }
         let groups: Vec<Vec<Range<u64>>> = ranges.iter().map(|range| vec![range.clone()]).collect();
         let meter = self.file.meter(&groups, on_progress);
@@ -117,16 +163,102 @@ impl Content {
         }
         Ok(())
     }
+
+    /// Decompresses ranges in order, each while the previous one is being used.
+    fn unpacked(
+        &self,
+        packed: &Bytes,
+        ranges: &[Range<u64>],
+        mut each: impl FnMut(Range<u64>, Bytes) -> Result<()>,
+    ) -> Result<()> {
+        thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(1);
+            scope.spawn(move || {
+                let mut unpacking = Unpacking::of(packed);
+                for range in ranges {
+                    let bytes = unpacking.read(range.clone());
+                    // Nobody receives after an error.
+                    if sender.send((range, bytes)).is_err() {
+                        break;
+                    }
+                }
+            });
+            for (range, bytes) in receiver {
+                each(
+                    range.clone(),
+                    bytes.map_err(|error| damaged(&self.file, &error))?,
+                )?;
+            }
+            Ok(())
+        })
+    }
 }
 
-fn decompress(bytes: &[u8]) -> std::io::Result<Bytes> {
+/// Decompresses a file, as far as it is kept in memory: all of it if the text is in another encoding
+/// than UTF-8. Returns that with the number of bytes that it has beyond.
+fn unpack(packed: &Bytes, decodes: bool) -> io::Result<(Bytes, u64)> {
+    let mut reader = reader(packed)?;
     let mut text = Vec::new();
-    if bytes.starts_with(GZIP) {
-        MultiGzDecoder::new(bytes).read_to_end(&mut text)?;
+    (&mut reader)
+        .take(LARGEST_IN_MEMORY)
+        .read_to_end(&mut text)?;
+    let mut more = 0;
+    if decodes || text.starts_with(UTF_16_LOW_FIRST) || text.starts_with(UTF_16_HIGH_FIRST) {
+        reader.read_to_end(&mut text)?;
     } else {
-        zstd::stream::read::Decoder::new(bytes)?.read_to_end(&mut text)?;
+        more = io::copy(&mut reader, &mut io::sink())?;
     }
-    Ok(text.into())
+    Ok((text.into(), more))
+}
+
+fn reader<'a>(packed: &'a [u8]) -> io::Result<Box<dyn Read + Send + 'a>> {
+    Ok(match packed.starts_with(GZIP) {
+        true => Box::new(MultiGzDecoder::new(packed)),
+        false => Box::new(zstd::stream::read::Decoder::new(packed)?),
+    })
+}
+
+/// A compressed file as it is being read.
+struct Unpacking<'a> {
+    packed: &'a [u8],
+    reader: Option<Box<dyn Read + Send + 'a>>,
+    at: u64,
+}
+
+impl<'a> Unpacking<'a> {
+    fn of(packed: &'a [u8]) -> Unpacking<'a> {
+        Unpacking {
+            packed,
+            reader: None,
+            at: 0,
+        }
+    }
+
+    /// Reads a range, from the beginning of the file on unless it is behind the one before.
+    fn read(&mut self, range: Range<u64>) -> io::Result<Bytes> {
+        let mut reader = match self.reader.take() {
+            Some(reader) if self.at <= range.start => reader,
+            _ => {
+                self.at = 0;
+                reader(self.packed)?
+            }
+        };
+        io::copy(
+            &mut (&mut reader).take(range.start - self.at),
+            &mut io::sink(),
+        )?;
+        let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
+        (&mut reader)
+            .take(range.end - range.start)
+            .read_to_end(&mut bytes)?;
+        self.at = range.end;
+        self.reader = Some(reader);
+        Ok(bytes.into())
+    }
+}
+
+fn damaged(file: &LakeFile, error: &io::Error) -> Error {
+    TableError::failed(file.url(), format!("it cannot be decompressed: {error}"))
 }
 
 /// Decodes text to UTF-8.

@@ -3,21 +3,23 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use polars::prelude::{
-    BooleanChunkedBuilder, ChunkedBuilder, Column, DataFrame, Float32Type, Float64Type, Int32Type,
-    Int64Type, IntoSeries, PolarsNumericType, PolarsResult, PrimitiveChunkedBuilder, Series,
-    StringChunkedBuilder, TimeUnit, UInt8Type,
-};
+use memchr::{memchr, memchr_iter, memrchr};
+use polars::prelude::{Column, DataFrame};
 use rayon::prelude::*;
 
+use super::builder::Builder;
 use super::columns::Columns;
 use super::problem::{Problem, RowProblem};
 use super::records::{End, Field};
-use super::values::{Values, trim};
+use super::split::{Rows, Splitter, Stop};
 use crate::lake::table::ColumnType;
 
 /// Records are parsed in chunks of about this size, on all cores.
-const CHUNK_SIZE: usize = 1 << 20;
+pub(super) const CHUNK_SIZE: usize = 1 << 20;
+/// How far from where a chunk should begin a record is looked for.
+const WINDOW: usize = 64 << 10;
+/// How many lines are tried as the first record of a chunk.
+const TRIED: usize = 32;
 
 /// Parses whole records at `chunks` of `bytes` into frames of the columns `wanted`.
 pub(super) fn parse(
@@ -29,7 +31,9 @@ pub(super) fn parse(
     let parsed: Vec<Result<DataFrame, Problem>> = chunks
         .par_iter()
         .map(|chunk| {
-            parse_chunk(&bytes[chunk.clone()], columns, wanted).map_err(|problem| Problem {
+            let whole = &bytes[chunk.clone()];
+            let piece = parse_from(whole, 0..whole.len(), columns, wanted, true);
+            piece.map(|piece| piece.frame).map_err(|problem| Problem {
                 at: problem.at + chunk.start,
                 ..problem
             })
@@ -37,6 +41,91 @@ pub(super) fn parse(
         .collect();
     // The first problem of the file, not the first that was found.
     parsed.into_iter().collect()
+}
+
+/// Parses the whole records of `bytes`, which begin with one, where a record may hold line ends.
+/// Returns their frames, and where the first record begins that is not whole. At the end of a file
+/// all are.
+///
+/// All cores begin somewhere in these bytes, in chunks of about `size` bytes, at a line that looks
+/// like a record. Whether it is one is known when the records before it have been parsed, and what
+/// was no record is parsed again.
+pub(super) fn parse_records(
+    bytes: &[u8],
+    columns: &Columns,
+    wanted: &[usize],
+    size: usize,
+    at_end: bool,
+) -> Result<(Vec<DataFrame>, usize), Problem> {
+    // A line that does not end within these bytes is no whole record.
+    let lines = memrchr(b'\n', bytes).map_or(0, |end| end + 1);
+    let bytes = if at_end { bytes } else { &bytes[..lines] };
+    let parsed: Vec<(Range<usize>, Result<Piece, Problem>)> = likely_chunks(bytes, size, columns)
+        .into_par_iter()
+        .map(|chunk| {
+            let piece = parse_from(bytes, chunk.clone(), columns, wanted, at_end);
+            (chunk, piece)
+        })
+        .collect();
+    let (mut frames, mut at) = (Vec::with_capacity(parsed.len()), 0);
+    for (chunk, mut piece) in parsed {
+        if at > chunk.start {
+            if at >= chunk.end {
+                continue;
+            }
+            piece = parse_from(bytes, at..chunk.end, columns, wanted, at_end);
+        }
+        let piece = piece?;
+        frames.push(piece.frame);
+        at = piece.end;
+        if piece.is_cut {
+            break;
+        }
+    }
+    Ok((frames, at))
+}
+
+/// Divides bytes that begin with a record into chunks of about `size` bytes that probably do too.
+fn likely_chunks(bytes: &[u8], size: usize, columns: &Columns) -> Vec<Range<usize>> {
+    let mut starts = vec![0];
+    for target in (size..bytes.len()).step_by(size) {
+        let start = likely_start(bytes, target, columns);
+        if start < bytes.len() && starts.last().is_some_and(|last| start > *last) {
+            starts.push(start);
+        }
+    }
+    let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
+    starts
+        .iter()
+        .copied()
+        .zip(ends)
+        .map(|(start, end)| start..end)
+        .collect()
+}
+
+/// The first line after `at` that begins two rows with the right number of fields, or else the
+/// first line.
+fn likely_start(bytes: &[u8], at: usize, columns: &Columns) -> usize {
+    let syntax = &columns.dialect().syntax;
+    let window = &bytes[..bytes.len().min(at + WINDOW)];
+    let widths = columns.len()..=columns.len() + usize::from(columns.dialect().trailing_sep);
+    let mut fields = Vec::new();
+    let mut begins_rows = |mut at: usize| {
+        (0..2).all(|_| {
+            at = syntax.skip_blank(window, at);
+            match syntax.fields(window, at, &mut fields) {
+                End::At(end) => at = end,
+                End::OpenQuote => return false,
+            }
+            widths.contains(&fields.len()) && at < window.len()
+        })
+    };
+    let lines = memchr_iter(b'\n', &window[at..]).map(|end| at + end + 1);
+    lines
+        .take(TRIED)
+        .find(|line| begins_rows(*line))
+        .or_else(|| memchr(b'\n', &bytes[at..]).map(|end| at + end + 1))
+        .unwrap_or(bytes.len())
 }
 
 /// Divides whole records for [`parse`].
@@ -92,36 +181,78 @@ pub(super) fn for_each_record<'a, E>(
     }
 }
 
-fn parse_chunk(bytes: &[u8], columns: &Columns, wanted: &[usize]) -> Result<DataFrame, Problem> {
-    let values = &columns.dialect().values;
-    // Half as many rows as there would be if all of them were like the first.
-    let rows = bytes.len() / (4 * columns.len().max(1)) + 1;
+/// The records of a chunk.
+struct Piece {
+    frame: DataFrame,
+    /// Where the next record begins, or blank lines before it.
+    end: usize,
+    /// Whether the next record is not whole.
+    is_cut: bool,
+}
+
+/// Parses the records of `bytes` that begin in `chunk`, batch by batch and column by column.
+fn parse_from(
+    bytes: &[u8],
+    chunk: Range<usize>,
+    columns: &Columns,
+    wanted: &[usize],
+    at_end: bool,
+) -> Result<Piece, Problem> {
+    let mut splitter = Splitter::new(bytes, columns, wanted);
     let mut builders: Vec<Builder> = wanted
         .iter()
-        .map(|&column| Builder::new(&columns.names()[column], columns.types()[column], rows))
+        .map(|&column| Builder::new(columns.types()[column], splitter.slot(column)))
         .collect();
-    let mut height = 0;
-    for_each_record(bytes, columns, |at, fields| {
-        let problem = |kind| Problem { at, kind };
-        let fields = fields.map_err(problem)?;
-        for (builder, &column) in builders.iter_mut().zip(wanted) {
-            if !builder.push(&fields[column], values) {
-                return Err(problem(misfit(&fields[column], column, columns)));
-            }
+    let (mut at, mut height, mut rows) = (chunk.start, 0, splitter.rows());
+    let (end, is_cut) = loop {
+        let stop = splitter.fill(&mut rows, at, chunk.end);
+        let batch = &bytes[at..stop.at()];
+        append(&rows, batch, &mut builders, columns, wanted)?;
+        height += rows.starts().len();
+        match stop {
+            Stop::Full(next) => at = next,
+            Stop::Limit(end) => break (end, false),
+            Stop::Problem(at, RowProblem::OpenQuote) if !at_end => break (at, true),
+            Stop::Problem(at, kind) => return Err(Problem { at, kind }),
         }
-        height += 1;
-        Ok(())
+    };
+    let series = builders.into_iter().zip(wanted).map(|(builder, &column)| {
+        let name = &columns.names()[column];
+        Column::from(builder.finish(name))
+    });
+    let frame = DataFrame::new(height, series.collect()).map_err(|error| Problem {
+        at: chunk.start,
+        kind: RowProblem::Other(error.to_string()),
     })?;
-    let built = builders
-        .into_iter()
-        .map(|builder| builder.finish().map(Column::from));
-    built
-        .collect::<PolarsResult<Vec<_>>>()
-        .and_then(|built| DataFrame::new(height, built))
-        .map_err(|error| Problem {
-            at: 0,
-            kind: RowProblem::Other(error.to_string()),
-        })
+    Ok(Piece { frame, end, is_cut })
+}
+
+/// Appends the fields of rows that stand in `batch`.
+fn append(
+    rows: &Rows<'_>,
+    batch: &[u8],
+    builders: &mut [Builder],
+    columns: &Columns,
+    wanted: &[usize],
+) -> Result<(), Problem> {
+    let values = &columns.dialect().values;
+    let has_text = builders.iter().any(Builder::is_text);
+    let text = has_text.then(|| std::str::from_utf8(batch).ok()).flatten();
+    let mut first: Option<(usize, usize, Field<'_>)> = None;
+    for (builder, &column) in builders.iter_mut().zip(wanted) {
+        if let Err((row, field)) = builder.extend(rows, values, text)
+            && first.is_none_or(|(other, ..)| row < other)
+        {
+            first = Some((row, column, field));
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some((row, column, field)) => Err(Problem {
+            at: rows.starts()[row],
+            kind: misfit(&field, column, columns),
+        }),
+    }
 }
 
 /// Why a field is none of its column's type.
@@ -155,136 +286,6 @@ fn shortened(value: &str) -> String {
         Some((at, _)) => format!("{}...", &value[..at]),
         None => value.into(),
     }
-}
-
-/// The values of a column so far.
-enum Builder {
-    /// Nothing but nulls.
-    Null(String, usize),
-    Boolean(BooleanChunkedBuilder),
-    UInt8(PrimitiveChunkedBuilder<UInt8Type>),
-    Int64(PrimitiveChunkedBuilder<Int64Type>),
-    Float32(PrimitiveChunkedBuilder<Float32Type>),
-    Float64(PrimitiveChunkedBuilder<Float64Type>),
-    Date(PrimitiveChunkedBuilder<Int32Type>),
-    Datetime(PrimitiveChunkedBuilder<Int64Type>),
-    String(StringChunkedBuilder),
-}
-
-impl Builder {
-    fn new(name: &str, dtype: ColumnType, rows: usize) -> Builder {
-        let polars_name = name.into();
-        match dtype {
-            ColumnType::Null => Builder::Null(name.to_owned(), 0),
-            ColumnType::Boolean => Builder::Boolean(BooleanChunkedBuilder::new(polars_name, rows)),
-            ColumnType::UInt8 => Builder::UInt8(PrimitiveChunkedBuilder::new(polars_name, rows)),
-            ColumnType::Int64 => Builder::Int64(PrimitiveChunkedBuilder::new(polars_name, rows)),
-            ColumnType::Float32 => {
-                Builder::Float32(PrimitiveChunkedBuilder::new(polars_name, rows))
-            }
-            ColumnType::Float64 => {
-                Builder::Float64(PrimitiveChunkedBuilder::new(polars_name, rows))
-            }
-            ColumnType::Date => Builder::Date(PrimitiveChunkedBuilder::new(polars_name, rows)),
-            ColumnType::Datetime => {
-                Builder::Datetime(PrimitiveChunkedBuilder::new(polars_name, rows))
-            }
-            ColumnType::String => Builder::String(StringChunkedBuilder::new(polars_name, rows)),
-        }
-    }
-
-    /// Appends a field. Returns false if it is none of the column's type.
-    #[inline]
-    fn push(&mut self, field: &Field<'_>, values: &Values) -> bool {
-        let owned;
-        let text = match field.plain() {
-            Some(text) => text,
-            None => {
-                owned = field.text();
-                &*owned
-            }
-        };
-        let untrimmed = text;
-        let text = trim(text);
-        match self {
-            Builder::String(builder) => {
-                if values.is_null_text(untrimmed) {
-                    builder.append_null();
-                    return true;
-                }
-                let text = std::str::from_utf8(untrimmed);
-                text.map(|text| builder.append_value(text)).is_ok()
-            }
-            Builder::Null(_, count) => {
-                *count += 1;
-                values.is_null(text)
-            }
-            Builder::Boolean(builder) => match values.boolean(text) {
-                Some(value) => {
-                    builder.append_value(value);
-                    true
-                }
-                None => append_null(values, text, || builder.append_null()),
-            },
-            Builder::UInt8(builder) => append(builder, values, text, || {
-                u8::try_from(values.integer(text)?).ok()
-            }),
-            Builder::Int64(builder) => append(builder, values, text, || values.integer(text)),
-            Builder::Float32(builder) => {
-                append(builder, values, text, || Some(values.float(text)? as f32))
-            }
-            Builder::Float64(builder) => append(builder, values, text, || values.float(text)),
-            Builder::Date(builder) => append(builder, values, text, || super::values::date(text)),
-            Builder::Datetime(builder) => {
-                append(builder, values, text, || super::values::datetime(text))
-            }
-        }
-    }
-
-    fn finish(self) -> PolarsResult<Series> {
-        Ok(match self {
-            Builder::Null(name, count) => {
-                let dtype = ColumnType::Null.into();
-                Series::full_null(name.as_str().into(), count, &dtype)
-            }
-            Builder::Boolean(builder) => builder.finish().into_series(),
-            Builder::UInt8(builder) => builder.finish().into_series(),
-            Builder::Int64(builder) => builder.finish().into_series(),
-            Builder::Float32(builder) => builder.finish().into_series(),
-            Builder::Float64(builder) => builder.finish().into_series(),
-            Builder::Date(builder) => builder.finish().into_date().into_series(),
-            Builder::Datetime(builder) => builder
-                .finish()
-                .into_datetime(TimeUnit::Microseconds, None)
-                .into_series(),
-            Builder::String(builder) => builder.finish().into_series(),
-        })
-    }
-}
-
-#[inline]
-fn append<T: PolarsNumericType>(
-    builder: &mut PrimitiveChunkedBuilder<T>,
-    values: &Values,
-    text: &[u8],
-    value: impl FnOnce() -> Option<T::Native>,
-) -> bool {
-    match value() {
-        Some(value) => {
-            builder.append_value(value);
-            true
-        }
-        None => append_null(values, text, || builder.append_null()),
-    }
-}
-
-#[inline]
-fn append_null(values: &Values, text: &[u8], append: impl FnOnce()) -> bool {
-    let null = values.is_null(text);
-    if null {
-        append();
-    }
-    null
 }
 
 /// Widens `types` to hold the values of records, leaving out what is no row.

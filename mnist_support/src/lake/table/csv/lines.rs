@@ -9,12 +9,13 @@ use super::columns::Columns;
 use super::content::Content;
 use super::general;
 use super::records::{End, Syntax};
-use crate::lake::file::LakeFile;
 use crate::lake::reading::{OnProgress, ignore_progress};
 use crate::{Error, Result, error::TableError};
 
 /// The size of the first read that looks for a line end.
 const WINDOW: u64 = 16 << 10;
+/// How much of a block is first read for the record that it shares with the one before.
+const SHARED: usize = 64 << 10;
 /// The longest record that is accepted where line breaks may be in quotes.
 const LONGEST_RECORD: usize = 256 << 20;
 
@@ -55,27 +56,15 @@ pub(super) fn cut(content: &Content, data: Range<u64>, n: usize) -> Result<Vec<R
         let target = data.start + (length * part as u128 / n as u128) as u64;
         target.saturating_sub(1).max(data.start)
     });
-    let ends: Vec<u64> = match content.decoded() {
-        Some(bytes) => targets
-            .map(|from| {
-                let rest = &bytes[from as usize..data.end as usize];
-                memchr(b'\n', rest).map_or(data.end, |at| from + at as u64 + 1)
-            })
-            .collect(),
-        None => {
-            let file = content.file();
-            let pending = targets
-                .map(|from| {
-                    let window = from..(from + WINDOW).min(data.end);
-                    Ok((window.clone(), file.start(window)?))
-                })
-                .collect::<Result<Vec<_>>>()?;
-            let ends = pending
-                .into_iter()
-                .map(|(window, read)| line_end(file, window, &read.wait()??, data.end));
-            ends.collect::<Result<_>>()?
-        }
-    };
+    let windows: Vec<Range<u64>> = targets
+        .map(|from| from..(from + WINDOW).min(data.end))
+        .collect();
+    let read = content.read_all(&windows)?;
+    let ends = windows
+        .into_iter()
+        .zip(&read)
+        .map(|(window, bytes)| line_end(content, window, bytes, data.end));
+    let ends: Vec<u64> = ends.collect::<Result<_>>()?;
     let mut ranges = Vec::with_capacity(n);
     let mut start = data.start;
     for end in ends.into_iter().chain([data.end]) {
@@ -88,7 +77,7 @@ pub(super) fn cut(content: &Content, data: Range<u64>, n: usize) -> Result<Vec<R
 }
 
 /// Finds the byte after the next line end from the start of a window, at most `last`.
-fn line_end(file: &LakeFile, mut window: Range<u64>, bytes: &[u8], last: u64) -> Result<u64> {
+fn line_end(content: &Content, mut window: Range<u64>, bytes: &[u8], last: u64) -> Result<u64> {
     let find = |bytes: &[u8]| memchr(b'\n', bytes).map(|at| at as u64 + 1);
     if let Some(at) = find(bytes) {
         return Ok(window.start + at);
@@ -96,11 +85,60 @@ fn line_end(file: &LakeFile, mut window: Range<u64>, bytes: &[u8], last: u64) ->
     while window.end < last {
         let length = (window.end - window.start) * 4;
         window = window.end..(window.end + length).min(last);
-        if let Some(at) = find(&file.read(window.clone())?) {
+        if let Some(at) = find(&content.read(window.clone())?) {
             return Ok(window.start + at);
         }
     }
     Ok(last)
+}
+
+/// Reads a range that begins with a record, in blocks of about `block` bytes, and calls `each` with
+/// where a block begins, its bytes, and whether it is the last one. `each` returns how many of the
+/// bytes are whole records; the others are part of the next block.
+pub(super) fn for_each_read(
+    content: &Content,
+    range: Range<u64>,
+    block: u64,
+    on_progress: OnProgress<'_>,
+    mut each: impl FnMut(u64, &Bytes, bool) -> Result<usize>,
+) -> Result<()> {
+    // The beginning of a record that does not end in the blocks so far.
+    let mut carried = Bytes::new();
+    content.for_each_range(&blocks(range.clone(), block), on_progress, |place, bytes| {
+        let (mut bytes, mut taken) = (bytes, SHARED);
+        let ends_range = place.end == range.end;
+        while !carried.is_empty() && !bytes.is_empty() {
+            // The record that two blocks share is read by itself, so that no block is copied.
+            taken = taken.min(bytes.len());
+            let start = place.end - (bytes.len() + carried.len()) as u64;
+            let joined = Bytes::from([&carried[..], &bytes[..taken]].concat());
+            let whole = each(start, &joined, ends_range && taken == bytes.len())?;
+            if whole > carried.len() {
+                bytes = bytes.slice(whole - carried.len()..);
+                carried = Bytes::new();
+            } else {
+                bytes = bytes.slice(taken..);
+                carried = joined.slice(whole..);
+                taken *= 8;
+            }
+        }
+        if !bytes.is_empty() {
+            let start = place.end - bytes.len() as u64;
+            let whole = each(start, &bytes, ends_range)?;
+            carried = bytes.slice(whole..);
+        }
+        if carried.len() > LONGEST_RECORD {
+            return Err(TableError::failed(
+                content.url(),
+                format!(
+                    "a quote after its byte {} does not close: set another quote, or none, with \
+                     CsvOptions",
+                    place.end - carried.len() as u64
+                ),
+            ));
+        }
+        Ok(())
+    })
 }
 
 /// Reads a range that begins with a record, in blocks of whole records of about `block` bytes, and
@@ -113,31 +151,18 @@ pub(super) fn for_each_block(
     on_progress: OnProgress<'_>,
     mut each: impl FnMut(u64, &Bytes, &[Range<usize>]) -> Result<()>,
 ) -> Result<()> {
-    let mut carried = Bytes::new();
-    content.for_each_range(&blocks(range.clone(), block), on_progress, |place, bytes| {
-        let start = place.start - carried.len() as u64;
-        let bytes = if carried.is_empty() {
-            bytes
-        } else {
-            Bytes::from([&carried[..], &bytes[..]].concat())
-        };
-        let at_end = place.end == range.end;
-        let chunks = general::chunks(&bytes, columns, true, at_end);
-        let whole = chunks.last().map_or(0, |chunk| chunk.end);
-        each(start, &bytes.slice(..whole), &chunks)?;
-        carried = bytes.slice(whole..);
-        if carried.len() > LONGEST_RECORD {
-            return Err(TableError::failed(
-                content.url(),
-                format!(
-                    "a quote after its byte {} does not close: set another quote, or none, with \
-                     CsvOptions",
-                    start + whole as u64
-                ),
-            ));
-        }
-        Ok(())
-    })
+    for_each_read(
+        content,
+        range,
+        block,
+        on_progress,
+        |start, bytes, at_end| {
+            let chunks = general::chunks(bytes, columns, true, at_end);
+            let whole = chunks.last().map_or(0, |chunk| chunk.end);
+            each(start, &bytes.slice(..whole), &chunks)?;
+            Ok(whole)
+        },
+    )
 }
 
 /// Calls `each` with where every record of a range begins.

@@ -2,16 +2,20 @@
 //! rows.
 
 mod block;
+mod builder;
 mod byte_rows;
 mod columns;
 mod content;
 mod dialect;
+#[cfg(test)]
+mod fuzz;
 mod general;
 mod lines;
 mod options;
 mod parse;
 mod problem;
 mod records;
+mod split;
 mod values;
 
 use std::ops::Range;
@@ -292,12 +296,13 @@ impl CsvFile {
         mut each: impl FnMut(Block) -> Result<()>,
     ) -> Result<()> {
         if self.breaks_in_quotes {
-            let parse = |start: u64, bytes: &Bytes, chunks: &[Range<usize>]| {
-                let block = Block::parse_chunks(bytes, &self.columns, wanted, chunks);
-                each(block.map_err(|problem| self.error(start, problem))?)
+            let parse = |start: u64, bytes: &Bytes, at_end: bool| {
+                let records = Block::parse_records(bytes, &self.columns, wanted, at_end);
+                let (block, whole) = records.map_err(|problem| self.error(start, problem))?;
+                each(block)?;
+                Ok(whole)
             };
-            let columns = &self.columns;
-            return lines::for_each_block(&self.content, columns, range, BLOCK, on_progress, parse);
+            return lines::for_each_read(&self.content, range, BLOCK, on_progress, parse);
         }
         let blocks = (range.end - range.start).div_ceil(BLOCK).max(1) as usize;
         let ranges = lines::cut(&self.content, range, blocks)?;

@@ -50,6 +50,15 @@ enum Kind {
 }
 
 impl<'a> Field<'a> {
+    /// A field without text.
+    pub(super) const EMPTY: Field<'static> = Field::plain_of(&[]);
+
+    /// A field whose text stands in the file as it is.
+    pub(super) const fn plain_of(bytes: &[u8]) -> Field<'_> {
+        let kind = Kind::Plain;
+        Field { bytes, kind }
+    }
+
     /// The field's text.
     pub(super) fn text(&self) -> Cow<'a, [u8]> {
         let Kind::Quoted { quote, escape } = self.kind else {
@@ -154,10 +163,7 @@ impl Syntax {
                 }
                 _ => {
                     let end = self.field_end(bytes, at);
-                    fields.push(Field {
-                        bytes: &bytes[at..without_return(bytes, at, end)],
-                        kind: Kind::Plain,
-                    });
+                    fields.push(Field::plain_of(&bytes[at..without_return(bytes, at, end)]));
                     end
                 }
             };
@@ -198,7 +204,12 @@ impl Syntax {
 
     /// Reads the field whose text begins at `at`, after its quote. Returns it with where the
     /// separator or line end after it is.
-    fn quoted<'a>(&self, bytes: &'a [u8], at: usize, quote: u8) -> Option<(Field<'a>, usize)> {
+    pub(super) fn quoted<'a>(
+        &self,
+        bytes: &'a [u8],
+        at: usize,
+        quote: u8,
+    ) -> Option<(Field<'a>, usize)> {
         let (close, doubled) = self.closing_quote(bytes, at, quote)?;
         let after = close + 1;
         let end = match bytes.get(after) {
@@ -211,10 +222,7 @@ impl Syntax {
             .iter()
             .all(|byte| *byte == b' ' || *byte == b'\t');
         let field = if clean && !doubled {
-            Field {
-                bytes: &bytes[at..close],
-                kind: Kind::Plain,
-            }
+            Field::plain_of(&bytes[at..close])
         } else {
             Field {
                 bytes: &bytes[at..if clean { close } else { end_of_text }],
@@ -374,7 +382,7 @@ pub(super) fn next_line(bytes: &[u8], at: usize) -> usize {
 
 /// Where a field that ends at `end` ends without a carriage return of the line's end.
 #[inline]
-fn without_return(bytes: &[u8], start: usize, end: usize) -> usize {
+pub(super) fn without_return(bytes: &[u8], start: usize, end: usize) -> usize {
     let ends_line = matches!(bytes.get(end), None | Some(b'\n'));
     if ends_line && end > start && bytes[end - 1] == b'\r' {
         end - 1

@@ -23,8 +23,10 @@ const POWERS: [f64; 23] = [
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Values {
     nulls: Vec<Vec<u8>>,
-    /// The lengths of the words for null, as bits: to be quick about all others.
+    /// The lengths and the first characters of the words for null, as bits: to be quick about all
+    /// others.
     null_lengths: u64,
+    null_starts: [u64; 4],
     /// Whether `?` is null in a column that is not text.
     unknown: bool,
     trues: Vec<Vec<u8>>,
@@ -52,7 +54,12 @@ impl Values {
         };
         null_words.push(Vec::new());
         let bit = |word: &Vec<u8>| 1 << word.len().min(63);
+        let mut null_starts = [0; 4];
+        for first in null_words.iter().filter_map(|word| word.first()) {
+            null_starts[usize::from(first >> 6)] |= 1 << (first & 63);
+        }
         Values {
+            null_starts,
             null_lengths: null_words.iter().map(bit).fold(0, |bits, bit| bits | bit),
             unknown: nulls.is_none(),
             nulls: null_words,
@@ -66,7 +73,12 @@ impl Values {
     /// Whether a field, as it stands in the file, is a word for null.
     #[inline]
     pub(super) fn is_null_text(&self, text: &[u8]) -> bool {
-        self.null_lengths & (1 << text.len().min(63)) != 0
+        let Some(first) = text.first() else {
+            return true;
+        };
+        let starts = self.null_starts[usize::from(first >> 6)] & (1 << (first & 63));
+        starts != 0
+            && self.null_lengths & (1 << text.len().min(63)) != 0
             && self.nulls.iter().any(|null| null == text)
     }
 
@@ -160,63 +172,183 @@ fn grouped(text: &[u8], mark: u8, decimal: u8) -> Option<Vec<u8>> {
     Some(number)
 }
 
+/// A number without its sign, and whether that is a minus.
 #[inline]
-fn integer(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
+fn unsigned(text: &[u8]) -> (bool, &[u8]) {
+    match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
         digits => (false, digits),
-    };
-    if digits.is_empty() {
-        return None;
     }
-    if digits.len() > 18 {
-        return digits
-            .iter()
-            .all(u8::is_ascii_digit)
-            .then(|| std::str::from_utf8(text).ok()?.parse().ok())?;
-    }
-    let mut value: i64 = 0;
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
+}
+
+#[inline]
+fn integer(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = unsigned(text);
+    let value = match digits.len() {
+        0 => return None,
+        length @ 1..=8 => eight_digits(aligned(up_to_eight(digits), length))?,
+        length @ 9..=16 => sixteen_digits(aligned_16(up_to_sixteen(digits), length))?,
+        _ => {
+            let only_digits = digits.iter().all(u8::is_ascii_digit);
+            return only_digits.then(|| std::str::from_utf8(text).ok()?.parse().ok())?;
         }
-        value = 10 * value + i64::from(digit);
-    }
+    };
+    let value = value as i64;
     Some(if negative { -value } else { value })
 }
 
 /// Reads a number, exactly rounded. Infinities are `inf` and `infinity`, as in pandas.
 #[inline]
 fn float(text: &[u8], decimal: u8) -> Option<f64> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
+    let (negative, digits) = unsigned(text);
     // Numbers of few digits, by one exact operation (Clinger).
-    let (mut value, mut count, mut scale, mut point) = (0_u64, 0, 0, false);
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit <= 9 && count < 16 {
-            value = 10 * value + u64::from(digit);
-            count += 1;
-            scale += usize::from(point);
-        } else if *byte == decimal && !point {
-            point = true;
-        } else {
-            return any_float(text, decimal);
+    let (value, scale) = match digits.len() {
+        0 => return None,
+        length @ 1..=8 => {
+            let word = up_to_eight(digits);
+            let point = first_byte(word, decimal).min(length);
+            let (whole, count) = if point < length {
+                let before = word & ((1 << (8 * point)) - 1);
+                (
+                    before | ((word >> (8 * point)) >> 8) << (8 * point),
+                    length - 1,
+                )
+            } else {
+                (word, length)
+            };
+            if count == 0 {
+                return None;
+            }
+            (
+                eight_digits(aligned(whole, count)),
+                count - point.min(count),
+            )
         }
-    }
-    if count == 0 || value >= 1 << 53 {
+        length @ 9..=16 => {
+            let word = up_to_sixteen(digits);
+            let point = match first_byte(word as u64, decimal) {
+                8 => 8 + first_byte((word >> 64) as u64, decimal),
+                point => point,
+            };
+            let point = point.min(length);
+            let (whole, count) = if point < length {
+                let before = word & ((1 << (8 * point)) - 1);
+                (
+                    before | ((word >> (8 * point)) >> 8) << (8 * point),
+                    length - 1,
+                )
+            } else {
+                (word, length)
+            };
+            let value = sixteen_digits(aligned_16(whole, count));
+            (value, count - point.min(count))
+        }
+        17..=20 => match by_digits(digits, decimal) {
+            Some((value, scale)) => (Some(value), scale),
+            None => return any_float(text, decimal),
+        },
+        _ => return any_float(text, decimal),
+    };
+    let Some(value) = value.filter(|value| *value < 1 << 53) else {
         return any_float(text, decimal);
-    }
+    };
     let value = value as f64 / POWERS[scale];
     Some(if negative { -value } else { value })
 }
 
-#[cold]
+/// The characters of a text of 1 to 8, the first in the lowest byte, and zero bytes after them.
+#[inline]
+fn up_to_eight(text: &[u8]) -> u64 {
+    let length = text.len();
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        // They overlap in equal bytes.
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (length - 4));
+    }
+    let at = |index: usize| u64::from(text[index]) << (8 * index);
+    at(0) | at(length / 2) | at(length - 1)
+}
+
+/// The characters of a text of 8 to 16, the first in the lowest byte, and zero bytes after them.
+#[inline]
+fn up_to_sixteen(text: &[u8]) -> u128 {
+    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            u128::from(first) | u128::from(last) << (8 * (text.len() - 8))
+        }
+        _ => 0,
+    }
+}
+
+const ZEROS: u128 = 0x3030_3030_3030_3030_3030_3030_3030_3030;
+
+/// Moves `count` characters, from 1 to 8, to the highest bytes, behind the character 0.
+#[inline]
+fn aligned(word: u64, count: usize) -> u64 {
+    (word << (8 * (8 - count))) | ((ZEROS as u64 >> 8) >> (8 * (count - 1)))
+}
+
+/// Moves `count` characters, from 1 to 16, to the highest bytes, behind the character 0.
+#[inline]
+fn aligned_16(word: u128, count: usize) -> u128 {
+    (word << (8 * (16 - count))) | ((ZEROS >> 8) >> (8 * (count - 1)))
+}
+
+/// The index of the first byte that is `byte`, or 8.
+#[inline]
+fn first_byte(word: u64, byte: u8) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let differs = word ^ (ONES * u64::from(byte));
+    // Bits above the first may be wrong.
+    let zeros = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
+    zeros.trailing_zeros() as usize / 8
+}
+
+/// The value of eight digits, the first in the lowest byte: pairs are added up, then fours, then
+/// eights.
+#[inline]
+fn eight_digits(word: u64) -> Option<u64> {
+    const TENS: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    let above = word.wrapping_add(0x0606_0606_0606_0606);
+    if (word & TENS) != ZEROS as u64 || (above & TENS) != ZEROS as u64 {
+        return None;
+    }
+    let ones = word - ZEROS as u64;
+    let pairs = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
+}
+
+#[inline]
+fn sixteen_digits(word: u128) -> Option<u64> {
+    let (high, low) = (
+        eight_digits(word as u64)?,
+        eight_digits((word >> 64) as u64)?,
+    );
+    Some(high * 100_000_000 + low)
+}
+
+/// The value of up to 19 digits with a decimal mark among them, and how many stand after it.
+#[inline]
+fn by_digits(digits: &[u8], decimal: u8) -> Option<(u64, usize)> {
+    let (mut value, mut point) = (0_u64, None);
+    for (at, byte) in digits.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        } else if *byte == decimal && point.is_none() {
+            point = Some(at);
+        } else {
+            return None;
+        }
+    }
+    let scale = point.map_or(0, |point| digits.len() - point - 1);
+    (digits.len() <= 19 + usize::from(point.is_some())).then_some((value, scale))
+}
+
+#[inline(never)]
 fn any_float(text: &[u8], decimal: u8) -> Option<f64> {
     let text = if decimal == b'.' {
         Cow::Borrowed(text)
@@ -227,10 +359,7 @@ fn any_float(text: &[u8], decimal: u8) -> Option<f64> {
         Cow::Owned(text.iter().map(point).collect())
     };
     let value: f64 = std::str::from_utf8(&text).ok()?.parse().ok()?;
-    let unsigned = text
-        .strip_prefix(b"-")
-        .or(text.strip_prefix(b"+"))
-        .unwrap_or(&text);
+    let (_, unsigned) = unsigned(&text);
     let word = unsigned.first().is_none_or(u8::is_ascii_alphabetic);
     let infinity =
         unsigned.eq_ignore_ascii_case(b"inf") || unsigned.eq_ignore_ascii_case(b"infinity");
@@ -424,6 +553,60 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// What the standard library reads, where it is a number as here.
+    fn plain(text: &str, decimal: u8) -> Option<f64> {
+        let digits = text.trim_start_matches(['-', '+']);
+        let foreign = |character: char| {
+            !character.is_ascii_digit() && !matches!(character, 'e' | 'E' | '-' | '+')
+        };
+        let marks = digits.chars().filter(|mark| foreign(*mark));
+        if marks.clone().any(|mark| mark != char::from(decimal)) {
+            return None;
+        }
+        let value: f64 = text.replace(char::from(decimal), ".").parse().ok()?;
+        value.is_finite().then_some(value)
+    }
+
+    #[test]
+    fn every_arrangement_of_digits_and_marks_is_read_as_the_standard_library_does() {
+        let mut state: u64 = 7;
+        let mut next = |below: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) as usize % below
+        };
+        let (mut numbers, mut others) = (0, 0);
+        for round in 0..400_000 {
+            let decimal = [b'.', b','][next(2)];
+            let odd = b"-+.,e 0/:x\xc3";
+            let mut text: Vec<u8> = (0..next(22)).map(|_| b'0' + next(10) as u8).collect();
+            if next(2) == 0 && !text.is_empty() {
+                let at = next(text.len());
+                text[at] = decimal;
+            }
+            if next(3) == 0 {
+                text.insert(0, b"-+"[next(2)]);
+            }
+            if round % 2 == 0 && !text.is_empty() {
+                let (at, byte) = (next(text.len()), odd[next(odd.len())]);
+                text[at] = byte;
+            }
+            let Ok(shown) = std::str::from_utf8(&text) else {
+                assert_eq!((float(&text, decimal), integer(&text)), (None, None));
+                continue;
+            };
+            let ours = float(&text, decimal);
+            assert_eq!(ours, plain(shown, decimal), "{shown:?}");
+            let sign = |value: f64| value.is_sign_negative();
+            assert_eq!(ours.map(sign), plain(shown, decimal).map(sign), "{shown:?}");
+            assert_eq!(integer(&text), shown.parse().ok(), "{shown:?}");
+            numbers += usize::from(ours.is_some());
+            others += usize::from(ours.is_none());
+        }
+        assert!(numbers > 100_000 && others > 50_000, "{numbers} {others}");
     }
 
     #[test]

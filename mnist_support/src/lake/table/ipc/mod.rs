@@ -1,6 +1,8 @@
 //! Arrow IPC files (Feather, version 2) and streams: only the buffers of the columns that are asked
 //! for are fetched.
 
+#[cfg(test)]
+mod fuzz;
 mod layout;
 
 use std::ops::Range;

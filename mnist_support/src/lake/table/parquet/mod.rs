@@ -3,6 +3,8 @@
 mod convert;
 mod extract;
 mod footer;
+#[cfg(test)]
+mod fuzz;
 mod statistics;
 
 use std::ops::Range;
