@@ -279,7 +279,11 @@ fn what_is_no_delta_table_or_a_damaged_one_is_named() {
         "{error}"
     );
     assert_eq!(
-        lake.delta_version("houses", 0).unwrap().collect().unwrap().height(),
+        lake.delta_version("houses", 0)
+            .unwrap()
+            .collect()
+            .unwrap()
+            .height(),
         60
     );
     fs::remove_file(&second).unwrap();

@@ -37,7 +37,7 @@ pub use credentials::{Authentication, Credentials};
 pub use reading::ReadProgress;
 pub use store::Lake;
 pub use table::{
-    ColumnType, CsvOptions, DeltaVersion, Encoding, FileFormat, FileSource, LakeFrame, NumberType, PartFile,
-    Partition, Paths, Predicate,
+    ColumnType, CsvOptions, DeltaVersion, Encoding, FileFormat, FileSource, LakeFrame, NumberType,
+    PartFile, Partition, Paths, Predicate,
 };
 pub(crate) use table::{columns_among, frame_from_batches};

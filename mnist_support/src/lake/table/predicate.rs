@@ -79,7 +79,8 @@ impl Predicate {
 
     /// Those of the conditions that are on some of the columns; `None` if there are none.
     pub(super) fn on(mut self, is_wanted: impl Fn(&str) -> bool) -> Option<Predicate> {
-        self.conditions.retain(|condition| is_wanted(&condition.column));
+        self.conditions
+            .retain(|condition| is_wanted(&condition.column));
         (!self.conditions.is_empty()).then_some(self)
     }
 

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use delta_kernel::KernelResult;
-use delta_kernel::schema::{
-    ArrayType, DataType as DeltaType, MapType, StructField, StructType,
-};
+use delta_kernel::schema::{ArrayType, DataType as DeltaType, MapType, StructField, StructType};
 use polars::prelude::*;
 
 use super::actions::{self, Actions, Kind, Leaf, Lists, Maps, Texts, Values};
@@ -171,7 +169,11 @@ fn values(kind: Kind, series: &Series) -> PolarsResult<Values> {
     }
     let texts = |series: &Series| -> PolarsResult<Vec<Option<String>>> {
         let texts = series.cast(&DataType::String)?;
-        Ok(texts.str()?.iter().map(|text| text.map(str::to_owned)).collect())
+        Ok(texts
+            .str()?
+            .iter()
+            .map(|text| text.map(str::to_owned))
+            .collect())
     };
     Ok(match kind {
         Kind::Boolean => Values::Booleans(series.bool()?.iter().collect()),

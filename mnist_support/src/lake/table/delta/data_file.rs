@@ -5,9 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use delta_kernel::Engine;
-use delta_kernel::actions::deletion_vector::{
-    DeletionVectorDescriptor, DeletionVectorStorageType,
-};
+use delta_kernel::actions::deletion_vector::{DeletionVectorDescriptor, DeletionVectorStorageType};
 use polars::prelude::{BooleanChunked, Column, DataFrame, IntoColumn, NewChunkedArray};
 
 use super::log::{self, LogEngine};
@@ -51,7 +49,10 @@ impl DataFile {
             return Err(log::outside(&file.path, folder.url()));
         }
         let is_stored = |name: &String| !version.partition_columns.contains(name);
-        let fields = version.schema.fields().filter(|field| is_stored(field.name()));
+        let fields = version
+            .schema
+            .fields()
+            .filter(|field| is_stored(field.name()));
         let fields: Vec<_> = fields.collect();
         let stored = fields.iter().zip(version.stored.fields());
         let stored: Vec<_> = stored
@@ -65,7 +66,10 @@ impl DataFile {
         let rows = Rows::new(parquet.group_rows(), deleted).ok_or_else(|| {
             TableError::failed(
                 folder.url(),
-                format!("the deletion vector of {} has rows that it does not have", parquet.url()),
+                format!(
+                    "the deletion vector of {} has rows that it does not have",
+                    parquet.url()
+                ),
             )
         })?;
         if rows.count() == 0 {
@@ -300,7 +304,8 @@ impl TableFile for DataFile {
         };
         let above: usize = self.rows.group_rows[..groups.start].iter().sum();
         let start = above + skip;
-        self.read_rows(start..start + rows, scan, on_progress).map(Some)
+        self.read_rows(start..start + rows, scan, on_progress)
+            .map(Some)
     }
 }
 
@@ -314,7 +319,10 @@ mod tests {
     fn rows_are_numbered_without_those_that_were_deleted() {
         let rows = Rows::new(&[4, 0, 3], vec![0, 1, 3, 6]).unwrap();
         assert_eq!(rows.group_rows, [1, 0, 2]);
-        assert_eq!((0..3).map(|row| rows.row_in_file(row)).collect::<Vec<_>>(), [2, 4, 5]);
+        assert_eq!(
+            (0..3).map(|row| rows.row_in_file(row)).collect::<Vec<_>>(),
+            [2, 4, 5]
+        );
         assert_eq!(rows.in_file(0..2), 2..5);
         assert_eq!(rows.in_file(1..1), 0..0);
         let frame = df!("x" => [2, 3, 4]).unwrap();

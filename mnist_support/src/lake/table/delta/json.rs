@@ -40,15 +40,15 @@ pub(super) fn parse(text: &[u8], schema: &StructType, url: &str) -> KernelResult
             for name in &leaf.path {
                 at = at.and_then(|value| value.get(name));
             }
-            push(values, at).ok_or_else(|| {
-                damaged(&format!("{} has another type", leaf.path.join(".")))
-            })?;
+            push(values, at)
+                .ok_or_else(|| damaged(&format!("{} has another type", leaf.path.join("."))))?;
         }
         rows += 1;
     }
     let columns = leaves.into_iter().map(|leaf| leaf.path).zip(columns);
-    let columns: BTreeMap<_, _> =
-        columns.map(|(path, values)| (path, Arc::new(values))).collect();
+    let columns: BTreeMap<_, _> = columns
+        .map(|(path, values)| (path, Arc::new(values)))
+        .collect();
     Ok(Actions::new(rows, columns))
 }
 
@@ -127,9 +127,14 @@ mod tests {
             ("[1]", "no JSON object"),
             (r#"{"add":{"size":"seven"}}"#, "add.size has another type"),
         ] {
-            let error = parse(text.as_bytes(), &schema(), "lake/7.json").err().unwrap();
+            let error = parse(text.as_bytes(), &schema(), "lake/7.json")
+                .err()
+                .unwrap();
             let error = error.to_string();
-            assert!(error.contains(reason) && error.contains("lake/7.json"), "{error}");
+            assert!(
+                error.contains(reason) && error.contains("lake/7.json"),
+                "{error}"
+            );
         }
     }
 }

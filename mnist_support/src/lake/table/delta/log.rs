@@ -150,14 +150,20 @@ impl Log {
         let commits = || self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         let missing: Vec<&String> = {
             let commits = commits();
-            paths.iter().filter(|path| !commits.contains_key(*path)).collect()
+            paths
+                .iter()
+                .filter(|path| !commits.contains_key(*path))
+                .collect()
         };
         for some in missing.chunks(CONCURRENCY) {
             let fetched = at_once(some, |path| self.lake.get(path)).map_err(not_fetched)?;
             commits().extend(some.iter().map(|path| (*path).clone()).zip(fetched));
         }
         let commits = commits();
-        Ok(paths.iter().filter_map(|path| commits.get(path).cloned()).collect())
+        Ok(paths
+            .iter()
+            .filter_map(|path| commits.get(path).cloned())
+            .collect())
     }
 }
 

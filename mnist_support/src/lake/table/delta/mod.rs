@@ -81,7 +81,10 @@ impl DeltaVersion {
 
     /// The column names, in order.
     pub(super) fn columns(&self) -> Vec<String> {
-        self.schema.fields().map(|field| field.name().clone()).collect()
+        self.schema
+            .fields()
+            .map(|field| field.name().clone())
+            .collect()
     }
 
     pub(super) fn files(&self) -> Vec<PartFile> {
@@ -97,7 +100,10 @@ impl DeltaVersion {
         let columns = self.partition_columns.iter().enumerate();
         let columns = columns.map(|(index, name)| {
             let field = self.schema.field(name).ok_or_else(|| {
-                TableError::failed(table, format!("its schema lacks the partition column {name}"))
+                TableError::failed(
+                    table,
+                    format!("its schema lacks the partition column {name}"),
+                )
             })?;
             let values = self.files.iter();
             let values = values.map(|file| file.partition_values.get(index)?.as_deref());
@@ -108,7 +114,11 @@ impl DeltaVersion {
     }
 
     /// Opens a file, by its index.
-    pub(super) fn open(self: &Arc<Self>, folder: &Lake, index: usize) -> Result<Arc<dyn TableFile>> {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        folder: &Lake,
+        index: usize,
+    ) -> Result<Arc<dyn TableFile>> {
         let file = &self.files[index];
         let opened = DataFile::open(folder, self, file);
         match opened {

@@ -58,7 +58,10 @@ pub(super) fn read(folder: &Lake, version: Option<u64>) -> Result<DeltaVersion> 
 fn versions(files: &[(String, u64)]) -> Option<(u64, u64)> {
     let (mut commits, mut checkpoints) = (Vec::new(), Vec::new());
     for (path, _) in files {
-        let name = path.strip_prefix(LOG).unwrap_or(path).trim_start_matches('/');
+        let name = path
+            .strip_prefix(LOG)
+            .unwrap_or(path)
+            .trim_start_matches('/');
         let Some((version, rest)) = name.split_once('.') else {
             continue;
         };
@@ -158,11 +161,20 @@ static FILE: LazyLock<(Vec<ColumnName>, Vec<DataType>)> = LazyLock::new(|| {
         (column_name!("path"), DataType::STRING),
         (column_name!("size"), DataType::LONG),
         (column_name!("modificationTime"), DataType::LONG),
-        (column_name!("fileConstantValues.partitionValues"), texts.into()),
+        (
+            column_name!("fileConstantValues.partitionValues"),
+            texts.into(),
+        ),
         (column_name!("deletionVector.storageType"), DataType::STRING),
-        (column_name!("deletionVector.pathOrInlineDv"), DataType::STRING),
+        (
+            column_name!("deletionVector.pathOrInlineDv"),
+            DataType::STRING,
+        ),
         (column_name!("deletionVector.offset"), DataType::INTEGER),
-        (column_name!("deletionVector.sizeInBytes"), DataType::INTEGER),
+        (
+            column_name!("deletionVector.sizeInBytes"),
+            DataType::INTEGER,
+        ),
         (column_name!("deletionVector.cardinality"), DataType::LONG),
     ];
     columns.into_iter().unzip()
@@ -241,12 +253,18 @@ mod tests {
         let checkpoint = "00000000000000000001.checkpoint.0000000001.0000000002.parquet";
         assert_eq!(range(&[&one, checkpoint, &two]), Some((1, 2)));
         assert_eq!(range(&[checkpoint, &two]), Some((1, 2)));
-        assert_eq!(range(&["_last_checkpoint", "00000000000000000000.crc"]), None);
+        assert_eq!(
+            range(&["_last_checkpoint", "00000000000000000000.crc"]),
+            None
+        );
     }
 
     #[test]
     fn paths_are_parts_of_urls() {
-        assert_eq!(decoded("year=2026/a%20b.parquet").unwrap(), "year=2026/a b.parquet");
+        assert_eq!(
+            decoded("year=2026/a%20b.parquet").unwrap(),
+            "year=2026/a b.parquet"
+        );
         assert_eq!(decoded("name=a%2520b/x").unwrap(), "name=a%20b/x");
         assert!(decoded("%ff").is_err());
     }

@@ -26,7 +26,11 @@ fn inner(dtype: &DataType, stored: &DataType) -> Inner {
     match (dtype, stored) {
         (DataType::Struct(fields), DataType::Struct(stored)) => {
             let fields = fields.fields().zip(stored.fields());
-            Inner::Fields(fields.map(|(field, stored)| column(field, stored)).collect())
+            Inner::Fields(
+                fields
+                    .map(|(field, stored)| column(field, stored))
+                    .collect(),
+            )
         }
         (DataType::Array(array), DataType::Array(stored)) => {
             Inner::Items(vec![inner(array.element_type(), stored.element_type())])

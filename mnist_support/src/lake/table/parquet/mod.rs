@@ -49,7 +49,11 @@ impl ParquetFile {
         ParquetFile::with_footer(lake, path, |footer| footer.rename(columns))
     }
 
-    fn with_footer(lake: &Lake, path: &str, change: impl FnOnce(&mut Footer)) -> Result<ParquetFile> {
+    fn with_footer(
+        lake: &Lake,
+        path: &str,
+        change: impl FnOnce(&mut Footer),
+    ) -> Result<ParquetFile> {
         let (file, first) = lake.file(path, footer::MAGIC.len() as u64)?;
         if file.size() == 0 {
             return Err(Error::Table(TableError::EmptyFile {
