@@ -2,6 +2,8 @@
 
 #[path = "common/spark.rs"]
 mod spark;
+#[path = "common/values.rs"]
+mod values;
 
 use std::{
     collections::BTreeMap,
@@ -15,10 +17,11 @@ use mnist_support::{
     Result,
     lake::{Credentials, Lake, LakeFrame},
 };
-use polars::prelude::{AnyValue, DataFrame, Series, TimeUnit};
+use polars::prelude::DataFrame;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde_json::{Value, json};
+use serde_json::Value;
+use values::{jsons, same};
 
 /// The values of each column, as `fixtures/table_values.py` writes them.
 type Values = BTreeMap<String, Vec<Value>>;
@@ -33,63 +36,6 @@ fn lake(folder: &Path) -> Lake {
 
 fn values_of(file: &Path) -> Values {
     serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
-}
-
-/// A value as `fixtures/table_values.py` writes it.
-fn json(value: &AnyValue) -> Value {
-    let in_ns = |value: i64, unit: &TimeUnit| match unit {
-        TimeUnit::Milliseconds => value * 1_000_000,
-        TimeUnit::Microseconds => value * 1000,
-        TimeUnit::Nanoseconds => value,
-    };
-    let float = |value: f64| match value {
-        value if value.is_finite() => json!(value),
-        value if value.is_nan() => json!("nan"),
-        value => json!(if value > 0.0 { "inf" } else { "-inf" }),
-    };
-    match value {
-        AnyValue::Null => Value::Null,
-        AnyValue::Boolean(value) => json!(value),
-        AnyValue::Date(days) => json!(days),
-        AnyValue::Datetime(value, unit, _) => json!(in_ns(*value, unit)),
-        AnyValue::Time(value) => json!(value),
-        AnyValue::Binary(bytes) => {
-            let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-            json!(digits.collect::<String>())
-        }
-        AnyValue::List(series) => Value::Array(jsons(series)),
-        AnyValue::Struct(..) => {
-            let fields = value._iter_struct_av().map(|value| json(&value));
-            Value::Array(fields.collect())
-        }
-        AnyValue::Float32(value) => float(f64::from(*value)),
-        AnyValue::Float64(value) => float(*value),
-        AnyValue::UInt64(value) => json!(value),
-        value => match (value.get_str(), value.extract::<i64>()) {
-            (Some(text), _) => json!(text),
-            (None, Some(number)) => json!(number),
-            _ => panic!("{value:?}"),
-        },
-    }
-}
-
-fn jsons(series: &Series) -> Vec<Value> {
-    series.iter().map(|value| json(&value)).collect()
-}
-
-/// Whether two values are the same. JSON may write 2.0 as 2.
-fn same(found: &Value, expected: &Value) -> bool {
-    match (found, expected) {
-        (Value::Array(found), Value::Array(expected)) => {
-            found.len() == expected.len()
-                && found
-                    .iter()
-                    .zip(expected)
-                    .all(|(found, expected)| same(found, expected))
-        }
-        (Value::Number(number), _) if number.is_f64() => number.as_f64() == expected.as_f64(),
-        _ => found == expected,
-    }
 }
 
 /// Checks the columns of a frame, the `start`-th row of whose table is its first.

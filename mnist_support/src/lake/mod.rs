@@ -39,7 +39,7 @@ pub use credentials::{Authentication, Credentials};
 pub use reading::ReadProgress;
 pub use store::Lake;
 pub use table::{
-    ColumnType, CsvOptions, Encoding, FileFormat, FileSource, LakeFrame, NumberType, PartFile,
-    Partition, Paths, Predicate,
+    ColumnType, CsvOptions, DeltaVersion, Encoding, FileFormat, FileSource, LakeFrame, NumberType,
+    PartFile, Partition, Paths, Predicate,
 };
 pub(crate) use table::{Each, append, columns_among, frame_from_batches, stack};

@@ -136,8 +136,23 @@ pub(crate) fn patterns_and_lists_of_files_are_tables(lake: &Lake) {
     assert!(error.to_string().contains("several formats"), "{error}");
     put(lake, "delta/_delta_log/00000000000000000000.json", "{}");
     put(lake, "delta/part-0.parquet", parquet_bytes(3, None));
-    let error = lake.table("delta").unwrap_err();
+    let error = lake.parquet("delta").unwrap_err();
     assert!(error.to_string().contains("Delta table"), "{error}");
+    let error = lake.table("delta").unwrap_err();
+    assert!(error.to_string().contains("metadata"), "{error}");
+}
+
+pub(crate) fn files_that_a_filter_on_their_folders_excludes_are_not_read(lake: &Lake) {
+    put(lake, "t/year=2025/a.parquet", parquet_bytes(3, None));
+    put(lake, "t/year=2026/a.parquet", "no Parquet");
+    let frame = lake.parquet("t").unwrap();
+    assert!(frame.collect().is_err());
+    for condition in ["year < 2026", "year = 2025 AND byte >= 0"] {
+        let some = frame.filter(condition).unwrap();
+        assert_eq!(some.collect().unwrap().height(), 3, "{condition}");
+    }
+    let none = frame.filter("year > 2026").unwrap().collect().unwrap();
+    assert_eq!((none.height(), none.width()), (0, frame.columns().len()));
 }
 
 pub(crate) fn a_folder_of_parquet_files_is_cut_within_large_ones(lake: &Lake) {

@@ -3,6 +3,7 @@
 //! Each function is given an empty folder of a lake.
 
 mod csv;
+mod delta;
 mod folder;
 mod ipc;
 mod parquet;
@@ -13,6 +14,7 @@ use mnist_support::{Error, error::LakeError};
 use polars::prelude::DataFrame;
 
 pub(crate) use csv::*;
+pub(crate) use delta::*;
 pub(crate) use folder::*;
 pub(crate) use ipc::*;
 pub(crate) use parquet::*;
@@ -59,10 +61,12 @@ macro_rules! whole_suite {
             a_folder_of_part_files_is_one_table,
             a_wrong_value_in_a_part_file_is_found_by_its_file_and_row,
             folders_name_partition_columns,
+            files_that_a_filter_on_their_folders_excludes_are_not_read,
             patterns_and_lists_of_files_are_tables,
             a_folder_of_parquet_files_is_cut_within_large_ones,
             a_thousand_part_files_are_opened_in_seconds,
             columns_and_rows_are_chosen,
+            a_delta_table_is_what_its_log_says,
         );
     };
 }

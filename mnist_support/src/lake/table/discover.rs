@@ -3,15 +3,13 @@
 use glob::{MatchOptions, Pattern};
 use serde::{Deserialize, Serialize};
 
+use super::delta::LOG;
 use super::format::FileFormat;
 use crate::lake::store::Lake;
 use crate::{
     Error, Result,
     error::{LakeError, TableError},
 };
-
-/// Delta Lake's folder of transactions.
-const DELTA_LOG: &str = "_delta_log";
 
 /// The characters that make a path a pattern.
 const WILDCARDS: [char; 3] = ['*', '?', '['];
@@ -141,15 +139,11 @@ fn split_pattern(path: &str) -> (&str, &str) {
 fn list_folder(lake: &Lake, folder: &str, pattern: &str) -> Result<Vec<PartFile>> {
     let place = lake.folder(folder);
     let listed = place.list_sizes()?;
-    if pattern.is_empty()
-        && listed
-            .iter()
-            .any(|(path, _)| path.split('/').next() == Some(DELTA_LOG))
-    {
+    if pattern.is_empty() && has_log(&listed) {
         return Err(TableError::failed(
             place.url(),
-            "it is a Delta table, whose log says which of its files count; it cannot be read as a \
-             folder of files",
+            "it is a Delta table, whose log says which of its files count: open it with delta() or \
+             table(), not as a folder of files",
         ));
     }
     let matches = matcher(pattern, place.url())?;
@@ -169,6 +163,21 @@ fn list_folder(lake: &Lake, folder: &str, pattern: &str) -> Result<Vec<PartFile>
         }));
     }
     Ok(files)
+}
+
+/// Whether the files of a folder are a Delta table.
+fn has_log(listed: &[(String, u64)]) -> bool {
+    let mut folders = listed.iter().map(|(path, _)| path.split('/').next());
+    folders.any(|folder| folder == Some(LOG))
+}
+
+/// Whether a folder is a Delta table.
+pub(super) fn is_delta(folder: &Lake) -> Result<bool> {
+    match folder.folder(LOG).list_sizes() {
+        Ok(listed) => Ok(!listed.is_empty()),
+        Err(Error::Lake(LakeError::NotFound { .. })) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns whether a path matches a pattern, or lies in a folder that does. No pattern matches all.

@@ -10,6 +10,7 @@ use polars::prelude::{Column, DataFrame, DataType, NamedFrom, Series};
 
 use super::column_type::ColumnType;
 use super::csv::CsvOptions;
+use super::delta::DeltaVersion;
 use super::discover::{PartFile, partition_values};
 use super::format::FileFormat;
 use super::number_type::NumberType;
@@ -23,7 +24,7 @@ use crate::threads::run_all;
 use crate::{Error, Result, error::TableError, interrupt, text};
 
 /// How many files are opened and read at once: enough to hide a store's latency.
-const CONCURRENCY: usize = 16;
+pub(super) const CONCURRENCY: usize = 16;
 /// Files of at most this size are read several at a time.
 const SMALL: u64 = 4 << 20;
 /// Tables below this size are split by rows, not by the sizes of their files.
@@ -40,12 +41,14 @@ pub(crate) struct Folder {
     format: FileFormat,
     options: CsvOptions,
     dtype: Option<NumberType>,
+    /// The version of a Delta table that the files are.
+    delta: Option<Arc<DeltaVersion>>,
     files: Vec<PartFile>,
     /// The open files; `None` for one without rows.
     open: Vec<OnceLock<Option<Arc<dyn TableFile>>>>,
     /// The columns of the files, then those of their paths.
     columns: Vec<String>,
-    /// The values of each column of the paths, one for each file.
+    /// The values of each column of the paths, or of a Delta table's log, one for each file.
     partition_columns: BTreeMap<String, Series>,
 }
 
@@ -64,24 +67,13 @@ impl Folder {
             format,
             options: options.clone(),
             dtype,
+            delta: None,
             open: files.iter().map(|_| OnceLock::new()).collect(),
             files,
             columns: Vec::new(),
             partition_columns: BTreeMap::new(),
         };
-        let mut first = None;
-        for index in 0..folder.files.len() {
-            first = folder.file(index)?;
-            if first.is_some() {
-                break;
-            }
-        }
-        let Some(first) = first else {
-            return Err(Error::Table(TableError::EmptyFile {
-                file: lake.url().to_owned(),
-                reason: format!("none of its {} files has rows", folder.files.len()),
-            }));
-        };
+        let first = folder.first()?;
         folder.columns = first.columns().to_vec();
         for (name, values) in partition_columns {
             if folder.columns.contains(&name) {
@@ -99,6 +91,37 @@ impl Folder {
             folder.learn_types()?;
         }
         Ok(folder)
+    }
+
+    /// Opens a version of a Delta table, and its first file with rows.
+    pub(crate) fn of_delta(lake: &Lake, version: Arc<DeltaVersion>) -> Result<Folder> {
+        let files = version.files();
+        let folder = Folder {
+            lake: lake.clone(),
+            format: FileFormat::Parquet,
+            options: CsvOptions::default(),
+            dtype: None,
+            open: files.iter().map(|_| OnceLock::new()).collect(),
+            files,
+            columns: version.columns(),
+            partition_columns: version.partition_columns(lake.url())?,
+            delta: Some(version),
+        };
+        folder.first()?;
+        Ok(folder)
+    }
+
+    /// Opens the first file with rows.
+    fn first(&self) -> Result<Arc<dyn TableFile>> {
+        for index in 0..self.files.len() {
+            if let Some(file) = self.file(index)? {
+                return Ok(file);
+            }
+        }
+        Err(Error::Table(TableError::EmptyFile {
+            file: self.url().to_owned(),
+            reason: format!("none of its {} files has rows", self.files.len()),
+        }))
     }
 
     /// Learns the types of CSV files from some of them. All have these types, so that those of a
@@ -125,6 +148,7 @@ impl Folder {
             format: self.format,
             options: self.options.clone(),
             dtype: self.dtype,
+            delta: self.delta.clone(),
             files: self.files.clone(),
             open: self.files.iter().map(|_| OnceLock::new()).collect(),
             columns: self.columns.clone(),
@@ -157,10 +181,12 @@ impl Folder {
         if let Some(open) = self.open[index].get() {
             return Ok(open.clone());
         }
-        let opened = match self
-            .format
-            .open(&self.lake, &self.files[index].path, &self.options)
-        {
+        let path = &self.files[index].path;
+        let opened = match &self.delta {
+            Some(delta) => delta.open(&self.lake, index),
+            None => self.format.open(&self.lake, path, &self.options),
+        };
+        let opened = match opened {
             Err(Error::Table(TableError::EmptyFile { .. })) => None,
             Err(error) => return Err(error),
             Ok(file) => {
@@ -257,6 +283,21 @@ impl Folder {
         frame.select(wanted).map_err(about())
     }
 
+    /// Whether the values of the partition columns say that no row of a file fulfils a condition.
+    fn is_excluded(&self, index: usize, scan: &Scan) -> Result<bool> {
+        let in_path = |column: &str| self.partition_columns.contains_key(column);
+        let Some(filter) = scan.filter.clone().and_then(|filter| filter.on(in_path)) else {
+            return Ok(false);
+        };
+        let compared = filter.columns().into_iter();
+        let values = compared.map(|column| {
+            let values = &self.partition_columns[column];
+            Column::from(values.new_from_index(index, 1))
+        });
+        let row = DataFrame::new(1, values.collect()).map_err(TableError::about(self.url()))?;
+        Ok(!filter.mask(&row, self.url())?.any())
+    }
+
     /// Reads a part of one file; `None` for a file without rows.
     fn read_part(&self, part: &FilePart, scan: &Scan) -> Result<Option<DataFrame>> {
         let mut pieces = Vec::new();
@@ -267,7 +308,7 @@ impl Folder {
         stack(pieces, self.url())
     }
 
-    /// Reads a part of one file piece by piece.
+    /// Reads a part of one file piece by piece, unless the filter excludes the file.
     fn read_part_each(
         &self,
         part: &FilePart,
@@ -275,6 +316,9 @@ impl Folder {
         on_progress: OnProgress<'_>,
         each: Each<'_>,
     ) -> Result<()> {
+        if self.is_excluded(part.file, scan)? {
+            return Ok(());
+        }
         let Some(file) = self.file(part.file)? else {
             return Ok(());
         };
@@ -429,7 +473,7 @@ impl Folder {
 }
 
 /// Does the same with each item at once, in a thread of its own. Returns the results in order.
-fn at_once<'a, I: Sync, T: Send>(
+pub(super) fn at_once<'a, I: Sync, T: Send>(
     items: &'a [I],
     work: impl Fn(&'a I) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
@@ -621,7 +665,7 @@ impl TableFile for Folder {
             if left < rows {
                 return match part.part.as_deref() {
                     Some(part) => file.locate(part, left),
-                    None => Ok((file.url().to_owned(), left + 1)),
+                    None => Ok((file.url().to_owned(), file.row_number(left))),
                 };
             }
             left -= rows;

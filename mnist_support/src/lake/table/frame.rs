@@ -8,6 +8,7 @@ use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
 use super::csv::CsvOptions;
+use super::delta::DeltaVersion;
 use super::discover::{self, PartFile, Paths};
 use super::folder::Folder;
 use super::format::FileFormat;
@@ -48,6 +49,9 @@ pub struct FileSource {
     /// The files, if the URL is a folder's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<PartFile>,
+    /// The version of a Delta table, and its files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<Arc<DeltaVersion>>,
 }
 
 /// A file as a table, read lazily.
@@ -155,12 +159,58 @@ impl Lake {
         self.open_table(Some(FileFormat::Ipc), &CsvOptions::new(), &paths.into())
     }
 
-    /// Opens a table of any format, which the files' names tell, or the first bytes of a single
-    /// file.
+    /// Opens the latest version of the Delta table in a folder. The table stays at this version,
+    /// for all workers too, whatever is written meanwhile.
+    ///
+    /// Deletion vectors, mapped columns, checkpoints of all kinds and columns that files are too
+    /// old to have, which are null, are read. The types are as in [`Lake::parquet`]. Files that a
+    /// [`filter`](LakeFrame::filter) on partition columns excludes are not read.
+    ///
+    /// ```
+    /// # use mnist_support::lake::{Credentials, Lake};
+    /// # fn main() -> mnist_support::Result<()> {
+    /// # let tables = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/delta");
+    /// # let lake = Lake::open(tables, &Credentials::local())?;
+    /// let houses = lake.delta("houses")?.filter("district = 'north'")?;
+    /// let first = lake.delta_version("houses", 0)?;
+    /// assert_eq!(houses.columns(), ["rooms", "area", "price", "district", "garden"]);
+    /// assert_eq!(first.columns(), ["rooms", "area", "price", "district"]);
+    /// # assert_eq!(houses.collect()?.height(), 32);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// The errors of [`Lake::csv`], [`Lake::parquet`] and [`Lake::ipc`]; [`TableError::Failed`] for
-    /// a folder with files of several formats or of an unknown one.
+    /// - The errors of the store, as in [`Lake::get`]; [`LakeError::NotFound`] for a folder without
+    ///   a log.
+    /// - [`TableError::EmptyFile`] for a version without rows.
+    /// - [`TableError::Failed`] for a damaged log, a table that uses a feature which cannot be
+    ///   read, and a file that the log has and the folder has not, also on reading.
+    pub fn delta(&self, path: &str) -> Result<LakeFrame> {
+        self.open_delta(path, None)
+    }
+
+    /// Opens a version of the Delta table in a folder, as [`Lake::delta`] does the latest.
+    ///
+    /// # Errors
+    /// The errors of [`Lake::delta`]; [`Error::InvalidSetting`] for a version that the log does not
+    /// have, with those that it has.
+    pub fn delta_version(&self, path: &str, version: u64) -> Result<LakeFrame> {
+        self.open_delta(path, Some(version))
+    }
+
+    fn open_delta(&self, path: &str, version: Option<u64>) -> Result<LakeFrame> {
+        let _scope = interrupt::scope();
+        let folder = self.folder(path);
+        LakeFrame::of_delta(&folder, Arc::new(DeltaVersion::read(&folder, version)?))
+    }
+
+    /// Opens a table of any format, which the files' names tell, or the first bytes of a single
+    /// file, or the log of a Delta table.
+    ///
+    /// # Errors
+    /// The errors of [`Lake::csv`], [`Lake::parquet`], [`Lake::ipc`] and [`Lake::delta`];
+    /// [`TableError::Failed`] for a folder with files of several formats or of an unknown one.
     pub fn table(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
         self.open_table(None, &CsvOptions::new(), &paths.into())
     }
@@ -184,6 +234,11 @@ impl Lake {
                 opened => return opened,
             },
         };
+        if let (None, Some(path)) = (format, paths.single())
+            && discover::is_delta(&self.folder(path))?
+        {
+            return self.open_delta(path, None);
+        }
         let (folder, files) = match (discover::find(self, paths), not_a_file) {
             (Err(Error::Lake(LakeError::NotFound { .. })), Some(error)) => return Err(error),
             (found, _) => found?,
@@ -213,6 +268,7 @@ impl Lake {
             csv: options.clone(),
             view: View::default(),
             files: Vec::new(),
+            delta: None,
         };
         Ok(LakeFrame { source, file })
     }
@@ -224,7 +280,10 @@ impl LakeFrame {
     /// # Errors
     /// The errors of [`Lake::open`], [`Lake::csv`] and [`Lake::parquet`].
     pub fn open(source: &FileSource, credentials: &Credentials) -> Result<LakeFrame> {
-        let frame = if source.files.is_empty() {
+        let frame = if let Some(version) = &source.delta {
+            let folder = Lake::open(&source.url, credentials)?;
+            Self::of_delta(&folder, Arc::clone(version))?
+        } else if source.files.is_empty() {
             Self::open_single(source, credentials)?
         } else {
             let folder = Lake::open(&source.url, credentials)?;
@@ -251,6 +310,22 @@ impl LakeFrame {
             csv: file.csv_options().unwrap_or_default(),
             view: View::default(),
             files,
+            delta: None,
+        };
+        let file = Arc::new(file);
+        Ok(LakeFrame { source, file })
+    }
+
+    fn of_delta(folder: &Lake, version: Arc<DeltaVersion>) -> Result<LakeFrame> {
+        let file = Folder::of_delta(folder, Arc::clone(&version))?;
+        let source = FileSource {
+            url: folder.url().to_owned(),
+            format: FileFormat::Parquet,
+            dtype: None,
+            csv: CsvOptions::default(),
+            view: View::default(),
+            files: Vec::new(),
+            delta: Some(version),
         };
         let file = Arc::new(file);
         Ok(LakeFrame { source, file })

@@ -6,6 +6,7 @@
 mod arrow;
 mod column_type;
 mod csv;
+mod delta;
 mod discover;
 mod folder;
 mod format;
@@ -26,6 +27,7 @@ mod view;
 pub(crate) use arrow::frame_from_batches;
 pub use column_type::ColumnType;
 pub use csv::{CsvOptions, Encoding};
+pub use delta::DeltaVersion;
 pub use discover::{PartFile, Paths};
 pub use format::FileFormat;
 pub use frame::{FileSource, LakeFrame};

@@ -77,6 +77,13 @@ impl Predicate {
         &self.conditions
     }
 
+    /// Those of the conditions that are on some of the columns; `None` if there are none.
+    pub(super) fn on(mut self, is_wanted: impl Fn(&str) -> bool) -> Option<Predicate> {
+        self.conditions
+            .retain(|condition| is_wanted(&condition.column));
+        (!self.conditions.is_empty()).then_some(self)
+    }
+
     /// The same conditions on columns of other names.
     pub(super) fn with_names(mut self, renamed: impl Fn(&str) -> String) -> Predicate {
         for condition in &mut self.conditions {

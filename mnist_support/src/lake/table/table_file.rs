@@ -50,6 +50,12 @@ pub(crate) trait TableFile: Send + Sync {
     /// 1. For error messages: it may have to read.
     fn locate(&self, part: &Part, index: u64) -> Result<(String, u64)>;
 
+    /// The number in the file, from 1, of its row `index`. They differ if the file has rows that do
+    /// not count.
+    fn row_number(&self, index: u64) -> u64 {
+        index + 1
+    }
+
     /// Reads the rows of one part. Returns `None` for a part that this file cannot have.
     fn read(
         &self,

@@ -62,7 +62,7 @@ pub(super) fn large_decimal(value: impl std::fmt::Display, scale: i32) -> f64 {
 }
 
 /// Whether a struct is SparkML's `VectorUDT`.
-fn is_vector(fields: &[Field]) -> bool {
+pub(super) fn is_vector(fields: &[Field]) -> bool {
     let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
     names == ["type", "size", "indices", "values"]
 }

@@ -23,18 +23,18 @@ const GUESS: u64 = 64 << 10;
 
 /// The metadata of a file and the layout of its row groups.
 pub(super) struct Footer {
-    metadata: FileMetaData,
-    columns: Vec<Column>,
+    pub(super) metadata: FileMetaData,
+    pub(super) columns: Vec<Column>,
     group_rows: Vec<usize>,
     /// The bytes of each column chunk, for each row group.
     chunks: Vec<Vec<Range<u64>>>,
 }
 
 /// A column of the table. A nested one is stored as several columns, its leaves.
-struct Column {
-    name: String,
+pub(super) struct Column {
+    pub(super) name: String,
     /// The elements of the schema that describe it.
-    elements: Range<usize>,
+    pub(super) elements: Range<usize>,
     leaves: Range<usize>,
 }
 

@@ -6,6 +6,7 @@ mod footer;
 #[cfg(test)]
 mod fuzz;
 mod statistics;
+mod stored;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::lake::reading::{OnProgress, ignore_progress};
 use crate::lake::store::Lake;
 use crate::{Error, Result, error::TableError};
 use footer::Footer;
+pub(in crate::lake::table) use stored::{Inner, StoredColumn};
 
 /// Row groups are fetched and decoded in runs of about this size, while the next run is being
 /// fetched.
@@ -38,6 +40,23 @@ pub(crate) struct ParquetFile {
 impl ParquetFile {
     /// Reads the footer.
     pub(crate) fn open(lake: &Lake, path: &str) -> Result<ParquetFile> {
+        ParquetFile::with_footer(lake, path, |_| ())
+    }
+
+    /// Opens a file that has other names for its columns. The others that it has are hidden.
+    pub(super) fn open_stored(
+        lake: &Lake,
+        path: &str,
+        columns: &[StoredColumn],
+    ) -> Result<ParquetFile> {
+        ParquetFile::with_footer(lake, path, |footer| footer.rename(columns))
+    }
+
+    fn with_footer(
+        lake: &Lake,
+        path: &str,
+        change: impl FnOnce(&mut Footer),
+    ) -> Result<ParquetFile> {
         let (file, first) = lake.file(path, footer::MAGIC.len() as u64)?;
         if file.size() == 0 {
             return Err(Error::Table(TableError::EmptyFile {
@@ -45,7 +64,8 @@ impl ParquetFile {
                 reason: "it has no bytes".into(),
             }));
         }
-        let footer = Footer::read(&file, &first)?;
+        let mut footer = Footer::read(&file, &first)?;
+        change(&mut footer);
         if footer.rows() == 0 {
             return Err(Error::Table(TableError::EmptyFile {
                 file: file.url().into(),
@@ -58,6 +78,22 @@ impl ParquetFile {
             footer,
             columns,
         })
+    }
+
+    /// The number of rows of each row group.
+    pub(super) fn group_rows(&self) -> &[usize] {
+        self.footer.group_rows()
+    }
+
+    /// Reads a range of the file's rows.
+    pub(super) fn read_rows(
+        &self,
+        rows: Range<usize>,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+    ) -> Result<DataFrame> {
+        let (groups, skip, rows) = plan::locate(self.footer.group_rows(), rows);
+        self.read_groups(groups, skip, rows, scan, on_progress)
     }
 
     fn read_groups(
@@ -150,9 +186,7 @@ impl TableFile for ParquetFile {
             filter: None,
             ..scan.clone()
         };
-        let (groups, skip, rows) =
-            plan::locate(self.footer.group_rows(), 0..n.min(self.footer.rows()));
-        self.read_groups(groups, skip, rows, scan, &ignore_progress)
+        self.read_rows(0..n.min(self.footer.rows()), scan, &ignore_progress)
     }
 
     fn collect(&self, scan: &Scan, on_progress: OnProgress<'_>) -> Result<DataFrame> {
