@@ -330,7 +330,8 @@ fn a_missing_value_is_found_by_its_file_and_its_row_there() {
 
 /// Learns a number from others.
 fn regression(features: &[&str], label: &str) -> Pipeline {
-    let network = Network::new(&[features.len()], vec![Layer::linear(features.len(), 1)]).unwrap();
+    let width = features.len() as i64;
+    let network = Network::new(&[width], vec![Layer::linear(width, 1)]).unwrap();
     Pipeline::new()
         .stage(
             VectorAssembler::new()
