@@ -194,8 +194,8 @@ impl Content {
     }
 }
 
-/// Decompresses a file, as far as it is kept in memory: all of it if the text is in another encoding
-/// than UTF-8. Returns that with the number of bytes that it has beyond.
+/// Decompresses a file, as far as it is kept in memory: all of it if the text is in another
+/// encoding than UTF-8. Returns that with the number of bytes that it has beyond.
 fn unpack(packed: &Bytes, decodes: bool) -> io::Result<(Bytes, u64)> {
     let mut reader = reader(packed)?;
     let mut text = Vec::new();

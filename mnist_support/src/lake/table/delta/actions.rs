@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use delta_kernel::engine_data::{ListItem, MapItem, StringArrayAccessor};
 use delta_kernel::expressions::{ArrayData, ColumnName};
-use delta_kernel::schema::{DataType, PrimitiveType, SchemaRef, StructType};
+use delta_kernel::schema::{DataType, MetadataColumnSpec, PrimitiveType, SchemaRef, StructType};
 use delta_kernel::{EngineData, GetData, KernelError, KernelResult, RowVisitor};
 
 /// Rows of actions.
@@ -86,7 +86,8 @@ pub(super) fn leaves(schema: &StructType, path: &[String]) -> KernelResult<Vec<L
                         path.join(".")
                     ))
                 })?;
-                leaves.push(Leaf { path, kind });
+                let is_url = field.get_metadata_column_spec() == Some(MetadataColumnSpec::FilePath);
+                leaves.push(Leaf { path, kind, is_url });
             }
         }
     }
@@ -97,6 +98,8 @@ pub(super) fn leaves(schema: &StructType, path: &[String]) -> KernelResult<Vec<L
 pub(super) struct Leaf {
     pub(super) path: Vec<String>,
     pub(super) kind: Kind,
+    /// Whether its value is the URL of the file of the log, which is in no action.
+    pub(super) is_url: bool,
 }
 
 impl Values {

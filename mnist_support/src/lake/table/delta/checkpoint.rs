@@ -46,7 +46,7 @@ impl Checkpoint {
             frame.map_err(failed)?
         };
         let mut columns = BTreeMap::new();
-        for Leaf { path, kind } in actions::leaves(&self.schema, &[])? {
+        for Leaf { path, kind, .. } in actions::leaves(&self.schema, &[])? {
             let values = leaf(&frame, &path).and_then(|series| match series {
                 None => Ok(Values::nulls(kind, count)),
                 Some(series) => values(kind, &series),

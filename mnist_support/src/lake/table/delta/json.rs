@@ -36,6 +36,10 @@ pub(super) fn parse(text: &[u8], schema: &StructType, url: &str) -> KernelResult
             return Err(damaged("it is no JSON object"));
         }
         for (leaf, values) in leaves.iter().zip(&mut columns) {
+            if leaf.is_url {
+                push(values, Some(&Value::from(url)));
+                continue;
+            }
             let mut at = Some(&action);
             for name in &leaf.path {
                 at = at.and_then(|value| value.get(name));
