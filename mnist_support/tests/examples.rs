@@ -133,7 +133,10 @@ fn images_that_spark_has_read_or_decoded_have_the_values_of_ours() {
     assert_eq!(ours.len(), 15);
     let folder = lake.folder("digits/3");
     for (query, column) in [
-        ("SELECT image.origin AS path, image FROM image.`FOLDER`", "image"),
+        (
+            "SELECT image.origin AS path, image FROM image.`FOLDER`",
+            "image",
+        ),
         ("SELECT path, content FROM binaryFile.`FOLDER`", "content"),
     ] {
         let query = query.replace("FOLDER", folder.url());

@@ -45,7 +45,11 @@ pub fn pipeline() -> Result<Pipeline, mnist_support::Error> {
                 .iterations(200)
                 .learning_rate(0.1),
         )
-        .stage(IndexToString::new().input_col("prediction").output_col("predicted")))
+        .stage(
+            IndexToString::new()
+                .input_col("prediction")
+                .output_col("predicted"),
+        ))
 }
 
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -13,7 +13,11 @@ pub fn pipeline() -> Result<Pipeline, mnist_support::Error> {
         vec![Layer::linear(4, 16), Layer::ReLU, Layer::linear(16, 3)],
     )?;
     Ok(Pipeline::new()
-        .stage(StringIndexer::new().input_col("species").output_col("label"))
+        .stage(
+            StringIndexer::new()
+                .input_col("species")
+                .output_col("label"),
+        )
         .stage(VectorAssembler::new().input_cols(lengths))
         .stage(StandardScaler::new().with_mean(true))
         .stage(
@@ -23,7 +27,11 @@ pub fn pipeline() -> Result<Pipeline, mnist_support::Error> {
                 .iterations(200)
                 .learning_rate(0.02),
         )
-        .stage(IndexToString::new().input_col("prediction").output_col("predicted")))
+        .stage(
+            IndexToString::new()
+                .input_col("prediction")
+                .output_col("predicted"),
+        ))
 }
 
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {

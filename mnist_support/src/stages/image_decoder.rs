@@ -269,7 +269,10 @@ mod tests {
     /// Hugging Face's structs.
     fn structs(images: &[(Option<&[u8]>, Option<&str>)]) -> DataFrame {
         let (bytes, paths): (Vec<_>, Vec<_>) = images.iter().copied().unzip();
-        let fields = [Series::new("bytes".into(), bytes), Series::new("path".into(), paths)];
+        let fields = [
+            Series::new("bytes".into(), bytes),
+            Series::new("path".into(), paths),
+        ];
         let column = StructChunked::from_series("image".into(), images.len(), fields.iter());
         let column = column.unwrap().into_series().into_column();
         DataFrame::new(images.len(), vec![column]).unwrap()
@@ -344,10 +347,22 @@ mod tests {
             (Some(&other), None),
         ]);
         for (row, expected) in [
-            (1, "rows.csv, row 102, column \"image\" (path \"2.png\"): its bytes are a GIF"),
-            (2, "rows.csv, row 103, column \"image\" (path \"3.png\"): it has no bytes, only the path"),
-            (3, "rows.csv, row 104, column \"image\": the value is missing"),
-            (4, "rows.csv, row 105, column \"image\" (path \"5.png\"): the PNG is damaged: "),
+            (
+                1,
+                "rows.csv, row 102, column \"image\" (path \"2.png\"): its bytes are a GIF",
+            ),
+            (
+                2,
+                "rows.csv, row 103, column \"image\" (path \"3.png\"): it has no bytes, only the path",
+            ),
+            (
+                3,
+                "rows.csv, row 104, column \"image\": the value is missing",
+            ),
+            (
+                4,
+                "rows.csv, row 105, column \"image\" (path \"5.png\"): the PNG is damaged: ",
+            ),
         ] {
             let mut one = table(&frame.slice(row, 1), 100 + row as usize);
             let error = StageModel::from(decoder()).apply(&mut one).unwrap_err();
@@ -370,7 +385,12 @@ mod tests {
             assert!(
                 matches!(
                     reason(&error),
-                    ImageError::Size { width: 3, height: 2, first_width: 2, first_height: 1 }
+                    ImageError::Size {
+                        width: 3,
+                        height: 2,
+                        first_width: 2,
+                        first_height: 1
+                    }
                 ),
                 "{error}"
             );
@@ -390,7 +410,10 @@ mod tests {
             (decoder().size(0, 3), "size"),
             (decoder().size(usize::MAX, 2), "size"),
             (decoder().size(10, 10).max_pixels(99), "size"),
-            (decoder().handle_invalid(HandleInvalid::Keep), "handle_invalid"),
+            (
+                decoder().handle_invalid(HandleInvalid::Keep),
+                "handle_invalid",
+            ),
         ] {
             let error = transform(decoder.clone(), &frame).unwrap_err();
             assert!(

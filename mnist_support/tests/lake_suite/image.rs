@@ -128,7 +128,9 @@ pub(crate) fn images_that_are_missing_or_have_changed_are_named(lake: &Lake) {
 }
 
 pub(crate) fn a_thousand_images_are_read_in_seconds(lake: &Lake) {
-    let names: Vec<String> = (0..1000).map(|index| format!("many/{index:04}.png")).collect();
+    let names: Vec<String> = (0..1000)
+        .map(|index| format!("many/{index:04}.png"))
+        .collect();
     std::thread::scope(|scope| {
         for names in names.chunks(125) {
             scope.spawn(move || names.iter().for_each(|name| put(lake, name, name.clone())));
@@ -137,9 +139,11 @@ pub(crate) fn a_thousand_images_are_read_in_seconds(lake: &Lake) {
     let start = std::time::Instant::now();
     let rows = images(&lake.images("many").unwrap().collect().unwrap());
     let took = start.elapsed();
-    assert!(rows.iter().map(|(path, bytes)| (format!("many/{path}"), bytes)).all(
-        |(path, bytes)| path.as_bytes() == bytes
-    ));
+    assert!(
+        rows.iter()
+            .map(|(path, bytes)| (format!("many/{path}"), bytes))
+            .all(|(path, bytes)| path.as_bytes() == bytes)
+    );
     assert_eq!(rows.len(), 1000);
     assert!(took.as_secs() < 20, "{took:?}");
 }

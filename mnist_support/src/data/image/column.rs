@@ -93,7 +93,7 @@ fn kind_of_struct(series: &Series) -> PolarsResult<Option<Kind>> {
     let fields = series.struct_()?.fields_as_series();
     let field = |name: &str| fields.iter().find(|field| field.name() == name);
     let text = |name: &str| match field(name) {
-        Some(field) => Ok(field.cast(&DataType::String)?.str()?.clone()),
+        Some(field) => PolarsResult::Ok(field.cast(&DataType::String)?.str()?.clone()),
         None => Ok(StringChunked::full_null(name.into(), series.len())),
     };
     if let Some(bytes) = field("bytes").filter(|bytes| bytes.dtype() == &DataType::Binary) {
@@ -133,7 +133,9 @@ impl SparkImages {
         if !matches!(channels, 1 | 3 | 4) {
             return invalid(format!("has {channels} channels, and 1, 3 and 4 are known"));
         }
-        let length = height.checked_mul(width).and_then(|n| n.checked_mul(channels));
+        let length = height
+            .checked_mul(width)
+            .and_then(|n| n.checked_mul(channels));
         if length != i64::try_from(data.len()).ok() {
             return invalid(format!(
                 "has {} bytes, and says that they are {width} x {height} pixels of {channels} \

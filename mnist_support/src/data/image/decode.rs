@@ -50,7 +50,10 @@ fn describe(bytes: &[u8]) -> String {
         (b"PK\x03\x04", "a ZIP archive"),
         (b"\x1f\x8b", "compressed with gzip"),
         (b"<svg", "an SVG"),
-        (b"version https://git-lfs", "a pointer of Git LFS to the file"),
+        (
+            b"version https://git-lfs",
+            "a pointer of Git LFS to the file",
+        ),
     ];
     if bytes.is_empty() {
         return "none: it is empty".to_owned();

@@ -6,11 +6,7 @@ use zune_jpeg::{
     zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
 };
 
-use super::{
-    ImageOptions,
-    decode::check_size,
-    pixels::Pixels,
-};
+use super::{ImageOptions, decode::check_size, pixels::Pixels};
 use crate::error::ImageError;
 
 /// How a JPEG begins.

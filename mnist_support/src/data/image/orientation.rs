@@ -31,7 +31,9 @@ impl Orientation {
             _ => u32::from_be_bytes,
         };
         let short_at = |start: usize| -> Option<u16> {
-            Some(short(exif.get(start..start.checked_add(2)?)?.try_into().ok()?))
+            Some(short(
+                exif.get(start..start.checked_add(2)?)?.try_into().ok()?,
+            ))
         };
         let directory = long(exif.get(4..8)?.try_into().ok()?) as usize;
         let entries = usize::from(short_at(directory)?);

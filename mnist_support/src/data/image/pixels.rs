@@ -23,7 +23,7 @@ impl Pixels {
         let pixels = self.values.chunks_exact(self.channels);
         let values = match (self.channels, channels) {
             (1, 1) | (3, 3) => return self,
-            (1 | 2, 1) => pixels.map(|pixel| pixel[0]).collect(),
+            (2, 1) => pixels.map(|pixel| pixel[0]).collect(),
             (_, 1) => pixels.map(luma).collect(),
             (1 | 2, _) => pixels.flat_map(|pixel| [pixel[0]; 3]).collect(),
             (_, _) => pixels

@@ -4,11 +4,7 @@ use std::io::Cursor;
 
 use png::{Decoder, DecodingError, Limits, Transformations};
 
-use super::{
-    ImageOptions,
-    decode::check_size,
-    pixels::Pixels,
-};
+use super::{ImageOptions, decode::check_size, pixels::Pixels};
 use crate::error::ImageError;
 
 /// How a PNG begins.
@@ -32,7 +28,12 @@ pub(super) fn decode(
     check_size(width.into(), height.into(), options)?;
     let mut reader = decoder.read_info().map_err(damaged)?;
     let length = reader.output_buffer_size();
-    let mut values = vec![0; length.ok_or(DecodingError::LimitsExceeded).map_err(damaged)?];
+    let mut values = vec![
+        0;
+        length
+            .ok_or(DecodingError::LimitsExceeded)
+            .map_err(damaged)?
+    ];
     let frame = reader.next_frame(&mut values).map_err(damaged)?;
     values.truncate(frame.buffer_size());
     let exif = reader.info().exif_metadata.as_deref().map(<[u8]>::to_vec);

@@ -70,10 +70,7 @@ fn every_image_has_the_values_that_pillow_gives_it() {
         };
         let expected = expected.get(row).unwrap();
         let (height, width) = (heights.get(row).unwrap(), widths.get(row).unwrap());
-        assert_eq!(
-            expected.len(),
-            options.channels * (height * width) as usize
-        );
+        assert_eq!(expected.len(), options.channels * (height * width) as usize);
         if found.len() != expected.len() {
             wrong.push(format!("{name}: {} values", found.len()));
             continue;
