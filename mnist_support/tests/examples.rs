@@ -5,22 +5,22 @@ mod cluster;
 mod common;
 
 #[path = "../src/examples/breast_cancer.rs"]
-#[allow(dead_code)] // `main` runs as a doc test
+#[allow(dead_code, unreachable_pub)] // `main` runs as a doc test
 mod breast_cancer;
 #[path = "../src/examples/digits.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod digits;
 #[path = "../src/examples/fashion.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod fashion;
 #[path = "../src/examples/iris.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod iris;
 #[path = "../src/examples/mnist.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod mnist;
 #[path = "../src/examples/titanic.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod titanic;
 
 use std::sync::MutexGuard;

@@ -1,3 +1,4 @@
+use mnist_support::network::Conv2dConfig;
 use mnist_support::prelude::*;
 
 /// PNG files in folders that are named after what is on them: `digits/0/0.png` and so on.
@@ -11,7 +12,7 @@ pub fn pipeline() -> Result<Pipeline, mnist_support::Error> {
     let network = Network::new(
         &[1, 8, 8],
         vec![
-            Layer::conv2d(1, 16, 3),
+            Layer::conv2d(1, 16, 3, Conv2dConfig::default()),
             Layer::ReLU,
             Layer::Flatten,
             Layer::linear(16 * 6 * 6, 10),

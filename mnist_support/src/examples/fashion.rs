@@ -1,3 +1,4 @@
+use mnist_support::network::Conv2dConfig;
 use mnist_support::prelude::*;
 
 /// Images as Hugging Face keeps them in Parquet files: structs of the bytes of a PNG and its path.
@@ -11,7 +12,7 @@ pub fn pipeline() -> Result<Pipeline, mnist_support::Error> {
     let network = Network::new(
         &[1, 28, 28],
         vec![
-            Layer::conv2d(1, 8, 3),
+            Layer::conv2d(1, 8, 3, Conv2dConfig::default()),
             Layer::ReLU,
             Layer::max_pool2d(2),
             Layer::Flatten,

@@ -1,3 +1,4 @@
+use mnist_support::network::Conv2dConfig;
 use mnist_support::prelude::*;
 
 /// MNIST as its CSV files come: compressed, without a header, the digit first and then 784 grey
@@ -13,7 +14,7 @@ pub fn pipeline(digits: &LakeFrame) -> Result<Pipeline, mnist_support::Error> {
     let network = Network::new(
         &[1, 28, 28],
         vec![
-            Layer::conv2d(1, 8, 5),
+            Layer::conv2d(1, 8, 5, Conv2dConfig::default()),
             Layer::ReLU,
             Layer::max_pool2d(2),
             Layer::Flatten,

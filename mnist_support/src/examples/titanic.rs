@@ -9,8 +9,8 @@ pub fn data(lake: &Lake) -> Result<LakeFrame, mnist_support::Error> {
 /// known count as of a port of its own.
 pub fn pipeline() -> Result<Pipeline, mnist_support::Error> {
     let network = Network::new(
-        &[7],
-        vec![Layer::linear(7, 8), Layer::ReLU, Layer::linear(8, 1)],
+        &[8],
+        vec![Layer::linear(8, 8), Layer::ReLU, Layer::linear(8, 1)],
     )?;
     let numbers = StringIndexer::new()
         .input_cols(["sex", "embarked"])

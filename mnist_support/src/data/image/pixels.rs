@@ -37,7 +37,7 @@ impl Pixels {
         }
     }
 
-    /// Writes the values channel by channel, if the image has this size.
+    /// Writes the values, of 1 or 3 channels, channel by channel, if the image has this size.
     pub(super) fn write(&self, size: [usize; 2], output: &mut [u8]) -> Result<(), ImageError> {
         if self.size() != size {
             return Err(ImageError::Size {
@@ -51,12 +51,11 @@ impl Pixels {
             output.copy_from_slice(&self.values);
             return Ok(());
         }
-        let planes = output.chunks_exact_mut(self.height * self.width);
-        for (channel, plane) in planes.enumerate() {
-            let values = self.values.iter().skip(channel).step_by(self.channels);
-            for (output, value) in plane.iter_mut().zip(values) {
-                *output = *value;
-            }
+        let (reds, others) = output.split_at_mut(self.height * self.width);
+        let (greens, blues) = others.split_at_mut(self.height * self.width);
+        let planes = reds.iter_mut().zip(greens).zip(blues);
+        for (pixel, ((red, green), blue)) in self.values.chunks_exact(3).zip(planes) {
+            (*red, *green, *blue) = (pixel[0], pixel[1], pixel[2]);
         }
         Ok(())
     }
