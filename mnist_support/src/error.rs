@@ -4,6 +4,7 @@
 #![allow(missing_docs)]
 
 mod collective;
+mod image;
 mod job;
 mod lake;
 mod mnist;
@@ -17,6 +18,7 @@ mod training;
 use std::path::PathBuf;
 
 pub use collective::CollectiveError;
+pub use image::ImageError;
 pub use job::JobError;
 pub use lake::LakeError;
 pub use mnist::{FolderError, IdxError, MnistError};

@@ -47,6 +47,8 @@
 //! - **Your tables.** [`lake::Lake`] opens a folder or a container of Azure Data Lake Storage.
 //!   [`Lake::csv`](lake::Lake::csv) and [`Lake::parquet`](lake::Lake::parquet) return tables that
 //!   are read lazily: each rank reads its own partition.
+//!   [`Lake::images`](lake::Lake::images) does the same for folders of images. [`examples`] has
+//!   whole programs, from files as people have them to predictions.
 //! - **Your network.** [`network`] lists the layers, [`names`] what they are in PyTorch.
 //!   [`Network::from_pt2`] takes a module of PyTorch's. [`train::TrainingSettings`] are the
 //!   settings of a fit.
@@ -139,6 +141,8 @@ pub mod prelude;
 
 #[doc = include_str!("names.md")]
 pub mod names {}
+
+pub mod examples;
 
 pub use error::{Error, Result};
 pub use network::{CnnConfig, DropoutMasks, Layer, Network};

@@ -21,8 +21,8 @@ pub use crate::{
     interrupt::until_interrupted,
     lake::{Credentials, Lake, LakeFrame},
     ml::{
-        Bucketizer, Fit, HandleInvalid, Imputer, ImputerStrategy, IndexToString, Label,
-        MaxAbsScaler, MinMaxScaler, Normalizer, OneHotEncoder, Pipeline, PipelineModel,
+        Bucketizer, Fit, HandleInvalid, ImageDecoder, Imputer, ImputerStrategy, IndexToString,
+        Label, MaxAbsScaler, MinMaxScaler, Normalizer, OneHotEncoder, Pipeline, PipelineModel,
         QuantileDiscretizer, RobustScaler, StandardScaler, StringIndexer, StringOrderType,
         TorchEstimator, Transform, VectorAssembler,
     },

@@ -110,10 +110,14 @@ fn names() -> String {
     let stages = variants("stages/mod.rs", "Stage").into_iter();
     let stages = stages.filter(|(stage, _)| stage != "TorchEstimator");
     let stages = stages.map(|(stage, _)| {
-        [
-            format!("`pyspark.ml.feature.{stage}`"),
-            format!("`ml::{stage}`"),
-        ]
+        let theirs = match stage.as_str() {
+            // SparkML leaves it to a UDF.
+            "ImageDecoder" => {
+                "`torchvision.io.decode_image`, `torchvision.transforms.Resize`".to_owned()
+            }
+            _ => format!("`pyspark.ml.feature.{stage}`"),
+        };
+        [theirs, format!("`ml::{stage}`")]
     });
     let here = "here";
     [
@@ -134,7 +138,7 @@ fn names() -> String {
             ["PyTorch", here],
             of_torch("train/schedule/mod.rs", "LearningRateSchedule"),
         ),
-        table("Stages", ["SparkML", here], stages.collect()),
+        table("Stages", ["SparkML, torchvision", here], stages.collect()),
         table("Metrics", ["SparkML", here], metrics),
     ]
     .concat()

@@ -350,10 +350,15 @@ impl MatrixBuilder {
     /// [`Error::ShapeMismatch`] for rows of another width; [`Error::Io`] for a file that cannot be
     /// written.
     pub(crate) fn append(&mut self, more: Features) -> Result<()> {
+        // No rows may have lost their width.
         let matrix = match self.matrix.take() {
-            None => Matrix::Memory(more.select(&[])?),
-            Some(matrix) => matrix,
+            Some(matrix) if matrix.rows() > 0 => matrix,
+            _ => Matrix::Memory(more.select(&[])?),
         };
+        if matrix.rows() > 0 && more.rows() == 0 {
+            self.matrix = Some(matrix);
+            return Ok(());
+        }
         self.matrix = Some(match matrix {
             Matrix::Memory(own) => self.append_in_memory(own, more)?,
             Matrix::File(own) => append_to_file(own, &more)?,
@@ -475,6 +480,7 @@ mod tests {
     fn rows_of_another_width_are_refused() {
         let mut builder = MatrixBuilder::new(&MemoryBudget::unlimited());
         builder.append(Features::U8(arr2(&[[1, 2]]))).unwrap();
+        builder.append(Features::U8(Array2::zeros((0, 0)))).unwrap();
         let error = builder.append(Features::U8(arr2(&[[1]]))).unwrap_err();
         assert!(matches!(error, Error::ShapeMismatch { .. }), "{error}");
     }

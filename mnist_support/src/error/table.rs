@@ -1,6 +1,6 @@
 //! Errors of tables: CSV files, Parquet files and DataFrames.
 
-use super::{Cause, Error};
+use super::{Cause, Error, ImageError};
 
 /// What is wrong with a table, its columns or its values.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,17 @@ pub enum TableError {
         row: u64,
         column: String,
     },
+    /// An image that cannot be decoded.
+    #[error("{file}, row {row}, column {column:?}{}: {reason}", of_path(path))]
+    InvalidImage {
+        file: String,
+        row: u64,
+        column: String,
+        /// The path that the row gives for the image.
+        path: Option<Box<str>>,
+        #[source]
+        reason: Box<ImageError>,
+    },
     /// A column whose type cannot be a feature or a label.
     #[error("{table}, column {column:?} is of type {found}: {expected} is needed")]
     ColumnType {
@@ -85,6 +96,13 @@ pub enum TableError {
         #[source]
         reason: Cause,
     },
+}
+
+/// The path of an image in a message.
+fn of_path(path: &Option<Box<str>>) -> String {
+    let path = path.as_ref();
+    path.map(|path| format!(" (path {path:?})"))
+        .unwrap_or_default()
 }
 
 impl TableError {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -23,6 +23,7 @@ use super::file::LakeFile;
 use super::local::{list_files, local_lake};
 use super::location::Location;
 use super::patience::Patience;
+use super::reading::Meter;
 use super::runtime;
 use super::transfer::fetch;
 use super::upload::upload;
@@ -35,6 +36,9 @@ const IN_USER_NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
     .remove(b'$');
+
+/// How many files are fetched at once, to hide the latency of the store.
+const CONCURRENCY: usize = 16;
 
 /// A folder in an object store. It prints as its URL.
 ///
@@ -226,6 +230,25 @@ impl Lake {
             let (_, bytes) = fetched.map_err(|error| storage_error("reading", &url, error))?;
             Ok(bytes)
         })?
+    }
+
+    /// Returns the contents of files, in order. Several are fetched at a time. `meter` reports the
+    /// progress.
+    pub(super) fn get_all(&self, paths: &[&str], meter: &Meter<'_>) -> Result<Vec<Bytes>> {
+        let files = paths.iter().map(|path| self.locate(path));
+        let files = files.collect::<Result<Vec<_>>>()?;
+        let counter = meter.counter();
+        let fetched = files.into_iter().map(move |(store, path, url)| {
+            let counter = Arc::clone(&counter);
+            async move {
+                let fetched = fetch(store.as_ref(), &path, None, None, &counter).await;
+                let (_, bytes) = fetched.map_err(|error| storage_error("reading", &url, error))?;
+                Ok(bytes)
+            }
+        });
+        let all = stream::iter(fetched).buffered(CONCURRENCY).try_collect();
+        let _scope = interrupt::scope();
+        runtime::start("reading", &self.url, all)?.wait_with(&mut || meter.report_if_due())?
     }
 
     /// Writes a file, whole or not at all. An existing file is replaced.

@@ -130,6 +130,7 @@ impl PipelineModel {
                 | StageModel::Imputer(_)
                 | StageModel::Normalizer(_)
                 | StageModel::Bucketizer(_)
+                | StageModel::ImageDecoder(_)
                 | StageModel::Torch(_) => false,
             };
             if !written {

@@ -10,6 +10,7 @@
 mod bucketizer;
 mod columns;
 mod context;
+mod image_decoder;
 mod imputer;
 mod index_to_string;
 mod label;
@@ -46,6 +47,7 @@ pub use self::{
     bucketizer::Bucketizer,
     columns::HandleInvalid,
     context::FitContext,
+    image_decoder::ImageDecoder,
     imputer::{Imputer, ImputerModel, ImputerStrategy},
     index_to_string::IndexToString,
     label::Label,
@@ -96,6 +98,8 @@ pub enum Stage {
     Bucketizer(Bucketizer),
     /// Turns numbers into buckets of about as many rows each.
     QuantileDiscretizer(QuantileDiscretizer),
+    /// Decodes images into a vector column.
+    ImageDecoder(ImageDecoder),
     /// Trains a network.
     TorchEstimator(Box<TorchEstimator>),
 }
@@ -126,6 +130,8 @@ pub enum StageModel {
     Normalizer(Normalizer),
     /// Needs no fitting; or a fitted `QuantileDiscretizer`.
     Bucketizer(Bucketizer),
+    /// Needs no fitting.
+    ImageDecoder(ImageDecoder),
     /// A trained network.
     Torch(Box<TorchModel>),
 }
@@ -145,6 +151,7 @@ enum SavedStage {
     RobustScaler(RobustScalerModel),
     Normalizer(Normalizer),
     Bucketizer(Bucketizer),
+    ImageDecoder(ImageDecoder),
     Torch(Box<SavedTorchModel>),
 }
 
@@ -163,6 +170,7 @@ impl Stage {
             Stage::Normalizer(stage) => stage,
             Stage::Bucketizer(stage) => stage,
             Stage::QuantileDiscretizer(stage) => stage,
+            Stage::ImageDecoder(stage) => stage,
             Stage::TorchEstimator(stage) => &**stage,
         }
     }
@@ -227,6 +235,7 @@ impl StageModel {
             StageModel::RobustScaler(model) => model,
             StageModel::Normalizer(model) => model,
             StageModel::Bucketizer(model) => model,
+            StageModel::ImageDecoder(model) => model,
             StageModel::Torch(model) => &**model,
         }
     }
@@ -280,6 +289,7 @@ impl StageModel {
             StageModel::RobustScaler(model) => SavedStage::RobustScaler(model.clone()),
             StageModel::Normalizer(model) => SavedStage::Normalizer(model.clone()),
             StageModel::Bucketizer(model) => SavedStage::Bucketizer(model.clone()),
+            StageModel::ImageDecoder(model) => SavedStage::ImageDecoder(model.clone()),
             StageModel::Torch(model) => SavedStage::Torch(Box::new(model.to_saved(put)?)),
         })
     }
@@ -297,6 +307,7 @@ impl StageModel {
             SavedStage::RobustScaler(model) => StageModel::RobustScaler(model),
             SavedStage::Normalizer(model) => StageModel::Normalizer(model),
             SavedStage::Bucketizer(model) => StageModel::Bucketizer(model),
+            SavedStage::ImageDecoder(model) => StageModel::ImageDecoder(model),
             SavedStage::Torch(saved) => {
                 StageModel::Torch(Box::new(TorchModel::from_saved(*saved, get)?))
             }

@@ -5,6 +5,7 @@
 mod csv;
 mod delta;
 mod folder;
+mod image;
 mod ipc;
 mod parquet;
 
@@ -16,6 +17,7 @@ use polars::prelude::DataFrame;
 pub(crate) use csv::*;
 pub(crate) use delta::*;
 pub(crate) use folder::*;
+pub(crate) use image::*;
 pub(crate) use ipc::*;
 pub(crate) use parquet::*;
 
@@ -54,6 +56,10 @@ macro_rules! whole_suite {
             a_parquet_file_that_is_damaged_is_refused,
             a_missing_value_of_a_parquet_file_is_named_where_it_is_used,
             row_groups_without_a_wanted_row_are_not_read,
+            a_folder_of_images_is_a_table_of_their_bytes,
+            the_label_of_an_image_is_its_folder,
+            images_that_are_missing_or_have_changed_are_named,
+            a_thousand_images_are_read_in_seconds,
             an_ipc_file_is_read_whole_and_in_partitions,
             an_ipc_file_that_is_damaged_is_refused,
             too_many_partitions_or_none_are_refused,

@@ -523,7 +523,7 @@ fn divide(weights: &[u64], n: usize) -> Vec<Range<usize>> {
 }
 
 /// The columns of the files' paths, with a value for each file: whole numbers, numbers, or text.
-fn partition_columns(files: &[PartFile], table: &str) -> Result<Vec<(String, Series)>> {
+pub(super) fn partition_columns(files: &[PartFile], table: &str) -> Result<Vec<(String, Series)>> {
     let values: Vec<_> = files
         .iter()
         .map(|file| partition_values(&file.path))
@@ -558,7 +558,7 @@ fn partition_columns(files: &[PartFile], table: &str) -> Result<Vec<(String, Ser
 }
 
 /// Returns texts as the narrowest type that holds all of them.
-fn typed<'a, I>(name: &str, values: impl Fn() -> I) -> Series
+pub(super) fn typed<'a, I>(name: &str, values: impl Fn() -> I) -> Series
 where
     I: Iterator<Item = Option<&'a str>>,
 {

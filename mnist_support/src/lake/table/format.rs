@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::csv::{CsvFile, CsvOptions};
+use super::image::{self, ImageFiles};
 use super::ipc::IpcFile;
 use super::parquet::ParquetFile;
 use super::table_file::TableFile;
@@ -20,6 +21,8 @@ pub enum FileFormat {
     Parquet,
     /// Arrow IPC: a file, which is also called Feather (version 2), or a stream.
     Ipc,
+    /// Images, a row for each file: see [`Lake::images`](crate::lake::Lake::images).
+    Image,
 }
 
 impl FileFormat {
@@ -35,7 +38,7 @@ impl FileFormat {
             "csv" | "tsv" | "tab" | "txt" => Some(FileFormat::Csv),
             "parquet" | "parq" | "pq" => Some(FileFormat::Parquet),
             "arrow" | "arrows" | "feather" | "ipc" => Some(FileFormat::Ipc),
-            _ => None,
+            _ => image::is_image(plain).then_some(FileFormat::Image),
         }
     }
 
@@ -45,6 +48,8 @@ impl FileFormat {
             FileFormat::Parquet
         } else if first.starts_with(b"ARROW1") || first.starts_with(&[0xff; 4]) {
             FileFormat::Ipc
+        } else if first.starts_with(b"\x89PNG") || first.starts_with(b"\xff\xd8\xff") {
+            FileFormat::Image
         } else {
             FileFormat::Csv
         }
@@ -61,6 +66,7 @@ impl FileFormat {
             FileFormat::Csv => Arc::new(CsvFile::open(lake, path, options)?),
             FileFormat::Parquet => Arc::new(ParquetFile::open(lake, path)?),
             FileFormat::Ipc => Arc::new(IpcFile::open(lake, path)?),
+            FileFormat::Image => Arc::new(ImageFiles::open_file(lake, path)?),
         })
     }
 }

@@ -12,6 +12,7 @@ use super::delta::DeltaVersion;
 use super::discover::{self, PartFile, Paths};
 use super::folder::Folder;
 use super::format::FileFormat;
+use super::image::{self, ImageFiles};
 use super::number_type::NumberType;
 use super::partition::Partition;
 use super::predicate::Predicate;
@@ -159,6 +160,47 @@ impl Lake {
         self.open_table(Some(FileFormat::Ipc), &CsvOptions::new(), &paths.into())
     }
 
+    /// Opens images as a table of a row for each file, as Spark's `binaryFile` source and
+    /// torchvision's `ImageFolder` do: a file, the images of a folder and the folders in it, those
+    /// that match a pattern, or a list of these. No file is read before its partition is, and then
+    /// 16 at a time. An [`ImageDecoder`](crate::ml::ImageDecoder) makes features of them.
+    ///
+    /// ```
+    /// # use mnist_support::lake::{Credentials, Lake};
+    /// # fn main() -> mnist_support::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let lake = Lake::open(folder.path().to_str().unwrap(), &Credentials::local())?;
+    /// # lake.put("pets/cat/1.jpg", "...".into())?;
+    /// # lake.put("pets/dog/7.png", "...".into())?;
+    /// let pets = lake.images("pets")?;
+    /// assert_eq!(pets.columns(), ["path", "image", "label"]);
+    /// let labels = pets.select(["path", "label"])?.collect()?;
+    /// println!("{labels}");
+    /// // cat/1.jpg   cat
+    /// // dog/7.png   dog
+    /// # assert_eq!(labels.column("label").unwrap().str().unwrap().get(1), Some("dog"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// - `path` is relative to the folder, or with a list of paths to the lake.
+    /// - `image` has the bytes of the file.
+    /// - `label` is the name of the folder that the file is in, if all are in one below the
+    ///   table's: whole numbers if all names are, otherwise text, which a
+    ///   [`StringIndexer`](crate::ml::StringIndexer) numbers. Folders like `split=test/` add
+    ///   columns.
+    ///
+    /// Files whose names are not those of images are left out.
+    ///
+    /// # Errors
+    /// [`LakeError::NotFound`] if there are no images, and the errors of listing a folder. Reading
+    /// fails with [`TableError::Failed`] for a file that has changed since.
+    pub fn images(&self, paths: impl Into<Paths>) -> Result<LakeFrame> {
+        let _scope = interrupt::scope();
+        let (folder, files) = image::find(self, &paths.into())?;
+        LakeFrame::of_files(&folder, FileFormat::Image, &CsvOptions::new(), files)
+    }
+
     /// Opens the latest version of the Delta table in a folder. The table stays at this version,
     /// for all workers too, whatever is written meanwhile.
     ///
@@ -302,7 +344,12 @@ impl LakeFrame {
         options: &CsvOptions,
         files: Vec<PartFile>,
     ) -> Result<LakeFrame> {
-        let file = Folder::open(folder, format, options, None, files.clone())?;
+        let file: Arc<dyn TableFile> = match format {
+            FileFormat::Image => Arc::new(ImageFiles::open(folder, files.clone())?),
+            FileFormat::Csv | FileFormat::Parquet | FileFormat::Ipc => {
+                Arc::new(Folder::open(folder, format, options, None, files.clone())?)
+            }
+        };
         let source = FileSource {
             url: folder.url().to_owned(),
             format,
@@ -312,7 +359,6 @@ impl LakeFrame {
             files,
             delta: None,
         };
-        let file = Arc::new(file);
         Ok(LakeFrame { source, file })
     }
 

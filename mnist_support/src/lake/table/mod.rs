@@ -12,6 +12,7 @@ mod folder;
 mod format;
 mod frame;
 mod guard;
+mod image;
 mod ipc;
 mod number_type;
 mod parquet;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 /// The part of a table file that one worker reads: a byte range of a CSV file, cut at line ends,
-/// row groups of a Parquet file, or record batches of an Arrow IPC file.
+/// row groups of a Parquet file, record batches of an Arrow IPC file, or some of a table's images.
 ///
 /// A partition is plain data. It can be sent to another process, which opens the file by its
 /// [`FileSource`](super::FileSource) and reads just this part.
@@ -24,7 +24,8 @@ pub(crate) enum Part {
     /// A byte range of a CSV file: whole lines, without the header.
     Bytes(Range<u64>),
     /// Rows of consecutive row groups of a Parquet file, or record batches of an Arrow IPC file:
-    /// all of their rows, unless there are more partitions than row groups.
+    /// all of their rows, unless there are more partitions than row groups. An image is a row group
+    /// of one row.
     RowGroups {
         groups: Range<usize>,
         skip: usize,
