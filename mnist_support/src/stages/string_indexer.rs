@@ -92,8 +92,8 @@ impl StringIndexer {
     /// Counts the words of all ranks.
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<StringIndexerModel> {
         let count = |name: &String| -> Result<BTreeMap<String, u64>> {
-            let mut counts: PlHashMap<&str, u64> = PlHashMap::default();
             let words = strings(table.frame(), name, table.rows())?;
+            let mut counts: PlHashMap<&str, u64> = PlHashMap::default();
             for word in words.iter().flatten() {
                 *counts.entry(word).or_default() += 1;
             }
