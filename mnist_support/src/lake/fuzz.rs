@@ -79,10 +79,8 @@ fn read_secrets(folder: &TempDir, bytes: &[u8], _: &mut ChaCha8Rng) -> bool {
     fs::write(&file, bytes).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let said = |what: String| assert!(!what.contains(KEY), "{what}");
-    let credentials = SecretScope::open_in("fuzz", folder.path()).and_then(|scope| {
-        said(format!("{scope:?}"));
-        Credentials::from_scope(&scope)
-    });
+    let credentials = SecretScope::open_in("fuzz", folder.path())
+        .and_then(|scope| Credentials::from_scope(&scope));
     match credentials {
         Err(error) => {
             said(format!("{error} {error:?}"));

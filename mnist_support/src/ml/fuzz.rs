@@ -155,7 +155,7 @@ fn altered_models_are_errors_or_models() {
     let read = saved
         .fuzz()
         .a_few(|bytes, random| saved.parse(bytes, random));
-    assert!(read > 10, "{read}");
+    assert!(read > 2, "{read}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn parse(path: &Path, bytes: &[u8], _: &mut ChaCha8Rng) -> bool {
 fn altered_files_are_errors_or_images() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let read = fuzz().a_few(|bytes, random| parse(file.path(), bytes, random));
-    assert!(read > 10, "{read}");
+    assert!(read > 2, "{read}");
 }
 
 #[test]
