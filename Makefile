@@ -118,7 +118,7 @@ test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
 	@if $(scripts)/chromium.sh >/dev/null 2>&1; then $(MAKE) --no-print-directory warm $(browser); \
 	    else echo '==> Left out: the notebooks in a real browser; install Chromium (on Debian the package chromium)'; fi
 	@echo '==> Compiling and running the tests (the first time 10 to 15 minutes)'
-	env -u SPARK_REMOTE cargo test --quiet --workspace
+	env -u SPARK_REMOTE cargo test --quiet --workspace --no-fail-fast
 
 # Spark 3.5 has no Connect server that can be installed: the test of it runs a session within PySpark.
 test-spark: $(native) $(lake) $(spark) $(spark_python) ## the tests on Spark alone; SPARK=4.0 for an older one, SPARK_PYTHON=python3.9 for other executors, TESTS="name name" for some

@@ -95,7 +95,8 @@ impl Fuzz {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let (mut tried, mut read) = (0, 0);
         // If the process is ended, the file is still there.
-        let last = env::temp_dir().join(format!("fuzz-{}-{seed}", self.name));
+        let file = format!("fuzz-{}-{seed}-{}", self.name, std::process::id());
+        let last = env::temp_dir().join(file);
         while goes_on(tried) {
             let file = self.altered(&mut random);
             fs::write(&last, &file).unwrap();

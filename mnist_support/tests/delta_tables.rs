@@ -14,11 +14,12 @@ use std::{
 
 use mnist_support::{
     Error, Layer, Network,
-    engine::Threads,
+    engine::{Engine, Threads},
     error::{LakeError, TableError},
     evaluate::RegressionEvaluator,
     lake::{Credentials, FileSource, Lake, LakeFrame, Partition},
     ml::{Pipeline, StandardScaler, TorchEstimator, VectorAssembler},
+    shard::Data,
     train::{LearningRateSchedule, Loss, Optimizer, Silent},
 };
 use polars::prelude::DataFrame;
@@ -102,6 +103,8 @@ fn check_table(table: &LakeFrame, columns: &[String], expected: &[Value], about:
     check_rows(&rows(&whole, columns), expected, about);
     let other = sent(table);
     assert_eq!(other.collect().unwrap(), whole, "{about}");
+    let transformed = Threads.transform(&Data::from(table), &[], None).unwrap();
+    assert_eq!(transformed, whole, "{about}");
     for n in [1, 2, 3, expected.len()] {
         if n > expected.len() {
             continue;
@@ -179,7 +182,7 @@ fn a_table_holds_what_spark_reads_in_it() {
         ("data-reader-partition-values", 3),
         // Mapped by names, with deletion vectors.
         ("dv-with-columnmapping", 35),
-        ("multi-part-checkpoint", 1000),
+        ("multi-part-checkpoint", 31),
         ("table-with-columnmapping-mode-id", 6),
         ("v2-checkpoint-json", 10),
         ("v2-checkpoint-parquet", 10),

@@ -759,7 +759,10 @@ fn no_partitions_and_ten_thousand_are_refused_at_once() {
         assert!(start.elapsed() < Duration::from_secs(20), "{error}");
         error
     };
-    let table = engine.session().sql("SELECT 1 AS label, 2 AS pixel0");
+    let pixels = pixel_columns(&digits(1));
+    let pixels = pixels.iter().map(|name| format!(", 2 AS {name}"));
+    let query = format!("SELECT 1 AS label{}", pixels.collect::<String>());
+    let table = engine.session().sql(&query);
     for rows in [Data::from(&bench.file), Data::from(&table)] {
         let error = refused(rows, 0);
         assert!(

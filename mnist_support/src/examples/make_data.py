@@ -1,10 +1,10 @@
-"""Writes the data of the examples: pip install scikit-learn pillow pyarrow numpy.
+"""Writes the data of the examples: pip install scikit-learn pillow pyarrow numpy deltalake.
 
 - iris.csv: R. A. Fisher's measurements of 1936, from scikit-learn.
 - digits/, mnist.csv.gz: handwritten digits of E. Alpaydin and C. Kaynak, "Optical Recognition of
   Handwritten Digits" (1998), https://doi.org/10.24432/C50P49, CC BY 4.0, from scikit-learn; the
   second resized and laid out as MNIST is.
-- titanic.csv, breast_cancer.csv, fashion.parquet: made up, with the columns of the data sets that
+- titanic.csv, breast_cancer.csv, fashion.parquet, housing/: made up, with the columns of the data sets that
   they are named after.
 
 usage: make_data.py FOLDER
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 from PIL import Image, ImageDraw
 from sklearn.datasets import load_digits, load_iris
 
@@ -128,6 +129,28 @@ def fashion(of_each=20):
     pq.write_table(rows, folder / "fashion.parquet", row_group_size=30, compression="zstd")
 
 
+def housing(rows=400):
+    proximity = random.choice(["INLAND", "NEAR BAY", "NEAR OCEAN"], rows, p=[0.5, 0.2, 0.3])
+    income = random.gamma(4, 1, rows).round(4)
+    age = random.integers(1, 53, rows)
+    rooms = random.normal(5.4, 1, rows).round(2)
+    place = np.select([proximity == "INLAND", proximity == "NEAR BAY"], [-0.6, 0.4], 0.2)
+    noise = random.normal(0, 0.1, rows)
+    value = 0.9 + 0.38 * income + 0.004 * age + 0.04 * rooms + place + noise
+    columns = {
+        "housing_median_age": pa.array(age, pa.int16()),
+        "average_rooms": pa.array(rooms),
+        "median_income": pa.array(income),
+        "ocean_proximity": pa.array(proximity),
+        "median_house_value": pa.array(value.round(3)),
+    }
+    table, place = pa.table(columns), folder / "housing"
+    options = {"partition_by": ["ocean_proximity"], "writer_properties": WriterProperties(compression="ZSTD")}
+    write_deltalake(place, table.slice(0, rows // 2), **options)
+    write_deltalake(place, table.slice(rows // 2), mode="append", **options)
+    DeltaTable(place).delete("median_house_value > 4")
+
+
 folder.mkdir(parents=True, exist_ok=True)
 iris()
 titanic()
@@ -135,3 +158,4 @@ breast_cancer()
 digits()
 mnist()
 fashion()
+housing()

@@ -10,6 +10,7 @@
 //! | [`iris`] | a CSV file whose label is a word |
 //! | [`titanic`] | words and holes in the features |
 //! | [`breast_cancer`] | a CSV file in which `?` stands for a missing number |
+//! | [`housing`] | a regression from a Delta table |
 //! | [`fashion`] | PNG images in a Parquet file of Hugging Face's |
 //! | [`digits`] | PNG files in folders |
 //! | [`mnist`] | a compressed CSV file without a header |
@@ -29,6 +30,8 @@ example!(titanic: "Passengers, as in the Titanic data set: words and holes in th
 example!(breast_cancer:
     "Samples of tissue, as in the breast cancer data set of Wisconsin: a CSV file in which `?`"
     "stands for a missing number.");
+example!(housing:
+    "Districts of houses, as in the California housing data set: a regression from a Delta table.");
 example!(fashion:
     "Garments, as in Fashion-MNIST: PNG images in a Parquet file, as Hugging Face keeps them.");
 example!(digits: "Handwritten digits: PNG files in folders.");

@@ -37,7 +37,8 @@ const MAX_PIXELS: u64 = 89_478_485;
 /// let frame = df!("image" => [&file[..]])?;
 /// let decoder = ImageDecoder::new().channels(1).output_col("features");
 /// let row = decoder.transform(&frame)?.column("features")?.list()?.get_as_series(0).unwrap();
-/// assert_eq!(row, Series::new("features".into(), [0_u8, 50, 100, 150, 200, 250]));
+/// let values: Vec<u8> = row.u8()?.iter().flatten().collect();
+/// assert_eq!(values, [0, 50, 100, 150, 200, 250]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

@@ -77,13 +77,15 @@ impl Table {
             let mut piece = Table::new(shard, frame, first);
             prepare(&mut piece)?;
             for (name, vector) in std::mem::take(&mut piece.vectors) {
-                let builder = vectors.entry(name);
-                let builder = builder.or_insert_with(|| MatrixBuilder::new(budget));
                 // Stages that learn nothing scale nothing.
-                builder.append(match Arc::try_unwrap(vector.features) {
+                let features = match Arc::try_unwrap(vector.features) {
                     Ok(features) => features.into_features()?,
                     Err(shared) => shared.to_features()?.into_owned(),
-                })?;
+                };
+                let about = |error| about_piece(error, shard, first, &name);
+                let builder = vectors.entry(name.clone());
+                let builder = builder.or_insert_with(|| MatrixBuilder::new(budget));
+                builder.append(features).map_err(about)?;
             }
             match &mut whole {
                 None => whole = Some(piece),
@@ -493,6 +495,23 @@ impl Vector {
         values
             .reshape_list(&shape)
             .map_err(TableError::about(table))
+    }
+}
+
+/// Says where the rows are whose vectors are not as wide as those before.
+fn about_piece(error: Error, shard: &Shard, first: usize, column: &str) -> Error {
+    match error {
+        Error::ShapeMismatch {
+            found, expected, ..
+        } => {
+            let (file, row) = shard.locate(first);
+            Error::ShapeMismatch {
+                what: format!("the vector column {column:?} from row {row} of {file} on"),
+                found,
+                expected,
+            }
+        }
+        other => other,
     }
 }
 

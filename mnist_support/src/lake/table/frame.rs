@@ -218,7 +218,7 @@ impl Lake {
     /// let houses = lake.delta("houses")?.filter("district = 'north'")?;
     /// let first = lake.delta_version("houses", 0)?;
     /// assert_eq!(houses.columns(), ["rooms", "area", "price", "district", "garden"]);
-    /// assert_eq!(first.columns(), ["rooms", "area", "price", "district"]);
+    /// assert_eq!(first.columns(), ["rooms", "area", "district", "price"]);
     /// # assert_eq!(houses.collect()?.height(), 32);
     /// # Ok(())
     /// # }

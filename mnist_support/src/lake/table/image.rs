@@ -13,7 +13,7 @@ use super::number_type::NumberType;
 use super::partition::Part;
 use super::plan;
 use super::scan::Scan;
-use super::table_file::TableFile;
+use super::table_file::{Each, TableFile};
 use crate::lake::reading::{Meter, OnProgress, ignore_progress};
 use crate::lake::store::Lake;
 use crate::{
@@ -32,6 +32,9 @@ const EXTENSIONS: [&str; 15] = [
     "png", "jpg", "jpeg", "jpe", "jfif", "gif", "bmp", "dib", "tif", "tiff", "webp", "avif",
     "heic", "jp2", "jxl",
 ];
+
+/// Images are read in pieces of about this many bytes.
+const PIECE: u64 = 4 << 20;
 
 /// Whether a file's name is that of an image.
 pub(super) fn is_image(name: &str) -> bool {
@@ -119,6 +122,23 @@ impl ImageFiles {
         scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
+        let meter = self.meter(files.clone(), on_progress);
+        self.read_metered(files, scan, &meter)
+    }
+
+    /// What the reading of some files is measured with.
+    fn meter<'a>(&'a self, files: Range<usize>, on_progress: OnProgress<'a>) -> Meter<'a> {
+        let name = self.url().rsplit('/').next().unwrap_or_default();
+        let total = self.files[files].iter().map(|file| file.size).sum();
+        Meter::start(name, total, on_progress)
+    }
+
+    fn read_metered(
+        &self,
+        files: Range<usize>,
+        scan: &Scan,
+        meter: &Meter<'_>,
+    ) -> Result<DataFrame> {
         let wanted = scan.columns.as_ref().unwrap_or(&self.columns);
         let columns: Result<Vec<Column>> = wanted
             .iter()
@@ -129,7 +149,7 @@ impl ImageFiles {
                         let paths: Vec<&str> = paths.map(|file| file.path.as_str()).collect();
                         Series::new(PATH.into(), paths)
                     }
-                    IMAGE => self.images(files.clone(), on_progress)?,
+                    IMAGE => self.images(files.clone(), meter)?,
                     name => self.of_folders(name, files.clone())?,
                 };
                 Ok(series.into())
@@ -151,13 +171,10 @@ impl ImageFiles {
     }
 
     /// Fetches the files' bytes.
-    fn images(&self, files: Range<usize>, on_progress: OnProgress<'_>) -> Result<Series> {
+    fn images(&self, files: Range<usize>, meter: &Meter<'_>) -> Result<Series> {
         let files = &self.files[files];
-        let name = self.url().rsplit('/').next().unwrap_or_default();
-        let total = files.iter().map(|file| file.size).sum();
-        let meter = Meter::start(name, total, on_progress);
         let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        let fetched = self.lake.get_all(&paths, &meter)?;
+        let fetched = self.lake.get_all(&paths, meter)?;
         for (file, bytes) in files.iter().zip(&fetched) {
             if bytes.len() as u64 != file.size {
                 return Err(TableError::failed(
@@ -241,5 +258,26 @@ impl TableFile for ImageFiles {
         let start = files.start + skip;
         self.read_files(start..start + rows, scan, on_progress)
             .map(Some)
+    }
+    fn read_each(
+        &self,
+        part: &Part,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<bool> {
+        let Some((files, skip, rows)) = plan::checked(&self.rows, part) else {
+            return Ok(false);
+        };
+        let files = files.start + skip..files.start + skip + rows;
+        let meter = self.meter(files.clone(), on_progress);
+        if files.is_empty() {
+            each(self.read_metered(files, scan, &meter)?)?;
+            return Ok(true);
+        }
+        for piece in plan::runs(files, |file| self.files[file].size, PIECE) {
+            each(self.read_metered(piece, scan, &meter)?)?;
+        }
+        Ok(true)
     }
 }

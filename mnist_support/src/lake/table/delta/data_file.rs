@@ -17,7 +17,8 @@ use crate::lake::table::parquet::ParquetFile;
 use crate::lake::table::partition::Part;
 use crate::lake::table::plan;
 use crate::lake::table::scan::Scan;
-use crate::lake::table::table_file::TableFile;
+use crate::lake::table::stack::stack;
+use crate::lake::table::table_file::{Each, TableFile};
 use crate::{Error, Result, error::TableError};
 
 /// A Parquet file of a Delta table: with the table's columns, and without the rows that were
@@ -93,28 +94,52 @@ impl DataFile {
         scan: &Scan,
         on_progress: OnProgress<'_>,
     ) -> Result<DataFrame> {
+        let mut pieces = Vec::new();
+        self.read_rows_each(rows, scan, on_progress, &mut |piece| {
+            pieces.push(piece);
+            Ok(())
+        })?;
+        Ok(stack(pieces, self.url())?.unwrap_or_default())
+    }
+
+    /// Like [`read_rows`](Self::read_rows), but passes the rows on in pieces, at least one.
+    fn read_rows_each(
+        &self,
+        rows: Range<usize>,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<()> {
         let wanted = scan.columns.as_deref().unwrap_or(&self.columns);
         let is_there = |name: &str| self.file.columns().iter().any(|column| column == name);
         let mut columns: Vec<String> = wanted.to_vec();
         columns.retain(|name| is_there(name));
-        let count = rows.len();
-        let frame = if columns.is_empty() {
+        if columns.is_empty() {
             // The columns are newer than the file.
-            DataFrame::empty_with_height(count)
-        } else {
-            // Row groups that are left out would move the rows that a deletion vector counts.
-            let filter = scan.filter.clone().filter(|_| self.rows.deleted.is_empty());
-            let scan = Scan {
-                columns: Some(columns),
-                filter: filter.and_then(|filter| filter.on(is_there)),
-            };
-            let rows = self.rows.in_file(rows);
-            let frame = self.file.read_rows(rows.clone(), &scan, on_progress)?;
-            self.rows
-                .not_deleted(frame, rows)
-                .map_err(TableError::about(self.url()))?
+            let nothing = DataFrame::empty_with_height(rows.len());
+            return each(self.with_types_of_table(&nothing, wanted)?);
+        }
+        // Row groups that are left out would move the rows that a deletion vector counts.
+        let filter = scan.filter.clone().filter(|_| self.rows.deleted.is_empty());
+        let scan = Scan {
+            columns: Some(columns),
+            filter: filter.and_then(|filter| filter.on(is_there)),
         };
-        let columns = wanted.iter().map(|name| self.column(&frame, name));
+        let rows = self.rows.in_file(rows);
+        let mut start = rows.start;
+        self.file
+            .read_rows_each(rows, &scan, on_progress, &mut |piece| {
+                let rows = start..start + piece.height();
+                start = rows.end;
+                let left = self.rows.not_deleted(piece, rows);
+                let left = left.map_err(TableError::about(self.url()))?;
+                each(self.with_types_of_table(&left, wanted)?)
+            })
+    }
+
+    /// Columns of the table, of which the file has these.
+    fn with_types_of_table(&self, frame: &DataFrame, wanted: &[String]) -> Result<DataFrame> {
+        let columns = wanted.iter().map(|name| self.column(frame, name));
         let columns = columns.collect::<Result<Vec<Column>>>()?;
         DataFrame::new(frame.height(), columns).map_err(TableError::about(self.url()))
     }
@@ -198,6 +223,12 @@ impl Rows {
 
     fn count(&self) -> usize {
         self.group_rows.iter().sum()
+    }
+
+    /// Some rows of row groups, as rows of the file.
+    fn range(&self, groups: Range<usize>, skip: usize, rows: usize) -> Range<usize> {
+        let above: usize = self.group_rows[..groups.start].iter().sum();
+        above + skip..above + skip + rows
     }
 
     /// The number in the file, from 0, of a row that was not deleted.
@@ -302,18 +333,33 @@ impl TableFile for DataFile {
         let Some((groups, skip, rows)) = plan::checked(&self.rows.group_rows, part) else {
             return Ok(None);
         };
-        let above: usize = self.rows.group_rows[..groups.start].iter().sum();
-        let start = above + skip;
-        self.read_rows(start..start + rows, scan, on_progress)
-            .map(Some)
+        let rows = self.rows.range(groups, skip, rows);
+        self.read_rows(rows, scan, on_progress).map(Some)
+    }
+
+    fn read_each(
+        &self,
+        part: &Part,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<bool> {
+        let Some((groups, skip, rows)) = plan::checked(&self.rows.group_rows, part) else {
+            return Ok(false);
+        };
+        let rows = self.rows.range(groups, skip, rows);
+        self.read_rows_each(rows, scan, on_progress, each)
+            .map(|()| true)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use polars::df;
+    use polars::prelude::ParquetWriter;
 
     use super::*;
+    use crate::lake::Credentials;
 
     #[test]
     fn rows_are_numbered_without_those_that_were_deleted() {
@@ -330,5 +376,56 @@ mod tests {
         assert_eq!(kept, df!("x" => [2, 4]).unwrap());
         assert!(Rows::new(&[4], vec![4]).is_none());
         assert_eq!(Rows::new(&[2], vec![0, 1]).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_large_file_comes_in_pieces_without_the_rows_that_were_deleted() {
+        // Values that cannot be compressed, in row groups of 4 MB.
+        let values = (0..2_400_000_u64).map(|row| row.wrapping_mul(0x9e37_79b9_7f4a_7c15) as i64);
+        let values: Vec<i64> = values.collect();
+        let folder = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(folder.path().join("x.parquet")).unwrap();
+        let writer = ParquetWriter::new(file).with_row_group_size(Some(500_000));
+        writer.finish(&mut df!("x" => &values).unwrap()).unwrap();
+        let lake = Lake::open(&folder.path().to_string_lossy(), &Credentials::local()).unwrap();
+        let file = ParquetFile::open(&lake, "x.parquet").unwrap();
+        let deleted = vec![0, 499_999, 500_000, 1_999_999, 2_000_001];
+        let rows = Rows::new(file.group_rows(), deleted.clone()).unwrap();
+        let field = r#"{"type":"struct","fields":[
+            {"name":"x","type":"long","nullable":true,"metadata":{}}]}"#;
+        let version = DeltaVersion {
+            version: 0,
+            schema: serde_json::from_str(field).unwrap(),
+            stored: serde_json::from_str(field).unwrap(),
+            partition_columns: Vec::new(),
+            files: Vec::new(),
+        };
+        let file = DataFile {
+            file,
+            version: Arc::new(version),
+            columns: vec!["x".to_owned()],
+            rows,
+        };
+        let left = values.iter().enumerate();
+        let left = left.filter(|(row, _)| !deleted.contains(&(*row as u64)));
+        let left: Vec<i64> = left.map(|(_, value)| *value).collect();
+        let mut found = Vec::new();
+        let mut pieces = 0;
+        let part = &file.partitions(1, None).unwrap()[0];
+        let read = file.read_each(part, &Scan::default(), &ignore_progress, &mut |piece| {
+            found.extend(
+                piece
+                    .column("x")
+                    .unwrap()
+                    .i64()
+                    .unwrap()
+                    .into_no_null_iter(),
+            );
+            pieces += 1;
+            Ok(())
+        });
+        assert!(read.unwrap());
+        assert!(pieces > 1, "{pieces}");
+        assert!(found == left);
     }
 }

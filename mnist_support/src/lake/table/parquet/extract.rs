@@ -3,20 +3,36 @@
 use std::io::Cursor;
 
 use polars::prelude::{DataFrame, ParquetReader, PolarsResult, SerReader};
+use polars_parquet_format::FileMetaData;
 
+use super::pages;
 use crate::lake::table::guard::guarded;
 use crate::{
     Error, Result,
     error::{Cause, TableError},
 };
 
-/// Reads `rows` rows of a small file, after skipping `skip`.
-pub(super) fn read(small: Vec<u8>, skip: usize, rows: usize, file: &str) -> Result<DataFrame> {
-    decoded(file, || {
-        ParquetReader::new(Cursor::new(small))
-            .with_slice(Some((skip, rows)))
-            .finish()
-    })
+/// A small Parquet file in memory.
+pub(super) struct Extract {
+    pub(super) bytes: Vec<u8>,
+    /// What its footer says.
+    pub(super) metadata: FileMetaData,
+}
+
+impl Extract {
+    /// Reads `rows` rows, after skipping `skip`. `file` is the file that they come from.
+    pub(super) fn read(self, skip: usize, rows: usize, file: &str) -> Result<DataFrame> {
+        for group in &self.metadata.row_groups {
+            for chunk in &group.columns {
+                pages::check(chunk, &self.bytes).map_err(|reason| damaged(file, reason))?;
+            }
+        }
+        decoded(file, || {
+            ParquetReader::new(Cursor::new(self.bytes))
+                .with_slice(Some((skip, rows)))
+                .finish()
+        })
+    }
 }
 
 /// Names the file that cannot be decoded.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
 use polars_parquet_format::{ConvertedType, FileMetaData, LogicalType, RowGroup, SchemaElement};
 
+use super::extract::Extract;
 use super::statistics;
 use crate::lake::file::LakeFile;
 use crate::lake::table::plan;
@@ -185,7 +186,7 @@ impl Footer {
         selection: &Selection,
         ranges: &[Range<u64>],
         fetched: &[Bytes],
-    ) -> Vec<u8> {
+    ) -> Extract {
         let size: usize = fetched.iter().map(Bytes::len).sum();
         let mut small = Vec::with_capacity(size + (64 << 10));
         small.extend_from_slice(MAGIC);
@@ -217,7 +218,10 @@ impl Footer {
         let length = (small.len() - data_end) as u32;
         small.extend_from_slice(&length.to_le_bytes());
         small.extend_from_slice(MAGIC);
-        small
+        Extract {
+            bytes: small,
+            metadata,
+        }
     }
 
     /// The schema of selected columns.

@@ -5,6 +5,7 @@ mod extract;
 mod footer;
 #[cfg(test)]
 mod fuzz;
+mod pages;
 mod statistics;
 mod stored;
 
@@ -96,6 +97,18 @@ impl ParquetFile {
         self.read_groups(groups, skip, rows, scan, on_progress)
     }
 
+    /// Like [`read_rows`](Self::read_rows), but passes the rows on in pieces, at least one.
+    pub(super) fn read_rows_each(
+        &self,
+        rows: Range<usize>,
+        scan: &Scan,
+        on_progress: OnProgress<'_>,
+        each: Each<'_>,
+    ) -> Result<()> {
+        let (groups, skip, rows) = plan::locate(self.footer.group_rows(), rows);
+        self.for_each_run(groups, skip, rows, scan, on_progress, each)
+    }
+
     fn read_groups(
         &self,
         groups: Range<usize>,
@@ -144,7 +157,7 @@ impl ParquetFile {
         let first = rows_of(0..groups.start) + skip;
         if runs.is_empty() {
             let nothing = self.footer.extract(0..0, &selection, &[], &[]);
-            let nothing = extract::read(nothing, 0, 0, self.url())?;
+            let nothing = nothing.read(0, 0, self.url())?;
             return each(convert::frame(nothing, &self.footer, scan, self.url())?);
         }
         let meter = self.file.meter(&bytes, on_progress);
@@ -156,7 +169,7 @@ impl ParquetFile {
             let wanted = first.max(above)..(first + rows).min(below);
             let small = self.footer.extract(run, &selection, ranges, &fetched);
             drop(fetched);
-            let frame = extract::read(small, wanted.start - above, wanted.len(), self.url())?;
+            let frame = small.read(wanted.start - above, wanted.len(), self.url())?;
             each(convert::frame(frame, &self.footer, scan, self.url())?)?;
         }
         Ok(())
