@@ -61,7 +61,7 @@ impl FeaturesView<'_> {
     }
 
     /// Converts the values to `f32`, without scaling them.
-    pub(crate) fn to_f32(&self) -> Array2<f32> {
+    pub(crate) fn to_f32(self) -> Array2<f32> {
         match self {
             Self::U8(array) => array.mapv(f32::from),
             Self::F32(array) => array.to_owned(),
@@ -70,7 +70,7 @@ impl FeaturesView<'_> {
     }
 
     /// Converts the values to `f64`, without scaling them.
-    pub(crate) fn to_f64(&self) -> Array2<f64> {
+    pub(crate) fn to_f64(self) -> Array2<f64> {
         match self {
             Self::U8(array) => array.mapv(f64::from),
             Self::F32(array) => array.mapv(f64::from),

@@ -389,8 +389,8 @@ impl Folder {
                 self.read_part_each(first, scan, on_progress, &mut each)?;
             } else {
                 let pieces = at_once(some, |part| self.read_part(part, scan))?;
-                let pieces = pieces.into_iter().flatten();
-                pieces.map(&mut each).collect::<Result<()>>()?;
+                let mut pieces = pieces.into_iter().flatten();
+                pieces.try_for_each(&mut each)?;
             }
             let bytes = some.iter().map(|part| self.files[part.file].size);
             meter.counter().fetch_add(bytes.sum(), Ordering::Relaxed);
