@@ -97,7 +97,9 @@ fn an_image_that_a_rank_on_spark_cannot_decode_is_named_by_its_file() {
     lake.put("3/3.png", half).unwrap();
     let decoder = ImageDecoder::new().channels(1).into();
     let table = Data::from(lake.images("").unwrap());
-    let error = spark(&cluster).transform(&table, &[decoder], None).unwrap_err();
+    let error = spark(&cluster)
+        .transform(&table, &[decoder], None)
+        .unwrap_err();
     let error = error.to_string();
     assert!(
         error.contains("/3/3.png, row 1, column \"image\": the PNG is damaged"),
@@ -128,7 +130,9 @@ fn images_that_spark_has_read_or_decoded_have_the_values_of_ours() {
     let lake = Lake::open("src/examples/data", &Credentials::local()).unwrap();
     let ours = Data::from(lake.images("digits/3").unwrap());
     let decoder = ImageDecoder::new().channels(1);
-    let ours = Threads.transform(&ours, &[decoder.clone().into()], None).unwrap();
+    let ours = Threads
+        .transform(&ours, &[decoder.clone().into()], None)
+        .unwrap();
     let ours = features_by_name(&ours, "path");
     assert_eq!(ours.len(), 15);
     let folder = lake.folder("digits/3");
@@ -142,7 +146,9 @@ fn images_that_spark_has_read_or_decoded_have_the_values_of_ours() {
         let query = query.replace("FOLDER", folder.url());
         let frame = engine.session().sql(&query);
         let decoder = decoder.clone().input_col(column).into();
-        let theirs = engine.transform(&Data::from(frame), &[decoder], None).unwrap();
+        let theirs = engine
+            .transform(&Data::from(frame), &[decoder], None)
+            .unwrap();
         assert_eq!(features_by_name(&theirs, "path"), ours, "{query}");
     }
 }

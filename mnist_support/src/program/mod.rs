@@ -17,7 +17,7 @@ use crate::{
     },
     memory,
     shard::Shard,
-    stages::{FitContext, Labels, Stage, StageModel, Table},
+    stages::{ColumnReading, FitContext, Labels, Stage, StageModel, Table},
     train::ProgressEvent,
 };
 pub use spec::{FitSpec, RunSettings};
@@ -118,13 +118,34 @@ impl Tables {
         let late = spec.stages.iter().zip(early);
         let late = late.filter(|(_, early)| early.is_none());
         let needed: Vec<&str> = late.flat_map(|(stage, _)| stage.input_cols()).collect();
+        let prepare = |piece: &mut Table| {
+            let mut models = early.iter().flatten();
+            models.try_for_each(|model| model.apply(piece))?;
+            piece.retain(&needed);
+            Ok(())
+        };
+        let streams = spec.streams_blocks();
+        let labels = spec.label_cols();
         let read = |shard: &Shard, on_progress: OnProgress<'_>| {
-            Table::read(shard, Some(&columns), budget, on_progress, |piece| {
-                let mut models = early.iter().flatten();
-                models.try_for_each(|model| model.apply(piece))?;
-                piece.retain(&needed);
-                Ok(())
-            })
+            let blocks = match streams {
+                true => shard.blocks()?,
+                false => None,
+            };
+            let columns = Some(columns.as_slice());
+            let Some(blocks) = blocks else {
+                return Table::read(shard, columns, budget, on_progress, prepare);
+            };
+            let reading = |column: &str| reading_of(column, spec, early);
+            Table::read_blocks(
+                shard,
+                blocks,
+                columns,
+                on_progress,
+                prepare,
+                &labels,
+                reading,
+            )
+            .map(|table| table.with_budget(budget))
         };
         let validation = shard.validation();
         Ok(Tables {
@@ -143,6 +164,25 @@ impl Tables {
             table.retain(needed);
             Ok(())
         })
+    }
+}
+
+/// What has to be read and applied for a vector column, which is read again and again: nothing that
+/// only other columns need.
+fn reading_of(column: &str, spec: &FitSpec, early: &[Option<StageModel>]) -> ColumnReading {
+    let (mut columns, mut models) = (vec![column.to_owned()], Vec::new());
+    for (stage, model) in spec.stages.iter().zip(early).rev() {
+        let Some(model) = model else { continue };
+        let mut added = stage.output_cols().into_iter();
+        if stage.leaves_rows_out() || added.any(|name| columns.iter().any(|read| read == name)) {
+            columns.extend(stage.input_cols().into_iter().map(str::to_owned));
+            models.push(model.clone());
+        }
+    }
+    models.reverse();
+    ColumnReading {
+        columns,
+        prepare: Box::new(move |piece| models.iter().try_for_each(|model| model.apply(piece))),
     }
 }
 

@@ -10,7 +10,7 @@ use polars::prelude::{
 use super::discover::{self, PartFile, Paths};
 use super::folder::{partition_columns, typed};
 use super::number_type::NumberType;
-use super::partition::Part;
+use super::partition::{Block, Part};
 use super::plan;
 use super::scan::Scan;
 use super::table_file::TableFile;
@@ -241,5 +241,10 @@ impl TableFile for ImageFiles {
         let start = files.start + skip;
         self.read_files(start..start + rows, scan, on_progress)
             .map(Some)
+    }
+
+    fn blocks(&self, part: &Part) -> Result<Vec<Block>> {
+        let bytes = |file: usize| self.files[file].size;
+        Ok(plan::blocks(&self.rows, bytes, part))
     }
 }
