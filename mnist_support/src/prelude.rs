@@ -27,7 +27,10 @@ pub use crate::{
         TorchEstimator, Transform, VectorAssembler,
     },
     secrets::{Secret, SecretScope},
-    train::{Device, FitReport, LearningRateSchedule, LinearLr, Loss, Optimizer, TrainingSettings},
+    train::{
+        Device, FitReport, LearningRateSchedule, LinearLr, Loss, Optimizer, Shuffle,
+        TrainingSettings,
+    },
 };
 pub use polars::{
     df,

@@ -15,6 +15,10 @@ pub(crate) enum Purpose {
     Dropout = 2,
     /// What a transform of a sample draws, by epoch, sample and transform.
     Transform = 3,
+    /// The order of a rank's blocks, by rank and epoch.
+    Blocks = 4,
+    /// The order of the rows of a group of blocks, by rank, and by epoch and group in one number.
+    BlockRows = 5,
 }
 
 /// The random stream of a purpose, a seed and two numbers. Together they fill ChaCha's 256-bit key,

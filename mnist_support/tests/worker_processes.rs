@@ -25,7 +25,7 @@ use mnist_support::{
     ml::{PipelineModel, TorchEstimator},
     run::LeaseHolder,
     shard::Data,
-    train::Silent,
+    train::{Shuffle, Silent},
     worker::{Answers, Job, Rows},
 };
 use polars::prelude::ParquetWriter;
@@ -175,6 +175,18 @@ fn processes_validate_with_rows_of_another_file_to_the_bits_of_threads() {
     let history = |model: &PipelineModel| model.report().unwrap().history.clone();
     assert_eq!(history(&processes), history(&threads));
     assert_eq!(processes.report().unwrap().validation_rows, 2);
+    assert_eq!(bits(&processes), bits(&threads));
+}
+
+#[test]
+fn processes_that_read_blocks_in_every_epoch_train_to_the_bits_of_threads() {
+    let setting = setting();
+    let estimator = fifty_steps().shuffle(Shuffle::Blocks).partitions(3);
+    let answers = answers(setting.start(&setting.job(estimator.clone()), 3, &[]));
+    let processes = model(&answers.unwrap());
+    let threads = setting.threads(estimator);
+    let history = |model: &PipelineModel| model.report().unwrap().history.clone();
+    assert_eq!(history(&processes), history(&threads));
     assert_eq!(bits(&processes), bits(&threads));
 }
 

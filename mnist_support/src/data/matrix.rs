@@ -16,7 +16,7 @@ use std::{
 use bytemuck::Pod;
 use ndarray::Array2;
 
-use super::{Features, FeaturesView};
+use super::{BlockMatrix, Features, FeaturesView};
 use crate::{Error, Result};
 
 /// How many bytes of a matrix are handled at a time, as the widest type.
@@ -24,28 +24,48 @@ const BLOCK: usize = 16 << 20;
 
 /// How many more bytes of matrices are kept in memory. Clones share the bytes.
 #[derive(Clone, Debug)]
-pub(crate) struct MemoryBudget(Arc<AtomicU64>);
+pub(crate) struct MemoryBudget(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    total: u64,
+    left: AtomicU64,
+}
 
 impl MemoryBudget {
     pub(crate) fn of(bytes: u64) -> Self {
-        MemoryBudget(Arc::new(AtomicU64::new(bytes)))
+        MemoryBudget(Arc::new(Counts {
+            total: bytes,
+            left: AtomicU64::new(bytes),
+        }))
     }
 
     pub(crate) fn unlimited() -> Self {
         Self::of(u64::MAX)
     }
 
+    /// How many there were at the beginning.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.total
+    }
+
+    /// How many are left.
+    pub(crate) fn left(&self) -> u64 {
+        self.0.left.load(Ordering::Relaxed)
+    }
+
     /// Takes bytes, if as many are left.
-    fn take(&self, bytes: u64) -> bool {
+    pub(crate) fn take(&self, bytes: u64) -> bool {
         let take = |left: u64| left.checked_sub(bytes);
         let taken = self
             .0
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         taken.is_ok()
     }
 
-    fn give_back(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+    pub(crate) fn give_back(&self, bytes: u64) {
+        self.0.left.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -55,6 +75,8 @@ pub(crate) enum Matrix {
     Memory(Features),
     /// In a file without a name, which is gone with this value.
     File(FileMatrix),
+    /// In blocks of the table, each of which is read whenever it is needed.
+    Blocks(BlockMatrix),
 }
 
 /// A matrix in a file: its rows, one after the other.
@@ -68,14 +90,14 @@ pub(crate) struct FileMatrix {
 
 /// The type of a matrix's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(crate) enum Kind {
     U8,
     F32,
     F64,
 }
 
 impl Kind {
-    fn of(features: &Features) -> Kind {
+    pub(super) fn of(features: &Features) -> Kind {
         match features {
             Features::U8(_) => Kind::U8,
             Features::F32(_) => Kind::F32,
@@ -83,7 +105,7 @@ impl Kind {
         }
     }
 
-    fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         match self {
             Kind::U8 => 1,
             Kind::F32 => 4,
@@ -91,8 +113,17 @@ impl Kind {
         }
     }
 
+    /// No rows of this type.
+    pub(super) fn no_rows(self, width: usize) -> Features {
+        match self {
+            Kind::U8 => Features::U8(Array2::zeros((0, width))),
+            Kind::F32 => Features::F32(Array2::zeros((0, width))),
+            Kind::F64 => Features::F64(Array2::zeros((0, width))),
+        }
+    }
+
     /// The values in this type, which is as wide as theirs or wider.
-    fn widen(self, features: &Features) -> Cow<'_, Features> {
+    pub(super) fn widen(self, features: &Features) -> Cow<'_, Features> {
         match (self, features) {
             (Kind::F32, Features::U8(_)) => Cow::Owned(Features::F32(features.to_f32())),
             (Kind::F64, Features::U8(_) | Features::F32(_)) => {
@@ -114,6 +145,7 @@ impl Matrix {
         match self {
             Matrix::Memory(features) => features.rows(),
             Matrix::File(file) => file.rows,
+            Matrix::Blocks(blocks) => blocks.rows(),
         }
     }
 
@@ -121,15 +153,30 @@ impl Matrix {
         match self {
             Matrix::Memory(features) => features.width(),
             Matrix::File(file) => file.width,
+            Matrix::Blocks(blocks) => blocks.width(),
+        }
+    }
+
+    /// The type of the values.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Matrix::Memory(features) => Kind::of(features),
+            Matrix::File(file) => file.kind,
+            Matrix::Blocks(blocks) => blocks.kind(),
+        }
+    }
+
+    /// The blocks, if they are read whenever they are needed.
+    pub(crate) fn blocks(&self) -> Option<&BlockMatrix> {
+        match self {
+            Matrix::Memory(_) | Matrix::File(_) => None,
+            Matrix::Blocks(blocks) => Some(blocks),
         }
     }
 
     /// Whether the values are 64 bits wide.
     pub(crate) fn is_f64(&self) -> bool {
-        match self {
-            Matrix::Memory(features) => matches!(features, Features::F64(_)),
-            Matrix::File(file) => file.kind == Kind::F64,
-        }
+        self.kind() == Kind::F64
     }
 
     /// All of the values, which must fit into memory.
@@ -137,6 +184,7 @@ impl Matrix {
         match self {
             Matrix::Memory(features) => Ok(Cow::Borrowed(features)),
             Matrix::File(file) => Ok(Cow::Owned(file.read(0..file.rows)?)),
+            Matrix::Blocks(blocks) => Ok(Cow::Owned(blocks.to_features()?)),
         }
     }
 
@@ -145,6 +193,7 @@ impl Matrix {
         match self {
             Matrix::Memory(features) => Ok(features),
             Matrix::File(file) => file.read(0..file.rows),
+            Matrix::Blocks(blocks) => blocks.to_features(),
         }
     }
 
@@ -157,6 +206,10 @@ impl Matrix {
         match self {
             Matrix::Memory(features) => with(FeaturesView::from(features).slice(rows)),
             Matrix::File(file) => with((&file.read(rows)?).into()),
+            Matrix::Blocks(blocks) => {
+                let rows: Vec<usize> = rows.collect();
+                with((&blocks.select(&rows)?).into())
+            }
         }
     }
 
@@ -165,6 +218,9 @@ impl Matrix {
         &self,
         mut each: impl FnMut(FeaturesView<'_>, usize) -> Result<()>,
     ) -> Result<()> {
+        if let Matrix::Blocks(blocks) = self {
+            return blocks.for_each_block(|block, start| each(block.into(), start));
+        }
         let rows = (BLOCK / (self.width() * size_of::<f64>()).max(1)).max(1);
         for start in (0..self.rows()).step_by(rows) {
             let range = start..(start + rows).min(self.rows());
@@ -173,13 +229,19 @@ impl Matrix {
         Ok(())
     }
 
-    /// Makes a matrix of what `map` makes of some rows after the other. It is given the index of
-    /// their first.
+    /// Makes a matrix of what `map` makes of some rows after the other: as many rows and columns, of
+    /// the type `kind`. It is given the index of their first. Blocks of a table are mapped whenever
+    /// they are read.
     pub(crate) fn map(
         &self,
         budget: &MemoryBudget,
-        mut map: impl FnMut(FeaturesView<'_>, usize) -> Result<Features>,
+        kind: Kind,
+        map: impl Fn(FeaturesView<'_>, usize) -> Result<Features> + Send + Sync + 'static,
     ) -> Result<Matrix> {
+        if let Matrix::Blocks(blocks) = self {
+            let map = move |block: Features, start| map((&block).into(), start);
+            return Ok(Matrix::Blocks(blocks.map(kind, map)));
+        }
         let mut mapped = MatrixBuilder::new(budget);
         if self.rows() == 0 {
             self.with_rows(0..0, |nothing| mapped.append(map(nothing, 0)?))?;
@@ -196,11 +258,16 @@ impl Matrix {
         match self {
             Matrix::Memory(features) => features.select(indices),
             Matrix::File(file) => file.select(indices),
+            Matrix::Blocks(blocks) => blocks.select(indices),
         }
     }
 
-    /// Like [`select`](Self::select), for more rows than memory may hold.
+    /// Like [`select`](Self::select), for more rows than memory may hold, in ascending order. Of
+    /// blocks of a table, they are selected whenever a block is read.
     pub(crate) fn select_all(&self, indices: &[usize], budget: &MemoryBudget) -> Result<Matrix> {
+        if let Matrix::Blocks(blocks) = self {
+            return Ok(Matrix::Blocks(blocks.keep(indices)));
+        }
         let mut selected = MatrixBuilder::new(budget);
         let rows = (BLOCK / (self.width() * size_of::<f64>()).max(1)).max(1);
         for some in indices.chunks(rows) {
@@ -362,6 +429,7 @@ impl MatrixBuilder {
         self.matrix = Some(match matrix {
             Matrix::Memory(own) => self.append_in_memory(own, more)?,
             Matrix::File(own) => append_to_file(own, &more)?,
+            Matrix::Blocks(_) => unreachable!("a builder makes no matrix of blocks"),
         });
         Ok(())
     }
@@ -451,7 +519,7 @@ mod tests {
                 *all.to_features().unwrap(),
                 expected.select(&[3, 1]).unwrap()
             );
-            let same = matrix.map(&none, |block, _| block.select(&[0, 1, 2, 3, 4]));
+            let same = matrix.map(&none, Kind::F64, |block, _| block.select(&[0, 1, 2, 3, 4]));
             assert_eq!(*same.unwrap().to_features().unwrap(), expected);
         }
     }

@@ -5,6 +5,8 @@
 //! the classes, and [`MinMaxStatistics`] holds what a scaler needs to know about every column.
 
 mod affine;
+mod block_stream;
+mod blocks;
 mod classes;
 mod columns;
 mod features;
@@ -19,6 +21,8 @@ mod transpose;
 mod view;
 
 pub(crate) use affine::Affine;
+pub(crate) use block_stream::{BlockRows, BlockStream};
+pub(crate) use blocks::{BlockMatrix, BlockShapes, ReadBlock};
 pub use classes::NumClasses;
 pub use columns::TableRows;
 pub(crate) use columns::{Indices, column, numeric_column, numeric_or_null};
@@ -28,7 +32,7 @@ pub(crate) use image::{ImageOptions, images_from_frame};
 pub(crate) use labels::classes_from_frame;
 pub use labels::labels_from_frame;
 pub(crate) use lists::{Lists, is_list, lists_from_frame};
-pub(crate) use matrix::{Matrix, MatrixBuilder, MemoryBudget};
+pub(crate) use matrix::{Kind, Matrix, MatrixBuilder, MemoryBudget};
 pub use min_max::MinMaxStatistics;
 pub(crate) use min_max::check_finite;
 pub use targets::TargetValues;

@@ -17,7 +17,7 @@ use crate::{
     },
     memory,
     shard::Shard,
-    stages::{FitContext, Labels, Stage, StageModel, Table},
+    stages::{ColumnReading, FitContext, Labels, Stage, StageModel, Table},
     train::ProgressEvent,
 };
 pub use spec::{FitSpec, RunSettings};
@@ -118,13 +118,34 @@ impl Tables {
         let late = spec.stages.iter().zip(early);
         let late = late.filter(|(_, early)| early.is_none());
         let needed: Vec<&str> = late.flat_map(|(stage, _)| stage.input_cols()).collect();
+        let prepare = |piece: &mut Table| {
+            let mut models = early.iter().flatten();
+            models.try_for_each(|model| model.apply(piece))?;
+            piece.retain(&needed);
+            Ok(())
+        };
+        let streams = spec.streams_blocks();
+        let labels = spec.label_cols();
         let read = |shard: &Shard, on_progress: OnProgress<'_>| {
-            Table::read(shard, Some(&columns), budget, on_progress, |piece| {
-                let mut models = early.iter().flatten();
-                models.try_for_each(|model| model.apply(piece))?;
-                piece.retain(&needed);
-                Ok(())
-            })
+            let blocks = match streams {
+                true => shard.blocks()?,
+                false => None,
+            };
+            let columns = Some(columns.as_slice());
+            let Some(blocks) = blocks else {
+                return Table::read(shard, columns, budget, on_progress, prepare);
+            };
+            let reading = |column: &str| reading_of(column, spec, early);
+            Table::read_blocks(
+                shard,
+                blocks,
+                columns,
+                on_progress,
+                prepare,
+                &labels,
+                reading,
+            )
+            .map(|table| table.with_budget(budget))
         };
         let validation = shard.validation();
         Ok(Tables {
@@ -143,6 +164,25 @@ impl Tables {
             table.retain(needed);
             Ok(())
         })
+    }
+}
+
+/// What has to be read and applied for a vector column, which is read again and again: nothing that
+/// only other columns need.
+fn reading_of(column: &str, spec: &FitSpec, early: &[Option<StageModel>]) -> ColumnReading {
+    let (mut columns, mut models) = (vec![column.to_owned()], Vec::new());
+    for (stage, model) in spec.stages.iter().zip(early).rev() {
+        let Some(model) = model else { continue };
+        let mut added = stage.output_cols().into_iter();
+        if stage.leaves_rows_out() || added.any(|name| columns.iter().any(|read| read == name)) {
+            columns.extend(stage.input_cols().into_iter().map(str::to_owned));
+            models.push(model.clone());
+        }
+    }
+    models.reverse();
+    ColumnReading {
+        columns,
+        prepare: Box::new(move |piece| models.iter().try_for_each(|model| model.apply(piece))),
     }
 }
 
@@ -223,6 +263,15 @@ fn columns_to_read(models: &[StageModel], returned: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        thread,
+        time::Duration,
+    };
+
     use polars::{df, prelude::Column};
 
     use super::*;
@@ -230,9 +279,10 @@ mod tests {
         Error, Layer, Network,
         collective::thread_group,
         error::TableError,
+        interrupt::Interrupt,
         shard::Part,
         stages::{HandleInvalid, MinMaxScaler, TorchEstimator, VectorAssembler},
-        train::Silent,
+        train::{Shuffle, Silent},
     };
 
     /// Rows that come in pieces of so many.
@@ -324,6 +374,107 @@ mod tests {
                 assert_eq!(weights(&in_pieces), weights(&models));
             }
             assert_eq!(transform(&shard, &models, None).unwrap(), expected);
+        }
+    }
+
+    /// Rows in blocks of so many. In a read, Stop is pressed, and it does not end by itself.
+    #[derive(Debug)]
+    struct StopWhileReading {
+        rows: DataFrame,
+        rows_of_a_block: usize,
+        reads: Arc<AtomicUsize>,
+        stop: Interrupt,
+    }
+
+    impl Part for StopWhileReading {
+        fn name(&self) -> String {
+            "the table".to_owned()
+        }
+
+        fn read(
+            &self,
+            _columns: Option<&[String]>,
+            _on_progress: &dyn Fn(ReadProgress),
+        ) -> Result<DataFrame> {
+            if self.reads.fetch_sub(1, Ordering::SeqCst) == 1 {
+                // By then training waits for this block.
+                thread::sleep(Duration::from_millis(500));
+                self.stop.request();
+                while !interrupt::requested() {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                return Err(interrupt::interrupted("reading", "the table"));
+            }
+            Ok(self.rows.clone())
+        }
+
+        fn blocks(&self) -> Result<Option<Vec<Shard>>> {
+            let starts = (0..self.rows.height()).step_by(self.rows_of_a_block);
+            let blocks = starts.map(|start| {
+                Shard::new(StopWhileReading {
+                    rows: self.rows.slice(start as i64, self.rows_of_a_block),
+                    rows_of_a_block: self.rows_of_a_block,
+                    reads: self.reads.clone(),
+                    stop: self.stop.clone(),
+                })
+            });
+            Ok(Some(blocks.collect()))
+        }
+    }
+
+    /// Trains on ten blocks, in groups of four, with Stop pressed in a read that comes after so
+    /// many.
+    fn stopped_after(reads: usize, iterations: usize) -> Result<Vec<StageModel>> {
+        let rows = 200_000;
+        let x: Vec<f64> = (0..rows).map(|row| f64::from(row % 1009)).collect();
+        let label: Vec<i64> = (0..rows).map(|row| i64::from(row % 1009 > 500)).collect();
+        let stop = Interrupt::new();
+        let shard = Shard::new(StopWhileReading {
+            rows: df!("x" => x, "label" => label).unwrap(),
+            rows_of_a_block: 20_000,
+            reads: Arc::new(AtomicUsize::new(reads + 1)),
+            stop: stop.clone(),
+        });
+        // Its running statistics must not be those of an iteration that has no end.
+        let batch_norm = Layer::batch_norm1d(1, Default::default());
+        let network = Network::new(&[1], vec![batch_norm, Layer::linear(1, 2)]).unwrap();
+        let estimator = TorchEstimator::new(network)
+            .shuffle(Shuffle::Blocks)
+            .memory_budget(4 * (2 * 85_535 + 20_000))
+            .accumulate_grad_batches(2)
+            .mini_batch(7_000)
+            .iterations(iterations)
+            .verbose(0);
+        let spec = FitSpec {
+            stages: vec![
+                VectorAssembler::new().input_cols(["x"]).into(),
+                estimator.into(),
+            ],
+        };
+        let rank = thread_group(1).pop().unwrap();
+        let mut context = FitContext::new(&Silent);
+        context.interrupt = &stop;
+        fit(&shard, &rank, &spec, context)
+    }
+
+    #[test]
+    fn a_stop_while_blocks_are_read_returns_the_model_of_the_last_whole_iteration() {
+        let report = |models: &[StageModel]| {
+            let model = models.iter().find_map(StageModel::torch_model).unwrap();
+            model.report().clone()
+        };
+        // All blocks were read once, and then those of the first group, which has 80,000 rows. The
+        // second mini-batch of the sixth iteration needs another block.
+        let stopped = stopped_after(10 + 4, 40).unwrap();
+        let undisturbed = stopped_after(usize::MAX / 2, 5).unwrap();
+        assert!(report(&stopped).interrupted);
+        assert!(!report(&undisturbed).interrupted);
+        assert_eq!(report(&stopped).history, report(&undisturbed).history);
+        assert_eq!(weights(&stopped), weights(&undisturbed));
+        // Before the first iteration there is no model.
+        for reads in [4, 10 + 1] {
+            let error = stopped_after(reads, 40).unwrap_err();
+            assert!(matches!(error, Error::Interrupted { .. }), "{error}");
         }
     }
 

@@ -6,6 +6,7 @@ use crate::{
     Error, Result,
     error::PipelineError,
     stages::{Stage, TorchEstimator},
+    train::Shuffle,
 };
 
 /// The specification of a fit, as data that can be sent to another process.
@@ -37,8 +38,21 @@ impl FitSpec {
     /// [`PipelineError::InvalidStage`] names the setting on which two estimators disagree.
     pub fn run_settings(&self) -> Result<RunSettings> {
         let mut run: Option<RunSettings> = None;
+        let mut shuffle = None;
         for (stage, estimator) in self.estimators() {
             let settings = &estimator.settings;
+            let before = *shuffle.get_or_insert(settings.shuffle);
+            if before != settings.shuffle {
+                return Err(Error::Pipeline(PipelineError::InvalidStage {
+                    stage,
+                    kind: "TorchEstimator",
+                    reason: format!(
+                        "shuffle is {:?} here and {before:?} in an estimator before it: a fit is \
+                         one run, set the same in both",
+                        settings.shuffle
+                    ),
+                }));
+            }
             let own = RunSettings {
                 partitions: settings.partitions,
                 max_restarts: settings.max_restarts,
@@ -97,6 +111,19 @@ impl FitSpec {
             });
         }
         Ok(())
+    }
+
+    /// Whether the features are read from the table's blocks whenever they are needed.
+    pub(crate) fn streams_blocks(&self) -> bool {
+        let mut estimators = self.estimators();
+        estimators.any(|(_, estimator)| estimator.settings.shuffle == Shuffle::Blocks)
+    }
+
+    /// The columns that estimators have as labels.
+    pub(crate) fn label_cols(&self) -> Vec<String> {
+        let estimators = self.estimators();
+        let labels = estimators.flat_map(|(_, estimator)| estimator.label_columns());
+        labels.cloned().collect()
     }
 
     /// The columns of the rows that the stages read. What a stage before adds is not among them.

@@ -73,6 +73,17 @@ impl Part for FilePart {
         self.frame
             .read_each(&self.partition, columns, on_progress, each)
     }
+
+    fn blocks(&self) -> Result<Option<Vec<Shard>>> {
+        let blocks = self.frame.blocks(&self.partition)?.into_iter();
+        let shards = blocks.map(|partition| {
+            Shard::new(FilePart {
+                frame: self.frame.clone(),
+                partition,
+            })
+        });
+        Ok(Some(shards.collect()))
+    }
 }
 
 impl From<&LakeFrame> for Data {

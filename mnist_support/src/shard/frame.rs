@@ -3,7 +3,10 @@
 use polars::prelude::DataFrame;
 
 use super::{Data, Part, Shard, Source};
-use crate::{Error, Result, interrupt, lake::ReadProgress};
+use crate::{
+    Error, Result, interrupt,
+    lake::{BLOCK_ROWS, ReadProgress},
+};
 
 const NAME: &str = "the data frame";
 
@@ -96,6 +99,15 @@ impl Part for Rows {
             each(self.frame.slice((piece * rows) as i64, rows))?;
         }
         Ok(())
+    }
+
+    fn blocks(&self) -> Result<Option<Vec<Shard>>> {
+        let starts = (0..self.frame.height()).step_by(BLOCK_ROWS);
+        let blocks = starts.map(|start| {
+            let rows = self.frame.slice(start as i64, BLOCK_ROWS);
+            Shard::rows(&self.name, rows, self.first_row + start as u64)
+        });
+        Ok(Some(blocks.collect()))
     }
 }
 

@@ -311,6 +311,17 @@ pub trait Part: fmt::Debug + Send + Sync {
     ) -> Result<()> {
         each(self.read(columns, on_progress)?)
     }
+
+    /// Splits the rows into blocks that can each be read alone, whenever they are needed, for
+    /// [`Shuffle::Blocks`](crate::train::Shuffle::Blocks). They are in order, hold every row once,
+    /// and depend on the table and the number of parts alone. `None`, as without an implementation,
+    /// if the rows can only be read at once.
+    ///
+    /// # Errors
+    /// Those of finding out where to split.
+    fn blocks(&self) -> Result<Option<Vec<Shard>>> {
+        Ok(None)
+    }
 }
 
 /// One rank's share of the rows.
@@ -373,6 +384,11 @@ impl Shard {
         each: Each<'_>,
     ) -> Result<()> {
         self.part.read_each(columns, on_progress, each)
+    }
+
+    /// Same as [`Part::blocks`].
+    pub(crate) fn blocks(&self) -> Result<Option<Vec<Shard>>> {
+        self.part.blocks()
     }
 
     /// The name of the rows in errors.

@@ -8,6 +8,7 @@
 //! [`StageModel`] and the functions that delegate to it.
 
 mod bucketizer;
+mod column_blocks;
 mod columns;
 mod context;
 mod image_decoder;
@@ -67,7 +68,7 @@ pub use self::{
 pub(crate) use self::{
     index_to_string::Labels,
     persistence::{load, save},
-    table::Table,
+    table::{ColumnReading, Table},
 };
 
 /// An unfitted stage of a pipeline, as data that can be sent to another process.

@@ -117,9 +117,10 @@ impl Transformer for Normalizer {
         // On its own, nothing has checked it before.
         self.validate()?;
         let vector = table.vector(&self.input_col)?;
-        let normalized = vector.map_f64(table.budget(), |values| {
+        let own = self.clone();
+        let normalized = vector.map_f64(table.budget(), move |values| {
             for mut row in values.rows_mut() {
-                let norm = self.norm(&row.to_vec());
+                let norm = own.norm(&row.to_vec());
                 if norm != 0.0 {
                     row.mapv_inplace(|value| value / norm);
                 }

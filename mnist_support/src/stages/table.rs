@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use ndarray::Array2;
 use polars::prelude::*;
 
+use super::column_blocks::ColumnBlocks;
 use crate::{
     Error, Result,
     collective::{Collective, ReduceOp, all_reduce_f64},
     data::{
-        Affine, Features, FeaturesView, Indices, Matrix, MatrixBuilder, MemoryBudget, TableRows,
-        TargetValues, check_finite, check_targets, fits_f32,
+        Affine, BlockShapes, Features, FeaturesView, Indices, Kind, Matrix, MatrixBuilder,
+        MemoryBudget, TableRows, TargetValues, check_finite, check_targets, fits_f32,
     },
     error::TableError,
     lake::{self, reading::OnProgress},
@@ -28,35 +29,63 @@ pub(super) struct Vector {
     pub(super) scaling: Option<Affine>,
 }
 
+/// Where rows are from.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    name: String,
+    shard: Shard,
+    /// How many rows of the shard come before these.
+    first: usize,
+    /// The indices in the shard of the rows that are left, once some were left out.
+    kept: Option<Arc<Vec<usize>>>,
+}
+
+impl Origin {
+    /// The table's name and where its rows are from, for error messages.
+    pub(super) fn rows(&self) -> TableRows<'_> {
+        let indices = match &self.kept {
+            None => Indices::From(self.first),
+            Some(kept) => Indices::Kept(kept),
+        };
+        TableRows::of_shard(&self.shard, &self.name, indices)
+    }
+}
+
+/// Prepares a piece of a table as it is read.
+pub(crate) type Prepare = Box<dyn Fn(&mut Table) -> Result<()> + Send>;
+
+/// What is read of a table, for one of its vector columns: the columns, and what prepares them.
+pub(crate) struct ColumnReading {
+    pub(crate) columns: Vec<String>,
+    pub(crate) prepare: Prepare,
+}
+
 /// A data frame, with the vector columns that the stages so far have added.
 #[derive(Debug)]
 pub(crate) struct Table {
-    name: String,
-    shard: Shard,
+    origin: Origin,
     frame: DataFrame,
     vectors: BTreeMap<String, Vector>,
     /// The names of `vectors`, in the order in which they were added.
     added: Vec<String>,
     /// What vector columns may take of memory.
     budget: MemoryBudget,
-    /// How many rows of the shard come before these.
-    first: usize,
-    /// The indices in the shard of the rows that are left, once some were left out.
-    kept: Option<Vec<usize>>,
 }
 
 impl Table {
     /// A table of rows of a shard, which come after its `first` rows.
     pub(crate) fn new(shard: &Shard, frame: DataFrame, first: usize) -> Self {
         Table {
-            name: shard.name(),
-            shard: shard.clone(),
+            origin: Origin {
+                name: shard.name(),
+                shard: shard.clone(),
+                first,
+                kept: None,
+            },
             frame,
             vectors: BTreeMap::new(),
             added: Vec::new(),
             budget: MemoryBudget::unlimited(),
-            first,
-            kept: None,
         }
     }
 
@@ -77,15 +106,10 @@ impl Table {
             let mut piece = Table::new(shard, frame, first);
             prepare(&mut piece)?;
             for (name, vector) in std::mem::take(&mut piece.vectors) {
-                // Stages that learn nothing scale nothing.
-                let features = match Arc::try_unwrap(vector.features) {
-                    Ok(features) => features.into_features()?,
-                    Err(shared) => shared.to_features()?.into_owned(),
-                };
                 let about = |error| about_piece(error, shard, first, &name);
                 let builder = vectors.entry(name.clone());
                 let builder = builder.or_insert_with(|| MatrixBuilder::new(budget));
-                builder.append(features).map_err(about)?;
+                builder.append(vector.into_features()?).map_err(about)?;
             }
             match &mut whole {
                 None => whole = Some(piece),
@@ -103,17 +127,102 @@ impl Table {
         Ok(whole)
     }
 
+    /// Like [`read`](Self::read), from a shard's blocks, and without keeping vector columns: their
+    /// blocks are read again, as `reading` of the column says, whenever they are needed. Those
+    /// among `kept` are kept in memory.
+    pub(crate) fn read_blocks(
+        shard: &Shard,
+        blocks: Vec<Shard>,
+        columns: Option<&[String]>,
+        on_progress: OnProgress<'_>,
+        prepare: impl Fn(&mut Table) -> Result<()>,
+        kept: &[String],
+        reading: impl Fn(&str) -> ColumnReading,
+    ) -> Result<Self> {
+        let (mut whole, mut first): (Option<Table>, _) = (None, 0);
+        let mut streamed: BTreeMap<String, BlockShapes> = BTreeMap::new();
+        let mut vectors: BTreeMap<String, MatrixBuilder> = BTreeMap::new();
+        for (index, block) in blocks.iter().enumerate() {
+            block.read_each(columns, on_progress, &mut |frame| {
+                let rows = frame.height();
+                let mut piece = Table::new(shard, frame, first);
+                prepare(&mut piece)?;
+                piece.take_lists(kept)?;
+                for (name, vector) in std::mem::take(&mut piece.vectors) {
+                    let features = vector.into_features()?;
+                    if kept.contains(&name) {
+                        let new = || MatrixBuilder::new(&MemoryBudget::unlimited());
+                        vectors.entry(name).or_insert_with(new).append(features)?;
+                    } else {
+                        let shapes = streamed.entry(name).or_insert_with(BlockShapes::new);
+                        shapes.append(index, &features)?;
+                    }
+                }
+                match &mut whole {
+                    None => whole = Some(piece),
+                    Some(whole) => whole.append(piece, rows)?,
+                }
+                first += rows;
+                Ok(())
+            })?;
+        }
+        let mut whole = whole.unwrap_or_else(|| Table::new(shard, DataFrame::empty(), 0));
+        whole.frame.rechunk_mut_par();
+        let blocks: Arc<[Shard]> = blocks.into();
+        let kept = vectors.into_iter();
+        let kept = kept.map(|(name, vector)| (name, Vector::new(vector.finish())));
+        whole.vectors = kept.collect();
+        for (name, shapes) in streamed {
+            let source = ColumnBlocks::new(&blocks, &name, reading(&name));
+            let matrix = Matrix::Blocks(shapes.of(source));
+            whole.vectors.insert(name, Vector::new(matrix));
+        }
+        Ok(whole)
+    }
+
+    /// Makes vector columns of the frame's list columns, but for those that are kept.
+    fn take_lists(&mut self, kept: &[String]) -> Result<()> {
+        let lists = self.frame.columns().iter();
+        let lists = lists.filter(|column| matches!(column.dtype(), DataType::List(_)));
+        let names = lists.map(|column| column.name().to_string());
+        let names: Vec<String> = names.filter(|name| !kept.contains(name)).collect();
+        for name in &names {
+            let vector = self.vector(name)?;
+            self.vectors.insert(name.clone(), vector);
+            let placeholder = self.placeholder(name);
+            let replaced = self.frame.with_column(placeholder).map(|_| ());
+            replaced.map_err(|error| self.error(error))?;
+        }
+        Ok(())
+    }
+
+    /// A column that only says how many rows there are.
+    fn placeholder(&self, name: &str) -> Column {
+        Column::full_null(name.into(), self.frame.height(), &DataType::Boolean)
+    }
+
+    /// Sets what vector columns may take of memory.
+    pub(crate) fn with_budget(self, budget: &MemoryBudget) -> Self {
+        Table {
+            budget: budget.clone(),
+            ..self
+        }
+    }
+
     /// Appends the next piece of the shard, which had this many rows before it was prepared, but
     /// for its vectors.
     fn append(&mut self, piece: Table, rows: usize) -> Result<()> {
-        if self.kept.is_some() || piece.kept.is_some() {
-            let own = || (self.first..piece.first).collect();
-            let next = || (piece.first..piece.first + rows).collect();
-            let mut kept: Vec<usize> = self.kept.take().unwrap_or_else(own);
-            kept.extend(piece.kept.unwrap_or_else(next));
-            self.kept = Some(kept);
+        let (own, next) = (&mut self.origin, piece.origin);
+        if own.kept.is_some() || next.kept.is_some() {
+            let before = || Arc::new((own.first..next.first).collect());
+            let mut kept: Arc<Vec<usize>> = own.kept.take().unwrap_or_else(before);
+            match next.kept {
+                Some(more) => Arc::make_mut(&mut kept).extend(more.iter()),
+                None => Arc::make_mut(&mut kept).extend(next.first..next.first + rows),
+            }
+            own.kept = Some(kept);
         }
-        lake::append(&mut self.frame, piece.frame, &self.name)
+        lake::append(&mut self.frame, piece.frame, &own.name)
     }
 
     /// What vector columns may take of memory.
@@ -126,9 +235,11 @@ impl Table {
         let kept = self.frame.columns().iter();
         let kept = kept.filter(|column| columns.contains(&column.name().as_str()));
         let mut kept: Vec<Column> = kept.cloned().collect();
-        if kept.is_empty() {
+        if kept.is_empty()
+            && let Some(first) = self.frame.columns().first()
+        {
             // Without a column, rows could not be left out.
-            kept.extend(self.frame.columns().first().cloned());
+            kept.push(self.placeholder(first.name()));
         }
         self.frame =
             DataFrame::new(self.frame.height(), kept).expect("some columns of a frame are a frame");
@@ -138,16 +249,17 @@ impl Table {
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.name
+        &self.origin.name
     }
 
     /// The table's name and where its rows are from, for error messages.
     pub(super) fn rows(&self) -> TableRows<'_> {
-        let indices = match &self.kept {
-            None => Indices::From(self.first),
-            Some(kept) => Indices::Kept(kept),
-        };
-        TableRows::of_shard(&self.shard, &self.name, indices)
+        self.origin.rows()
+    }
+
+    /// Where the rows are from.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     pub(super) fn frame(&self) -> &DataFrame {
@@ -186,10 +298,11 @@ impl Table {
             };
             vector.features = part;
         }
-        self.kept = Some(match self.kept.take() {
-            None => rows.into_iter().map(|row| self.first + row).collect(),
+        let origin = &mut self.origin;
+        origin.kept = Some(Arc::new(match &origin.kept {
+            None => rows.into_iter().map(|row| origin.first + row).collect(),
             Some(kept) => rows.into_iter().map(|row| kept[row]).collect(),
-        });
+        }));
         Ok(())
     }
 
@@ -218,7 +331,7 @@ impl Table {
         }
         let Ok(column) = self.frame.column(name) else {
             return Err(Error::Table(TableError::ColumnNotFound {
-                table: self.name.clone(),
+                table: self.origin.name.clone(),
                 column: name.to_owned(),
                 available: format!(
                     "the vector columns [{}]; a VectorAssembler makes one out of number columns",
@@ -228,7 +341,7 @@ impl Table {
         };
         let refused = |found: String, expected: &str| {
             Error::Table(TableError::ColumnType {
-                table: self.name.clone(),
+                table: self.origin.name.clone(),
                 column: name.to_owned(),
                 found,
                 expected: expected.to_owned(),
@@ -250,6 +363,14 @@ impl Table {
                 "a list of uneven lengths or with nulls".to_owned(),
                 "a list with the same number of values in every row",
             )),
+        }
+    }
+
+    /// Takes the values of a vector column as it was read.
+    pub(super) fn take_vector(&mut self, name: &str) -> Result<Features> {
+        match self.vectors.remove(name) {
+            Some(vector) => vector.into_features(),
+            None => self.vector(name)?.into_features(),
         }
     }
 
@@ -277,7 +398,10 @@ impl Table {
         let found = vector.features.width();
         if found != width {
             return Err(Error::ShapeMismatch {
-                what: format!("a row of the vector column {columns:?} of {}", self.name),
+                what: format!(
+                    "a row of the vector column {columns:?} of {}",
+                    self.origin.name
+                ),
                 found: vec![found as i64],
                 expected: format!("{width} values, one for each output of the network,"),
             });
@@ -300,7 +424,7 @@ impl Table {
             return Ok(vector);
         }
         Err(Error::ShapeMismatch {
-            what: format!("the vector column {name:?} of {}", self.name),
+            what: format!("the vector column {name:?} of {}", self.origin.name),
             found: vec![vector.features.rows() as i64, vector.width() as i64],
             expected: format!("{widest} features, as in another partition,"),
         })
@@ -313,7 +437,7 @@ impl Table {
             return Ok(vector);
         }
         Err(Error::ShapeMismatch {
-            what: format!("the vector column {name:?} of {}", self.name),
+            what: format!("the vector column {name:?} of {}", self.origin.name),
             found: vec![vector.features.rows() as i64, vector.width() as i64],
             expected: format!("{width} features, as the scaler was fitted on,"),
         })
@@ -330,7 +454,7 @@ impl Table {
     pub(crate) fn into_frame(mut self) -> Result<DataFrame> {
         for name in std::mem::take(&mut self.added) {
             if let Some(vector) = self.vectors.remove(&name) {
-                let column = vector.to_list(&name, &self.name)?;
+                let column = vector.to_list(&name, &self.origin.name)?;
                 self.set_column(column)?;
             }
         }
@@ -340,11 +464,11 @@ impl Table {
     /// These columns, in this order, the vector columns among them as lists.
     pub(crate) fn select(&self, columns: &[String]) -> Result<DataFrame> {
         let column = |name: &String| match self.vectors.get(name) {
-            Some(vector) => Ok(vector.to_list(name, &self.name)?.into_column()),
+            Some(vector) => Ok(vector.to_list(name, &self.origin.name)?.into_column()),
             None => match self.frame.column(name) {
                 Ok(column) => Ok(column.clone()),
                 Err(_) => Err(Error::Table(TableError::ColumnNotFound {
-                    table: self.name.clone(),
+                    table: self.origin.name.clone(),
                     column: name.clone(),
                     available: text::columns(&self.frame.get_column_names_owned()),
                 })),
@@ -355,7 +479,7 @@ impl Table {
     }
 
     fn error(&self, error: PolarsError) -> Error {
-        TableError::failed(&self.name, error)
+        TableError::failed(&self.origin.name, error)
     }
 }
 
@@ -365,6 +489,15 @@ impl Vector {
         Vector {
             features: Arc::new(features.into()),
             scaling: None,
+        }
+    }
+
+    /// The values, which must fit into memory, of a column without a scaling, as the stages that
+    /// learn nothing make it.
+    fn into_features(self) -> Result<Features> {
+        match Arc::try_unwrap(self.features) {
+            Ok(features) => features.into_features(),
+            Err(shared) => Ok(shared.to_features()?.into_owned()),
         }
     }
 
@@ -394,35 +527,22 @@ impl Vector {
 
     /// The scaled values as a network takes them, which must fit into memory.
     pub(super) fn to_f32(&self) -> Result<Array2<f32>> {
-        self.scaled_f32((&*self.features.to_features()?).into())
-    }
-
-    fn scaled_f32(&self, values: FeaturesView<'_>) -> Result<Array2<f32>> {
-        match &self.scaling {
-            None => Ok(values.to_f32()),
-            Some(affine) => values.scaled(affine),
-        }
-    }
-
-    fn scaled_f64(&self, values: FeaturesView<'_>) -> Array2<f64> {
-        let mut values = values.to_f64();
-        if let Some(affine) = &self.scaling {
-            for ((_, column), value) in values.indexed_iter_mut() {
-                *value = affine.at(column, *value);
-            }
-        }
-        values
+        scaled_f32(
+            self.scaling.as_ref(),
+            (&*self.features.to_features()?).into(),
+        )
     }
 
     /// A matrix of the scaled values as a network takes them. `check` is given some rows after the
-    /// other, and the index of their first.
+    /// other, and the index of their first: those of blocks of a table whenever they are read.
     pub(super) fn map_f32(
         &self,
         budget: &MemoryBudget,
-        mut check: impl FnMut(&Array2<f32>, usize) -> Result<()>,
+        check: impl Fn(&Array2<f32>, usize) -> Result<()> + Send + Sync + 'static,
     ) -> Result<Matrix> {
-        self.features.map(budget, |block, start| {
-            let values = self.scaled_f32(block)?;
+        let scaling = self.scaling.clone();
+        self.features.map(budget, Kind::F32, move |block, start| {
+            let values = scaled_f32(scaling.as_ref(), block)?;
             check(&values, start)?;
             Ok(Features::F32(values))
         })
@@ -432,10 +552,11 @@ impl Vector {
     pub(super) fn map_f64(
         &self,
         budget: &MemoryBudget,
-        mut change: impl FnMut(&mut Array2<f64>),
+        change: impl Fn(&mut Array2<f64>) + Send + Sync + 'static,
     ) -> Result<Matrix> {
-        self.features.map(budget, |block, _| {
-            let mut values = self.scaled_f64(block);
+        let scaling = self.scaling.clone();
+        self.features.map(budget, Kind::F64, move |block, _| {
+            let mut values = scaled_f64(scaling.as_ref(), block);
             change(&mut values);
             Ok(Features::F64(values))
         })
@@ -444,7 +565,7 @@ impl Vector {
     /// Calls `each` with the scaled values of some rows after the other.
     pub(super) fn for_each_block(&self, mut each: impl FnMut(&Array2<f64>)) -> Result<()> {
         self.features.for_each_block(|block, _| {
-            each(&self.scaled_f64(block));
+            each(&scaled_f64(self.scaling.as_ref(), block));
             Ok(())
         })
     }
@@ -466,9 +587,11 @@ impl Vector {
         let features = self.features.to_features()?;
         Ok(match (&self.scaling, &*features) {
             (None, _) => features.into_owned(),
-            (Some(_), Features::U8(_)) => Features::F32(self.scaled_f32((&*features).into())?),
-            (Some(_), Features::F32(_) | Features::F64(_)) => {
-                Features::F64(self.scaled_f64((&*features).into()))
+            (Some(affine), Features::U8(_)) => {
+                Features::F32(scaled_f32(Some(affine), (&*features).into())?)
+            }
+            (Some(affine), Features::F32(_) | Features::F64(_)) => {
+                Features::F64(scaled_f64(Some(affine), (&*features).into()))
             }
         })
     }
@@ -513,6 +636,23 @@ fn about_piece(error: Error, shard: &Shard, first: usize, column: &str) -> Error
         }
         other => other,
     }
+}
+
+fn scaled_f32(scaling: Option<&Affine>, values: FeaturesView<'_>) -> Result<Array2<f32>> {
+    match scaling {
+        None => Ok(values.to_f32()),
+        Some(affine) => values.scaled(affine),
+    }
+}
+
+fn scaled_f64(scaling: Option<&Affine>, values: FeaturesView<'_>) -> Array2<f64> {
+    let mut values = values.to_f64();
+    if let Some(affine) = scaling {
+        for ((_, column), value) in values.indexed_iter_mut() {
+            *value = affine.at(column, *value);
+        }
+    }
+    values
 }
 
 /// Converts a list column of equal lengths without nulls to a matrix; `None` if it is not one.

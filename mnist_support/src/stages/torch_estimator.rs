@@ -16,7 +16,7 @@ use crate::{
     evaluate::ValidationMetric,
     train::{
         Checkpoints, Device, InitialWeights, LearningRateSchedule, LinearLr, Loss, Optimizer,
-        TrainingSettings, train,
+        Shuffle, TrainingSettings, train,
     },
 };
 
@@ -180,6 +180,13 @@ impl TorchEstimator {
     /// [`TrainingSettings::memory_budget`].
     pub fn memory_budget(mut self, bytes: u64) -> Self {
         self.settings.memory_budget = Some(bytes);
+        self
+    }
+
+    /// In what order the rows are drawn, and whether the features are read again in every epoch; see
+    /// [`Shuffle`].
+    pub fn shuffle(mut self, shuffle: Shuffle) -> Self {
+        self.settings.shuffle = shuffle;
         self
     }
 
@@ -386,9 +393,11 @@ impl TorchEstimator {
         collective: &dyn Collective,
         context: FitContext<'_>,
     ) -> Result<TorchModel> {
-        let mut data = self.training_data(table, context.validation)?;
+        let mut data = self
+            .training_data(table, context.validation)?
+            .memory_budget(table.budget());
         if let Some(validation) = context.validation {
-            data = data.with_validation(self.training_data(validation, Some(table))?)?;
+            data = data.validated_with(self.training_data(validation, Some(table))?);
         }
         let checkpoints = match (context.run_folder, self.settings.checkpoint_every) {
             // The column's name keeps the checkpoints of two estimators apart.
@@ -414,6 +423,11 @@ impl TorchEstimator {
     /// The vector column that is the network's input.
     pub(crate) fn features(&self) -> &str {
         &self.features_col
+    }
+
+    /// The columns of the label, if it is not the features themselves.
+    pub(crate) fn label_columns(&self) -> &[String] {
+        self.label_col.columns()
     }
 
     /// The column that says which rows are held out, if there is one.

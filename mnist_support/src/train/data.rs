@@ -4,7 +4,15 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{Error, Result, data::Matrix};
+use super::{
+    TrainingSettings,
+    sampler::{split, split_by},
+};
+use crate::{
+    Error, Result,
+    data::{BlockMatrix, BlockRows, BlockStream, Matrix, MemoryBudget},
+    lake::BLOCK_ROWS,
+};
 
 /// A factor and an offset for each feature: `value * scale + offset`.
 #[derive(Debug)]
@@ -27,6 +35,13 @@ impl Scaling {
             scale: Tensor::f_from_slice(scale)?,
             offset: Tensor::f_from_slice(offset)?,
         })
+    }
+
+    fn shallow_clone(&self) -> Scaling {
+        Scaling {
+            scale: self.scale.shallow_clone(),
+            offset: self.offset.shallow_clone(),
+        }
     }
 
     /// Returns the same scaling on `device`.
@@ -64,7 +79,12 @@ pub struct TrainingData {
     targets: Targets,
     weights: Option<Tensor>,
     validation: Option<Vec<bool>>,
+    /// Rows of another table, to validate with.
+    other: Option<Box<TrainingData>>,
     scaling: Option<Scaling>,
+    /// What features may take of memory that are read whenever they are needed.
+    budget: MemoryBudget,
+    device: Device,
 }
 
 /// The features of rows, `[rows, width]`.
@@ -73,6 +93,8 @@ enum Rows {
     Tensor(Tensor),
     /// As a table has them: a tensor would be a second copy.
     Matrix(Arc<Matrix>),
+    /// In blocks that a thread reads ahead.
+    Stream(BlockStream),
 }
 
 impl Rows {
@@ -80,6 +102,28 @@ impl Rows {
         match self {
             Rows::Tensor(tensor) => tensor.size(),
             Rows::Matrix(features) => vec![features.rows() as i64, features.width() as i64],
+            Rows::Stream(stream) => {
+                let matrix = stream.matrix();
+                vec![matrix.rows() as i64, matrix.width() as i64]
+            }
+        }
+    }
+
+    /// The bytes of a row in memory.
+    fn row_size(&self) -> usize {
+        match self {
+            Rows::Tensor(tensor) => tensor.size()[1] as usize * tensor.kind().elt_size_in_bytes(),
+            Rows::Matrix(features) => features.width() * features.kind().size(),
+            Rows::Stream(stream) => stream.matrix().row_size(),
+        }
+    }
+
+    /// The blocks of features that are read whenever they are needed.
+    fn blocks(&self) -> Option<&BlockMatrix> {
+        match self {
+            Rows::Tensor(_) => None,
+            Rows::Matrix(features) => features.blocks(),
+            Rows::Stream(stream) => Some(stream.matrix()),
         }
     }
 
@@ -87,11 +131,16 @@ impl Rows {
         match self {
             Rows::Tensor(tensor) => Ok(tensor.shallow_clone()),
             Rows::Matrix(features) => features.to_features()?.to_tensor(),
+            Rows::Stream(stream) => stream.matrix().to_features()?.to_tensor(),
         }
     }
 
-    /// The same rows on `device`: a matrix stays one on the CPU.
-    fn to_device(&self, device: Device) -> Result<Rows> {
+    /// The same rows on `device`: a matrix stays one on the CPU. Of blocks, `capacity` bytes are
+    /// kept in memory, and mini-batches are moved to the device.
+    fn to_device(&self, device: Device, capacity: u64) -> Result<Rows> {
+        if let Some(blocks) = self.blocks() {
+            return Ok(Rows::Stream(BlockStream::start(blocks, capacity)?));
+        }
         match self {
             Rows::Matrix(features) if device == Device::Cpu => Ok(Rows::Matrix(features.clone())),
             rows => Ok(Rows::Tensor(rows.to_tensor()?.f_to_device(device)?)),
@@ -110,6 +159,10 @@ impl Rows {
                 let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
                 Ok((features.select(&rows)?.to_tensor()?, indices))
             }
+            Rows::Stream(stream) => {
+                let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
+                Ok((stream.matrix().select(&rows)?.to_tensor()?, indices))
+            }
         }
     }
 
@@ -119,6 +172,10 @@ impl Rows {
             Rows::Tensor(tensor) => Ok(tensor.f_narrow(0, start as i64, rows as i64)?),
             Rows::Matrix(features) => {
                 features.with_rows(start..start + rows, |rows| rows.to_tensor())
+            }
+            Rows::Stream(stream) => {
+                let rows: Vec<usize> = (start..start + rows).collect();
+                stream.matrix().select(&rows)?.to_tensor()
             }
         }
     }
@@ -191,7 +248,10 @@ impl TrainingData {
             targets,
             weights: None,
             validation: None,
+            other: None,
             scaling,
+            budget: MemoryBudget::unlimited(),
+            device: Device::Cpu,
         })
     }
 
@@ -219,36 +279,38 @@ impl TrainingData {
     /// is that of these rows.
     ///
     /// # Errors
-    /// [`Error::Torch`] for rows of another width.
+    /// [`Error::ShapeMismatch`] for rows of another width.
     pub fn with_validation(self, validation: TrainingData) -> Result<Self> {
-        let held_out = [vec![false; self.rows()], vec![true; validation.rows()]].concat();
-        let features = [&self.features, &validation.features].map(Rows::to_tensor);
-        let [own, other] = features;
-        let (own, other) = (own?, other?);
-        let kind = match own.f_kind()? == other.f_kind()? {
-            true => own.f_kind()?,
-            false => Kind::Float,
-        };
-        let both = |own: &Tensor, other: &Tensor, kind: Kind| {
-            Tensor::f_cat(&[own.f_to_kind(kind)?, other.f_to_kind(kind)?], 0)
-        };
-        let targets = match (&self.targets, &validation.targets) {
-            (Targets::Given(own), Targets::Given(other)) => {
-                Targets::Given(both(own, other, own.f_kind()?)?)
-            }
-            _ => Targets::Features,
-        };
-        let weights = match (&self.weights, &validation.weights) {
-            (Some(own), Some(other)) => Some(both(own, other, Kind::Float)?),
-            _ => None,
-        };
-        Ok(TrainingData {
-            features: Rows::Tensor(both(&own, &other, kind)?),
-            targets,
-            weights,
-            validation: Some(held_out),
-            scaling: self.scaling,
-        })
+        let expected = self.features.size()[1];
+        let found = validation.features.size();
+        if found[1] != expected {
+            return Err(Error::ShapeMismatch {
+                what: "the feature tensor to validate with".to_owned(),
+                found,
+                expected: format!("[rows, {expected}]"),
+            });
+        }
+        let scaling = self.scaling.as_ref().map(Scaling::shallow_clone);
+        Ok(self.validated_with(TrainingData {
+            scaling,
+            ..validation
+        }))
+    }
+
+    /// Like [`with_validation`](Self::with_validation), with rows that have a scaling of their own.
+    pub(crate) fn validated_with(self, validation: TrainingData) -> Self {
+        TrainingData {
+            other: Some(Box::new(validation)),
+            ..self
+        }
+    }
+
+    /// Sets what features may take of memory that are read whenever they are needed.
+    pub(crate) fn memory_budget(self, budget: &MemoryBudget) -> Self {
+        TrainingData {
+            budget: budget.clone(),
+            ..self
+        }
     }
 
     fn check_rows(&self, what: &str, found: Vec<i64>) -> Result<()> {
@@ -263,49 +325,157 @@ impl TrainingData {
         })
     }
 
-    /// The number of rows.
+    /// The number of rows, without those of another table to validate with.
     pub fn rows(&self) -> usize {
         self.features.size()[0] as usize
     }
 
-    /// Which rows are held out, if that is known row by row.
-    pub(super) fn held_out(&self) -> Option<&[bool]> {
-        self.validation.as_deref()
+    /// Whether it is known row by row which are held out.
+    pub(super) fn says_what_is_held_out(&self) -> bool {
+        self.validation.is_some() || self.other.is_some()
     }
 
-    /// Returns the same rows on `device`.
-    pub(super) fn to_device(&self, device: Device) -> Result<TrainingData> {
+    /// Splits the rows into those to train on and those to validate with. The latter are rows of
+    /// [`validation`](Self::validation).
+    pub(super) fn split(&self, settings: &TrainingSettings, rank: usize) -> (Vec<i64>, Vec<i64>) {
+        let rows = self.rows();
+        match (&self.other, &self.validation) {
+            (Some(other), _) => {
+                let all = |rows: usize| (0..rows as i64).collect();
+                (all(rows), all(other.rows()))
+            }
+            (None, Some(held_out)) => split_by(held_out),
+            (None, None) => {
+                let held_out = settings.validation_rows(rows);
+                let (mut training, mut validation) = split(settings.seed, rank, rows, held_out);
+                if !settings.shuffle.is_rows() {
+                    // They are read in the order of the table.
+                    training.sort_unstable();
+                    validation.sort_unstable();
+                }
+                (training, validation)
+            }
+        }
+    }
+
+    /// Returns the data that have the rows to validate with, if not these, and changes their indices
+    /// accordingly. Features that are read whenever they are needed are read once, in memory as
+    /// long as the budget has bytes for them, or in a file.
+    pub(super) fn validation(
+        &self,
+        rows: &mut Vec<i64>,
+        budget: &MemoryBudget,
+    ) -> Result<Option<TrainingData>> {
+        let source = self.other.as_deref().unwrap_or(self);
+        let Some(blocks) = source.features.blocks() else {
+            let own = |other: &TrainingData| other.to_device(other.device, 0);
+            return self.other.as_deref().map(own).transpose();
+        };
+        let wanted: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
+        let indices = Tensor::f_from_slice(rows)?;
+        let some = |tensor: &Tensor| tensor.f_index_select(0, &indices);
+        *rows = (0..rows.len() as i64).collect();
+        Ok(Some(TrainingData {
+            features: Rows::Matrix(Arc::new(blocks.gather(&wanted, budget)?)),
+            targets: match &source.targets {
+                Targets::Given(targets) => Targets::Given(some(targets)?),
+                Targets::Features => Targets::Features,
+            },
+            weights: source.weights.as_ref().map(some).transpose()?,
+            validation: None,
+            other: None,
+            scaling: source.scaling.as_ref().map(Scaling::shallow_clone),
+            budget: budget.clone(),
+            device: source.device,
+        }))
+    }
+
+    /// The first rows of the blocks, and the number of rows.
+    pub(super) fn block_starts(&self) -> Vec<usize> {
+        match self.features.blocks() {
+            Some(blocks) => blocks.starts().to_vec(),
+            None => {
+                let rows = self.rows();
+                let starts = (0..rows).step_by(BLOCK_ROWS);
+                starts.chain([rows]).collect()
+            }
+        }
+    }
+
+    /// Whether the features are read whenever they are needed.
+    pub(super) fn is_streamed(&self) -> bool {
+        self.features.blocks().is_some()
+    }
+
+    /// The bytes of a row of features in memory.
+    pub(super) fn row_size(&self) -> usize {
+        self.features.row_size()
+    }
+
+    /// What features may take of memory that are read whenever they are needed.
+    pub(super) fn budget(&self) -> &MemoryBudget {
+        &self.budget
+    }
+
+    /// Returns the same rows on `device`. Of features that are read whenever they are needed,
+    /// `capacity` bytes are kept in memory.
+    pub(super) fn to_device(&self, device: Device, capacity: u64) -> Result<TrainingData> {
         let moved = |tensor: &Tensor| tensor.f_to_device(device);
         Ok(TrainingData {
-            features: self.features.to_device(device)?,
+            features: self.features.to_device(device, capacity)?,
             targets: match &self.targets {
                 Targets::Given(targets) => Targets::Given(moved(targets)?),
                 Targets::Features => Targets::Features,
             },
             weights: self.weights.as_ref().map(moved).transpose()?,
             validation: self.validation.clone(),
+            other: None,
             scaling: match &self.scaling {
                 None => None,
                 Some(scaling) => Some(scaling.to_device(device)?),
             },
+            budget: self.budget.clone(),
+            device,
         })
     }
 
     /// Returns a batch of some rows.
     pub(super) fn select(&self, rows: &[i64]) -> Result<Batch> {
         let (features, rows) = self.features.select(rows)?;
-        let features = self.scaled(&features)?;
+        self.batch(&features, &rows)
+    }
+
+    /// Returns a batch of rows that a sampler has drawn.
+    pub(super) fn draw(&self, runs: &[BlockRows]) -> Result<Batch> {
+        let rows = runs.iter().flat_map(|run| run.rows.iter().copied());
+        let rows: Vec<i64> = rows.collect();
+        let Rows::Stream(stream) = &self.features else {
+            return self.select(&rows);
+        };
+        let features = stream.draw(runs)?.to_tensor()?.f_to_device(self.device)?;
+        let rows = Tensor::f_from_slice(&rows)?.f_to_device(self.device)?;
+        self.batch(&features, &rows)
+    }
+
+    /// The batch of some features and the indices of their rows.
+    fn batch(&self, features: &Tensor, rows: &Tensor) -> Result<Batch> {
+        let features = self.scaled(features)?;
         Ok(Batch {
             targets: match &self.targets {
-                Targets::Given(targets) => targets.f_index_select(0, &rows)?,
+                Targets::Given(targets) => targets.f_index_select(0, rows)?,
                 Targets::Features => features.shallow_clone(),
             },
             weights: match &self.weights {
                 None => None,
-                Some(weights) => Some(weights.f_index_select(0, &rows)?),
+                Some(weights) => Some(weights.f_index_select(0, rows)?),
             },
             features,
         })
+    }
+
+    /// Returns the total weight of some rows to validate with.
+    pub(super) fn validation_weight_of(&self, rows: &[i64]) -> Result<f64> {
+        self.other.as_deref().unwrap_or(self).weight_of(rows)
     }
 
     /// Returns the total weight of some rows.

@@ -119,6 +119,23 @@ impl FlatParameters {
         fill(self.buffers(), snapshot, length)
     }
 
+    /// Copies the values of the buffers, which a forward pass in training changes.
+    pub(super) fn buffer_snapshot(&self) -> Result<Tensor> {
+        let buffers = self.buffers();
+        let parts = buffers.map(|buffer| buffer.f_to_kind(Kind::Float)?.f_reshape([-1]));
+        let parts: Vec<Tensor> = parts.collect::<Result<_, _>>()?;
+        match parts.is_empty() {
+            true => Ok(Tensor::f_zeros([0], (Kind::Float, self.device()))?),
+            false => Ok(Tensor::f_cat(&parts, 0)?),
+        }
+    }
+
+    /// Restores the values of a [`buffer_snapshot`](Self::buffer_snapshot).
+    pub(super) fn restore_buffers(&mut self, snapshot: &Tensor) -> Result<()> {
+        let _no_grad = tch::no_grad_guard();
+        fill(self.buffers(), snapshot, 0)
+    }
+
     /// Returns the gradients of `loss`, one for each parameter, as vectors.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod report;
 mod sampler;
 mod schedule;
 mod settings;
+mod shuffle;
 mod state;
 mod stopping;
 mod trainer;
@@ -42,5 +43,6 @@ pub use schedule::{
     ReduceLrOnPlateau, StepLr,
 };
 pub use settings::TrainingSettings;
+pub use shuffle::Shuffle;
 pub use trainer::{Trained, train};
 pub use validation::{MetricPoint, MetricValue};

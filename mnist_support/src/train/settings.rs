@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Device, InitialWeights, LearningRateSchedule, LinearLr, Loss, Optimizer,
+    Device, InitialWeights, LearningRateSchedule, LinearLr, Loss, Optimizer, Shuffle,
     check::{check_positive, is_one, is_zero},
     loss,
     schedule::{Moment, Schedule, ScheduleState},
@@ -94,9 +94,14 @@ pub struct TrainingSettings {
     /// Default: `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_grad_value: Option<f64>,
+    /// The order in which each rank draws its rows, and whether it keeps their features or reads
+    /// them again in every epoch. Default: [`Shuffle::Rows`], which keeps them.
+    #[serde(skip_serializing_if = "Shuffle::is_rows")]
+    pub shuffle: Shuffle,
     /// How many bytes of features each rank keeps in memory. It keeps them in a file otherwise, in
     /// the folder for temporary files, and draws mini-batches from there: in the same order, so the
-    /// result has the same bits. `None`: half of the memory that is left when the fit begins,
+    /// result has the same bits. With [`Shuffle::Blocks`] it keeps them nowhere, and needs a budget
+    /// for those that it shuffles. `None`: half of the memory that is left when the fit begins,
     /// divided by the ranks on the machine. Default: `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_budget: Option<u64>,
@@ -140,6 +145,7 @@ impl Default for TrainingSettings {
             warm_up: None,
             clip_grad_norm: None,
             clip_grad_value: None,
+            shuffle: Shuffle::default(),
             memory_budget: None,
             device: Device::default(),
             seed: 42,
@@ -499,7 +505,13 @@ mod tests {
     fn a_setting_that_is_not_used_does_not_keep_a_fit_from_its_checkpoint() {
         // A checkpoint belongs to the fit whose settings are the same JSON.
         let json = serde_json::to_string(&TrainingSettings::default()).unwrap();
-        for setting in ["warm_up", "clip_grad_norm", "clip_grad_value", "amsgrad"] {
+        for setting in [
+            "warm_up",
+            "clip_grad_norm",
+            "clip_grad_value",
+            "amsgrad",
+            "shuffle",
+        ] {
             assert!(!json.contains(setting), "{json}");
         }
     }

@@ -1,20 +1,22 @@
 //! The training loop that every rank runs.
 
 mod checks;
+mod reserved;
 
 use std::time::Instant;
 
 use checks::{check_identical, check_rows, check_weights, finite};
+use reserved::Reserved;
 use tch::Tensor;
 
 use super::{
-    Checkpoints, FitReport, LossPoint, MetricPoint, MetricValue, Progress, ProgressEvent,
+    Checkpoints, FitReport, LossPoint, MetricPoint, MetricValue, Progress, ProgressEvent, Shuffle,
     TrainingData, TrainingSettings,
     checkpoint::fit_identity,
     clip::clip,
     data::Batch,
     loss::WeightedSum,
-    sampler::{BatchSampler, split, split_by},
+    sampler::BatchSampler,
     state::State,
     validation::{ValidationMetrics, score},
 };
@@ -22,9 +24,13 @@ use crate::{
     DropoutMasks, Error, Network, Result,
     collective::{Collective, ReduceOp},
     error::TrainingError,
-    interrupt::Interrupt,
+    interrupt::{self, Interrupt},
     network::prediction_batch_size,
 };
+
+/// What a rank adds to the number of ranks that want to stop, if it was stopped while it waited for
+/// rows: more than there are ranks.
+const STOPPED_WITHOUT_ROWS: f32 = 65_536.0;
 
 /// The result of training.
 #[derive(Debug)]
@@ -83,9 +89,12 @@ pub fn train(
     report(&trainer.started());
     let (start, done_before) = (Instant::now(), trainer.state.seconds);
     while !trainer.is_done() && !trainer.interrupted {
+        let before = trainer.state.iteration;
         trainer.iterate()?;
         trainer.state.seconds = done_before + start.elapsed().as_secs_f64();
-        report(&trainer.progress());
+        if trainer.state.iteration > before || !trainer.interrupted {
+            report(&trainer.progress());
+        }
         if let Some(checkpoints) = checkpoints
             && rank == 0
             && (checkpoints.is_due(trainer.state.iteration) || trainer.interrupted)
@@ -107,9 +116,13 @@ struct Trainer<'a> {
     collective: &'a dyn Collective,
     settings: &'a TrainingSettings,
     interrupt: &'a Interrupt,
-    /// This rank's rows, and the indices of its validation rows.
+    /// This rank's rows.
     data: TrainingData,
+    /// The data that have the validation rows, if not these, and the indices of these rows.
+    validation_data: Option<TrainingData>,
     validation: Vec<i64>,
+    /// The memory of features that are read whenever they are needed.
+    _reserved: Reserved,
     metrics: ValidationMetrics<'a>,
     sampler: BatchSampler,
     /// The row counts over all ranks.
@@ -135,13 +148,7 @@ impl<'a> Trainer<'a> {
         settings.validate_for(network)?;
         let device = settings.device.open()?;
         let rank = collective.rank();
-        let (training, validation) = match data.held_out() {
-            Some(held_out) => split_by(held_out),
-            None => {
-                let held_out = settings.validation_rows(data.rows());
-                split(settings.seed, rank, data.rows(), held_out)
-            }
-        };
+        let (training, mut validation) = data.split(settings, rank);
         let mini_batch = settings.mini_batch_of(training.len());
         let batch = mini_batch.saturating_mul(settings.accumulate_grad_batches);
         let mut sums = Tensor::f_from_slice(&[
@@ -149,26 +156,43 @@ impl<'a> Trainer<'a> {
             validation.len() as f64,
             batch as f64,
             data.weight_of(&training)?,
-            data.weight_of(&validation)?,
+            data.validation_weight_of(&validation)?,
         ])?;
         collective.all_reduce(&mut sums, ReduceOp::Sum)?;
         let rows = values(&sums, 0)?.map(|count| count as usize);
         check_rows(rows, data, settings)?;
         check_weights(values(&sums, rows.len() as i64)?, rows)?;
         let [training_rows, validation_rows, global_batch] = rows;
+        let iterations = settings.iterations_of(training_rows, global_batch);
+        let reserved = Reserved::new(data, settings, collective)?;
+        let validation_data = data.validation(&mut validation, reserved.spare())?;
+        let sampler = match settings.shuffle {
+            Shuffle::Rows => BatchSampler::new(settings.seed, rank, training, mini_batch),
+            Shuffle::Blocks => {
+                let (starts, row_size) = (data.block_starts(), data.row_size());
+                let seed = settings.seed;
+                BatchSampler::of_blocks(seed, rank, training, starts, row_size, mini_batch)
+            }
+        };
+        let batches = iterations.saturating_mul(settings.accumulate_grad_batches);
         Ok(Trainer {
             network,
             collective,
             settings,
             interrupt,
-            data: data.to_device(device)?,
+            data: data.to_device(device, reserved.capacity())?,
+            validation_data: match validation_data {
+                None => None,
+                Some(other) => Some(other.to_device(device, 0)?),
+            },
+            _reserved: reserved,
             metrics: ValidationMetrics::new(network, settings, collective, validation.len())?,
             validation,
-            sampler: BatchSampler::new(settings.seed, rank, training, mini_batch),
+            sampler: sampler.ending_after(batches),
             training_rows,
             validation_rows,
             global_batch,
-            iterations: settings.iterations_of(training_rows, global_batch),
+            iterations,
             fit: fit_identity(network, settings, collective.world_size(), rows),
             state: State::start(network, settings, device)?,
             interrupted: false,
@@ -207,7 +231,11 @@ impl<'a> Trainer<'a> {
     /// Runs one iteration and the validation that is due after it, or that validation alone.
     fn iterate(&mut self) -> Result<()> {
         if !self.validation_is_due() {
+            let before = self.state.iteration;
             self.step()?;
+            if self.state.iteration == before {
+                return Ok(());
+            }
             if self.validation_rows == 0 && self.is_measured_at(self.state.iteration) {
                 self.observe_training_loss();
             }
@@ -224,16 +252,35 @@ impl<'a> Trainer<'a> {
     /// Computes this rank's gradient, all-reduces it, and takes the step.
     fn step(&mut self) -> Result<()> {
         let iteration = self.state.iteration + 1;
-        let (gradients, [loss, weight, rows]) = self.gradients()?;
+        let buffers = match self.data.is_streamed() {
+            true => Some(self.state.parameters.buffer_snapshot()?),
+            false => None,
+        };
+        let (gradients, [loss, weight, rows], is_whole) = match self.gradients() {
+            // Stopped while it waited for rows.
+            Err(Error::Interrupted { .. }) if self.interrupt.is_requested() => {
+                (self.state.parameters.no_gradients()?, [0.0; 3], false)
+            }
+            gradients => {
+                let (gradients, totals) = gradients?;
+                (gradients, totals, true)
+            }
+        };
         // One vector for one all-reduce: the gradient, the running statistics, the loss, what the
         // rows weigh, their number, and how many ranks want to stop.
-        let wish = f32::from(self.interrupt.is_requested());
+        let wish = match is_whole {
+            true => f32::from(self.interrupt.is_requested()),
+            false => STOPPED_WITHOUT_ROWS,
+        };
         let own = [loss as f32, weight as f32, rows as f32, wish];
         let parameters = &mut self.state.parameters;
         let mut sums = parameters.contribution(gradients, rows, &own)?;
         self.collective.all_reduce(&mut sums, ReduceOp::Sum)?;
         let tail = sums.size()[0] - own.len() as i64;
         let [loss, weight, rows, wishes] = values(&sums, tail)?;
+        if wishes >= f64::from(STOPPED_WITHOUT_ROWS) {
+            return self.give_up_iteration(buffers);
+        }
         if weight == 0.0 {
             return Err(Error::Training(TrainingError::NoWeight { iteration }));
         }
@@ -255,6 +302,19 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    /// Ends training before an iteration for which a rank has not all rows, so that a fit that
+    /// resumes repeats it with all of them.
+    fn give_up_iteration(&mut self, buffers: Option<Tensor>) -> Result<()> {
+        if self.state.iteration == 0 {
+            return Err(interrupt::interrupted("reading", "the rows to train on"));
+        }
+        if let Some(buffers) = buffers {
+            self.state.parameters.restore_buffers(&buffers)?;
+        }
+        self.interrupted = true;
+        Ok(())
+    }
+
     /// Returns the gradients of the next iteration's mini-batches, added up, with the sum of their
     /// rows' losses, what the rows weigh, and their number.
     fn gradients(&mut self) -> Result<(Vec<Tensor>, [f64; 3])> {
@@ -263,12 +323,13 @@ impl<'a> Trainer<'a> {
         let mut sum: Option<Vec<Tensor>> = None;
         let mut totals = [0.0; 3];
         for batch in self.state.iteration * batches..(self.state.iteration + 1) * batches {
-            let rows = self.sampler.rows_of(batch);
-            if rows.is_empty() {
+            let runs = self.sampler.draw(batch);
+            if runs.is_empty() {
                 break;
             }
+            let rows: usize = runs.iter().map(|run| run.rows.len()).sum();
             let mut masks = DropoutMasks::new(self.settings.seed, batch as u64 + 1, rank as u64);
-            let batch = self.data.select(&rows)?;
+            let batch = self.data.draw(&runs)?;
             let WeightedSum { loss, weight } = self.loss(&batch, Some(&mut masks))?;
             let gradients = self.state.parameters.gradients(&loss)?;
             match &mut sum {
@@ -281,7 +342,7 @@ impl<'a> Trainer<'a> {
             }
             totals[0] += loss.f_double_value(&[])?;
             totals[1] += weight;
-            totals[2] += rows.len() as f64;
+            totals[2] += rows as f64;
         }
         match sum {
             Some(sum) => Ok((sum, totals)),
@@ -316,12 +377,13 @@ impl<'a> Trainer<'a> {
             .network
             .max_rows_of(prediction_batch_size(self.state.parameters.device()));
         let mut metrics = self.metrics.start();
+        let data = self.validation_data.as_ref().unwrap_or(&self.data);
         let [mut sum, mut weight] = [0.0; 2];
         for rows in self.validation.chunks(batch_size) {
             if self.interrupt.is_requested() {
                 break;
             }
-            let batch = self.data.select(rows)?;
+            let batch = data.select(rows)?;
             let outputs = self.outputs(&batch, None)?;
             let own = self.loss_of(&outputs, &batch)?;
             sum += own.loss.f_double_value(&[])?;

@@ -6,6 +6,7 @@ use std::{fs, time::Instant};
 use mnist_support::{
     CnnConfig,
     lake::{Credentials, Lake, LakeFrame},
+    train::Shuffle,
 };
 
 use super::{estimator_of, pipeline, pixels, serve, speed};
@@ -22,15 +23,22 @@ const BUDGET: u64 = 256 << 20;
 pub(super) fn run(work: &str, times: usize) -> Result<()> {
     let table = table(times)?;
     serve(|request| match work {
-        "fit" => fit(&table, request, None),
-        "fit-budget" => fit(&table, request, Some(BUDGET)),
+        "fit" => fit(&table, request, None, Shuffle::Rows),
+        "fit-budget" => fit(&table, request, Some(BUDGET), Shuffle::Rows),
+        "fit-blocks" => fit(&table, request, Some(BUDGET), Shuffle::Blocks),
         "transform" | "transform-to" => transform(&table, request, work == "transform-to"),
         _ => Err(format!("no work {work:?}").into()),
     })
 }
 
-fn fit(table: &LakeFrame, request: &Request, budget: Option<u64>) -> Result<Answer> {
-    let mut estimator = estimator_of(CnnConfig::default().network()?, 2, request);
+fn fit(
+    table: &LakeFrame,
+    request: &Request,
+    budget: Option<u64>,
+    shuffle: Shuffle,
+) -> Result<Answer> {
+    let network = CnnConfig::default().network()?;
+    let mut estimator = estimator_of(network, 2, request).shuffle(shuffle);
     if let Some(bytes) = budget {
         estimator = estimator.memory_budget(bytes);
     }

@@ -28,7 +28,7 @@ pub(super) fn size() -> Result<Vec<Entry>> {
     let against = format!("PyTorch's DataLoader over pyarrow, {variant}");
 
     let mut entries = Vec::new();
-    for (work, least) in [("fit", 2.0), ("fit-budget", 2.0)] {
+    for (work, least) in [("fit", 2.0), ("fit-budget", 2.0), ("fit-blocks", 2.0)] {
         let (speed, memory) = compare((&ours(work)?, &request), (&theirs, &request.of(&variant)))?;
         let name = |what: &str| format!("size-{work}{what}");
         entries.push(Entry::new(&name(""), UNIT, against.as_str(), speed).target(least));

@@ -14,7 +14,7 @@ use super::delta::DeltaVersion;
 use super::discover::{PartFile, partition_values};
 use super::format::FileFormat;
 use super::number_type::NumberType;
-use super::partition::{FilePart, Part};
+use super::partition::{Block, FilePart, Part};
 use super::scan::Scan;
 use super::stack::stack;
 use super::table_file::{Each, TableFile};
@@ -322,13 +322,12 @@ impl Folder {
         let Some(file) = self.file(part.file)? else {
             return Ok(());
         };
-        let whole;
+        let all;
         let inner = match part.part.as_deref() {
             Some(part) => part,
             None => {
-                let mut parts = file.partitions(1, None)?;
-                whole = parts.pop().expect("a file is at least one part");
-                &whole
+                all = whole(&*file)?;
+                &all
             }
         };
         let known = file.read_each(
@@ -488,6 +487,12 @@ pub(super) fn at_once<'a, I: Sync, T: Send>(
     results
         .map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         .collect()
+}
+
+/// All of a file.
+fn whole(file: &dyn TableFile) -> Result<Part> {
+    let mut parts = file.partitions(1, None)?;
+    Ok(parts.pop().expect("a file is at least one part"))
 }
 
 /// Splits a file into `n` parts, or into as many as it has rows if these are fewer.
@@ -700,6 +705,47 @@ impl TableFile for Folder {
                 .map(|()| true),
             _ => Ok(false),
         }
+    }
+
+    /// The blocks of the files, of which small ones are joined, also those of several files.
+    fn blocks(&self, part: &Part) -> Result<Vec<Block>> {
+        let parts = match part {
+            Part::Files(parts) if parts.iter().all(|part| part.file < self.files.len()) => parts,
+            Part::Files(_) | Part::Bytes(_) | Part::RowGroups { .. } => {
+                // Reading it says that the table has changed.
+                return Ok(vec![Block {
+                    part: part.clone(),
+                    rows: None,
+                    bytes: 0,
+                }]);
+            }
+        };
+        self.open_files(parts.iter().map(|part| part.file))?;
+        let mut blocks: Vec<Block> = Vec::new();
+        for FilePart { file: index, part } in parts {
+            let Some(file) = self.file(*index)? else {
+                continue;
+            };
+            let of_file = match part.as_deref() {
+                Some(part) => file.blocks(part)?,
+                None => file.blocks(&whole(&*file)?)?,
+            };
+            for block in of_file {
+                let part = FilePart {
+                    file: *index,
+                    part: Some(Box::new(block.part)),
+                };
+                let next = Block {
+                    part: Part::Files(vec![part]),
+                    ..block
+                };
+                match blocks.last_mut() {
+                    Some(last) if last.has_room_for(&next) => last.join(next),
+                    _ => blocks.push(next),
+                }
+            }
+        }
+        Ok(blocks)
     }
 
     fn csv_options(&self) -> Option<CsvOptions> {

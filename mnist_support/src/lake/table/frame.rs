@@ -707,6 +707,21 @@ impl LakeFrame {
         }
     }
 
+    /// Splits a partition into blocks that can each be read alone: row groups of Parquet files,
+    /// record batches, byte ranges of CSV files, files. They are in order, hold every row once, and
+    /// depend on the table and the partition alone.
+    pub(crate) fn blocks(&self, partition: &Partition) -> Result<Vec<Partition>> {
+        let _scope = interrupt::scope();
+        self.check_size(partition)?;
+        let blocks = self.file.blocks(&partition.part)?.into_iter();
+        Ok(blocks
+            .map(|block| Partition {
+                file_size: partition.file_size,
+                part: block.part,
+            })
+            .collect())
+    }
+
     fn check_size(&self, partition: &Partition) -> Result<()> {
         match self.file.size() == partition.file_size {
             true => Ok(()),

@@ -10,7 +10,7 @@ use polars::prelude::{
 use super::discover::{self, PartFile, Paths};
 use super::folder::{partition_columns, typed};
 use super::number_type::NumberType;
-use super::partition::Part;
+use super::partition::{Block, Part};
 use super::plan;
 use super::scan::Scan;
 use super::table_file::{Each, TableFile};
@@ -259,6 +259,7 @@ impl TableFile for ImageFiles {
         self.read_files(start..start + rows, scan, on_progress)
             .map(Some)
     }
+
     fn read_each(
         &self,
         part: &Part,
@@ -279,5 +280,10 @@ impl TableFile for ImageFiles {
             each(self.read_metered(piece, scan, &meter)?)?;
         }
         Ok(true)
+    }
+
+    fn blocks(&self, part: &Part) -> Result<Vec<Block>> {
+        let bytes = |file: usize| self.files[file].size;
+        Ok(plan::blocks(&self.rows, bytes, part))
     }
 }

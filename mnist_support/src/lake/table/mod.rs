@@ -33,6 +33,7 @@ pub use discover::{PartFile, Paths};
 pub use format::FileFormat;
 pub use frame::{FileSource, LakeFrame};
 pub use number_type::NumberType;
+pub(crate) use partition::BLOCK_ROWS;
 pub use partition::Partition;
 pub use predicate::Predicate;
 pub(crate) use scan::{Scan, columns_among};

@@ -44,6 +44,37 @@ pub(crate) struct FilePart {
     pub(crate) part: Option<Box<Part>>,
 }
 
+/// Consecutive blocks are joined as long as they have at most so many rows together.
+pub(crate) const BLOCK_ROWS: usize = 1 << 14;
+/// And at most so many bytes in their files.
+pub(super) const BLOCK_BYTES: u64 = 8 << 20;
+
+/// A part that is read as a whole where the rows are streamed.
+pub(crate) struct Block {
+    pub(super) part: Part,
+    /// The number of its rows; `None` if only reading them tells.
+    pub(super) rows: Option<usize>,
+    /// About how many bytes it has in the file.
+    pub(super) bytes: u64,
+}
+
+impl Block {
+    /// Whether the next one is to be joined with this one.
+    pub(super) fn has_room_for(&self, next: &Block) -> bool {
+        let rows = self.rows.unwrap_or(0) + next.rows.unwrap_or(0);
+        rows <= BLOCK_ROWS && self.bytes + next.bytes <= BLOCK_BYTES
+    }
+
+    /// Appends the next block of a folder.
+    pub(super) fn join(&mut self, next: Block) {
+        if let (Part::Files(own), Part::Files(more)) = (&mut self.part, next.part) {
+            own.extend(more);
+        }
+        self.rows = self.rows.zip(next.rows).map(|(own, more)| own + more);
+        self.bytes += next.bytes;
+    }
+}
+
 impl fmt::Display for Partition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.part {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::partition::Part;
+use super::partition::{Block, Part};
 use crate::{Error, Result};
 
 /// Pieces of a file that are this close are fetched together: the bytes between them cost less than
@@ -128,6 +128,55 @@ pub(super) fn checked(group_rows: &[usize], part: &Part) -> Option<(Range<usize>
     (skip.checked_add(*rows)? <= available).then(|| (groups.clone(), *skip, *rows))
 }
 
+/// Splits a part into blocks: row groups, of which small ones are joined. `bytes` is the size of a
+/// row group.
+pub(super) fn blocks(
+    group_rows: &[usize],
+    bytes: impl Fn(usize) -> u64,
+    part: &Part,
+) -> Vec<Block> {
+    let Some((groups, mut skip, mut left)) = checked(group_rows, part) else {
+        // Reading it says that the file has changed.
+        return vec![Block {
+            part: part.clone(),
+            rows: None,
+            bytes: 0,
+        }];
+    };
+    let mut blocks: Vec<Block> = Vec::new();
+    for group in groups {
+        let all = group_rows[group];
+        let above = skip.min(all);
+        let rows = left.min(all - above);
+        (skip, left) = (skip - above, left - rows);
+        if rows == 0 {
+            continue;
+        }
+        let share = u128::from(bytes(group)) * rows as u128 / all as u128;
+        let next = Block {
+            part: Part::RowGroups {
+                groups: group..group + 1,
+                skip: above,
+                rows,
+            },
+            rows: Some(rows),
+            bytes: share as u64,
+        };
+        match blocks.last_mut() {
+            Some(last) if last.has_room_for(&next) => {
+                last.rows = Some(last.rows.unwrap_or(0) + rows);
+                last.bytes += next.bytes;
+                if let Part::RowGroups { groups, rows, .. } = &mut last.part {
+                    groups.end = group + 1;
+                    *rows = last.rows.unwrap_or(0);
+                }
+            }
+            _ => blocks.push(next),
+        }
+    }
+    blocks
+}
+
 /// What fetching some pieces of a file costs, in bytes: a request costs as much as [`GAP`] bytes.
 pub(super) fn cost(pieces: impl Iterator<Item = Range<u64>>) -> u64 {
     let ranges = coalesced(pieces);
@@ -225,6 +274,34 @@ mod tests {
         let sizes = [3, 3, 9, 1, 1];
         let runs = runs(0..5, |group| sizes[group], 6);
         assert_eq!(runs, [0..2, 2..3, 3..5]);
+    }
+
+    #[test]
+    fn small_row_groups_are_joined_to_blocks_that_hold_the_rows_of_the_part() {
+        let part = |groups, skip, rows| Part::RowGroups { groups, skip, rows };
+        let of = |group_rows: &[usize], whole: Part| -> Vec<Part> {
+            let blocks = blocks(group_rows, |group| group_rows[group] as u64, &whole);
+            blocks.into_iter().map(|block| block.part).collect()
+        };
+        let groups = [10_000, 6_000, 0, 300, 90_000, 20_000, 5];
+        assert_eq!(
+            of(&groups, part(0..7, 0, 126_305)),
+            [
+                part(0..4, 0, 16_300),
+                part(4..5, 0, 90_000),
+                part(5..6, 0, 20_000),
+                part(6..7, 0, 5),
+            ]
+        );
+        // A part that begins and ends within row groups.
+        assert_eq!(
+            of(&groups, part(0..5, 9_000, 50_000)),
+            [part(0..4, 9_000, 7_300), part(4..5, 0, 42_700)]
+        );
+        assert!(of(&groups, part(0..0, 0, 0)).is_empty());
+        // Bytes count too.
+        let heavy = blocks(&[1, 1, 1], |_| 5 << 20, &part(0..3, 0, 3));
+        assert_eq!(heavy.len(), 3);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use polars::prelude::DataFrame;
 use super::column_type::ColumnType;
 use super::csv::CsvOptions;
 use super::number_type::NumberType;
-use super::partition::Part;
+use super::partition::{Block, Part};
 use super::scan::Scan;
 use crate::Result;
 use crate::lake::reading::OnProgress;
@@ -78,6 +78,10 @@ pub(crate) trait TableFile: Send + Sync {
             Some(rows) => each(rows).map(|()| true),
         }
     }
+
+    /// Splits a part into blocks that can each be read alone, about as small as reading them is
+    /// efficient. They are in order, hold every row once, and depend on the file and the part alone.
+    fn blocks(&self, part: &Part) -> Result<Vec<Block>>;
 
     /// The options that read other CSV files as this one; `None` for another format.
     fn csv_options(&self) -> Option<CsvOptions> {

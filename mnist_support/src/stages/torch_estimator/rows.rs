@@ -9,10 +9,10 @@ use super::TorchEstimator;
 use crate::{
     Error, Network, Result,
     data::{
-        FeaturesView, Matrix, classes_from_frame, indicator_from_frame, targets_from_frame,
+        FeaturesView, Kind, Matrix, classes_from_frame, indicator_from_frame, targets_from_frame,
         tensor_from_array, weights_from_frame,
     },
-    stages::table::{Table, Vector},
+    stages::table::{Origin, Table, Vector},
     train::{Scaling, Target, Targets, TrainingData},
 };
 
@@ -96,21 +96,42 @@ pub(in crate::stages) fn network_input(
     now: bool,
 ) -> Result<(Arc<Matrix>, Option<Scaling>)> {
     if now || is_scaled_in_f64(vector) {
-        let check = |values: &Array2<f32>, first: usize| {
-            check_row_values(values.view(), first, column, table)
+        let (column, origin) = (column.to_owned(), table.origin().clone());
+        let check = move |values: &Array2<f32>, first: usize| {
+            check_row_values(values.view(), first, &column, &origin)
         };
         let values = vector.map_f32(table.budget(), check)?;
         return Ok((Arc::new(values), None));
     }
-    vector.features.for_each_block(|block, first| match block {
-        FeaturesView::F32(values) => check_row_values(values, first, column, table),
-        FeaturesView::U8(_) | FeaturesView::F64(_) => Ok(()),
-    })?;
+    let features = checked(&vector.features, column, table)?;
     let scaling = vector.scaling.as_ref().map(|affine| {
         let (scale, offset) = affine.to_f32();
         Scaling::new(&scale, &offset)
     });
-    Ok((vector.features.clone(), scaling.transpose()?))
+    Ok((features, scaling.transpose()?))
+}
+
+/// Returns the features, once they are checked, or those of blocks of a table, which are checked
+/// whenever they are read: a pass through the table only for this would cost too much.
+fn checked(features: &Arc<Matrix>, column: &str, table: &Table) -> Result<Arc<Matrix>> {
+    if features.kind() != Kind::F32 {
+        return Ok(features.clone());
+    }
+    let check = |block: FeaturesView<'_>, first, column: &str, origin: &Origin| match block {
+        FeaturesView::F32(values) => check_row_values(values, first, column, origin),
+        FeaturesView::U8(_) | FeaturesView::F64(_) => Ok(()),
+    };
+    let origin = table.origin();
+    let Some(blocks) = features.blocks() else {
+        features.for_each_block(|block, first| check(block, first, column, origin))?;
+        return Ok(features.clone());
+    };
+    let (column, origin) = (column.to_owned(), origin.clone());
+    let blocks = blocks.map(Kind::F32, move |block, first| {
+        check((&block).into(), first, &column, &origin)?;
+        Ok(block)
+    });
+    Ok(Arc::new(Matrix::Blocks(blocks)))
 }
 
 /// Checks that a network can take the values: NaN, as a VectorAssembler may keep it, would turn
@@ -119,7 +140,7 @@ fn check_row_values(
     values: ArrayView2<'_, f32>,
     first: usize,
     column: &str,
-    table: &Table,
+    origin: &Origin,
 ) -> Result<()> {
     if values.iter().all(|value| value.is_finite()) {
         return Ok(());
@@ -128,7 +149,7 @@ fn check_row_values(
         None => Ok(()),
         Some(((row, _), value)) => {
             let expected = "a finite number that fits into 32 bits";
-            Err(table.rows().invalid(first + row, column, value, expected))
+            Err(origin.rows().invalid(first + row, column, value, expected))
         }
     }
 }

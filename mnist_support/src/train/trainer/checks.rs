@@ -26,7 +26,7 @@ pub(super) fn check_rows(
     settings: &TrainingSettings,
 ) -> Result<()> {
     let [training, validation, _] = rows;
-    let indicator = data.held_out().is_some();
+    let indicator = data.says_what_is_held_out();
     let invalid = |setting, value: String, reason: &str| {
         Err(Error::InvalidSetting {
             setting,

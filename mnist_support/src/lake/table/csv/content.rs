@@ -24,6 +24,9 @@ const LARGEST_IN_MEMORY: u64 = if cfg!(test) { 64 } else { 256 << 20 };
 /// How much of such a file is kept for its header and the first sample.
 const FIRST: usize = 256 << 10;
 
+/// How many small reads are under way at once.
+const AT_ONCE: usize = 64;
+
 /// The bytes of a CSV file in UTF-8.
 #[derive(Clone)]
 pub(super) struct Content {
@@ -104,6 +107,14 @@ impl Content {
         }
     }
 
+    /// Whether a range is read by decompressing all that is before it.
+    pub(super) fn is_unpacked_when_read(&self) -> bool {
+        match &self.source {
+            Source::Compressed { .. } => true,
+            Source::File | Source::Memory(_) => false,
+        }
+    }
+
     pub(super) fn read(&self, range: Range<u64>) -> Result<Bytes> {
         match &self.source {
             Source::File => self.file.read(range),
@@ -117,13 +128,19 @@ impl Content {
         }
     }
 
-    /// Reads small byte ranges, all at once or in one pass over the file.
+    /// Reads small byte ranges, many at once or in one pass over the file.
     pub(super) fn read_all(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         match &self.source {
             Source::File => {
-                let pending = ranges.iter().map(|range| self.file.start(range.clone()));
-                let pending = pending.collect::<Result<Vec<_>>>()?;
-                pending.into_iter().map(|read| read.wait()?).collect()
+                let mut read = Vec::with_capacity(ranges.len());
+                for some in ranges.chunks(AT_ONCE) {
+                    let pending = some.iter().map(|range| self.file.start(range.clone()));
+                    let pending = pending.collect::<Result<Vec<_>>>()?;
+                    for range in pending {
+                        read.push(range.wait()??);
+                    }
+                }
+                Ok(read)
             }
             Source::Memory(_) => ranges
                 .iter()

@@ -26,7 +26,7 @@ use polars::prelude::DataFrame;
 
 use super::column_type::ColumnType;
 use super::number_type::NumberType;
-use super::partition::Part;
+use super::partition::{BLOCK_BYTES, Block as RowBlock, Part};
 use super::scan::Scan;
 use super::table_file::{Each, TableFile};
 use crate::lake::reading::{OnProgress, ignore_progress};
@@ -471,6 +471,37 @@ impl TableFile for CsvFile {
             each(rows(Vec::new())?)?;
         }
         Ok(true)
+    }
+
+    /// Byte ranges. A file that is decompressed from its beginning whenever it is read is one.
+    fn blocks(&self, part: &Part) -> Result<Vec<RowBlock>> {
+        let ranges = match self.range_of(part) {
+            None => Vec::new(),
+            Some(range) => {
+                let blocks = ((range.end - range.start) / BLOCK_BYTES) as usize;
+                if blocks <= 1 || self.content.is_unpacked_when_read() {
+                    vec![range]
+                } else if self.breaks_in_quotes {
+                    lines::cut_by_records(&self.content, &self.columns, range, blocks, BLOCK)?
+                } else {
+                    lines::cut(&self.content, range, blocks)?
+                }
+            }
+        };
+        if ranges.is_empty() {
+            // Reading it says that the file has changed.
+            return Ok(vec![RowBlock {
+                part: part.clone(),
+                rows: None,
+                bytes: 0,
+            }]);
+        }
+        let blocks = ranges.into_iter().map(|range| RowBlock {
+            bytes: range.end - range.start,
+            rows: None,
+            part: Part::Bytes(range),
+        });
+        Ok(blocks.collect())
     }
 
     fn csv_options(&self) -> Option<CsvOptions> {

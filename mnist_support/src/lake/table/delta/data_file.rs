@@ -14,7 +14,7 @@ use crate::lake::reading::{OnProgress, ignore_progress};
 use crate::lake::store::Lake;
 use crate::lake::table::number_type::NumberType;
 use crate::lake::table::parquet::ParquetFile;
-use crate::lake::table::partition::Part;
+use crate::lake::table::partition::{Block, Part};
 use crate::lake::table::plan;
 use crate::lake::table::scan::Scan;
 use crate::lake::table::stack::stack;
@@ -350,6 +350,11 @@ impl TableFile for DataFile {
         let rows = self.rows.range(groups, skip, rows);
         self.read_rows_each(rows, scan, on_progress, each)
             .map(|()| true)
+    }
+
+    fn blocks(&self, part: &Part) -> Result<Vec<Block>> {
+        let bytes = |group| self.file.group_bytes(group);
+        Ok(plan::blocks(&self.rows.group_rows, bytes, part))
     }
 }
 

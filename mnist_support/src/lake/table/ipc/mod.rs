@@ -17,7 +17,7 @@ use polars::prelude::DataFrame;
 use super::arrow::frame_from_batches;
 use super::guard::guarded;
 use super::number_type::NumberType;
-use super::partition::Part;
+use super::partition::{Block, Part};
 use super::plan;
 use super::scan::Scan;
 use super::stack::stack;
@@ -361,5 +361,13 @@ impl TableFile for IpcFile {
         };
         self.for_each_run(batches, skip, rows, scan, on_progress, each)
             .map(|()| true)
+    }
+
+    fn blocks(&self, part: &Part) -> Result<Vec<Block>> {
+        let bytes = |batch: usize| {
+            let range = self.layout.batches[batch].range();
+            range.end - range.start
+        };
+        Ok(plan::blocks(&self.batch_rows, bytes, part))
     }
 }

@@ -146,6 +146,12 @@ impl Footer {
         &self.group_rows
     }
 
+    /// The number of bytes of a row group.
+    pub(super) fn group_bytes(&self, group: usize) -> u64 {
+        let chunks = self.chunks[group].iter();
+        chunks.map(|chunk| chunk.end - chunk.start).sum()
+    }
+
     /// The bytes of selected columns of a row group.
     fn chunks(&self, group: usize, selection: &Selection) -> impl Iterator<Item = &Range<u64>> {
         let leaves = selection

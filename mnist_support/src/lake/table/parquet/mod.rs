@@ -15,7 +15,7 @@ use std::sync::Arc;
 use polars::prelude::DataFrame;
 
 use super::number_type::NumberType;
-use super::partition::Part;
+use super::partition::{Block, Part};
 use super::plan;
 use super::scan::Scan;
 use super::stack::stack;
@@ -84,6 +84,11 @@ impl ParquetFile {
     /// The number of rows of each row group.
     pub(super) fn group_rows(&self) -> &[usize] {
         self.footer.group_rows()
+    }
+
+    /// The number of bytes of a row group.
+    pub(super) fn group_bytes(&self, group: usize) -> u64 {
+        self.footer.group_bytes(group)
     }
 
     /// Reads a range of the file's rows.
@@ -246,5 +251,10 @@ impl TableFile for ParquetFile {
         };
         self.for_each_run(groups, skip, rows, scan, on_progress, each)
             .map(|()| true)
+    }
+
+    fn blocks(&self, part: &Part) -> Result<Vec<Block>> {
+        let bytes = |group| self.group_bytes(group);
+        Ok(plan::blocks(self.footer.group_rows(), bytes, part))
     }
 }
