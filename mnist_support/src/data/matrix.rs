@@ -229,9 +229,9 @@ impl Matrix {
         Ok(())
     }
 
-    /// Makes a matrix of what `map` makes of some rows after the other: as many rows and columns, of
-    /// the type `kind`. It is given the index of their first. Blocks of a table are mapped whenever
-    /// they are read.
+    /// Makes a matrix of what `map` makes of some rows after the other: as many rows and columns,
+    /// of the type `kind`. It is given the index of their first. Blocks of a table are mapped
+    /// whenever they are read.
     pub(crate) fn map(
         &self,
         budget: &MemoryBudget,

@@ -183,8 +183,8 @@ impl TorchEstimator {
         self
     }
 
-    /// In what order the rows are drawn, and whether the features are read again in every epoch; see
-    /// [`Shuffle`].
+    /// In what order the rows are drawn, and whether the features are read again in every epoch:
+    /// see [`Shuffle`].
     pub fn shuffle(mut self, shuffle: Shuffle) -> Self {
         self.settings.shuffle = shuffle;
         self

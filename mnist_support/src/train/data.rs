@@ -358,9 +358,9 @@ impl TrainingData {
         }
     }
 
-    /// Returns the data that have the rows to validate with, if not these, and changes their indices
-    /// accordingly. Features that are read whenever they are needed are read once, in memory as
-    /// long as the budget has bytes for them, or in a file.
+    /// Returns the data that have the rows to validate with, if not these, and changes their
+    /// indices accordingly. Features that are read whenever they are needed are read once, in
+    /// memory as long as the budget has bytes for them, or in a file.
     pub(super) fn validation(
         &self,
         rows: &mut Vec<i64>,

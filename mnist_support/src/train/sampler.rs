@@ -61,8 +61,8 @@ impl BatchSampler {
         }
     }
 
-    /// Draws rows, which are sorted, as [`Shuffle::Blocks`] says. `starts` are the first rows of the
-    /// blocks and the number of rows.
+    /// Draws rows, which are sorted, as [`Shuffle::Blocks`] says. `starts` are the first rows of
+    /// the blocks and the number of rows.
     pub(super) fn of_blocks(
         seed: u64,
         rank: usize,
@@ -173,7 +173,8 @@ struct Group {
 }
 
 impl BlockOrder {
-    /// At most so many rows from a position on, which counts through all epochs: those of one group.
+    /// At most so many rows from a position on, which counts through all epochs: those of one
+    /// group.
     fn run(&mut self, position: u64, most: usize) -> BlockRows {
         let rows = self.rows.len() as u64;
         let (epoch, start) = (position / rows, (position % rows) as usize);

@@ -92,8 +92,8 @@ impl Shuffle {
         Self::GROUP_ROWS.min((Self::GROUP_BYTES / row_size.max(1)).max(1))
     }
 
-    /// The bytes of features that are in memory at most, for the first rows of blocks and the number
-    /// of rows: two groups, and the block that is being decoded.
+    /// The bytes of features that are in memory at most, for the first rows of blocks and the
+    /// number of rows: two groups, and the block that is being decoded.
     pub(super) fn bytes_needed(starts: &[usize], row_size: usize) -> u64 {
         let blocks = starts.windows(2).map(|rows| rows[1] - rows[0]);
         let largest = blocks.max().unwrap_or(0);

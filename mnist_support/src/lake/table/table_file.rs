@@ -80,7 +80,8 @@ pub(crate) trait TableFile: Send + Sync {
     }
 
     /// Splits a part into blocks that can each be read alone, about as small as reading them is
-    /// efficient. They are in order, hold every row once, and depend on the file and the part alone.
+    /// efficient. They are in order, hold every row once, and depend on the file and the part
+    /// alone.
     fn blocks(&self, part: &Part) -> Result<Vec<Block>>;
 
     /// The options that read other CSV files as this one; `None` for another format.
