@@ -36,6 +36,11 @@ ROWS ?=
 # The tests that test-spark runs, by parts of their names; all of them if it names none.
 TESTS ?=
 
+# Tests on Spark that repeat, case by case, what others show once: test-spark alone runs them.
+spark_matrices := every_network_of_the_benchmark_is_trained_on_spark \
+    targets_of_every_kind_are_trained_on_spark sparktorchs_twelve_cases_pass_on_spark \
+    a_worker_killed_at_ten_moments
+
 # Absolute paths are written down in some steps: they are done again where a path has changed.
 place := $(shell printf '%s' '$(CURDIR) $(PYTHON_ENV)' | cksum | cut -d' ' -f1)
 
@@ -112,13 +117,14 @@ lint: $(native) $(clang_format) ## rustfmt, clang-format, and clippy and rustdoc
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps
 
-test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests
+test: $(native) $(azurite) $(lake) ## unit tests, doc tests, integration tests; on Spark without the long ones of test-spark
 	@if $(scripts)/java.sh >/dev/null; then $(MAKE) --no-print-directory $(spark); \
 	    else echo '==> Left out: the tests that need Spark'; fi
 	@if $(scripts)/chromium.sh >/dev/null 2>&1; then $(MAKE) --no-print-directory warm $(browser); \
 	    else echo '==> Left out: the notebooks in a real browser; install Chromium (on Debian the package chromium)'; fi
 	@echo '==> Compiling and running the tests (the first time 10 to 15 minutes)'
-	env -u SPARK_REMOTE cargo test --quiet --workspace --no-fail-fast
+	env -u SPARK_REMOTE cargo test --quiet --workspace --no-fail-fast -- \
+	    $(addprefix --skip ,$(spark_matrices))
 
 # Spark 3.5 has no Connect server that can be installed: the test of it runs a session within PySpark.
 test-spark: $(native) $(lake) $(spark) $(spark_python) ## the tests on Spark alone; SPARK=4.0 for an older one, SPARK_PYTHON=python3.9 for other executors, TESTS="name name" for some

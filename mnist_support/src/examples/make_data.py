@@ -4,8 +4,8 @@
 - digits/, mnist.csv.gz: handwritten digits of E. Alpaydin and C. Kaynak, "Optical Recognition of
   Handwritten Digits" (1998), https://doi.org/10.24432/C50P49, CC BY 4.0, from scikit-learn; the
   second resized and laid out as MNIST is.
-- titanic.csv, breast_cancer.csv, fashion.parquet, housing/: made up, with the columns of the data sets that
-  they are named after.
+- titanic.csv, breast_cancer.csv, fashion.parquet, housing/: made up, with the columns of the data
+  sets that they are named after.
 
 usage: make_data.py FOLDER
 """
@@ -145,7 +145,8 @@ def housing(rows=400):
         "median_house_value": pa.array(value.round(3)),
     }
     table, place = pa.table(columns), folder / "housing"
-    options = {"partition_by": ["ocean_proximity"], "writer_properties": WriterProperties(compression="ZSTD")}
+    compression = WriterProperties(compression="ZSTD")
+    options = {"partition_by": ["ocean_proximity"], "writer_properties": compression}
     write_deltalake(place, table.slice(0, rows // 2), **options)
     write_deltalake(place, table.slice(rows // 2), mode="append", **options)
     DeltaTable(place).delete("median_house_value > 4")

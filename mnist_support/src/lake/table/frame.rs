@@ -206,9 +206,9 @@ impl Lake {
     ///
     /// Deletion vectors, mapped columns, checkpoints of all kinds and columns that files are too
     /// old to have, which are null, are read. The types are as in [`Lake::parquet`]. Files that a
-    /// [`filter`](LakeFrame::filter) on partition columns excludes are not read. A
-    /// timestamp by which a table is partitioned is taken as UTC where it has no time zone; Spark
-    /// takes the time zone of its session.
+    /// [`filter`](LakeFrame::filter) on partition columns excludes are not read. A timestamp by
+    /// which a table is partitioned is taken as UTC where it has no time zone; Spark takes the time
+    /// zone of its session.
     ///
     /// ```
     /// # use mnist_support::lake::{Credentials, Lake};

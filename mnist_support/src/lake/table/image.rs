@@ -33,8 +33,9 @@ const EXTENSIONS: [&str; 15] = [
     "heic", "jp2", "jxl",
 ];
 
-/// Images are read in pieces of about this many bytes.
-const PIECE: u64 = 4 << 20;
+/// Images are read in pieces of about this many bytes: several photographs, which are fetched at
+/// once.
+const PIECE: u64 = 32 << 20;
 
 /// Whether a file's name is that of an image.
 pub(super) fn is_image(name: &str) -> bool {
@@ -272,11 +273,11 @@ impl TableFile for ImageFiles {
         };
         let files = files.start + skip..files.start + skip + rows;
         let meter = self.meter(files.clone(), on_progress);
-        if files.is_empty() {
-            each(self.read_metered(files, scan, &meter)?)?;
-            return Ok(true);
+        let mut pieces = plan::runs(files.clone(), |file| self.files[file].size, PIECE);
+        if pieces.is_empty() {
+            pieces.push(files);
         }
-        for piece in plan::runs(files, |file| self.files[file].size, PIECE) {
+        for piece in pieces {
             each(self.read_metered(piece, scan, &meter)?)?;
         }
         Ok(true)

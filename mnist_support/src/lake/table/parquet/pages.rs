@@ -57,27 +57,28 @@ pub(super) fn check(chunk: &ColumnChunk, bytes: &[u8]) -> Result<(), String> {
 }
 
 /// The number of values of a data page, 0 for other pages, and `None` if a size or a count is
-/// negative.
+/// negative, also in a part of the header that is not of its type.
 fn values_of(header: &PageHeader) -> Option<i32> {
-    let mut counts = vec![header.uncompressed_page_size];
-    let mut values = 0;
-    if let Some(page) = &header.dictionary_page_header {
-        counts.push(page.num_values);
-    }
-    if let Some(page) = &header.data_page_header {
-        values = page.num_values;
-    }
-    if let Some(page) = &header.data_page_header_v2 {
-        values = page.num_values;
-        counts.extend([
+    let first = header.data_page_header.as_ref();
+    let second = header.data_page_header_v2.as_ref();
+    let dictionary = header.dictionary_page_header.as_ref();
+    let values = [
+        first.map_or(0, |page| page.num_values),
+        second.map_or(0, |page| page.num_values),
+    ];
+    let others = second.map_or([0; 4], |page| {
+        [
             page.num_nulls,
             page.num_rows,
             page.definition_levels_byte_length,
             page.repetition_levels_byte_length,
-        ]);
-    }
-    counts.push(values);
-    counts.iter().all(|count| *count >= 0).then_some(values)
+        ]
+    });
+    let smallest = values.iter().chain(&others).min()?;
+    let smallest = (*smallest)
+        .min(header.uncompressed_page_size)
+        .min(dictionary.map_or(0, |page| page.num_values));
+    (smallest >= 0).then(|| values[0].max(values[1]))
 }
 
 #[cfg(test)]
