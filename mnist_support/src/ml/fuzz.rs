@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use polars::prelude::{DataFrame, df};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -10,7 +11,8 @@ use tempfile::TempDir;
 
 use super::{Pipeline, PipelineModel};
 use crate::{
-    Layer, Network,
+    Error, Layer, Network,
+    error::JobError,
     fuzz::Fuzz,
     lake::{Credentials, Lake},
     stages::{
@@ -142,7 +144,12 @@ impl Saved {
         match PipelineModel::load(&self.lake) {
             Err(_) => false,
             Ok(model) => {
-                let _ = model.transform(&self.rows);
+                let transformed = model.transform(&self.rows);
+                // A rank that panics.
+                assert!(!matches!(
+                    transformed,
+                    Err(Error::Job(JobError::RankFailed { .. }))
+                ));
                 true
             }
         }
@@ -156,6 +163,67 @@ fn altered_models_are_errors_or_models() {
         .fuzz()
         .a_few(|bytes, random| saved.parse(bytes, random));
     assert!(read > 2, "{read}");
+}
+
+/// Numbers of one kind without their counterparts are refused when the model is loaded.
+#[test]
+fn a_model_with_less_of_one_thing_than_of_another_is_refused() {
+    let saved = Saved::new();
+    let whole: Value = serde_json::from_slice(&fs::read(saved.path(0)).unwrap()).unwrap();
+    let stages = whole.as_array().unwrap().len();
+    let mut refused = Vec::new();
+    for stage in 0..stages {
+        for name in [
+            "labels",
+            "category_sizes",
+            "surrogates",
+            "maximum",
+            "minimum",
+            "std",
+            "mean",
+            "range",
+            "median",
+        ] {
+            let mut altered = whole.clone();
+            let Some(numbers) = find(&mut altered[stage], name) else {
+                continue;
+            };
+            if numbers.pop().is_some_and(|last| last.is_string()) {
+                // The words of an IndexToString are as many as there are.
+                continue;
+            }
+            let bytes = altered.to_string().into_bytes();
+            let mut random = ChaCha8Rng::seed_from_u64(0);
+            assert!(!saved.parse(&bytes, &mut random), "{name} of stage {stage}");
+            let error = PipelineModel::load(&saved.lake).unwrap_err().to_string();
+            assert!(error.contains("one for each"), "{error}");
+            refused.push(name);
+        }
+    }
+    refused.sort_unstable();
+    assert_eq!(
+        refused,
+        [
+            "category_sizes",
+            "labels",
+            "maximum",
+            "mean",
+            "median",
+            "minimum",
+            "range",
+            "std",
+            "surrogates"
+        ]
+    );
+}
+
+/// The list of this name, at any depth.
+fn find<'a>(value: &'a mut Value, name: &str) -> Option<&'a mut Vec<Value>> {
+    let fields = value.as_object_mut()?;
+    if fields.get(name).is_some_and(Value::is_array) {
+        return fields.get_mut(name)?.as_array_mut();
+    }
+    fields.values_mut().find_map(|value| find(value, name))
 }
 
 #[test]

@@ -18,6 +18,23 @@ pub enum HandleInvalid {
     Keep,
 }
 
+/// Checks that a fitted stage has as many of one thing as of another.
+pub(super) fn check_count(
+    what: &str,
+    found: usize,
+    expected: usize,
+    of: &'static str,
+) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::ShapeMismatch {
+        what: what.to_owned(),
+        found: vec![found as i64],
+        expected: format!("[{expected}], one for each {of},"),
+    })
+}
+
 /// Gives a stage with the fields `input_cols` and `output_cols` their setters.
 macro_rules! column_setters {
     ($stage:ident) => {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     FitContext, StageModel,
-    columns::{check_columns, column_setters, conversions, names},
+    columns::{check_columns, check_count, column_setters, conversions, names},
     number::Number,
     quantiles::{check_relative_error, quantiles},
     stage::{PipelineStage, Transformer},
@@ -247,6 +247,11 @@ impl ImputerModel {
 impl Transformer for ImputerModel {
     fn stage(&self) -> &dyn PipelineStage {
         &self.imputer
+    }
+
+    fn validate(&self) -> Result<()> {
+        let columns = self.imputer.input_cols.len();
+        check_count("surrogates", self.surrogates.len(), columns, "column")
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

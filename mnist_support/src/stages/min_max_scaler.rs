@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     FitContext, StageModel,
-    columns::{conversions, vector_setters},
+    columns::{check_count, conversions, vector_setters},
     stage::{PipelineStage, Transformer},
     table::{Table, Vector},
 };
@@ -137,6 +137,11 @@ impl MinMaxScalerModel {
 impl Transformer for MinMaxScalerModel {
     fn stage(&self) -> &dyn PipelineStage {
         &self.scaler
+    }
+
+    fn validate(&self) -> Result<()> {
+        let MinMaxStatistics { minimum, maximum } = &self.statistics;
+        check_count("maximum", maximum.len(), minimum.len(), "minimum")
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

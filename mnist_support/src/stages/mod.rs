@@ -267,6 +267,11 @@ impl StageModel {
         self.transformer().stage().output_cols()
     }
 
+    /// Checks what was read from a file.
+    fn validate(&self) -> Result<()> {
+        self.transformer().validate()
+    }
+
     /// Adds the stage's columns to one rank's rows.
     pub(crate) fn apply(&self, table: &mut Table) -> Result<()> {
         self.transformer().apply(table)

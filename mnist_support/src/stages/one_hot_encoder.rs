@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     FitContext, HandleInvalid, StageModel,
-    columns::{check_columns, column_setters, conversions, names, no_rows},
+    columns::{check_columns, check_count, column_setters, conversions, names, no_rows},
     index_to_string::Labels,
     stage::{PipelineStage, Transformer},
     table::{Table, Vector},
@@ -16,6 +16,9 @@ use crate::{
     data::{Features, numeric_or_null},
     error::TableError,
 };
+
+/// The most categories of a column: Spark's are 32 bits wide, too.
+const MOST: usize = i32::MAX as usize;
 
 /// Turns indices of categories into vectors with a 1 in the place of the category, like SparkML's
 /// `OneHotEncoder`. The last category is the vector of zeros, unless `drop_last` is false.
@@ -174,7 +177,13 @@ impl OneHotEncoderModel {
         let keep = self.encoder.handle_invalid == HandleInvalid::Keep;
         let places = categories + usize::from(keep) - usize::from(self.encoder.drop_last);
         let indices = self.encoder.indices(table, name, keep)?;
-        let mut encoded = Array2::zeros((indices.len(), places));
+        let rows = indices.len();
+        let mut encoded = Vec::new();
+        let size = rows.saturating_mul(places);
+        encoded
+            .try_reserve_exact(size)
+            .map_err(TableError::about(table.name()))?;
+        encoded.resize(size, 0_u8);
         for (row, index) in indices.into_iter().enumerate() {
             let place = match index {
                 Some(index) if index < categories => index,
@@ -189,16 +198,30 @@ impl OneHotEncoderModel {
                 }
             };
             if place < places {
-                encoded[[row, place]] = 1;
+                encoded[row * places + place] = 1;
             }
         }
-        Ok(encoded)
+        Ok(Array2::from_shape_vec((rows, places), encoded).expect("each row has its places"))
     }
 }
 
 impl Transformer for OneHotEncoderModel {
     fn stage(&self) -> &dyn PipelineStage {
         &self.encoder
+    }
+
+    fn validate(&self) -> Result<()> {
+        let sizes = &self.category_sizes;
+        let columns = self.encoder.input_cols.len();
+        check_count("category_sizes", sizes.len(), columns, "column")?;
+        match sizes.iter().find(|size| !(1..=MOST).contains(*size)) {
+            None => Ok(()),
+            Some(size) => Err(Error::InvalidSetting {
+                setting: "category_sizes",
+                value: size.to_string(),
+                reason: format!("must be from 1 to {MOST}"),
+            }),
+        }
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

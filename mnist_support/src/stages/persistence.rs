@@ -126,10 +126,15 @@ pub(crate) fn load(folder: &Lake) -> Result<Vec<StageModel>> {
             entry.ok_or_else(|| invalid(folder, MANIFEST, format!("it does not list {name}")))?;
         read_safetensors(network, &get(folder, entry)?)
     };
-    saved
+    let stages = saved
         .into_iter()
         .map(|stage| StageModel::from_saved(stage, &get_tensors))
-        .collect()
+        .collect::<Result<Vec<_>>>()?;
+    for stage in &stages {
+        let checked = stage.validate();
+        checked.map_err(|error| invalid(folder, &pipeline.name, error))?;
+    }
+    Ok(stages)
 }
 
 /// Reads a file and checks that it is the one that was written.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     FitContext, StageModel,
-    columns::{conversions, no_rows, vector_setters},
+    columns::{check_count, conversions, no_rows, vector_setters},
     quantiles::{check_relative_error, quantiles},
     stage::{PipelineStage, Transformer},
     table::Table,
@@ -182,6 +182,10 @@ impl RobustScalerModel {
 impl Transformer for RobustScalerModel {
     fn stage(&self) -> &dyn PipelineStage {
         &self.scaler
+    }
+
+    fn validate(&self) -> Result<()> {
+        check_count("range", self.range.len(), self.median.len(), "median")
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

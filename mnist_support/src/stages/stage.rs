@@ -58,6 +58,11 @@ pub(super) trait Transformer {
         self.stage().input_cols()
     }
 
+    /// Checks what was read from a file: whoever wrote it may have altered it.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Adds its columns to one rank's rows.
     fn apply(&self, table: &mut Table) -> Result<()>;
 

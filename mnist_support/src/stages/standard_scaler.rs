@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     FitContext, StageModel,
-    columns::{conversions, vector_setters},
+    columns::{check_count, conversions, vector_setters},
     stage::{PipelineStage, Transformer},
     table::{Table, Vector},
 };
@@ -168,6 +168,10 @@ impl StandardScalerModel {
 impl Transformer for StandardScalerModel {
     fn stage(&self) -> &dyn PipelineStage {
         &self.scaler
+    }
+
+    fn validate(&self) -> Result<()> {
+        check_count("std", self.std.len(), self.mean.len(), "mean")
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     FitContext, HandleInvalid, StageModel,
-    columns::{check_columns, column_setters, conversions, names},
+    columns::{check_columns, check_count, column_setters, conversions, names},
     stage::{PipelineStage, Transformer},
     strings::strings,
     table::Table,
@@ -266,6 +266,11 @@ impl Transformer for StringIndexerModel {
     /// None that it needs.
     fn input_cols(&self) -> Vec<&str> {
         Vec::new()
+    }
+
+    fn validate(&self) -> Result<()> {
+        let columns = self.indexer.input_cols.len();
+        check_count("labels", self.labels.len(), columns, "column")
     }
 
     fn apply(&self, table: &mut Table) -> Result<()> {

@@ -22,6 +22,7 @@ mod predicate;
 mod scan;
 mod stack;
 mod table_file;
+mod times;
 mod types;
 mod view;
 

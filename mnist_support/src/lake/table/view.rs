@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::predicate::Predicate;
 use super::scan::{Scan, check_columns, columns_among};
+use super::times::check_times;
 use crate::{Error, Result, error::TableError};
 
 /// Which columns and rows of a table are wanted: all of them by default.
@@ -211,6 +212,7 @@ impl Reading<'_> {
             frame = frame.filter(&mask).map_err(about())?;
         }
         let Some(columns) = &self.columns else {
+            check_times(&frame, self.table)?;
             return Ok(frame);
         };
         let selected = columns.iter().map(|column| {
@@ -219,6 +221,9 @@ impl Reading<'_> {
             Ok(read)
         });
         let selected = selected.collect::<polars::prelude::PolarsResult<Vec<_>>>();
-        DataFrame::new(frame.height(), selected.map_err(about())?).map_err(about())
+        let frame = DataFrame::new(frame.height(), selected.map_err(about())?);
+        let frame = frame.map_err(about())?;
+        check_times(&frame, self.table)?;
+        Ok(frame)
     }
 }
