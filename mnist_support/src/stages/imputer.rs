@@ -249,7 +249,7 @@ impl Transformer for ImputerModel {
         &self.imputer
     }
 
-    fn validate(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let columns = self.imputer.input_cols.len();
         check_count("surrogates", self.surrogates.len(), columns, "column")
     }

@@ -139,7 +139,7 @@ impl Transformer for MinMaxScalerModel {
         &self.scaler
     }
 
-    fn validate(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let MinMaxStatistics { minimum, maximum } = &self.statistics;
         check_count("maximum", maximum.len(), minimum.len(), "minimum")
     }

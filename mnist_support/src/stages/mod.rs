@@ -268,8 +268,8 @@ impl StageModel {
     }
 
     /// Checks what was read from a file.
-    fn validate(&self) -> Result<()> {
-        self.transformer().validate()
+    fn check(&self) -> Result<()> {
+        self.transformer().check()
     }
 
     /// Adds the stage's columns to one rank's rows.

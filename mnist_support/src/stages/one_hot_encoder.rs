@@ -210,7 +210,7 @@ impl Transformer for OneHotEncoderModel {
         &self.encoder
     }
 
-    fn validate(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let sizes = &self.category_sizes;
         let columns = self.encoder.input_cols.len();
         check_count("category_sizes", sizes.len(), columns, "column")?;

@@ -131,7 +131,7 @@ pub(crate) fn load(folder: &Lake) -> Result<Vec<StageModel>> {
         .map(|stage| StageModel::from_saved(stage, &get_tensors))
         .collect::<Result<Vec<_>>>()?;
     for stage in &stages {
-        let checked = stage.validate();
+        let checked = stage.check();
         checked.map_err(|error| invalid(folder, &pipeline.name, error))?;
     }
     Ok(stages)

@@ -184,7 +184,7 @@ impl Transformer for RobustScalerModel {
         &self.scaler
     }
 
-    fn validate(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         check_count("range", self.range.len(), self.median.len(), "median")
     }
 

@@ -59,7 +59,7 @@ pub(super) trait Transformer {
     }
 
     /// Checks what was read from a file: whoever wrote it may have altered it.
-    fn validate(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         Ok(())
     }
 

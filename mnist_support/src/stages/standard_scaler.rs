@@ -170,7 +170,7 @@ impl Transformer for StandardScalerModel {
         &self.scaler
     }
 
-    fn validate(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         check_count("std", self.std.len(), self.mean.len(), "mean")
     }
 

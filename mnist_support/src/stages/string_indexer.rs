@@ -268,7 +268,7 @@ impl Transformer for StringIndexerModel {
         Vec::new()
     }
 
-    fn validate(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let columns = self.indexer.input_cols.len();
         check_count("labels", self.labels.len(), columns, "column")
     }
