@@ -7,7 +7,7 @@ use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody};
 use url::{Host, Url};
 
 use super::credentials::{Authentication, Credentials};
-use super::failure::{storage_error, without_query_strings};
+use super::failure::{storage_error, without_secrets};
 use super::hosts::{BlobService, is_account_name};
 use super::pasted::{account_of_endpoint, signature_pairs};
 use super::patience::{Patience, PatientConnector};
@@ -120,7 +120,8 @@ fn service(
         })?;
         let is_name = is_account_name(&account) || account_of_endpoint_is(credentials, &account);
         if !is_name {
-            let reason = format!("{account:?} is not a storage account's name");
+            let shown = without_secrets(&account);
+            let reason = format!("{shown:?} is not a storage account's name");
             return Err(invalid(url, reason));
         }
         let endpoint = credentials.endpoint.clone();
@@ -168,7 +169,7 @@ fn denied(url: &str, reason: &str) -> Error {
 
 /// Checks the address of the service. Returns whether it is plain `http`.
 fn check_endpoint(endpoint: &str, account: &str) -> std::result::Result<bool, String> {
-    let shown = without_query_strings(endpoint);
+    let shown = without_secrets(endpoint);
     let parsed =
         Url::parse(endpoint).map_err(|error| format!("the endpoint {shown:?}: {error}"))?;
     let here = match parsed.host() {

@@ -1,7 +1,8 @@
 //! The credentials for a lake.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
+use super::failure::without_secrets;
 use super::hosts::BlobService;
 use super::pasted::trimmed;
 use super::platform::{self, Variable};
@@ -63,12 +64,25 @@ pub enum Authentication {
 /// let credentials = Credentials::access_key(Secret::new("a2V5")).with_account("mylake");
 /// assert!(!format!("{credentials:?}").contains("a2V5"));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Credentials {
     pub(crate) account: Option<String>,
     pub(crate) endpoint: Option<String>,
     pub(crate) authority: Option<String>,
     pub(crate) authentication: Authentication,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |address: &Option<String>| address.as_deref().map(without_secrets);
+        formatter
+            .debug_struct("Credentials")
+            .field("account", &shown(&self.account))
+            .field("endpoint", &shown(&self.endpoint))
+            .field("authority", &shown(&self.authority))
+            .field("authentication", &self.authentication)
+            .finish()
+    }
 }
 
 impl From<Authentication> for Credentials {

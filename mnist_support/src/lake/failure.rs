@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::io;
 
 use object_store::client::{HttpError, HttpErrorKind};
+use url::Url;
 
 use super::patience::Busy;
 use crate::{Error, error::LakeError};
@@ -248,6 +249,33 @@ fn retries(text: &str) -> usize {
         .unwrap_or_default()
 }
 
+/// An address as an error shows it, without what may be pasted with it: a signature, a connection
+/// string, a password. Of a URL's path, only what may be an account is left.
+pub(crate) fn without_secrets(address: &str) -> String {
+    let cut = |text: &str| {
+        let text = text.rsplit('@').next().unwrap_or_default();
+        let end = text.find(['?', '&', '#', ';', '=']);
+        text[..end.unwrap_or(text.len())].to_owned()
+    };
+    let Ok(url) = Url::parse(address) else {
+        return cut(address);
+    };
+    let origin = url.origin();
+    if !origin.is_tuple() {
+        return cut(address);
+    }
+    let is_account = |name: &&str| {
+        let mut letters = name.bytes();
+        letters.all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
+    };
+    let path = url.path().trim_matches('/');
+    match (path.is_empty(), Some(path).filter(is_account)) {
+        (true, _) => origin.ascii_serialization(),
+        (false, Some(account)) => format!("{}/{account}", origin.ascii_serialization()),
+        (false, None) => format!("{}/...", origin.ascii_serialization()),
+    }
+}
+
 /// Strips the query string from every URL, because a shared access signature is one.
 pub(crate) fn without_query_strings(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
@@ -272,6 +300,38 @@ pub(crate) fn without_query_strings(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_pasted_with_an_address_is_not_shown() {
+        for (address, shown) in [
+            (
+                "https://a.blob.core.windows.net",
+                "https://a.blob.core.windows.net",
+            ),
+            (
+                "http://127.0.0.1:10000/devstoreaccount1",
+                "http://127.0.0.1:10000/devstoreaccount1",
+            ),
+            (
+                "https://a.example.com/?sv=2024&sig=hunter2",
+                "https://a.example.com",
+            ),
+            (
+                "https://a.example.com/&sig=hunter2",
+                "https://a.example.com/...",
+            ),
+            (
+                "https://user:hunter2@a.example.com",
+                "https://a.example.com",
+            ),
+            ("lake;AccountKey=hunter2", "lake"),
+            ("AccountName:AccountKey=hunter2", "AccountName:AccountKey"),
+            ("user:hunter2@a.example.com", "a.example.com"),
+            ("lake", "lake"),
+        ] {
+            assert_eq!(without_secrets(address), shown);
+        }
+    }
 
     #[test]
     fn query_strings_are_cut_off_every_url() {

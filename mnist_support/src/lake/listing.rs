@@ -60,7 +60,8 @@ fn next_entry(text: &str) -> Option<(&str, &str, &str, &str)> {
     let end = start + text[start..].find(&close)? + close.len();
     let entry = &text[start..end];
     let name_start = entry.find(&format!("<{name}"))?;
-    let name_end = entry.find(&format!("</{name}>")).unwrap_or(name_start);
+    let name_length = entry[name_start..].find(&format!("</{name}>"));
+    let name_end = name_start + name_length.unwrap_or(0);
     Some((
         &text[..start],
         entry,
@@ -157,6 +158,8 @@ mod tests {
         assert_eq!(usable(text.as_bytes()), (None, Vec::new()));
         assert_eq!(usable(b"\xff<Blob>"), (None, Vec::new()));
         assert_eq!(usable(b"<Blob><Name>a//b"), (None, Vec::new()));
+        // The end of a name before its beginning, as in a damaged page.
+        assert!(usable(b"<Contents></Key>a<Key>b</Contents>").0.is_some());
     }
 
     #[test]
