@@ -105,8 +105,9 @@ fn service(
         return Err(invalid(
             url,
             format!(
-                "the endpoint in the secret scope is for {:?}, the account is {account:?}",
-                other.account
+                "the endpoint in the secret scope is for {:?}, the account is {:?}",
+                other.account,
+                without_secrets(account)
             ),
         ));
     }
