@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use super::{Features, FeaturesView, MatrixBuilder, MemoryBudget, matrix::Kind};
+use super::{Features, FeaturesView, MatrixBuilder, MemoryBudget, MinMaxStatistics, matrix::Kind};
 use crate::{Error, Result, error::TableError, interrupt};
 
 /// Reads the features of blocks.
@@ -28,6 +28,8 @@ pub(crate) struct BlockMatrix {
     starts: Arc<[usize]>,
     kind: Kind,
     width: usize,
+    /// The extremes of each column, if they were asked for when all blocks were seen.
+    min_max: Option<Arc<MinMaxStatistics>>,
 }
 
 /// What is known of a matrix in blocks once all of them have been seen.
@@ -36,21 +38,27 @@ pub(crate) struct BlockShapes {
     starts: Vec<usize>,
     kind: Kind,
     width: usize,
+    with_min_max: bool,
+    min_max: Option<MinMaxStatistics>,
 }
 
 impl BlockShapes {
-    pub(crate) fn new() -> Self {
+    /// Of no block yet. `with_min_max` says whether the extremes of each column are needed.
+    pub(crate) fn new(with_min_max: bool) -> Self {
         BlockShapes {
             starts: vec![0],
             kind: Kind::U8,
             width: 0,
+            with_min_max,
+            min_max: None,
         }
     }
 
     /// Adds rows to a block. Blocks come in order. The matrix has the widest type of all rows.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] for rows of another width.
+    /// [`Error::ShapeMismatch`] for rows of another width; [`TableError::InvalidValue`] for a value
+    /// that has no place between extremes, if these are needed.
     pub(crate) fn append(&mut self, block: usize, rows: &Features) -> Result<()> {
         let before = *self.starts.last().expect("the first is always there");
         self.starts.resize(block + 2, before);
@@ -69,6 +77,13 @@ impl BlockShapes {
             }
             self.kind = self.kind.max(kind);
         }
+        if self.with_min_max && rows.rows() > 0 {
+            let own = MinMaxStatistics::of(rows)?;
+            match &mut self.min_max {
+                None => self.min_max = Some(own),
+                Some(all) => all.merge(&own)?,
+            }
+        }
         Ok(())
     }
 
@@ -79,6 +94,7 @@ impl BlockShapes {
             starts: self.starts.into(),
             kind: self.kind,
             width: self.width,
+            min_max: self.min_max.map(Arc::new),
         }
     }
 }
@@ -114,6 +130,11 @@ impl BlockMatrix {
     /// The block of a row.
     pub(super) fn block_of(&self, row: usize) -> usize {
         self.starts.partition_point(|start| *start <= row) - 1
+    }
+
+    /// The extremes of each column, if they are known without another pass.
+    pub(super) fn min_max(&self) -> Option<&MinMaxStatistics> {
+        self.min_max.as_deref()
     }
 
     /// The bytes of a row in memory.
@@ -247,6 +268,7 @@ impl BlockMatrix {
             starts: self.starts.clone(),
             kind,
             width: self.width,
+            min_max: None,
         }
     }
 
@@ -269,6 +291,7 @@ impl BlockMatrix {
             starts: starts.into(),
             kind: self.kind,
             width: self.width,
+            min_max: None,
         }
     }
 
@@ -296,6 +319,7 @@ impl BlockMatrix {
             }),
             kind: self.kind,
             width: self.width,
+            min_max: self.min_max.clone(),
         }
     }
 }
@@ -403,7 +427,7 @@ pub(super) mod testing {
             reads: reads.clone(),
             changes_at: usize::MAX,
         };
-        let mut shapes = BlockShapes::new();
+        let mut shapes = BlockShapes::new(false);
         for block in 0..rows.len() {
             shapes.append(block, &source.read(block).unwrap()).unwrap();
         }
@@ -457,6 +481,43 @@ mod tests {
     }
 
     #[test]
+    fn extremes_that_were_asked_for_cost_no_further_pass() {
+        let (blocks, reads) = matrix(&ROWS, usize::MAX);
+        let expected = Matrix::Blocks(blocks.clone()).min_max().unwrap();
+        assert_eq!(reads.load(Ordering::SeqCst), 4);
+        assert_eq!(expected.maximum, [94.0, 194.0]);
+        let mut shapes = BlockShapes::new(true);
+        for block in 0..ROWS.len() {
+            shapes.append(block, &blocks.read(block).unwrap()).unwrap();
+        }
+        reads.store(0, Ordering::SeqCst);
+        let known = Matrix::Blocks(shapes.of(ReadAgain(blocks)));
+        assert_eq!(known.min_max().unwrap(), expected);
+        assert_eq!(reads.load(Ordering::SeqCst), 0);
+        // Of other rows or other values they are others.
+        let unlimited = MemoryBudget::unlimited();
+        let some = known.select_all(&[3, 50], &unlimited).unwrap();
+        assert_eq!(some.min_max().unwrap().maximum, [50.0, 150.0]);
+        let negated = known.map(&unlimited, Kind::F64, |block, _| {
+            Ok(Features::F64(-block.to_f64()))
+        });
+        assert_eq!(negated.unwrap().min_max().unwrap().minimum, [-94.0, -194.0]);
+    }
+
+    #[derive(Debug)]
+    struct ReadAgain(BlockMatrix);
+
+    impl ReadBlock for ReadAgain {
+        fn name(&self, block: usize) -> String {
+            self.0.name(block)
+        }
+
+        fn read(&self, block: usize) -> Result<Features> {
+            self.0.read(block)
+        }
+    }
+
+    #[test]
     fn a_mapped_matrix_is_mapped_whenever_a_block_is_read() {
         let (blocks, _) = matrix(&ROWS, usize::MAX);
         let double = |block: FeaturesView<'_>, _: usize| Ok(Features::F64(2.0 * block.to_f64()));
@@ -496,7 +557,7 @@ mod tests {
 
     #[test]
     fn blocks_of_another_width_are_refused() {
-        let mut shapes = BlockShapes::new();
+        let mut shapes = BlockShapes::new(false);
         let rows = |width| Features::U8(ndarray::Array2::zeros((2, width)));
         shapes.append(0, &rows(3)).unwrap();
         shapes.append(0, &rows(3)).unwrap();

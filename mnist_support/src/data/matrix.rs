@@ -16,7 +16,7 @@ use std::{
 use bytemuck::Pod;
 use ndarray::Array2;
 
-use super::{BlockMatrix, Features, FeaturesView};
+use super::{BlockMatrix, Features, FeaturesView, MinMaxStatistics};
 use crate::{Error, Result};
 
 /// How many bytes of a matrix are handled at a time, as the widest type.
@@ -227,6 +227,19 @@ impl Matrix {
             self.with_rows(range, |block| each(block, start))?;
         }
         Ok(())
+    }
+
+    /// The extremes of each column.
+    ///
+    /// # Errors
+    /// Those of [`MinMaxStatistics::of`].
+    pub(crate) fn min_max(&self) -> Result<MinMaxStatistics> {
+        if let Some(known) = self.blocks().and_then(BlockMatrix::min_max) {
+            return Ok(known.clone());
+        }
+        let mut all = MinMaxStatistics::empty(self.width());
+        self.for_each_block(|block, _| all.merge(&MinMaxStatistics::of(block)?))?;
+        Ok(all)
     }
 
     /// Makes a matrix of what `map` makes of some rows after the other: as many rows and columns,

@@ -17,7 +17,7 @@ use crate::{
     },
     memory,
     shard::Shard,
-    stages::{ColumnReading, FitContext, Labels, Stage, StageModel, Table},
+    stages::{ColumnReading, FitContext, Labels, Stage, StageModel, Streaming, Table},
     train::ProgressEvent,
 };
 pub use spec::{FitSpec, RunSettings};
@@ -117,7 +117,10 @@ impl Tables {
         let columns = spec.input_cols();
         let late = spec.stages.iter().zip(early);
         let late = late.filter(|(_, early)| early.is_none());
-        let needed: Vec<&str> = late.flat_map(|(stage, _)| stage.input_cols()).collect();
+        let late: Vec<&Stage> = late.map(|(stage, _)| stage).collect();
+        let needed: Vec<&str> = late.iter().flat_map(|stage| stage.input_cols()).collect();
+        let extremes = late.iter().filter_map(|stage| stage.learns_extremes_of());
+        let with_min_max: Vec<&str> = extremes.collect();
         let prepare = |piece: &mut Table| {
             let mut models = early.iter().flatten();
             models.try_for_each(|model| model.apply(piece))?;
@@ -135,17 +138,13 @@ impl Tables {
             let Some(blocks) = blocks else {
                 return Table::read(shard, columns, budget, on_progress, prepare);
             };
-            let reading = |column: &str| reading_of(column, spec, early);
-            Table::read_blocks(
-                shard,
-                blocks,
-                columns,
-                on_progress,
-                prepare,
-                &labels,
-                reading,
-            )
-            .map(|table| table.with_budget(budget))
+            let streaming = Streaming {
+                kept: &labels,
+                with_min_max: &with_min_max,
+                reading: &|column| reading_of(column, spec, early),
+            };
+            Table::read_blocks(shard, blocks, columns, on_progress, prepare, &streaming)
+                .map(|table| table.with_budget(budget))
         };
         let validation = shard.validation();
         Ok(Tables {

@@ -64,8 +64,7 @@ impl MinMaxScaler {
             });
         }
         let Vector { features, scaling } = table.vector_to_learn(&self.input_col, collective)?;
-        let mut own = MinMaxStatistics::empty(features.width());
-        features.for_each_block(|block, _| own.merge(&MinMaxStatistics::of(block)?))?;
+        let own = features.min_max()?;
         let mut statistics = MinMaxStatistics {
             minimum: all_reduce_f64(&own.minimum, ReduceOp::Min, collective)?,
             maximum: all_reduce_f64(&own.maximum, ReduceOp::Max, collective)?,
@@ -102,6 +101,10 @@ impl PipelineStage for MinMaxScaler {
 
     fn output_cols(&self) -> Vec<&str> {
         vec![&self.output_col]
+    }
+
+    fn learns_extremes_of(&self) -> Option<&str> {
+        Some(&self.input_col)
     }
 
     fn fit_shard(

@@ -68,7 +68,7 @@ pub use self::{
 pub(crate) use self::{
     index_to_string::Labels,
     persistence::{load, save},
-    table::{ColumnReading, Table},
+    table::{ColumnReading, Streaming, Table},
 };
 
 /// An unfitted stage of a pipeline, as data that can be sent to another process.
@@ -199,6 +199,11 @@ impl Stage {
     /// Whether the stage learns from the rows.
     pub(crate) fn learns(&self) -> bool {
         self.stage().learns()
+    }
+
+    /// The vector column whose extremes the stage learns.
+    pub(crate) fn learns_extremes_of(&self) -> Option<&str> {
+        self.stage().learns_extremes_of()
     }
 
     /// Whether the stage may leave rows out.

@@ -37,6 +37,11 @@ pub(super) trait PipelineStage {
         true
     }
 
+    /// The vector column whose extremes it learns, so that they can be taken as the rows are read.
+    fn learns_extremes_of(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether it may leave rows out, so that others must not come before it in its place.
     fn leaves_rows_out(&self) -> bool {
         false

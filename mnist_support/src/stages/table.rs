@@ -60,6 +60,16 @@ pub(crate) struct ColumnReading {
     pub(crate) prepare: Prepare,
 }
 
+/// How the vector columns of a table are read whenever they are needed.
+pub(crate) struct Streaming<'a> {
+    /// Those that are kept in memory instead.
+    pub(crate) kept: &'a [String],
+    /// Those whose extremes are needed.
+    pub(crate) with_min_max: &'a [&'a str],
+    /// How one of them is read again.
+    pub(crate) reading: &'a dyn Fn(&str) -> ColumnReading,
+}
+
 /// A data frame, with the vector columns that the stages so far have added.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -128,17 +138,20 @@ impl Table {
     }
 
     /// Like [`read`](Self::read), from a shard's blocks, and without keeping vector columns: their
-    /// blocks are read again, as `reading` of the column says, whenever they are needed. Those
-    /// among `kept` are kept in memory.
+    /// blocks are read again whenever they are needed.
     pub(crate) fn read_blocks(
         shard: &Shard,
         blocks: Vec<Shard>,
         columns: Option<&[String]>,
         on_progress: OnProgress<'_>,
         prepare: impl Fn(&mut Table) -> Result<()>,
-        kept: &[String],
-        reading: impl Fn(&str) -> ColumnReading,
+        streaming: &Streaming<'_>,
     ) -> Result<Self> {
+        let Streaming {
+            kept,
+            with_min_max,
+            reading,
+        } = streaming;
         let (mut whole, mut first): (Option<Table>, _) = (None, 0);
         let mut streamed: BTreeMap<String, BlockShapes> = BTreeMap::new();
         let mut vectors: BTreeMap<String, MatrixBuilder> = BTreeMap::new();
@@ -154,7 +167,9 @@ impl Table {
                         let new = || MatrixBuilder::new(&MemoryBudget::unlimited());
                         vectors.entry(name).or_insert_with(new).append(features)?;
                     } else {
-                        let shapes = streamed.entry(name).or_insert_with(BlockShapes::new);
+                        let asked = with_min_max.contains(&name.as_str());
+                        let shapes = streamed.entry(name);
+                        let shapes = shapes.or_insert_with(|| BlockShapes::new(asked));
                         shapes.append(index, &features)?;
                     }
                 }

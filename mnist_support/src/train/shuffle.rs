@@ -60,8 +60,9 @@ use serde::{Deserialize, Serialize};
 /// train on: about 8 bytes a row each. The features of validation rows are kept as for
 /// [`Rows`](Self::Rows), in memory or in a file: each validation needs them.
 ///
-/// Before training, the table is read once to learn the number of rows, the targets and the types,
-/// and once more for each scaler. A scaler and a [`Normalizer`](crate::ml::Normalizer) are applied
+/// Before training, the table is read once to learn the number of rows, the targets, the types and
+/// the extremes for a [`MinMaxScaler`](crate::ml::MinMaxScaler), and once or twice more for each
+/// other scaler. A scaler and a [`Normalizer`](crate::ml::Normalizer) are applied
 /// to blocks as they are read. Other stages that come after one that learns make their column in
 /// memory.
 ///
