@@ -242,7 +242,7 @@ fn another_table_validates_as_rows_in_memory_do() {
     let validation = rows(130_000).slice(120_000, 10_000);
     write(folder.path(), "validation", &validation, 1_000);
     let file = table(&folder);
-    let of_files = Data::from(&file).with_validation(&open(&folder).parquet("validation").unwrap());
+    let of_files = Data::from(&file).with_validation(open(&folder).parquet("validation").unwrap());
     let in_memory = Data::from(&frame).with_validation(&validation);
     let estimator = estimator(2).partitions(1);
     let of_files = fit(of_files, estimator.clone()).unwrap();
@@ -270,7 +270,7 @@ fn a_block_of_bytes_is_widened_where_a_later_file_has_floats() {
         .apply("a", |column| column.cast(&DataType::Float32).unwrap())
         .unwrap();
     let estimator = estimator(2).partitions(1).iterations(30);
-    let of_files = fit(&self::table(&folder), estimator.clone()).unwrap();
+    let of_files = fit(self::table(&folder), estimator.clone()).unwrap();
     let in_memory = fit(&whole, estimator).unwrap();
     assert_eq!(bits(&of_files), bits(&in_memory));
 }
@@ -420,7 +420,7 @@ fn a_value_that_a_network_cannot_take_is_named_by_its_file_and_row() {
     let error = Pipeline::new()
         .stage(assembler)
         .stage(estimator)
-        .fit_with(&table(&folder), &Threads, &Silent)
+        .fit_with(table(&folder), &Threads, &Silent)
         .unwrap_err();
     let text = error.to_string();
     assert!(text.contains("table, row 33333, column"), "{text}");
