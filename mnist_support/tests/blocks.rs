@@ -19,11 +19,11 @@ use mnist_support::{
     engine::Threads,
     lake::{Credentials, Lake, LakeFrame},
     ml::{
-        MinMaxScaler, Normalizer, Pipeline, PipelineModel, StringIndexer, TorchEstimator,
-        VectorAssembler,
+        ImageDecoder, MinMaxScaler, Normalizer, Pipeline, PipelineModel, StandardScaler,
+        StringIndexer, TorchEstimator, VectorAssembler,
     },
     shard::Data,
-    train::{Progress, ProgressEvent, Shuffle, Silent},
+    train::{Loss, Progress, ProgressEvent, Shuffle, Silent},
 };
 use polars::prelude::*;
 use tempfile::TempDir;
@@ -105,7 +105,15 @@ fn table(folder: &TempDir) -> LakeFrame {
 }
 
 fn network(features: i64) -> Network {
-    let layers = vec![Layer::linear(features, 4), Layer::ReLU, Layer::linear(4, 2)];
+    network_of(features, 2)
+}
+
+fn network_of(features: i64, outputs: i64) -> Network {
+    let layers = vec![
+        Layer::linear(features, 4),
+        Layer::ReLU,
+        Layer::linear(4, outputs),
+    ];
     Network::new(&[features], layers).unwrap()
 }
 
@@ -232,6 +240,65 @@ fn the_blocks_of_files_are_drawn_to_the_bits_of_the_same_blocks_in_memory() {
         let [of_file, in_memory] =
             [of_file, in_memory].map(|model| model.report().unwrap().clone());
         assert_eq!(of_file.history, in_memory.history, "{what}");
+    }
+}
+
+/// Each has the rows of one block, and is read whenever they are needed.
+#[test]
+fn a_delta_table_a_compressed_file_and_images_are_drawn_as_their_rows_in_memory() {
+    let lake = Lake::open("src/examples/data", &Credentials::local()).unwrap();
+    let short = |network| {
+        let estimator = TorchEstimator::new(network)
+            .shuffle(Shuffle::Blocks)
+            .features_col("scaledFeatures")
+            .partitions(1)
+            .mini_batch(30)
+            .iterations(20);
+        estimator.verbose(0)
+    };
+    let housing = ["housing_median_age", "average_rooms", "median_income"];
+    let layers = vec![Layer::Flatten, Layer::linear(64, 10)];
+    let image = Network::new(&[1, 8, 8], layers).unwrap();
+    let one_house = Network::new(&[3], vec![Layer::linear(3, 1)]).unwrap();
+    let digits = lake.csv("mnist.csv.gz").unwrap();
+    let label = digits.columns()[0].clone();
+    let pixels = digits.columns().split_off(1);
+    let cases: [(LakeFrame, Pipeline); 3] = [
+        (
+            lake.delta("housing").unwrap(),
+            Pipeline::new()
+                .stage(VectorAssembler::new().input_cols(housing))
+                .stage(StandardScaler::new().with_mean(true))
+                .stage(
+                    short(one_house)
+                        .loss(Loss::mse())
+                        .label_col("median_house_value"),
+                ),
+        ),
+        (
+            digits.rename([(label, "label")]).unwrap(),
+            Pipeline::new()
+                .stage(VectorAssembler::new().input_cols(pixels))
+                .stage(MinMaxScaler::new())
+                .stage(short(network_of(784, 10))),
+        ),
+        (
+            lake.images("digits/*/*.png").unwrap(),
+            Pipeline::new()
+                .stage(ImageDecoder::new().channels(1))
+                .stage(MinMaxScaler::new())
+                .stage(short(image)),
+        ),
+    ];
+    for (table, pipeline) in cases {
+        let frame = table.collect().unwrap();
+        let read = pipeline.fit_with(&table, &Threads, &Silent).unwrap();
+        let in_memory = pipeline.fit_with(&frame, &Threads, &Silent).unwrap();
+        let history = |model: &PipelineModel| model.report().unwrap().history.clone();
+        assert_eq!(history(&read), history(&in_memory), "{}", table.name());
+        assert_eq!(bits(&read), bits(&in_memory), "{}", table.name());
+        let losses = history(&read);
+        assert!(losses[19].training_loss < losses[0].training_loss);
     }
 }
 
