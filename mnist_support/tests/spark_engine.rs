@@ -34,11 +34,15 @@ use mnist_support::{
     evaluate::{Metric, MulticlassClassificationEvaluator},
     interrupt::Interrupt,
     lake::{Credentials, Lake, LakeFrame},
-    ml::{PipelineModel, TorchEstimator},
-    shard::Data,
+    ml::{Pipeline, PipelineModel, TorchEstimator, VectorAssembler},
+    shard::{Data, frame_from_batches},
+    spark::{SaveMode, SparkSession},
     train::{LossPoint, Progress, ProgressEvent, Silent},
 };
-use polars::prelude::{DataFrame, ParquetWriter};
+use polars::{
+    df,
+    prelude::{DataFrame, ParquetWriter},
+};
 use tempfile::TempDir;
 
 struct Bench {
@@ -784,4 +788,139 @@ fn no_partitions_and_ten_thousand_are_refused_at_once() {
             "{error}"
         );
     }
+}
+
+/// The rows of a query in SQL, as text.
+fn answer(spark: &SparkSession, query: &str) -> DataFrame {
+    frame_from_batches(&spark.sql(query).collect().unwrap(), query).unwrap()
+}
+
+#[test]
+fn a_transformation_s_rows_stay_on_spark_for_sql_and_as_a_table() {
+    let Some(bench) = Bench::new() else { return };
+    let session = Session::new(bench.engine());
+    let spark = session.spark().unwrap();
+    let model = fit(&bench.file, fifty_steps(), &Threads, &Silent).unwrap();
+    let expected = model.transform(digits(400)).unwrap();
+    let expected = expected.column("prediction").unwrap().i64().unwrap();
+    let right = digits(400)
+        .column("label")
+        .unwrap()
+        .u8()
+        .unwrap()
+        .into_no_null_iter()
+        .zip(expected.into_no_null_iter())
+        .filter(|(label, prediction)| i64::from(*label) == *prediction)
+        .count();
+
+    let path = bench.folder.path().join("digits.parquet");
+    let query = format!(
+        "SELECT *, timestamp_ntz'2026-01-02 03:04:05' AS taken, timestamp'2026-01-02 03:04:05Z' AS at, \
+         named_struct('a b', array(1.5D, null)) AS more FROM parquet.`{}`",
+        path.display()
+    );
+    let chosen = model
+        .clone()
+        .select(["label", "prediction", "features", "taken", "at", "more"]);
+    let on_spark = session
+        .transform_on_spark(&chosen, spark.sql(&query))
+        .unwrap();
+    on_spark.create_or_replace_temp_view("predictions").unwrap();
+    let count = "SELECT count(*) AS n, count_if(label = prediction) AS right, \
+                 min(typeof(features)) AS features, min(size(features)) AS width, \
+                 min(typeof(taken)) AS taken, min(typeof(at)) AS at, min(typeof(more)) AS more, \
+                 min(CAST(taken AS STRING)) AS clock, min(CAST(unix_timestamp(at) AS STRING)) AS moment, \
+                 min(more.`a b`[0]) AS first FROM predictions";
+    let counted = answer(spark, count);
+    let row = counted.get(0).unwrap();
+    let row: Vec<String> = row
+        .iter()
+        .map(|value| value.to_string().replace('"', ""))
+        .collect();
+    assert_eq!(
+        row,
+        [
+            "400",
+            &right.to_string(),
+            "array<float>",
+            "784",
+            "timestamp_ntz",
+            "timestamp",
+            "struct<a b:array<double>>",
+            "2026-01-02 03:04:05",
+            "1767323045",
+            "1.5",
+        ]
+    );
+
+    // A table of the lake is transformed where it lies.
+    let of_file = session
+        .transform_on_spark(&model.select(["label", "prediction"]), &bench.file)
+        .unwrap();
+    of_file
+        .write()
+        .mode(SaveMode::Overwrite)
+        .save_as_table("predicted")
+        .unwrap();
+    let in_table = answer(
+        spark,
+        "SELECT count_if(label = prediction) AS n FROM predicted",
+    );
+    assert_eq!(in_table.get(0).unwrap()[0].to_string(), right.to_string());
+    match of_file.write().save_as_table("predicted").unwrap_err() {
+        Error::Spark(SparkError::Failed { reason, .. }) => {
+            assert!(reason.contains("TABLE_OR_VIEW_ALREADY_EXISTS"), "{reason}")
+        }
+        other => panic!("{other}"),
+    }
+    of_file
+        .write()
+        .mode(SaveMode::Append)
+        .save_as_table("predicted")
+        .unwrap();
+    let twice = answer(spark, "SELECT count(*) AS n FROM predicted");
+    assert_eq!(twice.get(0).unwrap()[0].to_string(), "800");
+    answer(spark, "DROP TABLE predicted");
+}
+
+#[test]
+fn rows_that_do_not_fill_the_cluster_are_transformed_and_what_is_wrong_with_them_is_named() {
+    let Some(bench) = Bench::new() else { return };
+    let session = Session::new(bench.engine());
+    let spark = session.spark().unwrap();
+    let assembler = VectorAssembler::new().input_cols(["x", "y"]);
+    let frame = df!("x" => [1.0, 2.0], "y" => [3.0, 4.0]).unwrap();
+    let model = Pipeline::new().stage(assembler).fit(&frame).unwrap();
+    let query = |rows: usize| format!("SELECT 1.0D AS x, 2.0D AS y FROM range({rows})");
+    for rows in [0, 1] {
+        let table = spark.sql(&query(rows));
+        let transformed = session.transform(&model, &table).unwrap();
+        assert_eq!(transformed.shape(), (rows, 3));
+        let on_spark = session.transform_on_spark(&model, &table).unwrap();
+        let batches = on_spark.collect().unwrap();
+        let counts = batches.iter().map(|batch| batch.num_rows());
+        assert_eq!(counts.sum::<usize>(), rows);
+    }
+    let holes =
+        spark.sql("SELECT CAST(id AS DOUBLE) AS x, IF(id = 7, NULL, 1.0D) AS y FROM range(20)");
+    let error = session
+        .transform_on_spark(&model, &holes)
+        .unwrap()
+        .collect()
+        .unwrap_err();
+    match error {
+        Error::Job(JobError::InRank { message, .. }) => {
+            assert!(
+                message.contains("\"y\"") && message.contains("null"),
+                "{message}"
+            )
+        }
+        other => panic!("{other}"),
+    }
+    let error = session.transform_on_spark(&model, &frame).unwrap_err();
+    assert!(error.to_string().contains("in this process"), "{error}");
+    let error = Session::threads()
+        .transform_on_spark(&model, &frame)
+        .unwrap_err();
+    assert!(error.to_string().contains("is not on Spark"), "{error}");
 }

@@ -101,8 +101,12 @@ impl Session {
 
     /// The Spark session, for its tables and queries; `None` on threads.
     pub fn spark(&self) -> Option<&SparkSession> {
+        self.spark_engine().map(Spark::session)
+    }
+
+    pub(crate) fn spark_engine(&self) -> Option<&Spark> {
         let engine: &dyn Any = &*self.engine;
-        engine.downcast_ref::<Spark>().map(Spark::session)
+        engine.downcast_ref()
     }
 }
 

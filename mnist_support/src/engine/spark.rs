@@ -21,16 +21,16 @@ use crate::{
     Error, Result,
     error::{LakeError, TableError},
     interrupt::{self, Interrupt},
-    lake::{Credentials, FileSource, Lake, columns_among, stack},
+    lake::{Credentials, FileSource, Lake, LakeFrame, columns_among, stack},
     program::{
-        FitSpec,
+        self, FitSpec,
         parts::{check_empty, from_parquet, remove_parts, to_parquet},
     },
     run::{
         LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, VALIDATION_FILE, remove_leftovers,
     },
-    shard::Data,
-    spark::{Libtorch, SparkFrame, SparkSession, WorkerCommand},
+    shard::{Data, Shard, frame_from_batches},
+    spark::{Libtorch, SparkFrame, SparkSession, SparkType, WorkerCommand},
     stages::{self, FitContext, StageModel},
     train::{Progress, ProgressEvent},
     worker::{Answers, Job, Rows},
@@ -80,6 +80,57 @@ impl Spark {
         &self.session
     }
 
+    /// Adds the columns of `models` to `data` as [`transform`](Engine::transform) does, but leaves
+    /// the rows on the cluster; see
+    /// [`PipelineModel::transform_on_spark`](crate::ml::PipelineModel::transform_on_spark).
+    ///
+    /// # Errors
+    /// Those of `transform_on_spark`.
+    pub fn transform_frame(
+        &self,
+        data: &Data,
+        models: &[StageModel],
+        columns: Option<&[String]>,
+    ) -> Result<SparkFrame> {
+        const FOLDER: &str = "rows";
+        let types = program::transform(&without_rows(data)?, models, columns)?;
+        let result = columns_on_spark(&types, data)?;
+        let world_size = self.transform_world_size(data)?;
+        let (frame, rows) = match (data.downcast_ref::<SparkFrame>(), data.file()) {
+            (None, Some(file)) => (
+                self.session.range(world_size)?,
+                Rows::File(Box::new(file.clone())),
+            ),
+            (Some(frame), _) => (frame.clone(), streamed(frame)),
+            (None, None) => {
+                return Err(Error::InvalidSetting {
+                    setting: "data",
+                    value: data.name(),
+                    reason: "is in this process: what stays on Spark is made of the session's \
+                             tables and of the lake's"
+                        .to_owned(),
+                });
+            }
+        };
+        let folder = temporary_folder()?;
+        let files = save_models(models, &folder)?;
+        let job = Job::Transform {
+            model: ".".to_owned(),
+            rows,
+            columns: columns.map(<[String]>::to_vec),
+            save: Some(FOLDER.to_owned()),
+        };
+        let command = self.command(&job, &files, &temporary_folder()?)?;
+        let names = types.get_column_names();
+        let result: Vec<(&str, SparkType)> = names
+            .into_iter()
+            .map(|name| name.as_str())
+            .zip(result)
+            .collect();
+        self.session
+            .map_in_workers(&frame, world_size, &command, FOLDER, &result)
+    }
+
     /// Returns what Spark streams to the workers, and where they read their rows: all columns, or
     /// at least those of `columns` that there are.
     fn rows(
@@ -90,12 +141,12 @@ impl Spark {
         run: &Lake,
     ) -> Result<(SparkFrame, Rows)> {
         if let Some(frame) = data.downcast_ref::<SparkFrame>() {
-            let name = frame.name().to_owned();
+            let rows = streamed(frame);
             let frame = match columns {
                 Some(wanted) => frame.select(columns_among(&frame.columns()?, wanted)),
                 None => frame.clone(),
             };
-            return Ok((frame, Rows::Stdin { name }));
+            return Ok((frame, rows));
         }
         let file = file(data, columns, run, ROWS_FILE)?;
         Ok((self.session.range(world_size)?, Rows::File(Box::new(file))))
@@ -109,23 +160,37 @@ impl Spark {
         files: &[PathBuf],
         tag: Option<&str>,
     ) -> Result<Answers> {
-        const FILE: &str = "job.json";
         let folder = temporary_folder()?;
+        let mut command = self.command(job, files, &folder)?;
+        command.tag = tag.map(str::to_owned);
+        let answers = self.session.run_workers(frame, world_size, &command)?;
+        Answers::collect(&answers, world_size)
+    }
+
+    /// Returns the worker's command for a job, which is written to `folder` to be sent from there.
+    fn command(&self, job: &Job, files: &[PathBuf], folder: &TempDir) -> Result<WorkerCommand> {
+        const FILE: &str = "job.json";
         job.write(&folder.path().join(FILE))?;
         let mut command = WorkerCommand::new(&self.worker)
             .argument("--job")
             .argument(FILE)
             .file(folder.path().join(FILE))
             .barrier(matches!(job, Job::Fit { .. }));
-        command.tag = tag.map(str::to_owned);
         for file in files.iter().chain(&loaded_libraries()?) {
             command = command.file(file);
         }
         if let Ok(folder) = env::var(LIBTORCH_VARIABLE) {
             command = command.libtorch(Libtorch::Folder(folder));
         }
-        let answers = self.session.run_workers(frame, world_size, &command)?;
-        Answers::collect(&answers, world_size)
+        Ok(command)
+    }
+
+    /// How many ranks transform `data`.
+    fn transform_world_size(&self, data: &Data) -> Result<usize> {
+        match streams(data) {
+            true => Ok(self.default_parallelism()),
+            false => Ok(data.shards_at_most(self.default_parallelism())?.len()),
+        }
     }
 }
 
@@ -204,8 +269,11 @@ impl Engine for Spark {
     ) -> Result<DataFrame> {
         let answers = self.transform_parts(data, models, columns, None)?;
         let parts = answers.files.into_values().map(from_parquet);
-        let whole = stack(parts.collect::<Result<Vec<_>>>()?, &data.name())?;
-        Ok(whole.unwrap_or_default())
+        match stack(parts.collect::<Result<Vec<_>>>()?, &data.name())? {
+            Some(whole) => Ok(whole),
+            // No task has received a row.
+            None => program::transform(&without_rows(data)?, models, columns),
+        }
     }
 
     fn transform_to(
@@ -234,21 +302,11 @@ impl Spark {
         columns: Option<&[String]>,
         save: Option<&Lake>,
     ) -> Result<Answers> {
-        let world_size = if streams(data) {
-            self.default_parallelism()
-        } else {
-            data.shards_at_most(self.default_parallelism())?.len()
-        };
+        let world_size = self.transform_world_size(data)?;
         let run = Run::new()?;
         let (frame, rows) = self.rows(data, None, world_size, run.folder())?;
         let folder = temporary_folder()?;
-        let local = Lake::open(&folder.path().to_string_lossy(), &Credentials::local())?;
-        stages::save(models, &local)?;
-        let files: Vec<PathBuf> = local
-            .list()?
-            .iter()
-            .map(|name| folder.path().join(name))
-            .collect();
+        let files = save_models(models, &folder)?;
         let job = Job::Transform {
             model: ".".to_owned(),
             rows,
@@ -351,6 +409,54 @@ fn next_tag() -> String {
 /// Whether the rows are on the cluster, which then streams them to the ranks.
 fn streams(data: &Data) -> bool {
     data.downcast_ref::<SparkFrame>().is_some()
+}
+
+/// How the rows of a frame reach the ranks.
+fn streamed(frame: &SparkFrame) -> Rows {
+    Rows::Stdin {
+        name: frame.name().to_owned(),
+    }
+}
+
+/// Returns the columns of rows on the cluster or in the lake, without rows.
+fn without_rows(data: &Data) -> Result<Shard> {
+    let frame = if let Some(frame) = data.downcast_ref::<SparkFrame>() {
+        frame_from_batches(&frame.limit(0).collect()?, frame.name())?
+    } else if let Some(file) = data.downcast_ref::<LakeFrame>() {
+        file.head(1)?.clear()
+    } else {
+        data.collect()?.clear()
+    };
+    Ok(Shard::rows(data.name(), frame, 0))
+}
+
+/// Returns Spark's types for the columns of a transformation of `data`.
+fn columns_on_spark(result: &DataFrame, data: &Data) -> Result<Vec<SparkType>> {
+    let frame = data.downcast_ref::<SparkFrame>();
+    let without_zone = frame.map(SparkFrame::timestamps_without_zone).transpose()?;
+    let columns = result.columns().iter().map(|column| {
+        let name = column.name().as_str();
+        if without_zone.iter().flatten().any(|kept| kept == name) {
+            return Ok(SparkType::named("timestamp_ntz"));
+        }
+        SparkType::of(column.dtype()).ok_or_else(|| {
+            Error::Table(TableError::ColumnType {
+                table: data.name(),
+                column: name.to_owned(),
+                found: column.dtype().to_string(),
+                expected: "a type that Spark has".to_owned(),
+            })
+        })
+    });
+    columns.collect()
+}
+
+/// Writes the fitted stages to files in a local folder, and returns their paths.
+fn save_models(models: &[StageModel], folder: &TempDir) -> Result<Vec<PathBuf>> {
+    let local = Lake::open(&folder.path().to_string_lossy(), &Credentials::local())?;
+    stages::save(models, &local)?;
+    let names = local.list()?;
+    Ok(names.iter().map(|name| folder.path().join(name)).collect())
 }
 
 /// Loads the fitted stages from their files.

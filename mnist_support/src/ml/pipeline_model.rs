@@ -13,6 +13,7 @@ use crate::{
     lake::Lake,
     program::parts::remove_parts,
     shard::Data,
+    spark::SparkFrame,
     stages::{self, MinMaxScalerModel, StageModel, TorchModel},
     train::{Device, FitReport},
 };
@@ -118,6 +119,41 @@ impl PipelineModel {
         Session::get_or_create()?.transform_to(self, data, folder)
     }
 
+    /// Like [`transform`](Self::transform), but the rows stay on the Spark cluster, as in SparkML:
+    /// the result is a plan, and each use of it runs the ranks. Its rows can be
+    /// [queried](SparkFrame::create_or_replace_temp_view) with SQL, or [kept as a
+    /// table](SparkFrame::write). Runs in the [session of the process](Session::get_or_create),
+    /// which has to be one on Spark. `data` is a table or a query of the session, or a table of a
+    /// lake that the executors reach.
+    ///
+    /// Vectors are arrays. A row group of the rows is in memory at a time, and the columns of one
+    /// task are on its executor's disk while they are passed on.
+    ///
+    /// ```no_run
+    /// use mnist_support::{engine::Session, lake::Lake, ml::PipelineModel, spark::SaveMode};
+    ///
+    /// let session = Session::remote("sc://127.0.0.1:15002")?;
+    /// let spark = session.spark().expect("the session is on Spark");
+    /// let lake = Lake::open("models/digits", &mnist_support::lake::Credentials::local())?;
+    /// let model = PipelineModel::load(&lake)?;
+    /// let predictions = session.transform_on_spark(&model, spark.table("digits"))?;
+    /// predictions.create_or_replace_temp_view("predictions")?;
+    /// let wrong = spark.sql("SELECT count(*) FROM predictions WHERE label <> prediction");
+    /// println!("{:?}", wrong.collect()?);
+    /// predictions.write().mode(SaveMode::Overwrite).save_as_table("digits_predicted")?;
+    /// # Ok::<(), mnist_support::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] for a session that is not on Spark, and for rows in this process;
+    /// [`TableError::ColumnType`](crate::error::TableError::ColumnType) for a column of a type that
+    /// Spark does not have; those of [`transform`](Self::transform) that show without reading rows.
+    /// Others come when the frame is used.
+    pub fn transform_on_spark(&self, data: impl Into<Data>) -> Result<SparkFrame> {
+        let _scope = interrupt::scope();
+        Session::get_or_create()?.transform_on_spark(self, data)
+    }
+
     /// Returns the trained network; if there are several, the last one.
     ///
     /// # Errors
@@ -212,6 +248,28 @@ impl Session {
             self.engine()
                 .transform(data, &model.stages, model.columns.as_deref())
         })
+    }
+
+    /// Transforms rows on the Spark cluster of this session; see
+    /// [`PipelineModel::transform_on_spark`].
+    ///
+    /// # Errors
+    /// Those of [`PipelineModel::transform_on_spark`].
+    pub fn transform_on_spark(
+        &self,
+        model: &PipelineModel,
+        data: impl Into<Data>,
+    ) -> Result<SparkFrame> {
+        let _scope = interrupt::scope();
+        let data = data.into();
+        let engine = self.spark_engine().ok_or_else(|| Error::InvalidSetting {
+            setting: "session",
+            value: "threads of this process".to_owned(),
+            reason: "is not on Spark: make one with Session::remote, or set SPARK_REMOTE"
+                .to_owned(),
+        })?;
+        model.check_columns(&data)?;
+        engine.transform_frame(&data, &model.stages, model.columns.as_deref())
     }
 
     /// Transforms rows in this session and writes them to a folder; see

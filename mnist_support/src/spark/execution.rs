@@ -48,7 +48,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const COUNT_INTERVAL: Duration = Duration::from_secs(8);
 const COUNT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Executes a plan and returns its rows.
+/// Executes a plan and returns its rows; a command has none.
 ///
 /// The server ends a stream after a while (2 minutes by default) although the execution continues.
 /// Only the message ResultComplete means that it is complete.
@@ -58,12 +58,12 @@ const COUNT_TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) fn collect(
     connection: &Arc<Connection>,
     operation: &'static str,
-    relation: proto::Relation,
+    plan: proto::Plan,
     tag: Option<&str>,
     at_once: usize,
 ) -> Result<Vec<RecordBatch>> {
     let client = connection.client();
-    let execution = execution(&client, relation, tag);
+    let execution = execution(&client, plan, tag);
     let id = execution.operation_id().to_owned();
     let own = (Arc::clone(connection), Arc::clone(&client));
     let result = wait(operation, &connection.address.url, async move {
@@ -75,15 +75,11 @@ pub(super) fn collect(
     result?
 }
 
-fn execution(
-    client: &SparkConnectClient,
-    relation: proto::Relation,
-    tag: Option<&str>,
-) -> Execution {
+fn execution(client: &SparkConnectClient, plan: proto::Plan, tag: Option<&str>) -> Execution {
     Execution::new(proto::ExecutePlanRequest {
         session_id: client.session_id().to_owned(),
         user_context: Some(proto::UserContext::default()),
-        plan: Some(plan::root(relation)),
+        plan: Some(plan),
         tags: tag.map(str::to_owned).into_iter().collect(),
         ..Default::default()
     })
@@ -313,7 +309,7 @@ impl Run<'_> {
         let python = self.connection.python.lock();
         let python = python.unwrap_or_else(PoisonError::into_inner).clone()?;
         let tasks = slots::tasks(self.at_once, &python).ok()?;
-        let execution = execution(self.client, tasks, None);
+        let execution = execution(self.client, plan::root(tasks), None);
         let id = execution.operation_id().to_owned();
         let counted = run(
             self.connection,

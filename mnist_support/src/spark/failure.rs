@@ -133,6 +133,14 @@ fn classify(url: String, operation: &'static str, code: Option<i32>, text: Strin
                 needed: other.needed,
             });
         }
+        if let Some(message) = report.message {
+            return Error::Job(JobError::InRank {
+                rank: report.rank,
+                world_size: report.world_size,
+                message,
+                wider_value: false,
+            });
+        }
         return Error::Job(JobError::RankFailed {
             rank: report.rank,
             world_size: report.world_size,

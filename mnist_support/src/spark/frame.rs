@@ -56,6 +56,24 @@ impl SparkFrame {
     /// [`SparkError::Failed`] for a table that does not exist or an invalid query,
     /// [`SparkError::Unreachable`] for a server that is gone.
     pub fn columns(&self) -> Result<Vec<String>> {
+        let fields = self.fields()?.into_iter();
+        Ok(fields.map(|field| field.name).collect())
+    }
+
+    /// Returns the names of the columns with dates and times that are those of no time zone.
+    pub(crate) fn timestamps_without_zone(&self) -> Result<Vec<String>> {
+        let without_zone = |field: &data_type::StructField| {
+            let kind = field
+                .data_type
+                .as_ref()
+                .and_then(|dtype| dtype.kind.as_ref());
+            matches!(kind, Some(data_type::Kind::TimestampNtz(_)))
+        };
+        let fields = self.fields()?.into_iter().filter(without_zone);
+        Ok(fields.map(|field| field.name).collect())
+    }
+
+    fn fields(&self) -> Result<Vec<data_type::StructField>> {
         const OPERATION: &str = "looking up the columns at";
         let answer = self.session.connection.analyze(
             OPERATION,
@@ -67,7 +85,7 @@ impl SparkFrame {
             && let Some(data_type::Kind::Struct(columns)) =
                 schema.schema.and_then(|schema| schema.kind)
         {
-            return Ok(columns.fields.into_iter().map(|field| field.name).collect());
+            return Ok(columns.fields);
         }
         Err(Error::Spark(SparkError::Failed {
             operation: OPERATION,
@@ -85,6 +103,15 @@ impl SparkFrame {
         }
     }
 
+    /// Returns the first `n` rows, of those that Spark finds first.
+    pub fn limit(&self, n: usize) -> SparkFrame {
+        SparkFrame {
+            relation: plan::limit(self.relation.clone(), i32::try_from(n).unwrap_or(i32::MAX)),
+            partitions: None,
+            ..self.clone()
+        }
+    }
+
     /// Executes the plan and returns all of its rows.
     ///
     /// # Errors
@@ -93,7 +120,7 @@ impl SparkFrame {
         execution::collect(
             &self.session.connection,
             "reading rows from",
-            self.relation.clone(),
+            plan::root(self.relation.clone()),
             None,
             1,
         )

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
-use super::{Libtorch, WorkerCommand};
+use super::{
+    Libtorch, WorkerCommand,
+    pickle::{self, Columns},
+};
 use crate::worker::COLUMNS;
 
 /// What the executors' Python runs.
@@ -22,10 +25,22 @@ pub(super) struct Job<'a> {
     files: BTreeMap<String, String>,
     /// The columns of a worker's answer, with pyarrow's type names.
     answer: [(&'a str, &'a str); 4],
+    /// Where a worker writes its rows, if they stay on the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<RowFiles<'a>>,
     /// None: not needed; empty: installed.
     pub(super) libtorch: Option<&'a str>,
     /// The version that the worker was built for.
     libtorch_version: &'static str,
+}
+
+/// The rows that a worker writes to Parquet files.
+#[derive(Clone, Serialize)]
+struct RowFiles<'a> {
+    /// In the worker's folder.
+    folder: &'a str,
+    /// Spark's StructType of their columns, in JSON.
+    schema: String,
 }
 
 impl<'a> Job<'a> {
@@ -46,6 +61,7 @@ impl<'a> Job<'a> {
                 .collect(),
             files,
             answer: COLUMNS.map(|(name, .., pyarrow)| (name, pyarrow)),
+            rows: None,
             libtorch: match &command.libtorch {
                 Libtorch::Installed => Some(""),
                 Libtorch::Folder(folder) => Some(folder),
@@ -58,6 +74,15 @@ impl<'a> Job<'a> {
     /// The same for a task of its own.
     pub(super) fn without_barrier(mut self) -> Self {
         self.barrier = false;
+        self
+    }
+
+    /// The same for workers that write rows with these columns to this subfolder.
+    pub(super) fn with_rows(mut self, folder: &'a str, columns: &Columns) -> Self {
+        self.rows = Some(RowFiles {
+            folder,
+            schema: pickle::schema(columns),
+        });
         self
     }
 

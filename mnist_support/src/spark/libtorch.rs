@@ -6,6 +6,7 @@ use super::{
     SparkSession, execution,
     job::{Job, SOURCE},
     plan,
+    types::SparkType,
 };
 use crate::Result;
 
@@ -33,14 +34,14 @@ impl SparkSession {
                 function: "check",
                 job: &alone.json(),
                 python,
-                result: &[("id", "long")],
+                result: &[("id", SparkType::named("long"))],
             },
             false,
         );
         execution::collect(
             &self.connection,
             "looking for libtorch at",
-            question,
+            plan::root(question),
             None,
             1,
         )?;

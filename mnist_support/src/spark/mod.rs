@@ -69,10 +69,14 @@ mod refusal;
 mod report;
 mod session;
 mod slots;
+mod types;
 mod watch;
 mod worker;
+mod writer;
 
 pub use arrow_array::RecordBatch;
 pub use frame::SparkFrame;
 pub use session::SparkSession;
+pub(crate) use types::SparkType;
 pub use worker::{Libtorch, WorkerCommand};
+pub use writer::{DataFrameWriter, SaveMode};

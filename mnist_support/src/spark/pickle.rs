@@ -1,10 +1,9 @@
 //! Pickles a Python function for Spark's executors, without Python.
 
-use serde_json::json;
+use super::types::SparkType;
 
-/// The columns of a function's result: their names, and the names that Spark gives their types in
-/// JSON, which its SQL understands too.
-pub(super) type Columns<'a> = [(&'a str, &'a str)];
+/// The columns of a function's result.
+pub(super) type Columns<'a> = [(&'a str, SparkType)];
 
 /// Returns bytes that `pickle.loads` turns into `(function, type of its result)`, which Spark calls
 /// a command.
@@ -50,12 +49,11 @@ pub(super) fn command(source: &str, function: &str, job: &str, result: &Columns)
 }
 
 /// Returns the JSON of Spark's `StructType` with these columns, which may be null.
-fn schema(columns: &Columns) -> String {
-    let fields: Vec<_> = columns
+pub(super) fn schema(columns: &Columns) -> String {
+    let fields = columns
         .iter()
-        .map(|(name, kind)| json!({"name": name, "type": kind, "nullable": true, "metadata": {}}))
-        .collect();
-    json!({"type": "struct", "fields": fields}).to_string()
+        .map(|(name, dtype)| (name.to_string(), dtype.clone()));
+    SparkType::Struct(fields.collect()).json().to_string()
 }
 
 /// BINUNICODE: the length as four little-endian bytes, then the text in UTF-8.
@@ -95,7 +93,10 @@ sys.stdout.buffer.write((function('abc') + repr(result)).encode())
             "def shout(text):\n    return JOB + text.upper() + '\\n'\n",
             "shout",
             "größe: \"1\"\n",
-            &[("rank", "integer"), ("data", "binary")],
+            &[
+                ("rank", SparkType::named("integer")),
+                ("data", SparkType::named("binary")),
+            ],
         );
         let mut python = Command::new("python3")
             .args(["-c", UNPICKLE])

@@ -7,7 +7,10 @@ use proto::{
     relation::RelType,
 };
 
-use super::pickle::{self, Columns};
+use super::{
+    pickle::{self, Columns},
+    types::quoted,
+};
 
 /// Spark's eval type for a Python function from record batches to record batches.
 const SQL_MAP_ARROW_ITER_UDF: i32 = 207;
@@ -43,20 +46,28 @@ pub(super) fn sql(query: &str) -> proto::Relation {
     }))
 }
 
+/// Wraps a command, which has no rows.
+pub(super) fn command(command: proto::command::CommandType) -> proto::Plan {
+    proto::Plan {
+        op_type: Some(OpType::Command(proto::Command {
+            command_type: Some(command),
+        })),
+    }
+}
+
+/// The first rows of a relation.
+pub(super) fn limit(input: proto::Relation, limit: i32) -> proto::Relation {
+    relation(RelType::Limit(Box::new(proto::Limit {
+        input: Some(Box::new(input)),
+        limit,
+    })))
+}
+
 /// Some columns of a relation.
 pub(super) fn select(input: proto::Relation, columns: &[String]) -> proto::Relation {
-    let attribute = |column: &String| proto::Expression {
-        expr_type: Some(ExprType::UnresolvedAttribute(
-            proto::expression::UnresolvedAttribute {
-                unparsed_identifier: format!("`{}`", column.replace('`', "``")),
-                ..Default::default()
-            },
-        )),
-        ..Default::default()
-    };
     relation(RelType::Project(Box::new(proto::Project {
         input: Some(Box::new(input)),
-        expressions: columns.iter().map(attribute).collect(),
+        expressions: columns.iter().map(|name| column(name)).collect(),
     })))
 }
 
@@ -104,7 +115,7 @@ pub(super) fn map_partitions(
     } = function;
     let result_columns = result
         .iter()
-        .map(|(name, kind)| format!("{name} {kind}"))
+        .map(|(name, dtype)| format!("{} {}", quoted(name), dtype.sql()))
         .collect::<Vec<_>>()
         .join(", ");
     let python = proto::PythonUdf {
@@ -139,7 +150,7 @@ fn column(name: &str) -> proto::Expression {
     proto::Expression {
         expr_type: Some(ExprType::UnresolvedAttribute(
             proto::expression::UnresolvedAttribute {
-                unparsed_identifier: format!("`{}`", name.replace('`', "``")),
+                unparsed_identifier: quoted(name),
                 ..Default::default()
             },
         )),
@@ -158,6 +169,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
+    use crate::spark::types::SparkType;
 
     /// Lists the fields of the request on standard input that Spark 3.5's protocol does not have.
     const UNKNOWN: &str = "\
@@ -197,7 +209,7 @@ print(unknown(request, 'request'))
             function: "run",
             job: "{}",
             python: "3.11",
-            result: &[("id", "long")],
+            result: &[("id", SparkType::named("long"))],
         };
         let workers = map_partitions(
             repartition(range(10, Some(2)), 2),

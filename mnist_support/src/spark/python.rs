@@ -1,6 +1,6 @@
 //! Determines which Python the executors run.
 
-use super::{SparkSession, execution, plan};
+use super::{SparkSession, execution, plan, types::SparkType};
 use crate::{Error, Result, error::SparkError};
 
 /// A version that no Python has, so that the executors reply with theirs.
@@ -33,11 +33,11 @@ impl SparkSession {
                 function: "run",
                 job: "",
                 python: NO_VERSION,
-                result: &[("id", "long")],
+                result: &[("id", SparkType::named("long"))],
             },
             false,
         );
-        match execution::collect(&self.connection, OPERATION, question, None, 1) {
+        match execution::collect(&self.connection, OPERATION, plan::root(question), None, 1) {
             Err(Error::Spark(SparkError::PythonMismatch { executors, .. })) => {
                 *known = Some(executors.clone());
                 Ok(executors)

@@ -11,6 +11,8 @@ pub(super) struct Report {
     pub(super) rank: usize,
     pub(super) world_size: usize,
     pub(super) reason: String,
+    /// The worker's own error.
+    pub(super) message: Option<String>,
     pub(super) libtorch: Option<OtherLibtorch>,
     pub(super) system: Option<OtherSystem>,
 }

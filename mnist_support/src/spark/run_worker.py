@@ -3,6 +3,7 @@
 Spark's Python worker executes this source on an executor. JOB, a JSON string, is already defined.
 It needs only the standard library, pyarrow and pyspark, which every executor that runs Python has.
 """
+import contextlib
 import ctypes
 import importlib.util
 import json
@@ -206,13 +207,20 @@ def check(batches):
     return batches
 
 
-def run(batches):
-    """Called by Spark: takes a task's rows and yields the worker's answer."""
-    job = json.loads(JOB)
-    rank = Rank(job)
-    answer = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in job["answer"]])
+@contextlib.contextmanager
+def worker_folder(job):
+    """A folder for the worker alone, with the job's files."""
     folder = tempfile.mkdtemp(prefix="worker-", dir=SparkFiles.getRootDirectory())
-    link_files(job, folder)
+    try:
+        link_files(job, folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def answers(job, rank, folder, batches):
+    """Runs the worker on a task's rows and yields its answer."""
+    answer = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in job["answer"]])
     libraries = [folder, os.environ.get("LD_LIBRARY_PATH", "")]
     if job["libtorch"] is not None:
         libraries.insert(1, usable_libtorch(job, rank))
@@ -257,4 +265,34 @@ def run(batches):
         if worker.poll() is None:
             worker.kill()
             worker.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(batches):
+    """Called by Spark: takes a task's rows and yields the worker's answer."""
+    job = json.loads(JOB)
+    rank = Rank(job)
+    with worker_folder(job) as folder:
+        yield from answers(job, rank, folder, batches)
+
+
+def transform(batches):
+    """Called by Spark: takes a task's rows and yields those that the worker writes to Parquet files."""
+    # Only here: a fit need not wait for them.
+    import pyarrow.parquet
+    from pyspark.sql.pandas.types import to_arrow_schema
+    from pyspark.sql.types import StructType
+
+    job = json.loads(JOB)
+    rank = Rank(job)
+    schema = to_arrow_schema(StructType.fromJson(json.loads(job["rows"]["schema"])))
+    with worker_folder(job) as folder:
+        for answer in answers(job, rank, folder, batches):
+            for row in answer.to_pylist():
+                if row["kind"] == "error":
+                    message = json.loads(row["json"])["message"]
+                    raise rank.failed(message, message=message)
+        rows = os.path.join(folder, job["rows"]["folder"])
+        # A task without rows has none.
+        for name in sorted(os.listdir(rows)) if os.path.isdir(rows) else []:
+            for batch in pyarrow.parquet.ParquetFile(os.path.join(rows, name)).iter_batches():
+                yield with_schema(batch, schema)

@@ -13,7 +13,7 @@ use proto::{
 };
 use spark_connect_proto as proto;
 
-use super::{SparkSession, plan};
+use super::{SparkSession, plan, types::SparkType};
 use crate::{Error, Result, error::SparkError, interrupt};
 
 /// The executors of a cluster that has just started may not have registered yet.
@@ -108,9 +108,9 @@ pub(super) fn tasks(count: usize, python: &str) -> Result<proto::Relation> {
             job: "",
             python,
             result: &[
-                ("executor", "string"),
-                ("start", "double"),
-                ("end", "double"),
+                ("executor", SparkType::named("string")),
+                ("start", SparkType::named("double")),
+                ("end", SparkType::named("double")),
             ],
         },
         false,

@@ -3,21 +3,24 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use arrow_array::{Int32Array, RecordBatch, cast::AsArray, types::Int32Type};
+use spark_connect_proto as proto;
 
 use super::{
     artifact, execution,
     frame::{SparkFrame, partition_count},
     job::{Job, SOURCE, file_name},
-    pickle, plan,
+    pickle::{self, Columns},
+    plan,
     session::SparkSession,
+    types::SparkType,
 };
 use crate::{Error, Result, error::JobError, worker::COLUMNS};
 
 const OPERATION: &str = "running workers at";
 
 /// The columns of the workers' answers.
-fn result() -> [(&'static str, &'static str); COLUMNS.len()] {
-    COLUMNS.map(|(name, _, spark, _)| (name, spark))
+fn result() -> [(&'static str, SparkType); COLUMNS.len()] {
+    COLUMNS.map(|(name, _, spark, _)| (name, SparkType::named(spark)))
 }
 
 /// Where a worker finds libtorch on its executor.
@@ -153,7 +156,7 @@ impl SparkSession {
         world_size: usize,
         command: &WorkerCommand,
     ) -> Result<Vec<RecordBatch>> {
-        let partitions = partition_count(world_size)?;
+        partition_count(world_size)?;
         let columns = frame.columns()?;
         if command.barrier {
             self.check_slots(world_size)?;
@@ -164,13 +167,8 @@ impl SparkSession {
             self.check_libtorch(&job, &python)?;
         }
         let job = job.json();
-        let input = if frame.partitions == Some(world_size) {
-            frame.relation.clone()
-        } else {
-            plan::repartition(frame.relation.clone(), partitions)
-        };
         let workers = plan::map_partitions(
-            input,
+            divided(frame, world_size)?,
             &columns,
             plan::PythonFunction {
                 source: SOURCE,
@@ -185,12 +183,51 @@ impl SparkSession {
         let answers = execution::collect(
             &self.connection,
             OPERATION,
-            workers,
+            plan::root(workers),
             command.tag.as_deref(),
             if command.barrier { world_size } else { 1 },
         )?;
         check_ranks(&answers, world_size)?;
         Ok(answers)
+    }
+
+    /// Returns a frame of the rows that workers make of those of `frame`: what each of `world_size`
+    /// writes to Parquet files in the subfolder `folder` of its working directory, with these
+    /// columns. The rows stay on the cluster, and nothing runs before the frame is used. Each use
+    /// runs the workers again. There is no barrier.
+    ///
+    /// # Errors
+    /// Those of asking the server and of sending the files. What fails in a worker is an error of
+    /// using the frame.
+    pub(crate) fn map_in_workers(
+        &self,
+        frame: &SparkFrame,
+        world_size: usize,
+        command: &WorkerCommand,
+        folder: &str,
+        columns: &Columns,
+    ) -> Result<SparkFrame> {
+        let input = frame.columns()?;
+        let python = self.python_version()?;
+        let job = self.job(world_size, command)?.with_rows(folder, columns);
+        let relation = plan::map_partitions(
+            divided(frame, world_size)?,
+            &input,
+            plan::PythonFunction {
+                source: SOURCE,
+                function: "transform",
+                job: &job.json(),
+                python: &python,
+                result: columns,
+            },
+            false,
+        );
+        Ok(SparkFrame {
+            session: self.clone(),
+            relation,
+            name: format!("what workers made of {}", frame.name()),
+            partitions: Some(world_size),
+        })
     }
 
     /// Sends the files and returns the job that describes them.
@@ -208,6 +245,15 @@ impl SparkSession {
         }
         Ok(Job::new(world_size, command, files))
     }
+}
+
+/// Divides the rows of a frame about evenly among `world_size` partitions.
+fn divided(frame: &SparkFrame, world_size: usize) -> Result<proto::Relation> {
+    if frame.partitions == Some(world_size) {
+        return Ok(frame.relation.clone());
+    }
+    let partitions = partition_count(world_size)?;
+    Ok(plan::repartition(frame.relation.clone(), partitions))
 }
 
 /// Returns an error if a rank did not answer.

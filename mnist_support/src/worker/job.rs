@@ -122,22 +122,27 @@ impl Rows {
         }
     }
 
-    /// Returns the shard of `rank`. `input` is read if the rows come from standard input.
-    pub(super) fn shard(&self, rank: usize, world_size: usize, input: impl Read) -> Result<Shard> {
+    /// Returns the shard of `rank`. `input` is read if the rows come from standard input: `None` if
+    /// there are none, whose columns nobody knows then.
+    pub(super) fn shard(
+        &self,
+        rank: usize,
+        world_size: usize,
+        input: impl Read,
+    ) -> Result<Option<Shard>> {
         let shards = match self {
             // The parts depend on the file alone, so every rank computes the same ones.
             Rows::File(source) => open(source)?.shards(world_size)?,
             Rows::Stdin { name } => {
-                return Ok(Shard::rows(name, read_frame(input, name)?, 0));
+                let frame = read_frame(input, name)?;
+                return Ok((frame.width() > 0).then(|| Shard::rows(name, frame, 0)));
             }
         };
-        shards
-            .into_iter()
-            .nth(rank)
-            .ok_or_else(|| Error::InvalidSetting {
-                setting: "RANK",
-                value: rank.to_string(),
-                reason: format!("is not below WORLD_SIZE, which is {world_size}"),
-            })
+        let shard = shards.into_iter().nth(rank);
+        shard.map(Some).ok_or_else(|| Error::InvalidSetting {
+            setting: "RANK",
+            value: rank.to_string(),
+            reason: format!("is not below WORLD_SIZE, which is {world_size}"),
+        })
     }
 }

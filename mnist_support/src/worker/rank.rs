@@ -97,6 +97,7 @@ fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Resul
         } => {
             let models = stages::load(&open(model)?)?;
             let shard = rows.shard(rank, number("WORLD_SIZE")?, std::io::stdin().lock())?;
+            let Some(shard) = shard else { return Ok(()) };
             let mut part = PartWriter::new()?;
             let columns = columns.as_deref();
             program::transform_each(&shard, &models, columns, &ignore_progress, &mut |piece| {
@@ -143,6 +144,11 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
         config.bind = Bind::Address(address);
     }
     let shard = rows.shard(config.rank, config.world_size, std::io::stdin().lock())?;
+    let shard = shard.ok_or_else(|| Error::InvalidSetting {
+        setting: "partitions",
+        value: config.world_size.to_string(),
+        reason: format!("is too many: rank {} has no rows", config.rank),
+    })?;
     let validation = match validation {
         None => None,
         Some(rows) => rows.shard_if_any(config.rank, config.world_size)?,
