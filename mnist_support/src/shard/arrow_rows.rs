@@ -1,27 +1,108 @@
 //! Arrow record batches as DataFrames.
 
-use std::io::{BufRead, BufReader, Read};
+use std::{
+    fmt,
+    io::{BufRead, BufReader, Read},
+    sync::{Mutex, PoisonError},
+};
 
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use polars::prelude::DataFrame;
 
-use crate::{Result, error::TableError, lake};
+use super::{Part, Shard};
+use crate::{
+    Result,
+    error::TableError,
+    interrupt,
+    lake::{self, ReadProgress, stack},
+};
 
-/// Reads an Arrow IPC stream. An empty input gives no rows and no columns.
-pub(crate) fn read_frame(input: impl Read, name: &str) -> Result<DataFrame> {
-    let mut input = BufReader::with_capacity(1 << 20, input);
-    if input
-        .fill_buf()
-        .map_err(TableError::about(name))?
-        .is_empty()
-    {
-        return Ok(DataFrame::empty());
+/// About as many bytes of batches are handled at a time.
+const PIECE: usize = 32 << 20;
+
+/// Rows that arrive as an Arrow IPC stream. They are read once, piece by piece, and nothing is kept
+/// of them here.
+struct StreamRows {
+    name: String,
+    input: Mutex<Option<Box<dyn BufRead + Send>>>,
+}
+
+impl fmt::Debug for StreamRows {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "StreamRows({})", self.name)
     }
-    let batches = StreamReader::try_new(input, None)
-        .and_then(|reader| reader.collect::<Result<Vec<_>, _>>())
-        .map_err(TableError::about(name))?;
-    frame_from_batches(&batches, name)
+}
+
+impl Shard {
+    /// Creates a shard of the rows of an Arrow IPC stream, which can be read once. `None` for an
+    /// empty stream, which does not even tell its columns. Errors call the table `name`.
+    pub(crate) fn stream(
+        name: impl Into<String>,
+        input: impl Read + Send + 'static,
+    ) -> Result<Option<Shard>> {
+        let name = name.into();
+        let mut input = BufReader::with_capacity(1 << 20, input);
+        let start = input.fill_buf().map_err(TableError::about(&name))?;
+        if start.is_empty() {
+            return Ok(None);
+        }
+        let input = Mutex::new(Some(Box::new(input) as Box<dyn BufRead + Send>));
+        Ok(Some(Shard::new(StreamRows { name, input })))
+    }
+}
+
+impl Part for StreamRows {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn read(
+        &self,
+        columns: Option<&[String]>,
+        on_progress: &dyn Fn(ReadProgress),
+    ) -> Result<DataFrame> {
+        let mut pieces = Vec::new();
+        self.read_each(columns, on_progress, &mut |piece| {
+            pieces.push(piece);
+            Ok(())
+        })?;
+        Ok(stack(pieces, &self.name)?.unwrap_or_default())
+    }
+
+    fn read_each(
+        &self,
+        _columns: Option<&[String]>,
+        _on_progress: &dyn Fn(ReadProgress),
+        each: &mut dyn FnMut(DataFrame) -> Result<()>,
+    ) -> Result<()> {
+        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        let input = input
+            .take()
+            .ok_or("its rows arrive once, and have been read");
+        let reader = StreamReader::try_new(input.map_err(TableError::about(&self.name))?, None)
+            .map_err(TableError::about(&self.name))?;
+        let schema = reader.schema();
+        let (mut batches, mut bytes, mut pieces) = (Vec::new(), 0, 0);
+        for batch in reader {
+            interrupt::check("reading", &self.name)?;
+            let batch = batch.map_err(TableError::about(&self.name))?;
+            bytes += batch.get_array_memory_size();
+            batches.push(batch);
+            if bytes >= PIECE {
+                each(frame_from_batches(&batches, &self.name)?)?;
+                (bytes, pieces) = (0, pieces + 1);
+                batches.clear();
+            }
+        }
+        if batches.is_empty() && pieces == 0 {
+            batches.push(RecordBatch::new_empty(schema));
+        }
+        match batches.is_empty() {
+            true => Ok(()),
+            false => each(frame_from_batches(&batches, &self.name)?),
+        }
+    }
 }
 
 /// Concatenates record batches. `name` is what errors call their table.
@@ -40,7 +121,13 @@ pub fn frame_from_batches(batches: &[RecordBatch], name: &str) -> Result<DataFra
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{
+        io::Cursor,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
 
     use arrow_array::{
         Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array,
@@ -59,14 +146,22 @@ mod tests {
         RecordBatch::try_from_iter(columns).unwrap()
     }
 
+    fn stream(bytes: Vec<u8>) -> Shard {
+        Shard::stream("rows", Cursor::new(bytes)).unwrap().unwrap()
+    }
+
     fn read(batches: &[&RecordBatch]) -> DataFrame {
+        stream(encoded(batches)).read().unwrap()
+    }
+
+    fn encoded(batches: &[&RecordBatch]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut writer = StreamWriter::try_new(&mut bytes, &batches[0].schema()).unwrap();
         for batch in batches {
             writer.write(batch).unwrap();
         }
         writer.finish().unwrap();
-        read_frame(&bytes[..], "rows").unwrap()
+        bytes
     }
 
     #[test]
@@ -188,9 +283,49 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_input_has_no_rows_and_a_truncated_one_is_an_error() {
-        assert_eq!(read_frame(&b""[..], "rows").unwrap().shape(), (0, 0));
-        let error = read_frame(&b"\xff\xff\xff\xff\x10"[..], "rows").unwrap_err();
+    fn a_long_stream_is_read_in_pieces_as_it_arrives() {
+        /// Counts what has been read.
+        struct Counted(Cursor<Vec<u8>>, Arc<AtomicUsize>);
+        impl Read for Counted {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                let read = self.0.read(buffer)?;
+                self.1.fetch_add(read, Ordering::Relaxed);
+                Ok(read)
+            }
+        }
+        let numbers = |from: i32| {
+            let numbers: Int32Array = (from..from + (1 << 20)).collect();
+            batch(vec![("n", Arc::new(numbers))])
+        };
+        let batches: Vec<RecordBatch> = (0..20).map(|batch| numbers(batch << 20)).collect();
+        let bytes = encoded(&batches.iter().collect::<Vec<_>>());
+        let (whole, read) = (bytes.len(), Arc::new(AtomicUsize::new(0)));
+        let input = Counted(Cursor::new(bytes), read.clone());
+        let shard = Shard::stream("rows", input).unwrap().unwrap();
+        let (mut rows, mut so_far) = (0, Vec::new());
+        shard
+            .read_each(None, &|_| {}, &mut |piece| {
+                let first = piece.column("n").unwrap().i32().unwrap().get(0);
+                assert_eq!(first, Some(rows as i32));
+                rows += piece.height();
+                so_far.push(read.load(Ordering::Relaxed));
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(rows, 20 << 20);
+        assert!(so_far.len() >= 3 && so_far[0] < whole / 2, "{so_far:?}");
+        let error = shard.read().unwrap_err();
+        assert!(error.to_string().contains("arrive once"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_input_is_no_shard_and_one_without_rows_has_its_columns() {
+        assert!(Shard::stream("rows", &b""[..]).unwrap().is_none());
+        let none = batch(vec![("n", Arc::new(Int32Array::from(Vec::<i32>::new())))]);
+        assert_eq!(read(&[&none]).shape(), (0, 1));
+        assert_eq!(stream(encoded(&[&none])).read().unwrap().shape(), (0, 1));
+        let error = stream(b"\xff\xff\xff\xff\x10".to_vec()).read();
+        let error = error.unwrap_err();
         assert!(
             matches!(error, Error::Table(TableError::Failed { .. })),
             "{error}"

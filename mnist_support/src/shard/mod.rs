@@ -21,7 +21,6 @@ use crate::{
     text,
 };
 pub use arrow_rows::frame_from_batches;
-pub(crate) use arrow_rows::read_frame;
 
 /// A source of rows that can be split into shards, each of which is read on its own.
 ///

@@ -10,7 +10,7 @@ use crate::{
     lake::{Credentials, FileSource, LakeFrame},
     program::FitSpec,
     secrets::SecretScope,
-    shard::{Data, Shard, read_frame},
+    shard::{Data, Shard},
 };
 
 /// The secret scope whose credentials a worker uses. Each machine has its own.
@@ -128,14 +128,13 @@ impl Rows {
         &self,
         rank: usize,
         world_size: usize,
-        input: impl Read,
+        input: impl Read + Send + 'static,
     ) -> Result<Option<Shard>> {
         let shards = match self {
             // The parts depend on the file alone, so every rank computes the same ones.
             Rows::File(source) => open(source)?.shards(world_size)?,
             Rows::Stdin { name } => {
-                let frame = read_frame(input, name)?;
-                return Ok((frame.width() > 0).then(|| Shard::rows(name, frame, 0)));
+                return Shard::stream(name, input);
             }
         };
         let shard = shards.into_iter().nth(rank);

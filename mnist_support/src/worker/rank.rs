@@ -96,7 +96,7 @@ fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Resul
             save,
         } => {
             let models = stages::load(&open(model)?)?;
-            let shard = rows.shard(rank, number("WORLD_SIZE")?, std::io::stdin().lock())?;
+            let shard = rows.shard(rank, number("WORLD_SIZE")?, std::io::stdin())?;
             let Some(shard) = shard else { return Ok(()) };
             let mut part = PartWriter::new()?;
             let columns = columns.as_deref();
@@ -143,7 +143,7 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
     if let Ok(address) = env::var(OWN_ADDRESS) {
         config.bind = Bind::Address(address);
     }
-    let shard = rows.shard(config.rank, config.world_size, std::io::stdin().lock())?;
+    let shard = rows.shard(config.rank, config.world_size, std::io::stdin())?;
     let shard = shard.ok_or_else(|| Error::InvalidSetting {
         setting: "partitions",
         value: config.world_size.to_string(),
