@@ -120,7 +120,7 @@ impl Spark {
             columns: columns.map(<[String]>::to_vec),
             save: Some(FOLDER.to_owned()),
         };
-        let command = self.command(&job, &files, &temporary_folder()?)?;
+        let command = self.command(&job, &files, &folder)?;
         let names = types.get_column_names();
         let result: Vec<(&str, SparkType)> = names
             .into_iter()
