@@ -911,7 +911,7 @@ fn rows_that_do_not_fill_the_cluster_are_transformed_and_what_is_wrong_with_them
     match error {
         Error::Job(JobError::InRank { message, .. }) => {
             assert!(
-                message.contains("\"y\"") && message.contains("null"),
+                message.contains("column \"y\": the value is missing"),
                 "{message}"
             )
         }

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{Field, Schema};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
 
-use super::{
-    Libtorch, WorkerCommand,
-    pickle::{self, Columns},
-};
+use super::{Libtorch, WorkerCommand, pickle::Columns};
 use crate::worker::COLUMNS;
 
 /// What the executors' Python runs.
@@ -39,7 +39,7 @@ pub(super) struct Job<'a> {
 struct RowFiles<'a> {
     /// In the worker's folder.
     folder: &'a str,
-    /// Spark's StructType of their columns, in JSON.
+    /// An Arrow IPC stream in base64, without rows, that tells the types in which Spark takes them.
     schema: String,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Job<'a> {
     pub(super) fn with_rows(mut self, folder: &'a str, columns: &Columns) -> Self {
         self.rows = Some(RowFiles {
             folder,
-            schema: pickle::schema(columns),
+            schema: BASE64_STANDARD.encode(schema(columns)),
         });
         self
     }
@@ -89,6 +89,16 @@ impl<'a> Job<'a> {
     pub(super) fn json(&self) -> String {
         serde_json::to_string(self).expect("a job is numbers and text")
     }
+}
+
+/// Returns an Arrow IPC stream with these columns and no rows.
+fn schema(columns: &Columns) -> Vec<u8> {
+    let fields = columns.iter();
+    let fields = fields.map(|(name, dtype)| Field::new(*name, dtype.arrow(), true));
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    StreamWriter::try_new(Vec::new(), &schema)
+        .and_then(StreamWriter::into_inner)
+        .expect("memory takes what is written")
 }
 
 /// Returns the name under which a worker finds a file.

@@ -49,7 +49,7 @@ pub(super) fn command(source: &str, function: &str, job: &str, result: &Columns)
 }
 
 /// Returns the JSON of Spark's `StructType` with these columns, which may be null.
-pub(super) fn schema(columns: &Columns) -> String {
+fn schema(columns: &Columns) -> String {
     let fields = columns
         .iter()
         .map(|(name, dtype)| (name.to_string(), dtype.clone()));

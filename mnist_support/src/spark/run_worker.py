@@ -277,14 +277,13 @@ def run(batches):
 
 def transform(batches):
     """Called by Spark: takes a task's rows and yields those that the worker writes to Parquet files."""
-    # Only here: a fit need not wait for them.
+    # Only here: a fit need not wait for it.
+    import base64
     import pyarrow.parquet
-    from pyspark.sql.pandas.types import to_arrow_schema
-    from pyspark.sql.types import StructType
 
     job = json.loads(JOB)
     rank = Rank(job)
-    schema = to_arrow_schema(StructType.fromJson(json.loads(job["rows"]["schema"])))
+    schema = pyarrow.ipc.open_stream(base64.b64decode(job["rows"]["schema"])).schema
     with worker_folder(job) as folder:
         for answer in answers(job, rank, folder, batches):
             for row in answer.to_pylist():
