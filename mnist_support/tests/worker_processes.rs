@@ -7,7 +7,8 @@ mod common;
 mod targets;
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    ffi::OsStr,
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -52,6 +53,21 @@ fn open(folder: &Path) -> Lake {
     Lake::open(folder.to_str().unwrap(), &Credentials::local()).unwrap()
 }
 
+/// Starts programs without input, whose output is collected.
+fn spawn(commands: Vec<Command>) -> Vec<Child> {
+    let commands = commands.into_iter();
+    commands
+        .map(|mut command| {
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect()
+}
+
 fn fifty_steps() -> TorchEstimator {
     estimator()
         .iterations(50)
@@ -68,6 +84,11 @@ impl Setting {
 
     /// Starts the ranks of a job on a free port.
     fn start(&self, job: &Job, world_size: usize, arguments: &[&str]) -> Vec<Child> {
+        spawn(self.commands(job, world_size, arguments))
+    }
+
+    /// How the ranks of a job are started on a free port.
+    fn commands(&self, job: &Job, world_size: usize, arguments: &[&str]) -> Vec<Command> {
         let file = self.folder.path().join("job.json");
         job.write(&file).unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
@@ -77,19 +98,16 @@ impl Setting {
             .port();
         (0..world_size)
             .map(|rank| {
-                Command::new(env!("CARGO_BIN_EXE_mnist-worker"))
+                let mut command = Command::new(env!("CARGO_BIN_EXE_mnist-worker"));
+                command
                     .arg("--job")
                     .arg(&file)
                     .args(arguments)
                     .env("RANK", rank.to_string())
                     .env("WORLD_SIZE", world_size.to_string())
                     .env("MASTER_ADDR", "127.0.0.1")
-                    .env("MASTER_PORT", port.to_string())
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::piped())
-                    .spawn()
-                    .unwrap()
+                    .env("MASTER_PORT", port.to_string());
+                command
             })
             .collect()
     }
@@ -370,6 +388,69 @@ fn an_error_of_one_rank_is_the_answer_of_the_job() {
         }
         other => panic!("{other}"),
     }
+}
+
+/// A rank whose folder for temporary files is on a disk of 64 KiB, in a mount namespace of its own;
+/// `None` where the user may not make one.
+fn on_a_small_disk(process: &Command, folder: &Path) -> Option<Command> {
+    const MOUNT: &str = "mount -t tmpfs -o size=64k tmpfs \"$0\" && exec \"$@\"";
+    let command = |program: &[&OsStr]| {
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", MOUNT]).arg(folder);
+        command.args(program);
+        command
+    };
+    let can = command(&["true".as_ref()]).stderr(Stdio::null()).status();
+    if !can.is_ok_and(|status| status.success()) {
+        let message = b"LEFT OUT: a full disk: the user may make no namespaces\n";
+        std::io::stderr().write_all(message).unwrap();
+        return None;
+    }
+    let program: Vec<&OsStr> = [process.get_program()]
+        .into_iter()
+        .chain(process.get_args())
+        .collect();
+    let mut command = command(&program);
+    command.envs(
+        process
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    command.env("TMPDIR", folder);
+    Some(command)
+}
+
+#[test]
+fn a_disk_that_is_full_while_features_are_written_to_it_is_named() {
+    let setting = setting();
+    let estimator = fifty_steps().memory_budget(1 << 10);
+    let job = setting.job(estimator.clone());
+    let whole = answers(setting.start(&job, 2, &[])).unwrap();
+    let small = tempfile::tempdir().unwrap();
+    let mut ranks = setting.commands(&job, 2, &[]);
+    let Some(full) = on_a_small_disk(&ranks[1], small.path()) else {
+        return;
+    };
+    ranks[1] = full;
+    match answers(spawn(ranks)).unwrap_err() {
+        Error::Job(JobError::InRank {
+            rank: 1, message, ..
+        }) => {
+            let folder = small.path().display().to_string();
+            assert!(
+                message.contains("writing features to a file in"),
+                "{message}"
+            );
+            assert!(
+                message.contains(&folder) && message.contains("No space left"),
+                "{message}"
+            );
+        }
+        other => panic!("{other}"),
+    }
+    // With room, and with all in memory, it is the same model.
+    let in_memory = setting.threads(fifty_steps().partitions(2));
+    assert_eq!(bits(&model(&whole)), bits(&in_memory));
 }
 
 #[test]

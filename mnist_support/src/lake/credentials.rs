@@ -16,7 +16,7 @@ const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// How to authenticate with a store. Its `Debug` output shows no secret.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Authentication {
     /// No authentication, which is enough for local files.
     None,
@@ -70,6 +70,51 @@ pub struct Credentials {
     pub(crate) endpoint: Option<String>,
     pub(crate) authority: Option<String>,
     pub(crate) authentication: Authentication,
+}
+
+/// Any of its texts may have been pasted with a secret.
+impl fmt::Debug for Authentication {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Authentication::None => formatter.write_str("None"),
+            Authentication::Anonymous => formatter.write_str("Anonymous"),
+            Authentication::ServicePrincipal {
+                tenant_id,
+                client_id,
+                client_secret,
+            } => formatter
+                .debug_struct("ServicePrincipal")
+                .field("tenant_id", &without_secrets(tenant_id))
+                .field("client_id", &without_secrets(client_id))
+                .field("client_secret", client_secret)
+                .finish(),
+            Authentication::AccessKey(key) => {
+                formatter.debug_tuple("AccessKey").field(key).finish()
+            }
+            Authentication::SharedAccessSignature(signature) => {
+                let mut shown = formatter.debug_tuple("SharedAccessSignature");
+                shown.field(signature).finish()
+            }
+            Authentication::ManagedIdentity { client_id } => formatter
+                .debug_struct("ManagedIdentity")
+                .field("client_id", &client_id.as_deref().map(without_secrets))
+                .finish(),
+            Authentication::WorkloadIdentity {
+                tenant_id,
+                client_id,
+                token_file,
+            } => formatter
+                .debug_struct("WorkloadIdentity")
+                .field("tenant_id", &without_secrets(tenant_id))
+                .field("client_id", &without_secrets(client_id))
+                .field(
+                    "token_file",
+                    &without_secrets(&token_file.to_string_lossy()),
+                )
+                .finish(),
+            Authentication::AzureCli => formatter.write_str("AzureCli"),
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {

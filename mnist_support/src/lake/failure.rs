@@ -249,13 +249,18 @@ fn retries(text: &str) -> usize {
         .unwrap_or_default()
 }
 
-/// An address as an error shows it, without what may be pasted with it: a signature, a connection
-/// string, a password. Of a URL's path, only what may be an account is left.
+/// The most letters and digits in a row of an account's name, a host's label or an ID. Keys and
+/// signatures have more.
+const LONGEST_NAME: usize = 30;
+
+/// An address, a name or an ID as an error shows it, without what may be pasted with it or instead
+/// of it: a signature, a connection string, a password, a key. Of a URL's path, only what may be an
+/// account is left.
 pub(crate) fn without_secrets(address: &str) -> String {
     let cut = |text: &str| {
         let text = text.rsplit('@').next().unwrap_or_default();
         let end = text.find(['?', '&', '#', ';', '=']);
-        text[..end.unwrap_or(text.len())].to_owned()
+        without_keys(&text[..end.unwrap_or(text.len())])
     };
     let Ok(url) = Url::parse(address) else {
         return cut(address);
@@ -269,11 +274,33 @@ pub(crate) fn without_secrets(address: &str) -> String {
         letters.all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
     };
     let path = url.path().trim_matches('/');
-    match (path.is_empty(), Some(path).filter(is_account)) {
-        (true, _) => origin.ascii_serialization(),
-        (false, Some(account)) => format!("{}/{account}", origin.ascii_serialization()),
-        (false, None) => format!("{}/...", origin.ascii_serialization()),
+    let host = origin.ascii_serialization();
+    without_keys(&match (path.is_empty(), Some(path).filter(is_account)) {
+        (true, _) => host,
+        (false, Some(account)) => format!("{host}/{account}"),
+        (false, None) => format!("{host}/..."),
+    })
+}
+
+/// Shortens what is too long for a name.
+fn without_keys(text: &str) -> String {
+    let is_of_key = |letter: char| letter.is_ascii_alphanumeric() || "+/_~%".contains(letter);
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let end = match is_of_key(first) {
+            true => rest.find(|letter| !is_of_key(letter)).unwrap_or(rest.len()),
+            false => first.len_utf8(),
+        };
+        let (run, after) = rest.split_at(end);
+        // A path in small letters is no key, which may have slashes in it too.
+        let is_path = !run.contains(|letter: char| letter.is_ascii_uppercase() || letter == '+')
+            && run.split('/').all(|name| name.len() <= LONGEST_NAME);
+        let is_name = run.len() <= LONGEST_NAME || is_path;
+        shown += if is_name { run } else { "..." };
+        rest = after;
     }
+    shown
 }
 
 /// Strips the query string from every URL, because a shared access signature is one.
@@ -328,6 +355,19 @@ mod tests {
             ("AccountName:AccountKey=hunter2", "AccountName:AccountKey"),
             ("user:hunter2@a.example.com", "a.example.com"),
             ("lake", "lake"),
+            (
+                "72f988bf-86f1-41af-91ab-2d7cd011db47",
+                "72f988bf-86f1-41af-91ab-2d7cd011db47",
+            ),
+            (
+                "/var/run/secrets/azure/tokens/token",
+                "/var/run/secrets/azure/tokens/token",
+            ),
+            (
+                "Eby8vdM02xNOcqFlqUwJPLlmEtlC/DXJ1OUzFT50uSRZ6IFs/uFq2UVErCz4I6tq/K1SZFPTOtr==",
+                "...",
+            ),
+            ("lake, xJ88Q3hTVFpQaXhNdmNkZTRmR0hpSktsTW5P", "lake, ..."),
         ] {
             assert_eq!(without_secrets(address), shown);
         }

@@ -10,7 +10,7 @@ use crate::fuzz::Fuzz;
 use crate::secrets::{Secret, SecretScope};
 
 /// What no error and no `Debug` may hold.
-const KEY: &str = "c2VjcmV0a2V5c2VjcmV0a2V5";
+const KEY: &str = "c2VjcmV0a2V5c2VjcmV0a2V5c2VjcmV0a2V5c2VjcmV0";
 
 fn secrets() -> Fuzz {
     let connection = format!(
