@@ -924,3 +924,31 @@ fn rows_that_do_not_fill_the_cluster_are_transformed_and_what_is_wrong_with_them
         .unwrap_err();
     assert!(error.to_string().contains("is not on Spark"), "{error}");
 }
+
+/// What a session that is warm adds to the work itself: run it alone, on a machine with nothing
+/// else to do.
+#[test]
+#[ignore = "measures: cargo test --test spark_engine warm_session -- --ignored --nocapture"]
+fn a_warm_session_transforms_and_fits_without_long_waits() {
+    let Some(bench) = Bench::new() else { return };
+    let session = Session::new(bench.engine());
+    let rows = digits(10_000);
+    let pipeline = pipeline(pixel_columns(&digits(1)), fifty_steps());
+    let (mut transforms, mut overheads) = (Vec::new(), Vec::new());
+    for _ in 0..6 {
+        let start = Instant::now();
+        let model = session.fit(&pipeline, &bench.file).unwrap();
+        let trained = model.report().unwrap().seconds;
+        overheads.push(start.elapsed().as_secs_f64() - trained);
+        let model = model.select(["label", "prediction"]);
+        let start = Instant::now();
+        assert_eq!(session.transform(&model, &rows).unwrap().height(), 10_000);
+        transforms.push(start.elapsed().as_secs_f64());
+    }
+    // The first of each warms up.
+    eprintln!("a fit over its training: {:.2?} s", &overheads[1..]);
+    eprintln!(
+        "a transformation of 10,000 rows: {:.2?} s",
+        &transforms[1..]
+    );
+}
