@@ -98,7 +98,7 @@ endif
 .PHONY: help setup data lint test test-spark test-pytorch bench bench-cells notebooks run-notebooks lab upload spark-up spark-down clean distclean warm crate rust-sources side-by-side node
 
 help: ## list the targets
-	@echo 'Targets (each does the set-up that it needs; run-notebooks from nothing 13 to 14 minutes on 2 cores):'
+	@echo 'Targets (each does the set-up that it needs; run-notebooks from nothing 13 to 19 minutes on 2 cores):'
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 	    while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
 	@echo 'Variables: TORCH=cuda (PyTorch with CUDA), PYTHON=python3.12, CXX=g++, MNIST_DIR=a folder with four IDX files (empty: MNIST again), SPARK_REMOTE=sc://HOST:PORT (a Spark cluster to run on), KERNEL_PLAIN=1 (stock evcxr as the Rust kernel)'
