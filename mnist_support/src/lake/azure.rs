@@ -106,7 +106,7 @@ fn service(
             url,
             format!(
                 "the endpoint in the secret scope is for {:?}, the account is {:?}",
-                other.account,
+                without_secrets(&other.account),
                 without_secrets(account)
             ),
         ));
@@ -136,8 +136,9 @@ fn service(
                 credentials.authentication
             {
                 let reason = format!(
-                    "the credentials are for the account {own:?}, not for {:?}",
-                    named.account
+                    "the credentials are for the account {:?}, not for {:?}",
+                    without_secrets(&own),
+                    without_secrets(&named.account)
                 );
                 return Err(denied(url, &reason));
             }

@@ -346,7 +346,7 @@ impl Authentication {
             unknown => {
                 return Err(Error::InvalidSetting {
                     setting: "authentication",
-                    value: format!("{unknown:?}"),
+                    value: format!("{:?}", without_secrets(unknown)),
                     reason: "is not service-principal, access-key, sas, connection-string, \
                              managed-identity, workload-identity, azure-cli or anonymous"
                         .into(),

@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::credentials::{Authentication, Credentials};
+use super::failure::without_secrets;
 use super::hosts::BlobService;
 use crate::secrets::Secret;
 use crate::{Error, Result};
@@ -136,7 +137,11 @@ impl Credentials {
         {
             return Err(refused(
                 setting,
-                format!("is for the account {other:?}, but the key account names {known:?}"),
+                format!(
+                    "is for the account {:?}, but the key account names {:?}",
+                    without_secrets(&other),
+                    without_secrets(&known)
+                ),
             ));
         }
         self.account = self.account.take().or(account);
