@@ -126,8 +126,8 @@ impl PipelineModel {
     /// which has to be one on Spark. `data` is a table or a query of the session, or a table of a
     /// lake that the executors reach.
     ///
-    /// Vectors are arrays. A row group of the rows is in memory at a time, and the columns of one
-    /// task are on its executor's disk while they are passed on.
+    /// Vectors become arrays. A task holds a few thousand of its rows in memory, and what it makes
+    /// of them in a file on its executor until Spark has taken it.
     ///
     /// ```no_run
     /// use mnist_support::{engine::Session, lake::Lake, ml::PipelineModel, spark::SaveMode};

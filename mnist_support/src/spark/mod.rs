@@ -3,7 +3,9 @@
 //! A [`SparkSession`] is the connection to a server, and a [`SparkFrame`] a table or query there.
 //! [`SparkSession::run_workers`] runs a program once per partition of a frame. The partition's rows
 //! are streamed to the program's standard input, and what it writes to standard output is returned,
-//! both as Arrow IPC streams. Nothing here knows what the program computes.
+//! both as Arrow IPC streams. Nothing here knows what the program computes. The rows of a frame are
+//! [named for SQL](SparkFrame::create_or_replace_temp_view) or [kept as a table](SparkFrame::write)
+//! without leaving the cluster.
 //!
 //! ```no_run
 //! use mnist_support::spark::{SparkSession, WorkerCommand};
