@@ -139,8 +139,8 @@ impl Credentials {
                 setting,
                 format!(
                     "is for the account {:?}, but the key account names {:?}",
-                    without_secrets(&other),
-                    without_secrets(&known)
+                    without_secrets(other),
+                    without_secrets(known)
                 ),
             ));
         }
