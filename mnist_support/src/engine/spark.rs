@@ -93,8 +93,6 @@ impl Spark {
         columns: Option<&[String]>,
     ) -> Result<SparkFrame> {
         const FOLDER: &str = "rows";
-        let types = program::transform(&without_rows(data)?, models, columns)?;
-        let result = columns_on_spark(&types, data)?;
         let world_size = self.transform_world_size(data)?;
         let (frame, rows) = match (data.downcast_ref::<SparkFrame>(), data.file()) {
             (None, Some(file)) => (
@@ -112,6 +110,8 @@ impl Spark {
                 });
             }
         };
+        let types = program::transform(&without_rows(data)?, models, columns)?;
+        let result = columns_on_spark(&types, data)?;
         let folder = temporary_folder()?;
         let files = save_models(models, &folder)?;
         let job = Job::Transform {
