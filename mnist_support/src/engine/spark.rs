@@ -114,12 +114,7 @@ impl Spark {
         let result = columns_on_spark(&types, data)?;
         let folder = temporary_folder()?;
         let files = save_models(models, &folder)?;
-        let job = Job::Transform {
-            model: ".".to_owned(),
-            rows,
-            columns: columns.map(<[String]>::to_vec),
-            save: Some(FOLDER.to_owned()),
-        };
+        let job = transform_job(rows, columns, Some(FOLDER));
         let command = self.command(&job, &files, &folder)?;
         let names = types.get_column_names();
         let result: Vec<(&str, SparkType)> = names
@@ -307,12 +302,7 @@ impl Spark {
         let (frame, rows) = self.rows(data, None, world_size, run.folder())?;
         let folder = temporary_folder()?;
         let files = save_models(models, &folder)?;
-        let job = Job::Transform {
-            model: ".".to_owned(),
-            rows,
-            columns: columns.map(<[String]>::to_vec),
-            save: save.map(|folder| folder.url().to_owned()),
-        };
+        let job = transform_job(rows, columns, save.map(Lake::url));
         let answers = self.run_job(&frame, world_size, &job, &files, None)?;
         run.finish()?;
         Ok(answers)
@@ -409,6 +399,16 @@ fn next_tag() -> String {
 /// Whether the rows are on the cluster, which then streams them to the ranks.
 fn streams(data: &Data) -> bool {
     data.downcast_ref::<SparkFrame>().is_some()
+}
+
+/// Returns the job of transforming rows with the fitted stages that are sent beside it.
+fn transform_job(rows: Rows, columns: Option<&[String]>, save: Option<&str>) -> Job {
+    Job::Transform {
+        model: ".".to_owned(),
+        rows,
+        columns: columns.map(<[String]>::to_vec),
+        save: save.map(str::to_owned),
+    }
 }
 
 /// How the rows of a frame reach the ranks.
