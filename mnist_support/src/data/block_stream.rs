@@ -409,7 +409,7 @@ mod tests {
     #[test]
     fn a_stop_ends_a_draw_that_waits_and_dropping_the_stream_what_it_reads() {
         let (inner, _) = matrix(&ROWS, usize::MAX);
-        let mut shapes = crate::data::BlockShapes::new(false);
+        let mut shapes = crate::data::BlockShapes::new(Vec::new());
         for (block, rows) in ROWS.into_iter().enumerate() {
             let rows = Features::F32(Array2::zeros((rows, 2)));
             shapes.append(block, &rows).unwrap();

@@ -8,7 +8,10 @@ use std::{
     thread,
 };
 
-use super::{Features, FeaturesView, MatrixBuilder, MemoryBudget, MinMaxStatistics, matrix::Kind};
+use super::{
+    Features, FeaturesView, MatrixBuilder, MemoryBudget, Statistic, matrix::Kind,
+    statistics::Statistics,
+};
 use crate::{Error, Result, error::TableError, interrupt};
 
 /// Reads the features of blocks.
@@ -28,8 +31,8 @@ pub(crate) struct BlockMatrix {
     starts: Arc<[usize]>,
     kind: Kind,
     width: usize,
-    /// The extremes of each column, if they were asked for when all blocks were seen.
-    min_max: Option<Arc<MinMaxStatistics>>,
+    /// What was asked for when all blocks were seen.
+    statistics: Arc<Statistics>,
 }
 
 /// What is known of a matrix in blocks once all of them have been seen.
@@ -38,19 +41,19 @@ pub(crate) struct BlockShapes {
     starts: Vec<usize>,
     kind: Kind,
     width: usize,
-    with_min_max: bool,
-    min_max: Option<MinMaxStatistics>,
+    wanted: Vec<Statistic>,
+    statistics: Statistics,
 }
 
 impl BlockShapes {
-    /// Of no block yet. `with_min_max` says whether the extremes of each column are needed.
-    pub(crate) fn new(with_min_max: bool) -> Self {
+    /// Of no block yet. `wanted` is what will be asked of the columns.
+    pub(crate) fn new(wanted: Vec<Statistic>) -> Self {
         BlockShapes {
             starts: vec![0],
             kind: Kind::U8,
             width: 0,
-            with_min_max,
-            min_max: None,
+            wanted,
+            statistics: Statistics::default(),
         }
     }
 
@@ -77,11 +80,9 @@ impl BlockShapes {
             }
             self.kind = self.kind.max(kind);
         }
-        if self.with_min_max && rows.rows() > 0 {
-            let own = MinMaxStatistics::of(rows)?;
-            match &mut self.min_max {
-                None => self.min_max = Some(own),
-                Some(all) => all.merge(&own)?,
+        if rows.rows() > 0 {
+            for statistic in &self.wanted {
+                self.statistics.take(*statistic, rows)?;
             }
         }
         Ok(())
@@ -94,7 +95,7 @@ impl BlockShapes {
             starts: self.starts.into(),
             kind: self.kind,
             width: self.width,
-            min_max: self.min_max.map(Arc::new),
+            statistics: Arc::new(self.statistics),
         }
     }
 }
@@ -132,9 +133,9 @@ impl BlockMatrix {
         self.starts.partition_point(|start| *start <= row) - 1
     }
 
-    /// The extremes of each column, if they are known without another pass.
-    pub(super) fn min_max(&self) -> Option<&MinMaxStatistics> {
-        self.min_max.as_deref()
+    /// What is known of the columns without another pass.
+    pub(super) fn statistics(&self) -> &Statistics {
+        &self.statistics
     }
 
     /// The bytes of a row in memory.
@@ -268,7 +269,7 @@ impl BlockMatrix {
             starts: self.starts.clone(),
             kind,
             width: self.width,
-            min_max: None,
+            statistics: Arc::default(),
         }
     }
 
@@ -291,7 +292,7 @@ impl BlockMatrix {
             starts: starts.into(),
             kind: self.kind,
             width: self.width,
-            min_max: None,
+            statistics: Arc::default(),
         }
     }
 
@@ -319,7 +320,7 @@ impl BlockMatrix {
             }),
             kind: self.kind,
             width: self.width,
-            min_max: self.min_max.clone(),
+            statistics: self.statistics.clone(),
         }
     }
 }
@@ -427,7 +428,7 @@ pub(super) mod testing {
             reads: reads.clone(),
             changes_at: usize::MAX,
         };
-        let mut shapes = BlockShapes::new(false);
+        let mut shapes = BlockShapes::new(Vec::new());
         for block in 0..rows.len() {
             shapes.append(block, &source.read(block).unwrap()).unwrap();
         }
@@ -481,23 +482,27 @@ mod tests {
     }
 
     #[test]
-    fn extremes_that_were_asked_for_cost_no_further_pass() {
+    fn statistics_that_were_asked_for_cost_no_further_pass() {
         let (blocks, reads) = matrix(&ROWS, usize::MAX);
-        let expected = Matrix::Blocks(blocks.clone()).min_max().unwrap();
-        assert_eq!(reads.load(Ordering::SeqCst), 4);
+        let unknown = Matrix::Blocks(blocks.clone());
+        let (expected, moments) = (unknown.min_max().unwrap(), unknown.moments().unwrap());
+        assert_eq!(reads.load(Ordering::SeqCst), 8);
         assert_eq!(expected.maximum, [94.0, 194.0]);
-        let mut shapes = BlockShapes::new(true);
+        assert_eq!(moments.sums(), [4465.0, 13_965.0]);
+        let mut shapes = BlockShapes::new(vec![Statistic::Moments, Statistic::MinMax]);
         for block in 0..ROWS.len() {
             shapes.append(block, &blocks.read(block).unwrap()).unwrap();
         }
         reads.store(0, Ordering::SeqCst);
         let known = Matrix::Blocks(shapes.of(ReadAgain(blocks)));
         assert_eq!(known.min_max().unwrap(), expected);
+        assert_eq!(known.moments().unwrap(), moments);
         assert_eq!(reads.load(Ordering::SeqCst), 0);
         // Of other rows or other values they are others.
         let unlimited = MemoryBudget::unlimited();
         let some = known.select_all(&[3, 50], &unlimited).unwrap();
         assert_eq!(some.min_max().unwrap().maximum, [50.0, 150.0]);
+        assert_eq!(some.moments().unwrap().sums(), [53.0, 253.0]);
         let negated = known.map(&unlimited, Kind::F64, |block, _| {
             Ok(Features::F64(-block.to_f64()))
         });
@@ -557,7 +562,7 @@ mod tests {
 
     #[test]
     fn blocks_of_another_width_are_refused() {
-        let mut shapes = BlockShapes::new(false);
+        let mut shapes = BlockShapes::new(Vec::new());
         let rows = |width| Features::U8(ndarray::Array2::zeros((2, width)));
         shapes.append(0, &rows(3)).unwrap();
         shapes.append(0, &rows(3)).unwrap();

@@ -16,7 +16,7 @@ use std::{
 use bytemuck::Pod;
 use ndarray::Array2;
 
-use super::{BlockMatrix, Features, FeaturesView, MinMaxStatistics};
+use super::{BlockMatrix, Features, FeaturesView, MinMaxStatistics, Moments};
 use crate::{Error, Result};
 
 /// How many bytes of a matrix are handled at a time, as the widest type.
@@ -234,11 +234,27 @@ impl Matrix {
     /// # Errors
     /// Those of [`MinMaxStatistics::of`].
     pub(crate) fn min_max(&self) -> Result<MinMaxStatistics> {
-        if let Some(known) = self.blocks().and_then(BlockMatrix::min_max) {
+        if let Some(known) = self
+            .blocks()
+            .and_then(|blocks| blocks.statistics().min_max.as_ref())
+        {
             return Ok(known.clone());
         }
         let mut all = MinMaxStatistics::empty(self.width());
         self.for_each_block(|block, _| all.merge(&MinMaxStatistics::of(block)?))?;
+        Ok(all)
+    }
+
+    /// The mean and the spread of each column.
+    pub(crate) fn moments(&self) -> Result<Moments> {
+        if let Some(known) = self
+            .blocks()
+            .and_then(|blocks| blocks.statistics().moments.as_ref())
+        {
+            return Ok(known.clone());
+        }
+        let mut all = Moments::empty(self.width());
+        self.for_each_block(|block, _| all.merge(&Moments::of(block)))?;
         Ok(all)
     }
 

@@ -15,6 +15,8 @@ mod labels;
 mod lists;
 mod matrix;
 mod min_max;
+mod moments;
+mod statistics;
 mod targets;
 mod tensors;
 mod transpose;
@@ -35,6 +37,8 @@ pub(crate) use lists::{Lists, is_list, lists_from_frame};
 pub(crate) use matrix::{Kind, Matrix, MatrixBuilder, MemoryBudget};
 pub use min_max::MinMaxStatistics;
 pub(crate) use min_max::check_finite;
+pub(crate) use moments::Moments;
+pub(crate) use statistics::Statistic;
 pub use targets::TargetValues;
 pub(crate) use targets::{
     check_targets, indicator_from_frame, targets_from_frame, weights_from_frame,

@@ -86,6 +86,15 @@ impl FeaturesView<'_> {
             Self::F64(array) => FeaturesView::F64(array.slice(s![rows, ..])),
         }
     }
+
+    /// The columns of a range, which must be in the matrix.
+    pub(crate) fn columns(&self, columns: Range<usize>) -> FeaturesView<'_> {
+        match self {
+            Self::U8(array) => FeaturesView::U8(array.slice(s![.., columns])),
+            Self::F32(array) => FeaturesView::F32(array.slice(s![.., columns])),
+            Self::F64(array) => FeaturesView::F64(array.slice(s![.., columns])),
+        }
+    }
 }
 
 /// Copies rows. A mini-batch is drawn this way: ndarray's `select` costs more than the copies.

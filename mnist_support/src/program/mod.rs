@@ -8,7 +8,7 @@ use polars::prelude::DataFrame;
 use crate::{
     Result,
     collective::{Collective, all_gather_json},
-    data::MemoryBudget,
+    data::{MemoryBudget, Statistic},
     interrupt,
     lake::{
         Each, ReadProgress,
@@ -119,8 +119,8 @@ impl Tables {
         let late = late.filter(|(_, early)| early.is_none());
         let late: Vec<&Stage> = late.map(|(stage, _)| stage).collect();
         let needed: Vec<&str> = late.iter().flat_map(|stage| stage.input_cols()).collect();
-        let extremes = late.iter().filter_map(|stage| stage.learns_extremes_of());
-        let with_min_max: Vec<&str> = extremes.collect();
+        let statistics = late.iter().filter_map(|stage| stage.statistic());
+        let statistics: Vec<(&str, Statistic)> = statistics.collect();
         let prepare = |piece: &mut Table| {
             let mut models = early.iter().flatten();
             models.try_for_each(|model| model.apply(piece))?;
@@ -140,7 +140,7 @@ impl Tables {
             };
             let streaming = Streaming {
                 kept: &labels,
-                with_min_max: &with_min_max,
+                statistics: &statistics,
                 reading: &|column| reading_of(column, spec, early),
             };
             Table::read_blocks(shard, blocks, columns, on_progress, prepare, &streaming)

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Result,
     collective::{Collective, ReduceOp, all_reduce_f64},
-    data::Affine,
+    data::{Affine, Statistic},
 };
 
 /// Rescales each feature to [-1, 1] by its largest absolute value over all partitions, like
@@ -51,13 +51,15 @@ impl MaxAbsScaler {
 
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<MaxAbsScalerModel> {
         let vector = table.vector_to_learn(&self.input_col, collective)?;
-        // Below 0 is what no row has.
-        let mut own = vec![-1.0_f64; vector.width()];
-        vector.for_each_block(|block| {
-            for ((_, column), value) in block.indexed_iter() {
-                own[column] = own[column].max(value.abs());
-            }
-        })?;
+        let extremes = vector.min_max()?;
+        let ends = extremes.minimum.iter().zip(&extremes.maximum);
+        let own: Vec<f64> = ends
+            .map(|(minimum, maximum)| match minimum > maximum {
+                // Below 0 is what no row has.
+                true => -1.0,
+                false => minimum.abs().max(maximum.abs()),
+            })
+            .collect();
         let max_abs = all_reduce_f64(&own, ReduceOp::Max, collective)?;
         if max_abs.iter().any(|largest| *largest < 0.0) {
             return Err(no_rows(&self.input_col, table.name()));
@@ -83,6 +85,10 @@ impl PipelineStage for MaxAbsScaler {
 
     fn output_cols(&self) -> Vec<&str> {
         vec![&self.output_col]
+    }
+
+    fn statistic(&self) -> Option<(&str, Statistic)> {
+        Some((&self.input_col, Statistic::MinMax))
     }
 
     fn fit_shard(

@@ -6,12 +6,12 @@ use super::{
     FitContext, StageModel,
     columns::{check_count, conversions, vector_setters},
     stage::{PipelineStage, Transformer},
-    table::{Table, Vector},
+    table::Table,
 };
 use crate::{
     Error, Result,
     collective::{Collective, ReduceOp, all_reduce_f64},
-    data::MinMaxStatistics,
+    data::{MinMaxStatistics, Statistic},
 };
 
 /// Rescales each feature to a range by its minimum and maximum over all partitions, like SparkML's
@@ -63,23 +63,12 @@ impl MinMaxScaler {
                 reason: format!("must be below max = {}", self.max),
             });
         }
-        let Vector { features, scaling } = table.vector_to_learn(&self.input_col, collective)?;
-        let own = features.min_max()?;
-        let mut statistics = MinMaxStatistics {
+        let vector = table.vector_to_learn(&self.input_col, collective)?;
+        let own = vector.min_max()?;
+        let statistics = MinMaxStatistics {
             minimum: all_reduce_f64(&own.minimum, ReduceOp::Min, collective)?,
             maximum: all_reduce_f64(&own.maximum, ReduceOp::Max, collective)?,
         };
-        if let Some(affine) = scaling {
-            // A negative factor swaps the minimum and the maximum.
-            for column in 0..statistics.width() {
-                let at = |value: f64| affine.at(column, value);
-                let (a, b) = (
-                    at(statistics.minimum[column]),
-                    at(statistics.maximum[column]),
-                );
-                (statistics.minimum[column], statistics.maximum[column]) = (a.min(b), a.max(b));
-            }
-        }
         Ok(MinMaxScalerModel {
             scaler: self.clone(),
             statistics,
@@ -103,8 +92,8 @@ impl PipelineStage for MinMaxScaler {
         vec![&self.output_col]
     }
 
-    fn learns_extremes_of(&self) -> Option<&str> {
-        Some(&self.input_col)
+    fn statistic(&self) -> Option<(&str, Statistic)> {
+        Some((&self.input_col, Statistic::MinMax))
     }
 
     fn fit_shard(

@@ -42,7 +42,7 @@ use self::{
     stage::{PipelineStage, Transformer},
     torch_model::SavedTorchModel,
 };
-use crate::{Result, collective::Collective};
+use crate::{Result, collective::Collective, data::Statistic};
 
 pub use self::{
     bucketizer::Bucketizer,
@@ -201,9 +201,9 @@ impl Stage {
         self.stage().learns()
     }
 
-    /// The vector column whose extremes the stage learns.
-    pub(crate) fn learns_extremes_of(&self) -> Option<&str> {
-        self.stage().learns_extremes_of()
+    /// What the stage learns from which vector column, in one pass through the rows.
+    pub(crate) fn statistic(&self) -> Option<(&str, Statistic)> {
+        self.stage().statistic()
     }
 
     /// Whether the stage may leave rows out.

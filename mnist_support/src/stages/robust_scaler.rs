@@ -9,10 +9,17 @@ use super::{
     stage::{PipelineStage, Transformer},
     table::Table,
 };
-use crate::{Error, Result, collective::Collective, data::Affine};
+use crate::{
+    Error, Result,
+    collective::{Collective, ReduceOp, all_reduce_f64},
+    data::Affine,
+};
 
-/// The number of features whose values are sorted at the same time.
+/// The most features whose values are sorted at the same time.
 const BLOCK_COLUMNS: usize = 64;
+/// Their values may take this part of the memory budget, whatever is left of it: a pass for each
+/// feature would take too long.
+const SHARE: u64 = 8;
 
 /// Scales each feature by the range between two of its quantiles over all partitions, like
 /// SparkML's `RobustScaler`: a few outliers change nothing. By default, that is the range between
@@ -95,9 +102,15 @@ impl RobustScaler {
 
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<RobustScalerModel> {
         let vector = table.vector_to_learn(&self.input_col, collective)?;
+        // The ranks take the same columns at a time: as many as each has room for.
+        let budget = table.budget();
+        let bytes = budget.left().max(budget.total() / SHARE);
+        let column = (size_of::<f64>() * table.height().max(1)) as u64;
+        let room = (bytes / column).clamp(1, BLOCK_COLUMNS as u64);
+        let together = all_reduce_f64(&[room as f64], ReduceOp::Min, collective)?[0] as usize;
         let (mut median, mut range) = (Vec::new(), Vec::new());
-        for start in (0..vector.width()).step_by(BLOCK_COLUMNS) {
-            let end = vector.width().min(start + BLOCK_COLUMNS);
+        for start in (0..vector.width()).step_by(together) {
+            let end = vector.width().min(start + together);
             let mut values = vector.columns(start..end)?;
             for column in &mut values {
                 column.retain(|value| !value.is_nan());
@@ -211,10 +224,16 @@ impl Transformer for RobustScalerModel {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use polars::df;
 
     use super::*;
-    use crate::stages::testing::{fit, fit_ranks, lists, rows, transform};
+    use crate::{
+        collective::thread_group,
+        data::MemoryBudget,
+        stages::testing::{fit, fit_ranks, lists, rows, table, transform},
+    };
 
     #[test]
     fn an_outlier_changes_nothing() {
@@ -233,6 +252,40 @@ mod tests {
         );
         let scaled = rows(&transform(model, &frame).unwrap(), "scaledFeatures");
         assert_eq!(scaled[..3], [[-1.0, 0.0], [-0.5, 0.0], [0.0, 0.0]]);
+    }
+
+    #[test]
+    fn a_small_budget_takes_fewer_features_at_a_time_and_learns_the_same() {
+        let frame =
+            df!("features" => lists(&[&[5.0, 1.0, 7.0], &[6.0, 3.0, 7.0], &[9.0, 2.0, 8.0]]))
+                .unwrap();
+        let scaler = RobustScaler::new().with_centering(true);
+        let expected = fit(&scaler, &frame);
+        for bytes in [0, 8 * 3 * 2, 8 * 3 * 8 * 2] {
+            // The other rank has room for all.
+            let budgets = [MemoryBudget::of(bytes), MemoryBudget::unlimited()];
+            let models: Vec<RobustScalerModel> = thread::scope(|scope| {
+                let ranks = [(0, 2), (2, 1)]
+                    .into_iter()
+                    .zip(budgets)
+                    .zip(thread_group(2));
+                let running: Vec<_> = ranks
+                    .map(|(((first, rows), budget), collective)| {
+                        let rows = table(&frame.slice(first as i64, rows), first);
+                        let rows = rows.with_budget(&budget);
+                        let scaler = &scaler;
+                        scope.spawn(move || scaler.learn(&rows, &collective).unwrap())
+                    })
+                    .collect();
+                let models = running.into_iter().map(|rank| rank.join().unwrap());
+                models.collect()
+            });
+            assert_eq!(
+                models,
+                [expected.clone(), expected.clone()],
+                "{bytes} bytes"
+            );
+        }
     }
 
     #[test]

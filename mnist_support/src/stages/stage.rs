@@ -1,7 +1,7 @@
 //! The traits that make up a stage.
 
 use super::{FitContext, Stage, StageModel, Table, TorchEstimator, TorchModel};
-use crate::{Result, collective::Collective};
+use crate::{Result, collective::Collective, data::Statistic};
 
 /// An unfitted stage.
 pub(super) trait PipelineStage {
@@ -37,8 +37,8 @@ pub(super) trait PipelineStage {
         true
     }
 
-    /// The vector column whose extremes it learns, so that they can be taken as the rows are read.
-    fn learns_extremes_of(&self) -> Option<&str> {
+    /// What it learns from which vector column, so that it can be taken as the rows are read.
+    fn statistic(&self) -> Option<(&str, Statistic)> {
         None
     }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, Result,
     collective::{Collective, ReduceOp, all_reduce_f64},
-    data::{Affine, Matrix},
+    data::{Affine, Statistic},
 };
 
 /// Scales each feature by its mean and standard deviation over all partitions, like SparkML's
@@ -69,14 +69,15 @@ impl StandardScaler {
         self
     }
 
-    /// Learns from the rows of all ranks with two all-reduces: of the sums and the number of rows,
-    /// then of the squared distances from the mean. A single all-reduce of squares would lose
-    /// precision where the mean is large compared to the deviation.
+    /// Learns from the rows of all ranks with one pass and two all-reduces: of the sums and the
+    /// number of rows, then of the squared distances from the mean of all. A single all-reduce of
+    /// squares would lose precision where the mean is large compared to the deviation.
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<StandardScalerModel> {
         let Vector { features, scaling } = table.vector_to_learn(&self.input_col, collective)?;
         let width = features.width();
-        let mut sums = total(&features, |value, _| value)?;
-        sums.push(features.rows() as f64);
+        let own = features.moments()?;
+        let mut sums = own.sums().to_vec();
+        sums.push(own.rows());
         let mut sums = all_reduce_f64(&sums, ReduceOp::Sum, collective)?;
         let rows = sums.pop().unwrap_or_default();
         if rows == 0.0 {
@@ -87,7 +88,7 @@ impl StandardScaler {
             });
         }
         let mut mean: Vec<f64> = sums.iter().map(|sum| sum / rows).collect();
-        let squares = total(&features, |value, column| (value - mean[column]).powi(2))?;
+        let squares = own.squares_about(&mean);
         let mut std: Vec<f64> = all_reduce_f64(&squares, ReduceOp::Sum, collective)?
             .iter()
             .map(|square| (square / (rows - 1.0).max(1.0)).sqrt())
@@ -106,18 +107,6 @@ impl StandardScaler {
     }
 }
 
-/// Returns the sum of `of(value, column)` over the rows, for each feature.
-fn total(features: &Matrix, of: impl Fn(f64, usize) -> f64) -> Result<Vec<f64>> {
-    let mut sums = vec![0.0; features.width()];
-    features.for_each_block(|block, _| {
-        for ((_, column), value) in block.to_f64().indexed_iter() {
-            sums[column] += of(*value, column);
-        }
-        Ok(())
-    })?;
-    Ok(sums)
-}
-
 vector_setters!(StandardScaler, "features", "scaledFeatures");
 conversions!(StandardScaler, StandardScalerModel);
 
@@ -132,6 +121,10 @@ impl PipelineStage for StandardScaler {
 
     fn output_cols(&self) -> Vec<&str> {
         vec![&self.output_col]
+    }
+
+    fn statistic(&self) -> Option<(&str, Statistic)> {
+        Some((&self.input_col, Statistic::Moments))
     }
 
     fn fit_shard(

@@ -11,7 +11,8 @@ use crate::{
     collective::{Collective, ReduceOp, all_reduce_f64},
     data::{
         Affine, BlockShapes, Features, FeaturesView, Indices, Kind, Matrix, MatrixBuilder,
-        MemoryBudget, TableRows, TargetValues, check_finite, check_targets, fits_f32,
+        MemoryBudget, MinMaxStatistics, Statistic, TableRows, TargetValues, check_finite,
+        check_targets, fits_f32,
     },
     error::TableError,
     lake::{self, reading::OnProgress},
@@ -64,8 +65,8 @@ pub(crate) struct ColumnReading {
 pub(crate) struct Streaming<'a> {
     /// Those that are kept in memory instead.
     pub(crate) kept: &'a [String],
-    /// Those whose extremes are needed.
-    pub(crate) with_min_max: &'a [&'a str],
+    /// What is learnt from which of them.
+    pub(crate) statistics: &'a [(&'a str, Statistic)],
     /// How one of them is read again.
     pub(crate) reading: &'a dyn Fn(&str) -> ColumnReading,
 }
@@ -149,7 +150,7 @@ impl Table {
     ) -> Result<Self> {
         let Streaming {
             kept,
-            with_min_max,
+            statistics,
             reading,
         } = streaming;
         let (mut whole, mut first): (Option<Table>, _) = (None, 0);
@@ -167,9 +168,12 @@ impl Table {
                         let new = || MatrixBuilder::new(&MemoryBudget::unlimited());
                         vectors.entry(name).or_insert_with(new).append(features)?;
                     } else {
-                        let asked = with_min_max.contains(&name.as_str());
-                        let shapes = streamed.entry(name);
-                        let shapes = shapes.or_insert_with(|| BlockShapes::new(asked));
+                        let wanted = || {
+                            let own = statistics.iter().filter(|(column, _)| *column == name);
+                            own.map(|(_, statistic)| *statistic).collect()
+                        };
+                        let new = || BlockShapes::new(wanted());
+                        let shapes = streamed.entry(name.clone()).or_insert_with(new);
                         shapes.append(index, &features)?;
                     }
                 }
@@ -577,21 +581,33 @@ impl Vector {
         })
     }
 
-    /// Calls `each` with the scaled values of some rows after the other.
-    pub(super) fn for_each_block(&self, mut each: impl FnMut(&Array2<f64>)) -> Result<()> {
-        self.features.for_each_block(|block, _| {
-            each(&scaled_f64(self.scaling.as_ref(), block));
-            Ok(())
-        })
+    /// The extremes of each feature, scaled.
+    pub(super) fn min_max(&self) -> Result<MinMaxStatistics> {
+        let mut extremes = self.features.min_max()?;
+        if let Some(affine) = self.scaling.as_ref().filter(|_| self.features.rows() > 0) {
+            for column in 0..extremes.width() {
+                let (minimum, maximum) =
+                    (&mut extremes.minimum[column], &mut extremes.maximum[column]);
+                let ends = [*minimum, *maximum].map(|end| affine.at(column, end));
+                // A negative factor swaps them.
+                (*minimum, *maximum) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+            }
+        }
+        Ok(extremes)
     }
 
     /// The scaled values of some columns.
     pub(super) fn columns(&self, columns: Range<usize>) -> Result<Vec<Vec<f64>>> {
         let mut values = vec![Vec::with_capacity(self.features.rows()); columns.len()];
-        self.for_each_block(|block| {
-            for (column, values) in columns.clone().zip(&mut values) {
-                values.extend(block.column(column));
+        self.features.for_each_block(|block, _| {
+            let block = block.columns(columns.clone()).to_f64();
+            for ((column, own), values) in columns.clone().zip(block.columns()).zip(&mut values) {
+                match &self.scaling {
+                    None => values.extend(own),
+                    Some(affine) => values.extend(own.iter().map(|own| affine.at(column, *own))),
+                }
             }
+            Ok(())
         })?;
         Ok(values)
     }
