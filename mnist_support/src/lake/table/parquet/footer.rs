@@ -194,7 +194,7 @@ impl Footer {
         fetched: &[Bytes],
     ) -> Extract {
         let size: usize = fetched.iter().map(Bytes::len).sum();
-        let mut small = Vec::with_capacity(size + (64 << 10));
+        let mut small = Vec::with_capacity(MAGIC.len() + size + (64 << 10));
         small.extend_from_slice(MAGIC);
         let mut starts = Vec::with_capacity(ranges.len());
         for bytes in fetched {
@@ -217,13 +217,6 @@ impl Footer {
             num_rows: groups.iter().map(|group| group.num_rows).sum(),
             ..without_groups(&self.metadata)
         };
-        let data_end = small.len();
-        metadata
-            .write_to_out_protocol(&mut TCompactOutputProtocol::new(&mut small))
-            .expect("writing to memory cannot fail");
-        let length = (small.len() - data_end) as u32;
-        small.extend_from_slice(&length.to_le_bytes());
-        small.extend_from_slice(MAGIC);
         Extract {
             bytes: small,
             metadata,
@@ -305,6 +298,17 @@ impl Footer {
             leaf.is_some_and(|leaf| matches!(leaf.logical_type, Some(LogicalType::FLOAT16(_))))
         })
     }
+}
+
+/// Appends the footer to the magic number and the column chunks of a file.
+pub(super) fn append(metadata: &FileMetaData, file: &mut Vec<u8>) {
+    let data_end = file.len();
+    metadata
+        .write_to_out_protocol(&mut TCompactOutputProtocol::new(&mut *file))
+        .expect("writing to memory cannot fail");
+    let length = (file.len() - data_end) as u32;
+    file.extend_from_slice(&length.to_le_bytes());
+    file.extend_from_slice(MAGIC);
 }
 
 /// Finds the columns in a schema, which is a tree, depth first; `None` if it is none.

@@ -8,6 +8,7 @@ mod fuzz;
 mod pages;
 mod statistics;
 mod stored;
+mod unpack;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Checks what the headers of pages claim, before a reader takes memory for it.
+//! The pages of a column chunk. What their headers claim is checked before a reader takes memory for
+//! it.
 //!
 //! Polars' reader trusts the counts of a page: a negative one asks for 2^61 bytes, which ends the
 //! process. The layout is that of `PageHeader` in the specification of Apache Parquet.
@@ -6,11 +7,19 @@
 use polars_parquet_format::thrift::protocol::TCompactInputProtocol;
 use polars_parquet_format::{ColumnChunk, PageHeader};
 
-/// Checks the pages of a column chunk, which is in `bytes`.
+/// A page.
+#[derive(Clone, Debug)]
+pub(super) struct Page<'a> {
+    pub(super) header: PageHeader,
+    /// What follows the header.
+    pub(super) body: &'a [u8],
+}
+
+/// Returns the pages of a column chunk, which is in `bytes`, once they have been checked.
 ///
 /// # Errors
 /// What is wrong with it, and in which column.
-pub(super) fn check(chunk: &ColumnChunk, bytes: &[u8]) -> Result<(), String> {
+pub(super) fn pages<'a>(chunk: &ColumnChunk, bytes: &'a [u8]) -> Result<Vec<Page<'a>>, String> {
     let Some(column) = &chunk.meta_data else {
         return Err("a column has no metadata".into());
     };
@@ -30,7 +39,7 @@ pub(super) fn check(chunk: &ColumnChunk, bytes: &[u8]) -> Result<(), String> {
         return damaged("it is outside the file".into());
     };
     let mut values = 0_i64;
-    let mut page = 0;
+    let (mut page, mut pages) = (0, Vec::new());
     while values < column.num_values {
         page += 1;
         let largest = rest.len();
@@ -48,12 +57,14 @@ pub(super) fn check(chunk: &ColumnChunk, bytes: &[u8]) -> Result<(), String> {
                 "page {page} claims more values than the column has"
             ));
         }
-        match usize::try_from(header.compressed_page_size) {
-            Ok(size) if size <= rest.len() => rest = &rest[size..],
-            _ => return damaged(format!("page {page} does not end within the column")),
-        }
+        let size = usize::try_from(header.compressed_page_size);
+        let Some((body, after)) = size.ok().and_then(|size| rest.split_at_checked(size)) else {
+            return damaged(format!("page {page} does not end within the column"));
+        };
+        pages.push(Page { header, body });
+        rest = after;
     }
-    Ok(())
+    Ok(pages)
 }
 
 /// The number of values of a data page, 0 for other pages, and `None` if a size or a count is
