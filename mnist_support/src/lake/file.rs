@@ -1,5 +1,6 @@
 //! One file of a lake, read by byte ranges.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -11,8 +12,11 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use super::failure::storage_error;
 use super::reading::{Meter, OnProgress};
 use super::runtime::{self, Pending};
-use super::transfer::fetch;
+use super::transfer::{fetch, fetch_local};
 use crate::{Error, Result, error::LakeError};
+
+/// As long as fewer bytes are being fetched ahead, the next ones are asked for.
+const READ_AHEAD: u64 = 32 << 20;
 
 /// A file in an object store, at the version that it had when it was opened.
 #[derive(Clone)]
@@ -76,40 +80,73 @@ impl LakeFile {
         self.size
     }
 
-    /// Starts to fetch a byte range.
-    pub(crate) fn start(&self, range: Range<u64>) -> Result<Pending<Result<Bytes>>> {
-        self.start_counting(range, Arc::default())
+    fn is_local(&self) -> bool {
+        self.url.starts_with("file://")
     }
 
-    /// Like [`start`](Self::start), but adds the bytes to `counter` as they arrive.
-    fn start_counting(
-        &self,
-        range: Range<u64>,
-        counter: Arc<AtomicU64>,
-    ) -> Result<Pending<Result<Bytes>>> {
+    /// Starts to fetch a byte range.
+    pub(crate) fn start(&self, range: Range<u64>) -> Result<Pending<Result<Bytes>>> {
         let file = self.clone();
         runtime::start("reading", &self.url, async move {
-            if range.is_empty() {
-                return Ok(Bytes::new());
-            }
+            file.fetch(range, &AtomicU64::new(0)).await
+        })
+    }
+
+    /// Fetches a byte range, and adds the bytes to `counter` as they arrive.
+    async fn fetch(&self, range: Range<u64>, counter: &AtomicU64) -> Result<Bytes> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let (store, version) = (self.store.as_ref(), self.version.clone());
+        let (_, bytes) = fetch(store, &self.path, Some(range.clone()), version, counter)
+            .await
+            .map_err(|error| storage_error("reading", &self.url, error))?;
+        self.check(&range, &bytes)?;
+        Ok(bytes)
+    }
+
+    /// Starts to fetch byte ranges, each by itself unless the file is local.
+    fn start_all(
+        &self,
+        ranges: &[Range<u64>],
+        counter: &Arc<AtomicU64>,
+    ) -> Result<Vec<Pending<Result<Vec<Bytes>>>>> {
+        if !self.is_local() || ranges.len() < 2 || ranges.iter().any(Range::is_empty) {
+            let ranges = ranges.iter().cloned();
+            return ranges
+                .map(|range| {
+                    let (file, counter) = (self.clone(), Arc::clone(counter));
+                    runtime::start("reading", &self.url, async move {
+                        file.fetch(range, &counter).await.map(|bytes| vec![bytes])
+                    })
+                })
+                .collect();
+        }
+        let (file, counter, ranges) = (self.clone(), Arc::clone(counter), ranges.to_vec());
+        let all = runtime::start("reading", &self.url, async move {
             let (store, version) = (file.store.as_ref(), file.version.clone());
-            let (_, bytes) = fetch(store, &file.path, Some(range.clone()), version, &counter)
+            let fetched = fetch_local(store, &file.path, ranges.clone(), version, &counter)
                 .await
                 .map_err(|error| storage_error("reading", &file.url, error))?;
-            if bytes.len() as u64 != range.end - range.start {
-                return Err(Error::Lake(LakeError::Storage {
-                    operation: "reading",
-                    url: file.url,
-                    reason: format!(
-                        "received {} bytes, but requested {}",
-                        bytes.len(),
-                        range.end - range.start
-                    )
-                    .into(),
-                }));
-            }
-            Ok(bytes)
-        })
+            let each = ranges.iter().zip(&fetched);
+            each.into_iter()
+                .try_for_each(|(range, bytes)| file.check(range, bytes))?;
+            Ok(fetched)
+        })?;
+        Ok(vec![all])
+    }
+
+    /// Checks that as many bytes have come as were asked for.
+    fn check(&self, range: &Range<u64>, bytes: &Bytes) -> Result<()> {
+        let requested = range.end - range.start;
+        if bytes.len() as u64 == requested {
+            return Ok(());
+        }
+        Err(Error::Lake(LakeError::Storage {
+            operation: "reading",
+            url: self.url.clone(),
+            reason: format!("received {} bytes, but requested {requested}", bytes.len()).into(),
+        }))
     }
 
     /// Fetches a byte range.
@@ -117,27 +154,40 @@ impl LakeFile {
         self.start(range)?.wait()?
     }
 
-    /// Fetches groups of byte ranges in order, each group at once, and while the previous one is
-    /// being used. `meter` reports the progress.
+    /// Fetches groups of byte ranges in order, each group at once, and while those before it are
+    /// being used: the next one, and over a network more of them if they are small. `meter` reports
+    /// the progress.
     pub(crate) fn read_ahead<'a>(
         &'a self,
         groups: &'a [Vec<Range<u64>>],
         meter: &'a Meter<'a>,
     ) -> impl Iterator<Item = Result<Vec<Bytes>>> + 'a {
-        let start = |group: &Vec<Range<u64>>| -> Result<Vec<_>> {
-            let ranges = group.iter().cloned();
-            ranges
-                .map(|range| self.start_counting(range, meter.counter()))
-                .collect()
+        // A local file is read as fast as it is used, and its reader takes time from who uses it.
+        let ahead = if self.is_local() { 1 } else { READ_AHEAD };
+        let counter = meter.counter();
+        let (mut waiting, mut started) = (groups.iter(), VecDeque::new());
+        let mut start_more = move |started: &mut VecDeque<_>| {
+            let mut under_way: u64 = started.iter().map(|(bytes, _)| bytes).sum();
+            while under_way < ahead
+                && let Some(group) = waiting.next()
+            {
+                let bytes: u64 = group.iter().map(|range| range.end - range.start).sum();
+                started.push_back((bytes.max(1), self.start_all(group, &counter)));
+                under_way += bytes.max(1);
+            }
         };
-        let mut next = groups.first().map(start);
-        groups.iter().enumerate().map(move |(index, group)| {
-            let pending = next.take().unwrap_or_else(|| start(group))?.into_iter();
-            let bytes = pending
-                .map(|read| read.wait_with(&mut || meter.report_if_due())?)
-                .collect::<Result<Vec<_>>>()?;
-            next = groups.get(index + 1).map(start);
-            Ok(bytes)
+        start_more(&mut started);
+        std::iter::from_fn(move || {
+            let (_, pending) = started.pop_front()?;
+            let wait = |read: Pending<Result<Vec<Bytes>>>| {
+                read.wait_with(&mut || meter.report_if_due())?
+            };
+            let fetched = pending.and_then(|pending| {
+                let fetched: Result<Vec<_>> = pending.into_iter().map(wait).collect();
+                fetched.map(|fetched| fetched.concat())
+            });
+            start_more(&mut started);
+            Some(fetched)
         })
     }
 

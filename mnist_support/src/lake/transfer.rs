@@ -1,6 +1,9 @@
 //! Fetches a file, or a range of it, and takes a body that breaks off up again where it broke.
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -10,6 +13,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{
     GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, ObjectStore, Result,
 };
+use tokio::task;
 
 use super::failure::find_source;
 use super::patience::Busy;
@@ -68,16 +72,82 @@ async fn append(
     counter: &AtomicU64,
 ) -> Result<Option<Bytes>> {
     let length = response.range.end - response.range.start;
-    if let GetResultPayload::Stream(mut stream) = response.payload {
-        // Only to save copies: what a response says of its length may be wrong.
-        let _ = received.try_reserve_exact(length as usize);
-        while let Some(chunk) = stream.try_next().await? {
-            counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            received.extend_from_slice(&chunk);
+    match response.payload {
+        GetResultPayload::Stream(mut stream) => {
+            // Only to save copies: what a response says of its length may be wrong.
+            let _ = received.try_reserve_exact(length as usize);
+            while let Some(chunk) = stream.try_next().await? {
+                counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                received.extend_from_slice(&chunk);
+            }
+            Ok(None)
         }
-        return Ok(None);
+        GetResultPayload::File(file, path) => {
+            let read = read_ranges(file, path, vec![response.range], counter).await?;
+            Ok(read.into_iter().next())
+        }
     }
-    let bytes = response.bytes().await?;
-    counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-    Ok(Some(bytes))
+}
+
+/// Fetches ranges of a local file, of the version `version` if it is given: the file is opened once
+/// for all of them.
+pub(super) async fn fetch_local(
+    store: &dyn ObjectStore,
+    path: &ObjectPath,
+    ranges: Vec<Range<u64>>,
+    version: Option<String>,
+    counter: &AtomicU64,
+) -> Result<Vec<Bytes>> {
+    let start = ranges.iter().map(|range| range.start).min();
+    let end = ranges.iter().map(|range| range.end).max();
+    let options = GetOptions {
+        range: start
+            .zip(end)
+            .map(|(start, end)| GetRange::Bounded(start..end)),
+        if_match: version.clone(),
+        ..GetOptions::default()
+    };
+    if let GetResultPayload::File(file, path) = store.get_opts(path, options).await?.payload {
+        return read_ranges(file, path, ranges, counter).await;
+    }
+    let mut fetched = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        fetched.push(
+            fetch(store, path, Some(range), version.clone(), counter)
+                .await?
+                .1,
+        );
+    }
+    Ok(fetched)
+}
+
+async fn read_ranges(
+    mut file: File,
+    path: PathBuf,
+    ranges: Vec<Range<u64>>,
+    counter: &AtomicU64,
+) -> Result<Vec<Bytes>> {
+    let read = move || {
+        let ranges = ranges.into_iter();
+        ranges.map(|range| read_range(&mut file, range)).collect()
+    };
+    let read: io::Result<Vec<Bytes>> = task::spawn_blocking(read).await?;
+    let read = read.map_err(|source| object_store::Error::Generic {
+        store: "LocalFileSystem",
+        source: format!("{}: {source}", path.display()).into(),
+    })?;
+    let bytes: usize = read.iter().map(Bytes::len).sum();
+    counter.fetch_add(bytes as u64, Ordering::Relaxed);
+    Ok(read)
+}
+
+/// Reads a range of a local file, or as much of it as there is. What object_store offers for that
+/// fills the memory with zeros first.
+fn read_range(file: &mut File, range: Range<u64>) -> io::Result<Bytes> {
+    let length = range.end - range.start;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length as usize)?;
+    file.seek(SeekFrom::Start(range.start))?;
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
 }
