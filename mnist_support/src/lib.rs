@@ -86,6 +86,9 @@ mod threads;
 /// Seeded random streams, one for each purpose.
 mod random;
 
+/// Transposes squares of bytes.
+mod square;
+
 #[cfg(test)]
 #[doc(hidden)]
 mod fuzz;

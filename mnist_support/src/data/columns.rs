@@ -133,10 +133,16 @@ pub(super) fn feature_column<'a>(
     let Some(numbers) = numbers_of_times(series).map_err(TableError::about(rows.table))? else {
         return numeric_column(frame, name, rows).map(Cow::Borrowed);
     };
-    match numbers.is_null().first_true_idx() {
+    match first_null(&numbers) {
         Some(row) => Err(rows.missing(row, name)),
         None => Ok(Cow::Owned(numbers)),
     }
+}
+
+/// The row of the first null.
+fn first_null(series: &Series) -> Option<usize> {
+    // Polars has counted them.
+    (series.null_count() > 0).then(|| series.is_null().first_true_idx())?
 }
 
 /// Returns the column of this name as `Float64`, with its nulls. Booleans become 0 and 1, times as
@@ -181,10 +187,10 @@ pub(crate) fn numeric_column<'a>(
 ) -> Result<&'a Series> {
     let series = column(frame, name, rows)?;
     check_numeric(series, name, rows)?;
-    if let Some(row) = series.is_null().first_true_idx() {
-        return Err(rows.missing(row, name));
+    match first_null(series) {
+        Some(row) => Err(rows.missing(row, name)),
+        None => Ok(series),
     }
-    Ok(series)
 }
 
 fn check_numeric(series: &Series, name: &str, rows: TableRows<'_>) -> Result<()> {

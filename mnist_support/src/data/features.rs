@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::FeaturesView;
 use super::columns::{TableRows, feature_column};
-use super::transpose::columns_into_rows;
+use super::transpose::{byte_columns_into_rows, columns_into_rows};
 use crate::{Error, Result, error::TableError};
 
 /// The number of columns that are made contiguous and transposed together.
@@ -74,34 +74,31 @@ impl Features {
                 reason: "names no column: at least one is needed".to_owned(),
             });
         }
-        let series = columns
-            .iter()
-            .map(|name| feature_column(frame, name, place))
-            .collect::<Result<Vec<_>>>()?;
+        let series = first_error(columns, |name| feature_column(frame, name, place))?;
         let series: Vec<&Series> = series.iter().map(|series| &**series).collect();
         let rows = frame.height();
         if series
             .iter()
             .all(|series| matches!(series.dtype(), DataType::UInt8))
         {
-            let values = rows_of::<UInt8Type>(&series, rows, table, |series| {
-                let column = series.u8().map_err(TableError::about(table))?;
-                Ok(column.rechunk())
-            })?;
+            let contiguous = |series| byte_column(series, table);
+            let values = rows_of(&series, rows, table, contiguous, byte_columns_into_rows)?;
             Ok(Features::U8(matrix(values, rows, columns.len(), table)?))
         } else if series.iter().any(|series| !fits_f32(series.dtype())) {
-            let values = rows_of::<Float64Type>(&series, rows, table, |series| {
+            let contiguous = |series| {
                 let column = double_column(series, table)?;
                 check_finite(series, place)?;
                 Ok(column)
-            })?;
+            };
+            let values = rows_of(&series, rows, table, contiguous, columns_into_rows)?;
             Ok(Features::F64(matrix(values, rows, columns.len(), table)?))
         } else {
-            let values = rows_of::<Float32Type>(&series, rows, table, |series| {
+            let contiguous = |series| {
                 let column = float_column(series, table)?;
                 check_finite(series, place)?;
                 Ok(column)
-            })?;
+            };
+            let values = rows_of(&series, rows, table, contiguous, columns_into_rows)?;
             Ok(Features::F32(matrix(values, rows, columns.len(), table)?))
         }
     }
@@ -202,7 +199,8 @@ fn rows_of<'a, T>(
     series: &[&'a Series],
     rows: usize,
     table: &str,
-    contiguous: impl Fn(&'a Series) -> Result<Cow<'a, ChunkedArray<T>>>,
+    contiguous: impl Fn(&'a Series) -> Result<Cow<'a, ChunkedArray<T>>> + Send + Sync,
+    into_rows: fn(&[&[T::Native]], &mut [T::Native], usize, usize),
 ) -> Result<Vec<T::Native>>
 where
     T: PolarsNumericType,
@@ -213,10 +211,7 @@ where
         return Ok(output);
     }
     for (block, columns) in series.chunks(BLOCK_COLUMNS).enumerate() {
-        let columns = columns
-            .iter()
-            .map(|series| contiguous(series))
-            .collect::<Result<Vec<_>>>()?;
+        let columns = first_error(columns, |series| contiguous(series))?;
         let slices = columns
             .iter()
             .map(|column| column.cont_slice())
@@ -229,10 +224,24 @@ where
                 let first = part * PART_ROWS;
                 let rows = first..first + output.len() / width;
                 let slices: Vec<_> = slices.iter().map(|slice| &slice[rows.clone()]).collect();
-                columns_into_rows(&slices, output, width, block * BLOCK_COLUMNS);
+                into_rows(&slices, output, width, block * BLOCK_COLUMNS);
             });
     }
     Ok(output)
+}
+
+/// Returns what `of` makes of each item, on all cores, or the error of the first that has one.
+fn first_error<'a, I: Sync, T: Send>(
+    items: &'a [I],
+    of: impl Fn(&'a I) -> Result<T> + Send + Sync,
+) -> Result<Vec<T>> {
+    let results: Vec<Result<T>> = items.par_iter().map(of).collect();
+    results.into_iter().collect()
+}
+
+fn byte_column<'a>(series: &'a Series, table: &str) -> Result<Cow<'a, UInt8Chunked>> {
+    let column = series.u8().map_err(TableError::about(table))?;
+    Ok(column.rechunk())
 }
 
 fn float_column<'a>(series: &'a Series, table: &str) -> Result<Cow<'a, Float32Chunked>> {
@@ -268,10 +277,26 @@ pub(crate) fn fits_f32(dtype: &DataType) -> bool {
     )
 }
 
+/// Whether `is` holds for all values, those that stand under nulls too.
+fn all<T: PolarsNumericType>(values: &ChunkedArray<T>, is: impl Fn(T::Native) -> bool) -> bool {
+    let mut chunks = values.downcast_iter();
+    // Without a branch for each value, the compiler looks at several at once.
+    chunks.all(|chunk| {
+        chunk
+            .values_iter()
+            .fold(true, |all, value| all & is(*value))
+    })
+}
+
 /// NaN and infinities would turn a whole scaled column, and then the loss, into NaN.
 fn check_finite(series: &Series, place: TableRows<'_>) -> Result<()> {
     let about = || TableError::about(place.table);
-    if !series.dtype().is_float() {
+    let all_finite = match series.dtype() {
+        DataType::Float32 => all(series.f32().map_err(about())?, f32::is_finite),
+        DataType::Float64 => all(series.f64().map_err(about())?, f64::is_finite),
+        _ => true,
+    };
+    if all_finite {
         return Ok(());
     }
     let finite = series.is_finite().map_err(about())?;

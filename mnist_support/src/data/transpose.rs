@@ -1,5 +1,7 @@
 //! Transposes columns into rows, one tile at a time.
 
+use crate::square::{SIDE, load, store, transpose};
+
 /// The number of rows in a tile: 64 bytes of a column are one cache line.
 const TILE_ROWS: usize = 64;
 
@@ -33,6 +35,61 @@ pub(super) fn columns_into_rows<T: Copy + Default>(
     }
 }
 
+/// The number of rows in a tile of bytes. Of so many, the processor fetches the next cache lines of
+/// a column before they are asked for.
+const TILE_BYTES: usize = 256;
+
+/// Like [`columns_into_rows`], for bytes: within a tile in squares, several bytes at a time.
+pub(super) fn byte_columns_into_rows(
+    columns: &[&[u8]],
+    output: &mut [u8],
+    width: usize,
+    first_column: usize,
+) {
+    let mut tile = vec![[0; TILE_BYTES]; columns.len()];
+    for (number, rows) in output.chunks_mut(TILE_BYTES * width).enumerate() {
+        let first_row = number * TILE_BYTES;
+        let height = rows.len() / width;
+        for (values, column) in tile.iter_mut().zip(columns) {
+            values[..height].copy_from_slice(&column[first_row..first_row + height]);
+        }
+        for (number, rows) in rows.chunks_mut(SIDE * width).enumerate() {
+            write_squares(&tile, number * SIDE, rows, width, first_column);
+        }
+    }
+}
+
+/// Writes [`SIDE`] rows of a tile, from `top` on, or those that are left.
+fn write_squares(
+    tile: &[[u8; TILE_BYTES]],
+    top: usize,
+    rows: &mut [u8],
+    width: usize,
+    first_column: usize,
+) {
+    let mut done = 0;
+    if rows.len() == SIDE * width {
+        for columns in tile.as_chunks::<SIDE>().0 {
+            let mut square = [0; SIDE];
+            for index in 0..SIDE {
+                square[index] = load(&columns[index], top);
+            }
+            let square = transpose(square);
+            for index in 0..SIDE {
+                store(rows, index * width + first_column + done, square[index]);
+            }
+            done += SIDE;
+        }
+    }
+    // The remaining columns on the right and rows at the bottom.
+    for (index, row) in rows.chunks_exact_mut(width).enumerate() {
+        let values = row[first_column + done..].iter_mut();
+        for (value, column) in values.zip(&tile[done..]) {
+            *value = column[top + index];
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +108,21 @@ mod tests {
         for (row, values) in output.chunks(4).enumerate() {
             let row = row as u32;
             assert_eq!(values, [u32::MAX, 10 * row, 10 * row + 1, 10 * row + 2]);
+        }
+    }
+
+    #[test]
+    fn bytes_are_laid_out_like_other_values() {
+        for (rows, columns) in [(8, 8), (16, 20), (7, 16), (561, 3), (529, 17), (3, 1)] {
+            let columns: Vec<Vec<u8>> = (0..columns)
+                .map(|column| (0..rows).map(|row| (row * 31 + column * 7) as u8).collect())
+                .collect();
+            let slices: Vec<&[u8]> = columns.iter().map(Vec::as_slice).collect();
+            let width = slices.len() + 3;
+            let (mut bytes, mut expected) = (vec![255; rows * width], vec![255; rows * width]);
+            byte_columns_into_rows(&slices, &mut bytes, width, 2);
+            columns_into_rows(&slices, &mut expected, width, 2);
+            assert_eq!(bytes, expected, "{rows} rows of {} columns", slices.len());
         }
     }
 }

@@ -5,11 +5,10 @@ use rayon::prelude::*;
 
 use super::columns::Columns;
 use crate::lake::table::ColumnType;
+use crate::square::{SIDE, load, store, transpose};
 
 /// Lines are parsed in chunks of about this size, on all cores.
 pub(super) const CHUNK_SIZE: usize = 1 << 20;
-/// The side of the squares in which bytes are transposed.
-const SIDE: usize = 8;
 /// The number of columns that one core fills at a time.
 const COLUMNS: usize = 64;
 /// The most common fields of pixels.
@@ -149,13 +148,13 @@ fn columns_of(rows: &[&[u8]], first: usize, count: usize) -> Vec<Vec<u8>> {
         if let Ok(tile) = <[&[u8]; SIDE]>::try_from(tile) {
             for (index, columns) in columns.chunks_exact_mut(SIDE).enumerate() {
                 let left = first + index * SIDE;
-                let square = transpose(tile.map(|row| {
-                    let mut bytes = [0; SIDE];
-                    bytes.copy_from_slice(&row[left..left + SIDE]);
-                    u64::from_le_bytes(bytes)
-                }));
-                for (column, bytes) in columns.iter_mut().zip(square) {
-                    column[top..top + SIDE].copy_from_slice(&bytes.to_le_bytes());
+                let mut square = [0; SIDE];
+                for index in 0..SIDE {
+                    square[index] = load(tile[index], left);
+                }
+                let square = transpose(square);
+                for index in 0..SIDE {
+                    store(&mut columns[index], top, square[index]);
                 }
             }
             done = whole;
@@ -168,24 +167,4 @@ fn columns_of(rows: &[&[u8]], first: usize, count: usize) -> Vec<Vec<u8>> {
         }
     }
     columns
-}
-
-/// Transposes a square of bytes: byte `j` of number `i` becomes byte `i` of number `j`, counted
-/// from the lowest byte. First halves are swapped, then quarters, then single bytes (Warren,
-/// "Hacker's Delight", 7-3).
-fn transpose(mut square: [u64; SIDE]) -> [u64; SIDE] {
-    const STEPS: [(usize, u64); 3] = [
-        (4, 0x0000_0000_ffff_ffff),
-        (2, 0x0000_ffff_0000_ffff),
-        (1, 0x00ff_00ff_00ff_00ff),
-    ];
-    for (distance, low) in STEPS {
-        let bits = 8 * distance;
-        for upper in (0..SIDE).filter(|at| at & distance == 0) {
-            let (a, b) = (square[upper], square[upper + distance]);
-            square[upper] = (a & low) | ((b & low) << bits);
-            square[upper + distance] = ((a >> bits) & low) | (b & !low);
-        }
-    }
-    square
 }
