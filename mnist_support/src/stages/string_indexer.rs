@@ -5,7 +5,8 @@ use std::{
     collections::BTreeMap,
 };
 
-use polars::prelude::{NamedFrom, PlHashMap, Series};
+use polars::prelude::{NamedFromOwned, PlHashMap, Series, StringChunked};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -20,6 +21,8 @@ use crate::{
     collective::{Collective, all_gather_json},
 };
 
+/// The rows that one core takes at a time.
+const PIECE_ROWS: usize = 16 << 10;
 /// The label that stands for all words that were not there when a [`StringIndexer`] that keeps them
 /// was fitted, as in SparkML.
 const UNKNOWN: &str = "__unknown";
@@ -93,9 +96,11 @@ impl StringIndexer {
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<StringIndexerModel> {
         let count = |name: &String| -> Result<BTreeMap<String, u64>> {
             let words = strings(table.frame(), name, table.rows())?;
+            let pieces = pieces(&words);
+            let counted: Vec<PlHashMap<&str, u64>> = pieces.par_iter().map(count_words).collect();
             let mut counts: PlHashMap<&str, u64> = PlHashMap::default();
-            for word in words.iter().flatten() {
-                *counts.entry(word).or_default() += 1;
+            for (word, count) in counted.into_iter().flatten() {
+                *counts.entry(word).or_default() += count;
             }
             let owned = counts.into_iter();
             Ok(owned
@@ -123,6 +128,21 @@ impl StringIndexer {
                 .collect(),
         })
     }
+}
+
+/// The words in pieces of [`PIECE_ROWS`], of which each core takes some.
+fn pieces(words: &StringChunked) -> Vec<StringChunked> {
+    let starts = (0..words.len()).step_by(PIECE_ROWS);
+    let piece = |start| words.slice(start as i64, PIECE_ROWS);
+    starts.map(piece).collect()
+}
+
+fn count_words(words: &StringChunked) -> PlHashMap<&str, u64> {
+    let mut counts = PlHashMap::default();
+    for word in words.iter().flatten() {
+        *counts.entry(word).or_default() += 1;
+    }
+    counts
 }
 
 impl StringOrderType {
@@ -186,6 +206,13 @@ impl PipelineStage for StringIndexer {
     }
 }
 
+/// The indices of the words of a column.
+struct Indices {
+    /// An index for each row, or anything for one that is to be left out.
+    values: Vec<f64>,
+    left_out: Vec<usize>,
+}
+
 /// A fitted [`StringIndexer`].
 ///
 /// As in SparkML, it leaves a table without one of its columns as it is, so that a pipeline whose
@@ -228,33 +255,50 @@ impl StringIndexerModel {
         })
     }
 
-    /// Returns the index of each word of a column; `None` for one that is to be left out.
-    fn indices(&self, table: &Table, name: &str, labels: &[String]) -> Result<Vec<Option<f64>>> {
+    /// Returns the index of each word of a column.
+    fn indices(&self, table: &Table, name: &str, labels: &[String]) -> Result<Indices> {
         let places = labels.iter().enumerate();
         let places: PlHashMap<&str, f64> = places
             .map(|(index, label)| (label.as_str(), index as f64))
             .collect();
         let words = strings(table.frame(), name, table.rows())?;
-        let index = |(row, word): (usize, &Option<_>)| {
-            let word: Option<&str> = word.as_deref();
-            let known = word.and_then(|word| places.get(word));
-            match (known, self.indexer.handle_invalid) {
-                (Some(index), _) => Ok(Some(*index)),
-                (None, HandleInvalid::Keep) => Ok(Some(labels.len() as f64)),
-                (None, HandleInvalid::Skip) => Ok(None),
-                (None, HandleInvalid::Error) => Err(match word {
-                    None => table.rows().missing(row, name),
-                    Some(word) => table.rows().invalid(
-                        row,
-                        name,
-                        word,
-                        "a label that was there when the StringIndexer was fitted; see \
-                         handle_invalid",
-                    ),
-                }),
+        let handle_invalid = self.indexer.handle_invalid;
+        let invalid = |row, word: Option<&str>, left_out: &mut Vec<usize>| match handle_invalid {
+            HandleInvalid::Keep => Ok(labels.len() as f64),
+            HandleInvalid::Skip => {
+                left_out.push(row);
+                Ok(f64::NAN)
             }
+            HandleInvalid::Error => Err(match word {
+                None => table.rows().missing(row, name),
+                Some(word) => table.rows().invalid(
+                    row,
+                    name,
+                    word,
+                    "a label that was there when the StringIndexer was fitted; see \
+                     handle_invalid",
+                ),
+            }),
         };
-        words.iter().enumerate().map(index).collect()
+        let mut values = vec![0.0; words.len()];
+        let pieces = values.par_chunks_mut(PIECE_ROWS).zip(pieces(&words));
+        let left_out = pieces.enumerate().map(|(piece, (values, words))| {
+            let mut left_out = Vec::new();
+            for (row, (value, word)) in values.iter_mut().zip(words.iter()).enumerate() {
+                *value = match word.and_then(|word| places.get(word)) {
+                    Some(index) => *index,
+                    None => invalid(piece * PIECE_ROWS + row, word, &mut left_out)?,
+                };
+            }
+            Ok(left_out)
+        });
+        // The error of the first row that has one.
+        let left_out: Vec<Result<Vec<usize>>> = left_out.collect();
+        let left_out: Vec<Vec<usize>> = left_out.into_iter().collect::<Result<_>>()?;
+        Ok(Indices {
+            values,
+            left_out: left_out.concat(),
+        })
     }
 }
 
@@ -285,15 +329,14 @@ impl Transformer for StringIndexerModel {
                 added.push((output, self.indices(table, input, labels)?));
             }
         }
-        for (output, indices) in &added {
-            table.set_column(Series::new(output.as_str().into(), indices))?;
+        let mut keep = vec![true; table.height()];
+        for (output, Indices { values, left_out }) in added {
+            table.set_column(Series::from_vec(output.as_str().into(), values))?;
+            for row in left_out {
+                keep[row] = false;
+            }
         }
-        if self.indexer.handle_invalid == HandleInvalid::Skip {
-            let keep = (0..table.height())
-                .map(|row| added.iter().all(|(_, indices)| indices[row].is_some()));
-            table.keep(&keep.collect::<Vec<_>>())?;
-        }
-        Ok(())
+        table.keep(&keep)
     }
 }
 

@@ -10,45 +10,34 @@ use crate::{
     error::TableError,
 };
 
-/// Returns the values of a column of text, numbers or booleans as text; `None` for null and NaN.
+/// Returns the values of a column of text, numbers or booleans as text; null for null and NaN.
 pub(super) fn strings<'a>(
     frame: &'a DataFrame,
     name: &str,
     rows: TableRows<'_>,
-) -> Result<Vec<Option<Cow<'a, str>>>> {
+) -> Result<Cow<'a, StringChunked>> {
     let series = column(frame, name, rows)?;
     let about = || TableError::about(rows.table());
     Ok(match series.dtype() {
-        DataType::String => {
-            let texts = series.str().map_err(about())?;
-            texts.iter().map(|text| text.map(Cow::Borrowed)).collect()
-        }
+        DataType::String => Cow::Borrowed(series.str().map_err(about())?),
         DataType::Boolean => {
             let values = series.bool().map_err(about())?.iter();
-            let text = |value| Cow::Borrowed(if value { "true" } else { "false" });
-            values.map(|value| value.map(text)).collect()
+            let text = |value| if value { "true" } else { "false" };
+            Cow::Owned(values.map(|value| value.map(text)).collect())
         }
         DataType::Float32 => {
             let values = series.f32().map_err(about())?.iter();
             let values = values.map(|value| value.filter(|value| !value.is_nan()));
-            values
-                .map(|value| value.map(|value| float(value).into()))
-                .collect()
+            Cow::Owned(values.map(|value| value.map(float)).collect())
         }
         DataType::Float64 => {
             let values = series.f64().map_err(about())?.iter();
             let values = values.map(|value| value.filter(|value| !value.is_nan()));
-            values
-                .map(|value| value.map(|value| double(value).into()))
-                .collect()
+            Cow::Owned(values.map(|value| value.map(double)).collect())
         }
         dtype if dtype.is_integer() || dtype.is_categorical() || dtype.is_enum() => {
             let cast = series.cast(&DataType::String).map_err(about())?;
-            let texts = cast.str().map_err(about())?;
-            texts
-                .iter()
-                .map(|text| text.map(|text| Cow::Owned(text.to_owned())))
-                .collect()
+            Cow::Owned(cast.str().map_err(about())?.clone())
         }
         other => {
             return Err(Error::Table(TableError::ColumnType {
