@@ -7,9 +7,10 @@ use polars::prelude::{
 use polars_arrow::array::{BooleanArray, MutableBinaryViewArray, Utf8ViewArray};
 use polars_arrow::bitmap::{Bitmap, MutableBitmap};
 
+use super::dialect::Dialect;
 use super::records::Field;
 use super::split::Rows;
-use super::values::{Values, date, datetime, trim};
+use super::values::{date, datetime, trim};
 use crate::lake::table::ColumnType;
 
 /// The values of a column so far.
@@ -62,17 +63,32 @@ impl Builder {
         matches!(self.values, Typed::String(_))
     }
 
+    /// Makes room for as many values.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        match &mut self.values {
+            Typed::Null(_) => {}
+            Typed::Boolean(values) => values.reserve(rows),
+            Typed::UInt8(values) => values.reserve(rows),
+            Typed::Int64(values) | Typed::Datetime(values) => values.reserve(rows),
+            Typed::Float32(values) => values.reserve(rows),
+            Typed::Float64(values) => values.reserve(rows),
+            Typed::Date(values) => values.reserve(rows),
+            Typed::String(values) => values.reserve(rows),
+        }
+    }
+
     /// Appends the fields of the column. `text` is what they stand in, if it is UTF-8.
     pub(super) fn extend<'a>(
         &mut self,
         rows: &Rows<'a>,
-        words: &Values,
+        dialect: &Dialect,
         text: Option<&str>,
     ) -> Result<(), Misfit<'a>> {
+        let words = &dialect.values;
         let fields = Fields {
             rows,
             slot: self.slot,
-            words,
+            dialect,
         };
         let nulls = &mut self.nulls;
         match &mut self.values {
@@ -152,7 +168,7 @@ fn validity(nulls: &[usize], length: usize) -> Option<Bitmap> {
 struct Fields<'r, 'a> {
     rows: &'r Rows<'a>,
     slot: usize,
-    words: &'r Values,
+    dialect: &'r Dialect,
 }
 
 /// A growing list of values.
@@ -193,10 +209,10 @@ impl<'a> Fields<'_, 'a> {
         for (row, field) in self.rows.column(self.slot).enumerate() {
             let fits = match field.plain() {
                 Some(text) => each(trim(text)),
-                None => each(trim(&field.text())),
+                None => each(trim(&field.text(&self.dialect.syntax))),
             };
             if !fits {
-                return Err((row, *field));
+                return Err((row, field));
             }
         }
         Ok(())
@@ -213,7 +229,7 @@ impl<'a> Fields<'_, 'a> {
         self.each(|text| {
             let value = match value(text) {
                 Some(value) => value,
-                None if self.words.is_null(text) => {
+                None if self.dialect.values.is_null(text) => {
                     nulls.push(values.length());
                     T::default()
                 }
@@ -242,11 +258,11 @@ impl<'a> Fields<'_, 'a> {
             let bytes = match field.plain() {
                 Some(bytes) => bytes,
                 None => {
-                    own = field.text();
+                    own = field.text(&self.dialect.syntax);
                     &*own
                 }
             };
-            if self.words.is_null_text(bytes) {
+            if self.dialect.values.is_null_text(bytes) {
                 nulls.push(values.len());
                 values.push_value_ignore_validity("");
                 continue;
@@ -254,7 +270,7 @@ impl<'a> Fields<'_, 'a> {
             let known = field.plain().and_then(checked);
             match known.or_else(|| std::str::from_utf8(bytes).ok()) {
                 Some(text) => values.push_value_ignore_validity(text),
-                None => return Err((row, *field)),
+                None => return Err((row, field)),
             }
         }
         Ok(())

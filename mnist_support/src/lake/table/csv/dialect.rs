@@ -95,7 +95,7 @@ pub(super) fn find(
     };
     let first_line: Record = fields
         .iter()
-        .map(|field| field.text().into_owned())
+        .map(|field| field.text(&syntax).into_owned())
         .collect();
     let rows = records(bytes, data_start, whole, &syntax);
     let (decimal, thousands) = marks(first_line_and(&rows, &first_line), syntax.sep, options);
@@ -175,7 +175,7 @@ fn records(bytes: &[u8], start: usize, whole: bool, syntax: &Syntax) -> Vec<Reco
                 records.push(
                     fields
                         .iter()
-                        .map(|field| field.text().into_owned())
+                        .map(|field| field.text(syntax).into_owned())
                         .collect(),
                 );
                 at = end;

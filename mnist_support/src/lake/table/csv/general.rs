@@ -9,13 +9,14 @@ use rayon::prelude::*;
 
 use super::builder::Builder;
 use super::columns::Columns;
+use super::dialect::Dialect;
 use super::problem::{Problem, RowProblem};
 use super::records::{End, Field};
 use super::split::{Rows, Splitter, Stop};
 use crate::lake::table::ColumnType;
 
 /// Records are parsed in chunks of about this size, on all cores.
-pub(super) const CHUNK_SIZE: usize = 1 << 20;
+pub(super) const CHUNK_SIZE: usize = 512 << 10;
 /// How far from where a chunk should begin a record is looked for.
 const WINDOW: usize = 64 << 10;
 /// How many lines are tried as the first record of a chunk.
@@ -207,6 +208,15 @@ fn parse_from(
     let (end, is_cut) = loop {
         let stop = splitter.fill(&mut rows, at, chunk.end);
         let batch = &bytes[at..stop.at()];
+        if height == 0 {
+            // The others will be about as long.
+            let left = chunk.end.saturating_sub(at) as u64 * rows.starts().len() as u64;
+            let expected = left / batch.len().max(1) as u64;
+            let expected = expected + expected / 16;
+            builders
+                .iter_mut()
+                .for_each(|builder| builder.reserve(expected as usize));
+        }
         append(&rows, batch, &mut builders, columns, wanted)?;
         height += rows.starts().len();
         match stop {
@@ -235,12 +245,11 @@ fn append(
     columns: &Columns,
     wanted: &[usize],
 ) -> Result<(), Problem> {
-    let values = &columns.dialect().values;
     let has_text = builders.iter().any(Builder::is_text);
     let text = has_text.then(|| std::str::from_utf8(batch).ok()).flatten();
     let mut first: Option<(usize, usize, Field<'_>)> = None;
     for (builder, &column) in builders.iter_mut().zip(wanted) {
-        if let Err((row, field)) = builder.extend(rows, values, text)
+        if let Err((row, field)) = builder.extend(rows, columns.dialect(), text)
             && first.is_none_or(|(other, ..)| row < other)
         {
             first = Some((row, column, field));
@@ -258,7 +267,7 @@ fn append(
 /// Why a field is none of its column's type.
 #[cold]
 fn misfit(field: &Field<'_>, column: usize, columns: &Columns) -> RowProblem {
-    let text = field.text();
+    let text = field.text(&columns.dialect().syntax);
     let (own, values) = (columns.types()[column], &columns.dialect().values);
     let value = shortened(&String::from_utf8_lossy(&text));
     let needed = own.join(values.kind(&text));
@@ -290,11 +299,14 @@ fn shortened(value: &str) -> String {
 
 /// Widens `types` to hold the values of records, leaving out what is no row.
 pub(super) fn widen(types: &mut [ColumnType], bytes: &[u8], columns: &Columns) {
-    let values = &columns.dialect().values;
+    if types.iter().all(|dtype| *dtype == ColumnType::String) {
+        return;
+    }
+    let Dialect { syntax, values, .. } = columns.dialect();
     let learnt: Result<(), ()> = for_each_record(bytes, columns, |_, fields| {
         for (dtype, field) in types.iter_mut().zip(fields.unwrap_or_default()) {
             if *dtype != ColumnType::String {
-                let text: Cow<'_, [u8]> = field.text();
+                let text: Cow<'_, [u8]> = field.text(syntax);
                 let kind = values.kind(&text);
                 if kind != *dtype {
                     *dtype = dtype.join(kind);

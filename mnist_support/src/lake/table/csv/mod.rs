@@ -46,8 +46,8 @@ const LONGEST_HEADER: u64 = 64 << 20;
 /// The size of the samples from the middle and the end of a larger file.
 const SAMPLE: u64 = 64 << 10;
 /// A part is parsed in blocks of about this size, while the next one is being fetched: large enough
-/// for all cores, small enough to avoid a second copy of the file in memory.
-const BLOCK: u64 = 32 << 20;
+/// for all cores, small enough that they don't wait long for the first.
+const BLOCK: u64 = 8 << 20;
 /// Files with less data than this are split by counting their rows.
 const SMALL: u64 = 1 << 20;
 
@@ -138,7 +138,12 @@ impl CsvFile {
         let quoted = samples
             .iter()
             .any(|sample| quote.is_some_and(|quote| sample.contains(&quote)));
-        let mut types = vec![ColumnType::Null; names.len()];
+        // Text is what no value widens: those that are given need not be learnt.
+        let given = |name: &String| match options.schema.contains_key(name) {
+            true => ColumnType::String,
+            false => ColumnType::Null,
+        };
+        let mut types: Vec<ColumnType> = names.iter().map(given).collect();
         for sample in &samples {
             general::widen(&mut types, sample, &self.columns);
         }

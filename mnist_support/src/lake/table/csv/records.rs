@@ -46,24 +46,34 @@ enum Kind {
     /// Without quotes, or with quotes and nothing to replace in them.
     Plain,
     /// With quotes in quotes, or characters after them.
-    Quoted { quote: u8, escape: Option<u8> },
+    Quoted,
 }
 
 impl<'a> Field<'a> {
-    /// A field without text.
-    pub(super) const EMPTY: Field<'static> = Field::plain_of(&[]);
-
     /// A field whose text stands in the file as it is.
-    pub(super) const fn plain_of(bytes: &[u8]) -> Field<'_> {
-        let kind = Kind::Plain;
+    #[inline]
+    fn plain_of(bytes: &'a [u8]) -> Field<'a> {
+        Field::new(bytes, false)
+    }
+
+    /// A field of these bytes, in which there are quotes to replace if it is `quoted`.
+    #[inline]
+    pub(super) fn new(bytes: &'a [u8], quoted: bool) -> Field<'a> {
+        let kind = if quoted { Kind::Quoted } else { Kind::Plain };
         Field { bytes, kind }
     }
 
-    /// The field's text.
-    pub(super) fn text(&self) -> Cow<'a, [u8]> {
-        let Kind::Quoted { quote, escape } = self.kind else {
+    /// What [`new`](Self::new) was given.
+    pub(super) fn parts(&self) -> (&'a [u8], bool) {
+        (self.bytes, self.kind == Kind::Quoted)
+    }
+
+    /// The field's text, of a file that is written like this.
+    pub(super) fn text(&self, syntax: &Syntax) -> Cow<'a, [u8]> {
+        let (Kind::Quoted, Some(quote)) = (self.kind, syntax.quote) else {
             return Cow::Borrowed(self.bytes);
         };
+        let escape = syntax.escape;
         let mut text = Vec::with_capacity(self.bytes.len());
         // The opening quote is not among the bytes.
         let (mut rest, mut quoted) = (self.bytes, true);
@@ -226,10 +236,7 @@ impl Syntax {
         } else {
             Field {
                 bytes: &bytes[at..if clean { close } else { end_of_text }],
-                kind: Kind::Quoted {
-                    quote,
-                    escape: self.escape,
-                },
+                kind: Kind::Quoted,
             }
         };
         Some((field, end))
@@ -405,7 +412,7 @@ mod tests {
             }
             let end = syntax.record_end(bytes, at);
             assert_eq!(syntax.fields(bytes, at, &mut fields), end, "{text:?}");
-            let texts = fields.iter().map(|field| field.text().into_owned());
+            let texts = fields.iter().map(|field| field.text(syntax).into_owned());
             rows.push(texts.map(|text| String::from_utf8(text).unwrap()).collect());
             match end {
                 End::At(end) => at = end,

@@ -7,18 +7,61 @@ use super::records::{End, Field, Syntax, without_return};
 /// The number of bytes whose separators are found at once.
 const BLOCK: usize = 64;
 /// About how many fields of a batch there are: they should stay in the fastest cache.
-const BATCH_FIELDS: usize = 2048;
+const BATCH_FIELDS: usize = 1024;
 /// The fewest rows of a batch.
 const BATCH_ROWS: usize = 32;
 
 /// The fields of some columns in successive rows.
 pub(super) struct Rows<'a> {
+    bytes: &'a [u8],
     /// Row-major, and after each row a field that stands for all other columns. There may be more
     /// than there are rows.
-    fields: Vec<Field<'a>>,
+    fields: Vec<Span>,
     /// Where each row begins.
     starts: Vec<usize>,
     stride: usize,
+}
+
+/// Where a field is, counted from the beginning of its row. Most of a batch's memory are these, so
+/// they are small.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    /// The number of bytes, and whether they are the text as it is.
+    length: u32,
+}
+
+/// The bit of a [`Span`]'s length that says that its text has quotes to replace.
+const QUOTED: u32 = 1 << 31;
+
+impl Span {
+    #[inline]
+    fn plain(start: usize, end: usize, row: usize) -> Span {
+        Span {
+            start: (start - row) as u32,
+            length: (end - start) as u32,
+        }
+    }
+
+    fn of(field: &Field<'_>, bytes: &[u8], row: usize) -> Span {
+        let (text, quoted) = field.parts();
+        let start = text.as_ptr().addr() - bytes.as_ptr().addr();
+        let Span { start, length } = Span::plain(start, start + text.len(), row);
+        let length = if quoted { length | QUOTED } else { length };
+        Span { start, length }
+    }
+
+    #[inline]
+    fn is_empty(self) -> bool {
+        self.length & !QUOTED == 0
+    }
+
+    #[inline]
+    fn field<'a>(self, bytes: &'a [u8], row: usize) -> Field<'a> {
+        let start = row + self.start as usize;
+        let text = bytes.get(start..start + (self.length & !QUOTED) as usize);
+        Field::new(text.unwrap_or_default(), self.length & QUOTED != 0)
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -29,12 +72,12 @@ impl<'a> Rows<'a> {
 
     /// The fields of the column in `slot`.
     #[inline]
-    pub(super) fn column(&self, slot: usize) -> impl Iterator<Item = &Field<'a>> {
+    pub(super) fn column(&self, slot: usize) -> impl Iterator<Item = Field<'a>> {
         let rows = self
-            .fields
-            .chunks_exact(self.stride)
-            .take(self.starts.len());
-        rows.map(move |row| &row[slot])
+            .starts
+            .iter()
+            .zip(self.fields.chunks_exact(self.stride));
+        rows.map(move |(start, row)| row[slot].field(self.bytes, *start))
     }
 }
 
@@ -71,6 +114,8 @@ pub(super) struct Splitter<'a, 'c> {
     /// The separators and line ends among the bytes from here, as bits.
     block: usize,
     marks: u64,
+    /// The quotes among the same bytes.
+    quotes: u64,
     scratch: Vec<Field<'a>>,
 }
 
@@ -91,9 +136,10 @@ impl<'a, 'c> Splitter<'a, 'c> {
             stride: wanted.len() + 1,
             block: 0,
             marks: 0,
+            quotes: 0,
             scratch: Vec::new(),
         };
-        splitter.marks = splitter.marks_at(0);
+        splitter.look_at(0);
         splitter
     }
 
@@ -105,6 +151,7 @@ impl<'a, 'c> Splitter<'a, 'c> {
     /// No rows, to be filled.
     pub(super) fn rows(&self) -> Rows<'a> {
         Rows {
+            bytes: self.bytes,
             fields: Vec::new(),
             starts: Vec::new(),
             stride: self.stride,
@@ -115,7 +162,9 @@ impl<'a, 'c> Splitter<'a, 'c> {
     pub(super) fn fill(&mut self, rows: &mut Rows<'a>, mut at: usize, limit: usize) -> Stop {
         rows.starts.clear();
         let most = (BATCH_FIELDS / self.stride).max(BATCH_ROWS);
-        rows.fields.resize(most * self.stride, Field::EMPTY);
+        if rows.fields.is_empty() {
+            rows.fields.resize(most * self.stride, Span::default());
+        }
         while rows.starts.len() < most {
             if at >= limit {
                 return Stop::Limit(at);
@@ -140,13 +189,16 @@ impl<'a, 'c> Splitter<'a, 'c> {
     /// Splits the record at `at`, which is no blank line, into `row`. Returns where the next one
     /// begins.
     #[inline]
-    fn record(&mut self, at: usize, row: &mut [Field<'a>]) -> Result<usize, RowProblem> {
+    fn record(&mut self, at: usize, row: &mut [Span]) -> Result<usize, RowProblem> {
         let (end, mut found, last_is_empty) = if self.syntax.runs || self.syntax.skip_initial_space
         {
             self.fields_of_any(at, row)?
         } else {
             self.fields(at, row)?
         };
+        if end - at >= QUOTED as usize {
+            return Err(RowProblem::Other("it has 2 GiB or more".to_owned()));
+        }
         let width = self.slots.len();
         // A separator at the end of a row is no field.
         if found == width + 1 && last_is_empty && self.trailing_sep {
@@ -164,48 +216,62 @@ impl<'a, 'c> Splitter<'a, 'c> {
     #[inline]
     fn fields(
         &mut self,
-        mut at: usize,
-        row: &mut [Field<'a>],
+        start: usize,
+        row: &mut [Span],
     ) -> Result<(usize, usize, bool), RowProblem> {
         let bytes = self.bytes;
-        let mut found = 0;
+        let (mut at, mut found) = (start, 0);
         loop {
-            let (field, end) = match bytes.get(at) {
-                Some(byte) if u16::from(*byte) == self.quote => {
-                    let quoted = self.syntax.quoted(bytes, at + 1, *byte);
-                    quoted.ok_or(RowProblem::OpenQuote)?
-                }
-                _ => {
-                    let end = self.next_mark(at);
-                    (Field::plain_of(&bytes[at..end]), end)
-                }
+            let is_quoted = bytes.get(at).is_some_and(|byte| self.is_quote(*byte));
+            let (mut span, end) = if is_quoted {
+                self.quoted(at, start)?
+            } else {
+                let end = self.next_mark(at);
+                (Span::plain(at, end, start), end)
             };
-            let slot = self.slots.get(found);
+            let is_last = bytes.get(end).is_none_or(|byte| *byte == b'\n');
+            if is_last && !is_quoted {
+                span = Span::plain(at, without_return(bytes, at, end), start);
+            }
+            if let Some(slot) = self.slots.get(found) {
+                row[*slot] = span;
+            }
             found += 1;
-            match bytes.get(end) {
-                Some(byte) if *byte != b'\n' => {
-                    if let Some(slot) = slot {
-                        row[*slot] = field;
-                    }
-                    at = end + 1;
-                }
-                line_end => {
-                    let mut field = field;
-                    if bytes
-                        .get(at)
-                        .is_none_or(|byte| u16::from(*byte) != self.quote)
-                    {
-                        let text = &bytes[at..without_return(bytes, at, end)];
-                        field = Field::plain_of(text);
-                    }
-                    if let Some(slot) = slot {
-                        row[*slot] = field;
-                    }
-                    let next = end + usize::from(line_end.is_some());
-                    return Ok((next, found, field.is_empty()));
-                }
+            if is_last {
+                let next = bytes.len().min(end + 1);
+                return Ok((next, found, span.is_empty()));
+            }
+            at = end + 1;
+        }
+    }
+
+    #[inline]
+    fn is_quote(&self, byte: u8) -> bool {
+        u16::from(byte) == self.quote
+    }
+
+    /// The field whose quote opens at `at`, and where the separator or line end after it is.
+    #[inline]
+    fn quoted(&mut self, at: usize, row: usize) -> Result<(Span, usize), RowProblem> {
+        if self.syntax.escape.is_none() {
+            let close = self.next_quote(at + 1);
+            let after = close + 1;
+            let end = match self.bytes.get(after..) {
+                Some([b'\r', b'\n', ..]) => after + 1,
+                _ => after,
+            };
+            if self
+                .bytes
+                .get(end)
+                .is_some_and(|byte| *byte == self.syntax.sep || *byte == b'\n')
+            {
+                return Ok((Span::plain(at + 1, close, row), end));
             }
         }
+        // Quotes in quotes, characters after them, or the end of the bytes.
+        let field = self.syntax.quoted(self.bytes, at + 1, self.bytes[at]);
+        let (field, end) = field.ok_or(RowProblem::OpenQuote)?;
+        Ok((Span::of(&field, self.bytes, row), end))
     }
 
     /// The same, for separators of any kind.
@@ -213,13 +279,13 @@ impl<'a, 'c> Splitter<'a, 'c> {
     fn fields_of_any(
         &mut self,
         at: usize,
-        row: &mut [Field<'a>],
+        row: &mut [Span],
     ) -> Result<(usize, usize, bool), RowProblem> {
         let End::At(end) = self.syntax.fields(self.bytes, at, &mut self.scratch) else {
             return Err(RowProblem::OpenQuote);
         };
         for (field, slot) in self.scratch.iter().zip(&self.slots) {
-            row[*slot] = *field;
+            row[*slot] = Span::of(field, self.bytes, at);
         }
         let last_is_empty = self.scratch.last().is_some_and(Field::is_empty);
         Ok((end, self.scratch.len(), last_is_empty))
@@ -228,54 +294,93 @@ impl<'a, 'c> Splitter<'a, 'c> {
     /// The first separator or line end from `from` on, or the end of the bytes.
     #[inline]
     fn next_mark(&mut self, from: usize) -> usize {
-        if from >= self.block + BLOCK {
-            self.block = from / BLOCK * BLOCK;
-            self.marks = self.marks_at(self.block);
-        }
-        let mut marks = self.marks & (u64::MAX << (from - self.block));
-        while marks == 0 {
-            self.block += BLOCK;
-            if self.block >= self.bytes.len() {
-                self.block = self.bytes.len() / BLOCK * BLOCK;
-                self.marks = 0;
-                return self.bytes.len();
-            }
-            self.marks = self.marks_at(self.block);
-            marks = self.marks;
-        }
-        self.block + marks.trailing_zeros() as usize
+        self.next(from, |splitter| splitter.marks)
     }
 
-    /// The separators and line ends among the 64 bytes from `at` on, the first in the lowest bit.
+    /// The first quote from `from` on, or the end of the bytes.
     #[inline]
-    fn marks_at(&self, at: usize) -> u64 {
-        let rest = &self.bytes[at.min(self.bytes.len())..];
-        match rest.first_chunk::<BLOCK>() {
-            Some(block) => marks(block, self.syntax.sep),
+    fn next_quote(&mut self, from: usize) -> usize {
+        self.next(from, |splitter| splitter.quotes)
+    }
+
+    /// The first bit from `from` on, which is not before the bytes that were looked at last.
+    #[inline]
+    fn next(&mut self, from: usize, bits: impl Fn(&Self) -> u64) -> usize {
+        if from >= self.block + BLOCK {
+            self.look_at(from / BLOCK * BLOCK);
+        }
+        let mut found = bits(self) & (u64::MAX << (from - self.block));
+        while found == 0 {
+            if self.block + BLOCK >= self.bytes.len() {
+                return self.bytes.len();
+            }
+            self.look_at(self.block + BLOCK);
+            found = bits(self);
+        }
+        self.block + found.trailing_zeros() as usize
+    }
+
+    /// Finds what is among the 64 bytes from `block` on.
+    #[inline]
+    fn look_at(&mut self, block: usize) {
+        self.block = block;
+        let rest = &self.bytes[block.min(self.bytes.len())..];
+        let (sep, quote) = (self.syntax.sep, self.syntax.quote.unwrap_or(b'\n'));
+        (self.marks, self.quotes) = match rest.first_chunk::<BLOCK>() {
+            Some(block) => marks(block, sep, quote),
             None => {
                 let mut block = [0; BLOCK];
                 block[..rest.len()].copy_from_slice(rest);
-                marks(&block, self.syntax.sep) & ((1 << rest.len()) - 1)
+                let within = (1 << rest.len()) - 1;
+                let (marks, quotes) = marks(&block, sep, quote);
+                (marks & within, quotes & within)
             }
-        }
+        };
     }
 }
 
+/// The separators and line ends, and the quotes, among 64 bytes, the first in the lowest bit.
+#[cfg(target_arch = "x86_64")]
 #[inline]
-fn marks(block: &[u8; BLOCK], sep: u8) -> u64 {
+fn marks(block: &[u8; BLOCK], sep: u8, quote: u8) -> (u64, u64) {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    let (mut marks, mut quotes) = (0, 0);
+    for place in (0..BLOCK).step_by(16) {
+        // SAFETY: every x86_64 processor has SSE2, and there are 16 bytes at each place.
+        let (mark, quote) = unsafe {
+            let lane = _mm_loadu_si128(block.as_ptr().add(place).cast());
+            let seps = _mm_cmpeq_epi8(lane, _mm_set1_epi8(sep.cast_signed()));
+            let line_ends = _mm_cmpeq_epi8(lane, _mm_set1_epi8(b'\n'.cast_signed()));
+            let quotes = _mm_cmpeq_epi8(lane, _mm_set1_epi8(quote.cast_signed()));
+            let marks = _mm_or_si128(seps, line_ends);
+            (_mm_movemask_epi8(marks), _mm_movemask_epi8(quotes))
+        };
+        marks |= u64::from(mark.cast_unsigned()) << place;
+        quotes |= u64::from(quote.cast_unsigned()) << place;
+    }
+    (marks, quotes)
+}
+
+/// The separators and line ends, and the quotes, among 64 bytes, the first in the lowest bit.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn marks(block: &[u8; BLOCK], sep: u8, quote: u8) -> (u64, u64) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     // The highest bit of each byte that is zero, and no other.
     let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
-    let (sep, line_end) = (ONES * u64::from(sep), ONES * u64::from(b'\n'));
-    let (words, _) = block.as_chunks::<8>();
-    words.iter().enumerate().fold(0, |marks, (place, word)| {
+    // Gathers the highest bits in the highest byte.
+    let gather = |bits: u64| (bits >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    let [sep, line_end, quote] = [sep, b'\n', quote].map(|byte| ONES * u64::from(byte));
+    let (mut marks, mut quotes) = (0, 0);
+    for (place, word) in block.as_chunks::<8>().0.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ sep) | zeros(word ^ line_end);
-        // Gathers the highest bits in the highest byte.
-        let bits = (found >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        marks | bits << (8 * place)
-    })
+        marks |= gather(zeros(word ^ sep) | zeros(word ^ line_end)) << (8 * place);
+        quotes |= gather(zeros(word ^ quote)) << (8 * place);
+    }
+    (marks, quotes)
 }
 
 #[cfg(test)]
@@ -289,12 +394,19 @@ mod tests {
 
     fn split(bytes: &[u8], columns: &Columns) -> Read {
         let wanted: Vec<usize> = (0..columns.len()).collect();
+        let syntax = &columns.dialect().syntax;
         let mut splitter = Splitter::new(bytes, columns, &wanted);
         let (mut rows, mut at, mut read) = (splitter.rows(), 0, Vec::new());
         loop {
             let stop = splitter.fill(&mut rows, at, bytes.len());
             for row in 0..rows.starts().len() {
-                let text = |slot| rows.column(slot).nth(row).unwrap().text().into_owned();
+                let text = |slot| {
+                    rows.column(slot)
+                        .nth(row)
+                        .unwrap()
+                        .text(syntax)
+                        .into_owned()
+                };
                 read.push((0..columns.len()).map(text).collect());
             }
             match stop {
@@ -307,12 +419,13 @@ mod tests {
 
     fn by_fields(bytes: &[u8], columns: &Columns) -> Read {
         let mut read = Vec::new();
+        let syntax = &columns.dialect().syntax;
         let outcome = super::super::general::for_each_record(bytes, columns, |at, fields| {
             let fields = fields.map_err(|problem| (at, problem))?;
             read.push(
                 fields
                     .iter()
-                    .map(|field| field.text().into_owned())
+                    .map(|field| field.text(syntax).into_owned())
                     .collect(),
             );
             Ok(())

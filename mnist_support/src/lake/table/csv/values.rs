@@ -113,6 +113,11 @@ impl Values {
 
     #[inline]
     pub(super) fn boolean(&self, text: &[u8]) -> Option<bool> {
+        match text {
+            b"true" => return Some(true),
+            b"false" => return Some(false),
+            _ => {}
+        }
         if text.eq_ignore_ascii_case(b"true") || self.trues.iter().any(|word| word == text) {
             Some(true)
         } else if text.eq_ignore_ascii_case(b"false") || self.falses.iter().any(|word| word == text)
@@ -368,19 +373,19 @@ fn any_float(text: &[u8], decimal: u8) -> Option<f64> {
 }
 
 /// Days since 1970 of an ISO date.
+#[inline]
 pub(super) fn date(text: &[u8]) -> Option<i32> {
-    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else {
+    /// The lengths of the months from 1 on, in a year without a leap day.
+    const LENGTHS: [i64; 13] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let text: &[u8; 10] = text.try_into().ok()?;
+    if (text[4], text[7]) != (b'-', b'-') {
         return None;
-    };
-    let year = 100 * number(*y1, *y2)? + number(*y3, *y4)?;
-    let (month, day) = (number(*m1, *m2)?, number(*d1, *d2)?);
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = match month {
-        2 => 28 + i64::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
+    }
+    let [y1, y2, y3, y4, _, m1, m2, _, d1, d2] = *text;
+    let digits = eight_digits(u64::from_le_bytes([y1, y2, y3, y4, m1, m2, d1, d2]))? as i64;
+    let (year, month, day) = (digits / 10_000, digits / 100 % 100, digits % 100);
+    let leap = month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = LENGTHS.get(month as usize)? + i64::from(leap);
     if !(1..=length).contains(&day) {
         return None;
     }
