@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::FeaturesView;
 use super::columns::{TableRows, feature_column};
-use super::transpose::{byte_columns_into_rows, columns_into_rows};
+use super::transpose::{IntoRows, byte_columns_into_rows, columns_into_rows};
 use crate::{Error, Result, error::TableError};
 
 /// The number of columns that are made contiguous and transposed together.
@@ -200,7 +200,7 @@ fn rows_of<'a, T>(
     rows: usize,
     table: &str,
     contiguous: impl Fn(&'a Series) -> Result<Cow<'a, ChunkedArray<T>>> + Send + Sync,
-    into_rows: fn(&[&[T::Native]], &mut [T::Native], usize, usize),
+    into_rows: IntoRows<T::Native>,
 ) -> Result<Vec<T::Native>>
 where
     T: PolarsNumericType,

@@ -5,6 +5,9 @@ use crate::square::{SIDE, load, store, transpose};
 /// The number of rows in a tile: 64 bytes of a column are one cache line.
 const TILE_ROWS: usize = 64;
 
+/// A function such as [`columns_into_rows`].
+pub(super) type IntoRows<T> = fn(&[&[T]], &mut [T], usize, usize);
+
 /// Writes `columns` side by side into `output`, a row-major matrix of `width` columns, starting at
 /// its column `first_column`. Every column has `output.len() / width` values. The caller passes
 /// about 64 columns at once.
@@ -71,12 +74,11 @@ fn write_squares(
     if rows.len() == SIDE * width {
         for columns in tile.as_chunks::<SIDE>().0 {
             let mut square = [0; SIDE];
-            for index in 0..SIDE {
-                square[index] = load(&columns[index], top);
+            for (line, column) in square.iter_mut().zip(columns) {
+                *line = load(column, top);
             }
-            let square = transpose(square);
-            for index in 0..SIDE {
-                store(rows, index * width + first_column + done, square[index]);
+            for (index, line) in transpose(square).into_iter().enumerate() {
+                store(rows, index * width + first_column + done, line);
             }
             done += SIDE;
         }

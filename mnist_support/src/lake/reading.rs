@@ -145,7 +145,7 @@ pub(crate) struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     /// Starts metering a read of `total` bytes.
-    pub(super) fn start(name: &'a str, total: u64, on_progress: OnProgress<'a>) -> Self {
+    pub(crate) fn start(name: &'a str, total: u64, on_progress: OnProgress<'a>) -> Self {
         Meter::start_with(notices(), name, total, on_progress)
     }
 
@@ -168,12 +168,12 @@ impl<'a> Meter<'a> {
     }
 
     /// The counter to add the bytes to as they arrive.
-    pub(super) fn counter(&self) -> Arc<AtomicU64> {
+    pub(crate) fn counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.counter)
     }
 
     /// Reports the progress if a report is due.
-    pub(super) fn report_if_due(&self) {
+    pub(crate) fn report_if_due(&self) {
         self.report_if_due_at(self.started.elapsed());
     }
 

@@ -16,6 +16,7 @@ impl Source for LakeFrame {
                 Shard::new(FilePart {
                     frame: self.clone(),
                     partition,
+                    bytes: 0,
                 })
             })
             .collect())
@@ -42,6 +43,7 @@ impl Source for LakeFrame {
 struct FilePart {
     frame: LakeFrame,
     partition: Partition,
+    bytes: u64,
 }
 
 impl Part for FilePart {
@@ -74,12 +76,17 @@ impl Part for FilePart {
             .read_each(&self.partition, columns, on_progress, each)
     }
 
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn blocks(&self) -> Result<Option<Vec<Shard>>> {
         let blocks = self.frame.blocks(&self.partition)?.into_iter();
-        let shards = blocks.map(|partition| {
+        let shards = blocks.map(|(partition, bytes)| {
             Shard::new(FilePart {
                 frame: self.frame.clone(),
                 partition,
+                bytes,
             })
         });
         Ok(Some(shards.collect()))

@@ -311,6 +311,12 @@ pub trait Part: fmt::Debug + Send + Sync {
         each(self.read(columns, on_progress)?)
     }
 
+    /// About how many bytes are read for the rows, to report progress by; 0, as without an
+    /// implementation, if that is not known.
+    fn bytes(&self) -> u64 {
+        0
+    }
+
     /// Splits the rows into blocks that can each be read alone, whenever they are needed, for
     /// [`Shuffle::Blocks`](crate::train::Shuffle::Blocks). They are in order, hold every row once,
     /// and depend on the table and the number of parts alone. `None`, as without an implementation,
@@ -383,6 +389,11 @@ impl Shard {
         each: Each<'_>,
     ) -> Result<()> {
         self.part.read_each(columns, on_progress, each)
+    }
+
+    /// Same as [`Part::bytes`].
+    pub(crate) fn bytes(&self) -> u64 {
+        self.part.bytes()
     }
 
     /// Same as [`Part::blocks`].

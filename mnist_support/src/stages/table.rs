@@ -1,6 +1,10 @@
 //! The rows of one rank as they pass through a pipeline.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, atomic::Ordering},
+};
 
 use ndarray::Array2;
 use polars::prelude::*;
@@ -15,7 +19,10 @@ use crate::{
         check_targets, fits_f32,
     },
     error::TableError,
-    lake::{self, reading::OnProgress},
+    lake::{
+        self,
+        reading::{Meter, OnProgress},
+    },
     shard::Shard,
     text,
 };
@@ -156,6 +163,9 @@ impl Table {
         let (mut whole, mut first): (Option<Table>, _) = (None, 0);
         let mut streamed: BTreeMap<String, BlockShapes> = BTreeMap::new();
         let mut vectors: BTreeMap<String, MatrixBuilder> = BTreeMap::new();
+        let name = shard.name();
+        let name = name.rsplit('/').next().unwrap_or(&name);
+        let meter = Meter::start(name, blocks.iter().map(Shard::bytes).sum(), on_progress);
         for (index, block) in blocks.iter().enumerate() {
             block.read_each(columns, on_progress, &mut |frame| {
                 let rows = frame.height();
@@ -184,6 +194,8 @@ impl Table {
                 first += rows;
                 Ok(())
             })?;
+            meter.counter().fetch_add(block.bytes(), Ordering::Relaxed);
+            meter.report_if_due();
         }
         let mut whole = whole.unwrap_or_else(|| Table::new(shard, DataFrame::empty(), 0));
         whole.frame.rechunk_mut_par();

@@ -149,12 +149,11 @@ fn columns_of(rows: &[&[u8]], first: usize, count: usize) -> Vec<Vec<u8>> {
             for (index, columns) in columns.chunks_exact_mut(SIDE).enumerate() {
                 let left = first + index * SIDE;
                 let mut square = [0; SIDE];
-                for index in 0..SIDE {
-                    square[index] = load(tile[index], left);
+                for (line, row) in square.iter_mut().zip(tile) {
+                    *line = load(row, left);
                 }
-                let square = transpose(square);
-                for index in 0..SIDE {
-                    store(&mut columns[index], top, square[index]);
+                for (column, line) in columns.iter_mut().zip(transpose(square)) {
+                    store(column, top, line);
                 }
             }
             done = whole;
