@@ -3,7 +3,7 @@
 use std::{
     env,
     fs::File,
-    io::{self, Cursor, Read, Seek},
+    io::{self, BufWriter, Cursor, Read, Seek},
     thread,
     time::Duration,
 };
@@ -22,6 +22,14 @@ use crate::{
 
 /// Small enough that a file can be divided among many ranks, large enough for Parquet's encodings.
 const ROW_GROUP_SIZE: usize = 4096;
+
+/// A row group of a part has at most so many rows, and about so many bytes before it is encoded. Each
+/// page of a column costs time, so they are larger than those of rows that ranks divide.
+const PART_GROUP_ROWS: usize = 16 << 10;
+const PART_GROUP_BYTES: usize = 16 << 20;
+
+/// How many bytes are written to a file at a time.
+const BUFFER: usize = 1 << 20;
 
 /// How long a rank that was stopped or abandoned may still be writing.
 const WRITES_END_AFTER: Duration = Duration::from_secs(1);
@@ -54,7 +62,7 @@ pub(crate) fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
 /// Writes rows to a Parquet file piece by piece. The file has no name, and is gone with this value.
 pub(crate) struct PartWriter {
     file: File,
-    writer: Option<BatchedWriter<File>>,
+    writer: Option<BatchedWriter<BufWriter<File>>>,
 }
 
 impl PartWriter {
@@ -72,14 +80,18 @@ impl PartWriter {
             Some(writer) => writer,
             new => {
                 let file = self.file.try_clone().map_err(failed)?;
+                // A page is written in several small pieces.
+                let file = BufWriter::with_capacity(BUFFER, file);
                 let writer = ParquetWriter::new(file).batched(rows.schema());
                 new.insert(writer.map_err(about())?)
             }
         };
         // A row group for each chunk.
         rows.rechunk_mut_par();
-        for start in (0..rows.height().max(1)).step_by(ROW_GROUP_SIZE) {
-            let group = rows.slice(start as i64, ROW_GROUP_SIZE);
+        let row = rows.estimated_size() / rows.height().max(1);
+        let group = (PART_GROUP_BYTES / row.max(1)).clamp(1, PART_GROUP_ROWS);
+        for start in (0..rows.height().max(1)).step_by(group) {
+            let group = rows.slice(start as i64, group);
             writer.write_batch(&group).map_err(about())?;
         }
         Ok(())
