@@ -453,6 +453,74 @@ fn a_disk_that_is_full_while_features_are_written_to_it_is_named() {
     assert_eq!(bits(&model(&whole)), bits(&in_memory));
 }
 
+/// The file without a name that a process writes to below a folder, once it has written some.
+#[cfg(target_os = "linux")]
+fn spilled_file(process: u32, folder: &Path) -> Option<std::fs::File> {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).ok()?;
+    open.flatten().find_map(|entry| {
+        let target = std::fs::read_link(entry.path()).ok()?;
+        let file = std::fs::File::open(entry.path()).ok();
+        file.filter(|file| {
+            target.starts_with(folder) && file.metadata().is_ok_and(|metadata| metadata.len() > 0)
+        })
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_rank_killed_while_it_writes_features_to_a_file_leaves_nothing_and_the_next_start_ends_well() {
+    const ROWS: usize = 100_000;
+    const PARTS: usize = 20;
+    let setting = setting();
+    // Parts: they are decoded and written one after the other.
+    let table = setting.folder.path().join("table");
+    std::fs::create_dir(&table).unwrap();
+    let mut part = digits(ROWS / PARTS);
+    for number in 0..PARTS {
+        let file = std::fs::File::create(table.join(format!("part-{number:05}.parquet"))).unwrap();
+        ParquetWriter::new(file).finish(&mut part).unwrap();
+    }
+    let frame = open(setting.folder.path()).parquet("table").unwrap();
+    let setting = Setting { frame, ..setting };
+    let estimator = estimator().memory_budget(1 << 10);
+    let job = setting.job(estimator.clone());
+    let whole = (ROWS / 2 * 784) as u64;
+    let local = tempfile::tempdir().unwrap();
+    // The processor may be busy with others just then: until a rank is seen before it has ended.
+    let was_writing = (0..10).any(|_| {
+        let mut ranks = setting.commands(&job, 2, &[]);
+        ranks.iter_mut().for_each(|rank| {
+            rank.env("TMPDIR", local.path());
+        });
+        let mut processes = spawn(ranks);
+        let start = Instant::now();
+        let spilled = loop {
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "nothing was written"
+            );
+            match spilled_file(processes[1].id(), local.path()) {
+                Some(file) => break file,
+                None => thread::sleep(Duration::from_micros(200)),
+            }
+        };
+        processes[1].kill().unwrap();
+        processes.remove(1).wait().unwrap();
+        let written = spilled.metadata().unwrap().len();
+        let error = answers(processes).unwrap_err();
+        assert!(
+            matches!(error, Error::Job(JobError::InRank { .. })),
+            "{error}"
+        );
+        let left: Vec<_> = std::fs::read_dir(local.path()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+        written < whole
+    });
+    assert!(was_writing, "no rank was killed while it was writing");
+    let model = model(&answers(setting.start(&job, 2, &[])).unwrap());
+    assert_eq!(bits(&model), bits(&setting.threads(estimator)));
+}
+
 #[test]
 fn a_rank_whose_lease_is_not_renewed_ends() {
     let setting = setting();
