@@ -9,6 +9,7 @@ use bytes::Bytes;
 use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
 use polars_parquet_format::{ConvertedType, FileMetaData, LogicalType, RowGroup, SchemaElement};
 
+use super::chunk::{Chunk, Encodings};
 use super::extract::Extract;
 use super::statistics;
 use crate::lake::file::LakeFile;
@@ -24,11 +25,21 @@ const GUESS: u64 = 64 << 10;
 
 /// The metadata of a file and the layout of its row groups.
 pub(super) struct Footer {
+    /// All but the row groups.
     pub(super) metadata: FileMetaData,
     pub(super) columns: Vec<Column>,
     group_rows: Vec<usize>,
-    /// The bytes of each column chunk, for each row group.
-    chunks: Vec<Vec<Range<u64>>>,
+    groups: Vec<Group>,
+    /// The names on the way to each leaf.
+    paths: Vec<Vec<String>>,
+}
+
+/// A row group.
+struct Group {
+    total_byte_size: i64,
+    ordinal: Option<i16>,
+    /// One for each leaf.
+    chunks: Vec<Chunk>,
 }
 
 /// A column of the table. A nested one is stored as several columns, its leaves.
@@ -85,32 +96,37 @@ impl Footer {
     }
 
     /// Checks that the row groups end before `data_end`, and computes where their columns are.
-    fn new(metadata: FileMetaData, data_end: u64) -> Option<Footer> {
+    fn new(mut metadata: FileMetaData, data_end: u64) -> Option<Footer> {
         let columns = columns(&metadata.schema)?;
         let leaves = columns.last().map_or(0, |column| column.leaves.end);
-        let mut group_rows = Vec::with_capacity(metadata.row_groups.len());
-        let mut chunks = Vec::with_capacity(metadata.row_groups.len());
-        for group in &metadata.row_groups {
-            let mut ranges = Vec::with_capacity(group.columns.len());
-            for chunk in &group.columns {
-                let chunk = chunk.meta_data.as_ref()?;
-                let start = chunk
-                    .dictionary_page_offset
-                    .map_or(chunk.data_page_offset, |dictionary| {
-                        dictionary.min(chunk.data_page_offset)
-                    });
-                let start = u64::try_from(start).ok()?;
-                let end = start.checked_add(u64::try_from(chunk.total_compressed_size).ok()?)?;
-                if end > data_end {
+        // What writers say beside it may be long.
+        metadata.key_value_metadata = None;
+        metadata.column_orders = None;
+        let row_groups = std::mem::take(&mut metadata.row_groups);
+        let mut group_rows = Vec::with_capacity(row_groups.len());
+        let mut groups = Vec::with_capacity(row_groups.len());
+        let (mut encodings, mut paths) = (Encodings::default(), Vec::new());
+        for group in row_groups {
+            let mut chunks = Vec::with_capacity(group.columns.len());
+            for chunk in group.columns {
+                let (chunk, path) = Chunk::new(chunk, &mut encodings)?;
+                if chunk.range.end > data_end {
                     return None;
                 }
-                ranges.push(start..end);
+                if groups.is_empty() {
+                    paths.push(path);
+                }
+                chunks.push(chunk);
             }
-            if ranges.len() != leaves {
+            if chunks.len() != leaves {
                 return None;
             }
-            chunks.push(ranges);
             group_rows.push(usize::try_from(group.num_rows).ok()?);
+            groups.push(Group {
+                total_byte_size: group.total_byte_size,
+                ordinal: group.ordinal,
+                chunks,
+            });
         }
         let rows = group_rows
             .iter()
@@ -119,7 +135,8 @@ impl Footer {
             metadata,
             columns,
             group_rows,
-            chunks,
+            groups,
+            paths,
         })
     }
 
@@ -148,8 +165,10 @@ impl Footer {
 
     /// The number of bytes of a row group.
     pub(super) fn group_bytes(&self, group: usize) -> u64 {
-        let chunks = self.chunks[group].iter();
-        chunks.map(|chunk| chunk.end - chunk.start).sum()
+        let chunks = self.groups[group].chunks.iter();
+        chunks
+            .map(|chunk| chunk.range.end - chunk.range.start)
+            .sum()
     }
 
     /// The bytes of selected columns of a row group.
@@ -158,7 +177,7 @@ impl Footer {
             .0
             .iter()
             .flat_map(|&column| self.columns[column].leaves.clone());
-        leaves.map(move |leaf| &self.chunks[group][leaf])
+        leaves.map(move |leaf| &self.groups[group].chunks[leaf].range)
     }
 
     /// The byte ranges to fetch for selected columns of consecutive row groups, in order.
@@ -207,14 +226,14 @@ impl Footer {
                 .checked_sub(1);
             range.map_or(at, |range| at - ranges[range].start as i64 + starts[range])
         };
-        let groups = &self.metadata.row_groups[groups];
+        let rows = self.group_rows[groups.clone()].iter();
+        let num_rows = rows.map(|rows| *rows as i64).sum();
         let metadata = FileMetaData {
             schema: self.schema(selection),
             row_groups: groups
-                .iter()
                 .map(|group| self.moved(group, selection, place))
                 .collect(),
-            num_rows: groups.iter().map(|group| group.num_rows).sum(),
+            num_rows,
             ..without_groups(&self.metadata)
         };
         Extract {
@@ -236,37 +255,19 @@ impl Footer {
     }
 
     /// A row group with selected columns alone, whose bytes are elsewhere.
-    fn moved(
-        &self,
-        group: &RowGroup,
-        selection: &Selection,
-        place: impl Fn(i64) -> i64,
-    ) -> RowGroup {
+    fn moved(&self, group: usize, selection: &Selection, place: impl Fn(i64) -> i64) -> RowGroup {
+        let num_rows = self.group_rows[group] as i64;
+        let group = &self.groups[group];
         let leaves = selection
             .0
             .iter()
             .flat_map(|&column| self.columns[column].leaves.clone());
-        let mut columns: Vec<_> = leaves.map(|leaf| group.columns[leaf].clone()).collect();
-        for chunk in &mut columns {
-            chunk.file_offset = 0;
-            chunk.offset_index_offset = None;
-            chunk.offset_index_length = None;
-            chunk.column_index_offset = None;
-            chunk.column_index_length = None;
-            if let Some(column) = &mut chunk.meta_data {
-                column.data_page_offset = place(column.data_page_offset);
-                column.index_page_offset = None;
-                column.dictionary_page_offset = column.dictionary_page_offset.map(&place);
-                column.bloom_filter_offset = None;
-                column.bloom_filter_length = None;
-                column.statistics = None;
-                column.size_statistics = None;
-            }
-        }
         RowGroup {
-            columns,
+            columns: leaves
+                .map(|leaf| group.chunks[leaf].moved(&self.paths[leaf], &place))
+                .collect(),
             total_byte_size: group.total_byte_size,
-            num_rows: group.num_rows,
+            num_rows,
             sorting_columns: None,
             file_offset: None,
             total_compressed_size: None,
@@ -281,9 +282,11 @@ impl Footer {
             let Some(column) = columns.find(|column| column.name == condition.column) else {
                 return false;
             };
-            let chunk = &self.metadata.row_groups[group].columns[column.leaves.start].meta_data;
-            match (&self.metadata.schema[column.elements.clone()], chunk) {
-                ([leaf], Some(chunk)) => statistics::exclude(&condition.test, leaf, chunk),
+            match &self.metadata.schema[column.elements.clone()] {
+                [leaf] => {
+                    let chunk = &self.groups[group].chunks[column.leaves.start];
+                    statistics::exclude(&condition.test, leaf, chunk)
+                }
                 _ => false,
             }
         })

@@ -1,5 +1,6 @@
 //! Parquet files: the footer says where each row group is, and only their bytes are read.
 
+mod chunk;
 mod convert;
 mod extract;
 mod footer;
@@ -30,7 +31,7 @@ pub(in crate::lake::table) use stored::{Inner, StoredColumn};
 
 /// Row groups are fetched and decoded in runs of about this size, while the next run is being
 /// fetched.
-const RUN: u64 = 16 << 20;
+const RUN: u64 = 8 << 20;
 
 /// A Parquet file, read lazily.
 pub(crate) struct ParquetFile {

@@ -2,10 +2,9 @@
 
 use std::cmp::Ordering;
 
-use polars_parquet_format::{
-    ColumnMetaData, ConvertedType, LogicalType, SchemaElement, Statistics, Type,
-};
+use polars_parquet_format::{ConvertedType, LogicalType, SchemaElement, Statistics, Type};
 
+use super::chunk::Chunk;
 use crate::lake::table::predicate::{Comparison, Constant, Test};
 
 /// The smallest and the largest value of a column chunk.
@@ -18,7 +17,7 @@ enum Bounds<'a> {
 
 /// Whether no row of a row group can pass a test of a column that is no nested one. `true` is
 /// certain, `false` is not.
-pub(super) fn exclude(test: &Test, leaf: &SchemaElement, chunk: &ColumnMetaData) -> bool {
+pub(super) fn exclude(test: &Test, leaf: &SchemaElement, chunk: &Chunk) -> bool {
     let Some(statistics) = &chunk.statistics else {
         return false;
     };
