@@ -23,8 +23,8 @@ use crate::{
 /// Small enough that a file can be divided among many ranks, large enough for Parquet's encodings.
 const ROW_GROUP_SIZE: usize = 4096;
 
-/// A row group of a part has at most so many rows, and about so many bytes before it is encoded. Each
-/// page of a column costs time, so they are larger than those of rows that ranks divide.
+/// A row group of a part has at most so many rows, and about so many bytes before it is encoded.
+/// Each page of a column costs time, so they are larger than those of rows that ranks divide.
 const PART_GROUP_ROWS: usize = 16 << 10;
 const PART_GROUP_BYTES: usize = 16 << 20;
 

@@ -65,9 +65,9 @@ use serde::{Deserialize, Serialize};
 /// a [`StandardScaler`](crate::ml::StandardScaler) learns. It is read once more for each of these
 /// that scales what another scaler has made, and for a
 /// [`RobustScaler`](crate::ml::RobustScaler) once for every 64 features, or more often if the
-/// budget has no room for the values of so many. A scaler and a [`Normalizer`](crate::ml::Normalizer) are applied
-/// to blocks as they are read. Other stages that come after one that learns make their column in
-/// memory.
+/// budget has no room for the values of so many. A scaler and a
+/// [`Normalizer`](crate::ml::Normalizer) are applied to blocks as they are read. Other stages that
+/// come after one that learns make their column in memory.
 ///
 /// [`memory_budget`]: super::TrainingSettings::memory_budget
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

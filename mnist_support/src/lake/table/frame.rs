@@ -709,7 +709,8 @@ impl LakeFrame {
 
     /// Splits a partition into blocks that can each be read alone: row groups of Parquet files,
     /// record batches, byte ranges of CSV files, files. They are in order, hold every row once, and
-    /// depend on the table and the partition alone. Returns them with about how many bytes each has.
+    /// depend on the table and the partition alone. Returns them with about how many bytes each
+    /// has.
     pub(crate) fn blocks(&self, partition: &Partition) -> Result<Vec<(Partition, u64)>> {
         let _scope = interrupt::scope();
         self.check_size(partition)?;

@@ -1,5 +1,5 @@
-//! What is kept of the metadata of a column chunk: an open file holds it for each column of each row
-//! group, which may be many.
+//! What is kept of the metadata of a column chunk: an open file holds it for each column of each
+//! row group, which may be many.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The pages of a column chunk. What their headers claim is checked before a reader takes memory for
-//! it.
+//! The pages of a column chunk. What their headers claim is checked before a reader takes memory
+//! for it.
 //!
 //! Polars' reader trusts the counts of a page: a negative one asks for 2^61 bytes, which ends the
 //! process. The layout is that of `PageHeader` in the specification of Apache Parquet.
