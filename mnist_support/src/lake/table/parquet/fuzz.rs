@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use polars::df;
+use polars::prelude::{ParquetCompression, ParquetWriter};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
@@ -15,7 +17,7 @@ fn fuzz() -> Fuzz {
     };
     Fuzz {
         name: "parquet",
-        files: vec![file("types.parquet"), file("int96.parquet")],
+        files: vec![file("types.parquet"), file("int96.parquet"), zstd()],
         parts: &[
             b"PAR1",
             b"\x15\x00",
@@ -24,6 +26,20 @@ fn fuzz() -> Fuzz {
             b"\x00",
         ],
     }
+}
+
+/// A file whose pages are decompressed before polars sees them.
+fn zstd() -> Vec<u8> {
+    let numbers: Vec<i64> = (0..40).map(|row| row * row % 7).collect();
+    let some: Vec<Option<&str>> = (0..40).map(|row| (row % 3 > 0).then_some("word")).collect();
+    let mut frame = df!("numbers" => numbers, "some" => some).unwrap();
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes)
+        .with_compression(ParquetCompression::Zstd(None))
+        .with_row_group_size(Some(20))
+        .finish(&mut frame)
+        .unwrap();
+    bytes
 }
 
 fn parse(folder: &TempDir, bytes: &[u8], _: &mut ChaCha8Rng) -> bool {
