@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Result,
     collective::{Collective, ReduceOp, all_reduce_f64},
-    data::{Affine, Statistic},
+    data::Affine,
 };
 
 /// Rescales each feature to [-1, 1] by its largest absolute value over all partitions, like
@@ -51,15 +51,13 @@ impl MaxAbsScaler {
 
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<MaxAbsScalerModel> {
         let vector = table.vector_to_learn(&self.input_col, collective)?;
-        let extremes = vector.min_max()?;
-        let ends = extremes.minimum.iter().zip(&extremes.maximum);
-        let own: Vec<f64> = ends
-            .map(|(minimum, maximum)| match minimum > maximum {
-                // Below 0 is what no row has.
-                true => -1.0,
-                false => minimum.abs().max(maximum.abs()),
-            })
-            .collect();
+        // Below 0 is what no row has.
+        let mut own = vec![-1.0_f64; vector.width()];
+        vector.for_each_block(|block| {
+            for ((_, column), value) in block.indexed_iter() {
+                own[column] = own[column].max(value.abs());
+            }
+        })?;
         let max_abs = all_reduce_f64(&own, ReduceOp::Max, collective)?;
         if max_abs.iter().any(|largest| *largest < 0.0) {
             return Err(no_rows(&self.input_col, table.name()));
@@ -85,10 +83,6 @@ impl PipelineStage for MaxAbsScaler {
 
     fn output_cols(&self) -> Vec<&str> {
         vec![&self.output_col]
-    }
-
-    fn statistic(&self) -> Option<(&str, Statistic)> {
-        Some((&self.input_col, Statistic::MinMax))
     }
 
     fn fit_shard(
@@ -140,7 +134,13 @@ mod tests {
     use polars::df;
 
     use super::*;
-    use crate::stages::testing::{fit, lists, rows, transform};
+    use crate::{
+        collective::thread_group,
+        stages::{
+            HandleInvalid, VectorAssembler,
+            testing::{fit, lists, rows, table, transform},
+        },
+    };
 
     #[test]
     fn the_largest_absolute_value_becomes_1_and_zeros_stay() {
@@ -150,5 +150,18 @@ mod tests {
         let scaled = transform(model, &frame).unwrap();
         let expected = [[-1.0, 0.0], [0.25, 0.0], [0.5, 0.0]];
         assert_eq!(rows(&scaled, "scaledFeatures"), expected);
+    }
+
+    #[test]
+    fn nan_is_not_counted_as_in_spark() {
+        let frame = df!("a" => [Some(1.0), None, Some(-3.0)], "b" => [-4.0, 2.0, 1.0]).unwrap();
+        let mut rows = table(&frame, 0);
+        let assembler = VectorAssembler::new().input_cols(["a", "b"]);
+        let assembler = assembler.handle_invalid(HandleInvalid::Keep);
+        assembler.apply(&mut rows).unwrap();
+        let rank = thread_group(1).remove(0);
+        let model = MaxAbsScaler::new().learn(&rows, &rank).unwrap();
+        // By Spark 4.3, of vectors with NaN in place of the null.
+        assert_eq!(model.max_abs(), [3.0, 4.0]);
     }
 }

@@ -6,7 +6,7 @@ use super::{
     FitContext, StageModel,
     columns::{check_count, conversions, vector_setters},
     stage::{PipelineStage, Transformer},
-    table::Table,
+    table::{Table, Vector},
 };
 use crate::{
     Error, Result,
@@ -63,12 +63,23 @@ impl MinMaxScaler {
                 reason: format!("must be below max = {}", self.max),
             });
         }
-        let vector = table.vector_to_learn(&self.input_col, collective)?;
-        let own = vector.min_max()?;
-        let statistics = MinMaxStatistics {
+        let Vector { features, scaling } = table.vector_to_learn(&self.input_col, collective)?;
+        let own = features.min_max()?;
+        let mut statistics = MinMaxStatistics {
             minimum: all_reduce_f64(&own.minimum, ReduceOp::Min, collective)?,
             maximum: all_reduce_f64(&own.maximum, ReduceOp::Max, collective)?,
         };
+        if let Some(affine) = scaling {
+            // A negative factor swaps the minimum and the maximum.
+            for column in 0..statistics.width() {
+                let at = |value: f64| affine.at(column, value);
+                let (a, b) = (
+                    at(statistics.minimum[column]),
+                    at(statistics.maximum[column]),
+                );
+                (statistics.minimum[column], statistics.maximum[column]) = (a.min(b), a.max(b));
+            }
+        }
         Ok(MinMaxScalerModel {
             scaler: self.clone(),
             statistics,

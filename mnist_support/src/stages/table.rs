@@ -15,8 +15,7 @@ use crate::{
     collective::{Collective, ReduceOp, all_reduce_f64},
     data::{
         Affine, BlockShapes, Features, FeaturesView, Indices, Kind, Matrix, MatrixBuilder,
-        MemoryBudget, MinMaxStatistics, Statistic, TableRows, TargetValues, check_finite,
-        check_targets, fits_f32,
+        MemoryBudget, Statistic, TableRows, TargetValues, check_finite, check_targets, fits_f32,
     },
     error::TableError,
     lake::{
@@ -593,19 +592,12 @@ impl Vector {
         })
     }
 
-    /// The extremes of each feature, scaled.
-    pub(super) fn min_max(&self) -> Result<MinMaxStatistics> {
-        let mut extremes = self.features.min_max()?;
-        if let Some(affine) = self.scaling.as_ref().filter(|_| self.features.rows() > 0) {
-            for column in 0..extremes.width() {
-                let (minimum, maximum) =
-                    (&mut extremes.minimum[column], &mut extremes.maximum[column]);
-                let ends = [*minimum, *maximum].map(|end| affine.at(column, end));
-                // A negative factor swaps them.
-                (*minimum, *maximum) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
-            }
-        }
-        Ok(extremes)
+    /// Calls `each` with the scaled values of some rows after the other.
+    pub(super) fn for_each_block(&self, mut each: impl FnMut(&Array2<f64>)) -> Result<()> {
+        self.features.for_each_block(|block, _| {
+            each(&scaled_f64(self.scaling.as_ref(), block));
+            Ok(())
+        })
     }
 
     /// The scaled values of some columns.

@@ -59,8 +59,8 @@ impl Span {
     #[inline]
     fn field<'a>(self, bytes: &'a [u8], row: usize) -> Field<'a> {
         let start = row + self.start as usize;
-        let text = bytes.get(start..start + (self.length & !QUOTED) as usize);
-        Field::new(text.unwrap_or_default(), self.length & QUOTED != 0)
+        let end = start + (self.length & !QUOTED) as usize;
+        Field::new(&bytes[start..end], self.length & QUOTED != 0)
     }
 }
 
