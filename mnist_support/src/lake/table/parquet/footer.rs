@@ -6,12 +6,13 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
+use polars_parquet_format::thrift::protocol::TCompactOutputProtocol;
 use polars_parquet_format::{ConvertedType, FileMetaData, LogicalType, RowGroup, SchemaElement};
 
 use super::chunk::{Chunk, Encodings};
 use super::extract::Extract;
 use super::statistics;
+use super::thrift::CompactProtocol;
 use crate::lake::file::LakeFile;
 use crate::lake::table::plan;
 use crate::lake::table::predicate::Predicate;
@@ -85,9 +86,7 @@ impl Footer {
             end = file.read(size - length..size)?;
         }
         let encoded = &end[end.len() - length as usize..end.len() - TAIL];
-        // The decoder may allocate as much as the footer claims. No footer holds more than this per
-        // byte.
-        let mut protocol = TCompactInputProtocol::new(encoded, encoded.len().saturating_mul(64));
+        let mut protocol = CompactProtocol::new(encoded);
         let metadata = FileMetaData::read_from_in_protocol(&mut protocol)
             .map_err(|error| invalid(&format!("its footer cannot be read: {error}")))?;
         Footer::new(metadata, size - length).ok_or_else(|| {

@@ -9,6 +9,7 @@ mod fuzz;
 mod pages;
 mod statistics;
 mod stored;
+mod thrift;
 mod unpack;
 
 use std::ops::Range;

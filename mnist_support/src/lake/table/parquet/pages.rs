@@ -4,8 +4,9 @@
 //! Polars' reader trusts the counts of a page: a negative one asks for 2^61 bytes, which ends the
 //! process. The layout is that of `PageHeader` in the specification of Apache Parquet.
 
-use polars_parquet_format::thrift::protocol::TCompactInputProtocol;
 use polars_parquet_format::{ColumnChunk, PageHeader};
+
+use super::thrift::CompactProtocol;
 
 /// A page.
 #[derive(Clone, Debug)]
@@ -42,8 +43,7 @@ pub(super) fn pages<'a>(chunk: &ColumnChunk, bytes: &'a [u8]) -> Result<Vec<Page
     let (mut page, mut pages) = (0, Vec::new());
     while values < column.num_values {
         page += 1;
-        let largest = rest.len();
-        let mut protocol = TCompactInputProtocol::new(&mut rest, largest);
+        let mut protocol = CompactProtocol::new(rest);
         let header = match PageHeader::read_from_in_protocol(&mut protocol) {
             Ok(header) => header,
             Err(error) => return damaged(format!("the header of page {page}: {error}")),
@@ -58,7 +58,8 @@ pub(super) fn pages<'a>(chunk: &ColumnChunk, bytes: &'a [u8]) -> Result<Vec<Page
             ));
         }
         let size = usize::try_from(header.compressed_page_size);
-        let Some((body, after)) = size.ok().and_then(|size| rest.split_at_checked(size)) else {
+        let bodies = protocol.rest();
+        let Some((body, after)) = size.ok().and_then(|size| bodies.split_at_checked(size)) else {
             return damaged(format!("page {page} does not end within the column"));
         };
         pages.push(Page { header, body });
@@ -98,7 +99,7 @@ mod tests {
 
     use polars::df;
     use polars::prelude::{ParquetCompression, ParquetWriter};
-    use polars_parquet_format::thrift::protocol::TCompactOutputProtocol;
+    use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
 
     use super::*;
     use crate::lake::{Credentials, Lake};
