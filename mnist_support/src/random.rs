@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Blocks = 4,
     /// The order of the rows of a group of blocks, by rank, and by epoch and group in one number.
     BlockRows = 5,
+    /// Which parts of the table a rank gets, by round.
+    Parts = 6,
 }
 
 /// The random stream of a purpose, a seed and two numbers. Together they fill ChaCha's 256-bit key,

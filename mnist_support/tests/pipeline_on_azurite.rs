@@ -68,7 +68,7 @@ fn a_pipeline_is_fitted_to_a_container_s_file_and_saved_beside_it() {
 
     let folder = lake.folder("predictions");
     model.transform_to(&rows, &folder).unwrap();
-    let first = folder.parquet("part-00000.parquet").unwrap();
+    let first = folder.parquet("part-00000-c00000.parquet").unwrap();
     assert!(first.columns().contains(&"prediction".to_owned()));
 }
 

@@ -119,9 +119,9 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
         .unwrap();
     assert_eq!(
         folder.list().unwrap(),
-        ["part-00000.parquet", "part-00001.parquet"]
+        ["part-00000-c00000.parquet", "part-00001-c00000.parquet"]
     );
-    let written = ["part-00000.parquet", "part-00001.parquet"]
+    let written = ["part-00000-c00000.parquet", "part-00001-c00000.parquet"]
         .map(|name| folder.parquet(name).unwrap().collect().unwrap());
     assert_eq!(written[0].vstack(&written[1]).unwrap(), here);
     let error = engine

@@ -4,6 +4,8 @@
 //! [`ml::fit`](crate::ml::fit) once for each, and returns rank 0's result. A [`Session`] owns an
 //! engine for as long as it lives.
 
+#[cfg(test)]
+mod dealt_tests;
 mod session;
 mod spark;
 mod threads;
@@ -52,8 +54,8 @@ pub trait Engine: Any + fmt::Debug + Send + Sync {
     ) -> Result<DataFrame>;
 
     /// Like [`transform`](Self::transform), but each rank writes its rows to `folder`, which all
-    /// ranks can reach, as the Parquet file `part-00000.parquet` and so on. The rows do not pass
-    /// through this process.
+    /// ranks can reach, as Parquet files: `part-00000-c00000.parquet` is the first of rank 0. The
+    /// rows do not pass through this process.
     ///
     /// # Errors
     /// [`LakeError::Storage`](crate::error::LakeError::Storage) if the folder is not empty.

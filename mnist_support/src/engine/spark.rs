@@ -203,8 +203,9 @@ impl Engine for Spark {
         context: FitContext<'_>,
     ) -> Result<Vec<StageModel>> {
         // Having more ranks than rows is detected here, not on the executors.
-        if !streams(data) {
-            data.shards(world_size)?;
+        match streams(data) {
+            true => spec.check_deals_nothing(&data.name())?,
+            false => drop(spec.shards(data, world_size)?),
         }
         let own = context.run_folder.is_none().then(Run::new).transpose()?;
         let run = own.as_ref().map(Run::folder).or(context.run_folder);

@@ -17,7 +17,7 @@ use crate::{
     },
     program::{
         self, FitSpec,
-        parts::{PartWriter, check_empty, part_name, remove_parts},
+        parts::{PartWriter, check_empty, remove_parts},
     },
     shard::{Data, Shard},
     stages::{FitContext, StageModel},
@@ -40,7 +40,7 @@ impl Engine for Threads {
         spec: &FitSpec,
         context: FitContext<'_>,
     ) -> Result<Vec<StageModel>> {
-        let shards = data.shards(world_size)?;
+        let shards = spec.shards(data, world_size)?;
         let fitted = with_restarts(spec, context, || {
             run(thread_group(world_size)
                 .into_iter()
@@ -84,11 +84,11 @@ impl Engine for Threads {
     ) -> Result<()> {
         check_empty(folder)?;
         let written = self.for_each_shard(data, models, |rank, shard, models, on_progress| {
-            let mut part = PartWriter::new()?;
+            let mut part = PartWriter::new(rank);
             program::transform_each(shard, models, columns, on_progress, &mut |piece| {
                 part.write(piece)
             })?;
-            part.upload(folder, &part_name(rank))
+            part.upload(folder)
         });
         if let Err(error @ Error::Interrupted { .. }) = written {
             remove_parts(folder)?;

@@ -38,7 +38,9 @@ use crate::runtime;
 pub use credentials::{Authentication, Credentials};
 pub use reading::ReadProgress;
 pub use store::Lake;
-pub(crate) use table::{BLOCK_ROWS, Each, append, columns_among, frame_from_batches, stack};
+pub(crate) use table::{
+    BLOCK_ROWS, Each, RowGroupWriter, append, columns_among, frame_from_batches, stack,
+};
 pub use table::{
     ColumnType, CsvOptions, DeltaVersion, Encoding, FileFormat, FileSource, LakeFrame, NumberType,
     PartFile, Partition, Paths, Predicate,

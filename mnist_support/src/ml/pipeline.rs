@@ -100,6 +100,7 @@ impl Pipeline {
             interrupt: scope.interrupt(),
             validation: None,
             labels: None,
+            deal: None,
         };
         let data = data.into();
         if data.validation().is_some() {

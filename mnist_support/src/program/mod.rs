@@ -3,6 +3,8 @@
 pub(crate) mod parts;
 mod spec;
 
+use std::sync::{Mutex, PoisonError};
+
 use polars::prelude::DataFrame;
 
 use crate::{
@@ -17,7 +19,7 @@ use crate::{
     },
     memory,
     shard::Shard,
-    stages::{ColumnReading, FitContext, Labels, Stage, StageModel, Streaming, Table},
+    stages::{ColumnReading, Deal, FitContext, Labels, Stage, StageModel, Streaming, Table},
     train::ProgressEvent,
 };
 pub use spec::{FitSpec, RunSettings};
@@ -40,29 +42,33 @@ pub fn fit(
     for (_, estimator) in spec.estimators() {
         estimator.settings.device.open()?;
     }
-    let on_progress = |reading: ReadProgress| {
-        if collective.rank() == 0 {
-            context.progress.report(&ProgressEvent::Reading(reading));
-        } else {
-            ignore_progress(reading);
-        }
+    let (is_first, progress) = (collective.rank() == 0, context.progress);
+    let on_progress = move |reading: ReadProgress| match is_first {
+        true => progress.report(&ProgressEvent::Reading(reading)),
+        false => ignore_progress(reading),
     };
     // What no stage learns from need not be computed.
     let last = spec.stages.iter().rposition(Stage::learns);
     let early = fit_early(shard, collective, spec, context)?;
+    let early = &early[..];
     let budget = memory_budget(spec, collective)?;
-    let mut tables = Tables::read(shard, spec, &early, &budget, &on_progress)?;
+    let mut tables = Tables::read(shard, spec, early, &budget, &on_progress)?;
     let mut labels = Labels::default();
     let mut models = Vec::with_capacity(spec.stages.len());
     let (mut context, mut shield) = (context, None);
-    for (index, (stage, early)) in spec.stages.iter().zip(early).enumerate() {
+    for (index, stage) in spec.stages.iter().enumerate() {
+        let dealt = stage.deals_parts().then(|| {
+            let models = models.clone();
+            dealt_rows(shard, spec, early, models, &budget, on_progress)
+        });
         let own = FitContext {
             validation: tables.validation.as_ref(),
             labels: Some(&labels),
+            deal: dealt.as_ref().map(|dealt| dealt as Deal<'_>),
             ..context
         };
-        let (model, applied) = match early {
-            Some(model) => (model, true),
+        let (model, applied) = match &early[index] {
+            Some(model) => (model.clone(), true),
             None => (stage.fit_shard(&tables.rows, collective, own)?, false),
         };
         if model.is_interrupted() {
@@ -105,8 +111,6 @@ struct Tables {
 }
 
 impl Tables {
-    /// Reads the rows piece by piece, and applies the `early` stages to each piece: so the rows are
-    /// in memory once, in the form that the other stages need.
     fn read(
         shard: &Shard,
         spec: &FitSpec,
@@ -114,44 +118,12 @@ impl Tables {
         budget: &MemoryBudget,
         on_progress: OnProgress<'_>,
     ) -> Result<Tables> {
-        let columns = spec.input_cols();
-        let late = spec.stages.iter().zip(early);
-        let late = late.filter(|(_, early)| early.is_none());
-        let late: Vec<&Stage> = late.map(|(stage, _)| stage).collect();
-        let needed: Vec<&str> = late.iter().flat_map(|stage| stage.input_cols()).collect();
-        let statistics = late.iter().filter_map(|stage| stage.statistic());
-        let statistics: Vec<(&str, Statistic)> = statistics.collect();
-        let prepare = |piece: &mut Table| {
-            let mut models = early.iter().flatten();
-            models.try_for_each(|model| model.apply(piece))?;
-            piece.retain(&needed);
-            Ok(())
-        };
-        let streams = spec.streams_blocks();
-        let labels = spec.label_cols();
-        let read = |shard: &Shard, on_progress: OnProgress<'_>| {
-            let blocks = match streams {
-                true => shard.blocks()?,
-                false => None,
-            };
-            let columns = Some(columns.as_slice());
-            let Some(blocks) = blocks else {
-                return Table::read(shard, columns, budget, on_progress, prepare);
-            };
-            let streaming = Streaming {
-                kept: &labels,
-                statistics: &statistics,
-                reading: &|column| reading_of(column, spec, early),
-            };
-            Table::read_blocks(shard, blocks, columns, on_progress, prepare, &streaming)
-                .map(|table| table.with_budget(budget))
-        };
         let validation = shard.validation();
+        let validation =
+            validation.map(|shard| read(&shard, spec, early, budget, &ignore_progress));
         Ok(Tables {
-            rows: read(shard, on_progress)?,
-            validation: validation
-                .map(|shard| read(&shard, &ignore_progress))
-                .transpose()?,
+            rows: read(shard, spec, early, budget, on_progress)?,
+            validation: validation.transpose()?,
         })
     }
 
@@ -163,6 +135,73 @@ impl Tables {
             table.retain(needed);
             Ok(())
         })
+    }
+}
+
+/// Reads rows piece by piece, and applies the `early` stages to each piece: so the rows are in
+/// memory once, in the form that the other stages need.
+fn read(
+    shard: &Shard,
+    spec: &FitSpec,
+    early: &[Option<StageModel>],
+    budget: &MemoryBudget,
+    on_progress: OnProgress<'_>,
+) -> Result<Table> {
+    let columns = spec.input_cols();
+    let late = spec.stages.iter().zip(early);
+    let late = late.filter(|(_, early)| early.is_none());
+    let late: Vec<&Stage> = late.map(|(stage, _)| stage).collect();
+    let needed: Vec<&str> = late.iter().flat_map(|stage| stage.input_cols()).collect();
+    let prepare = |piece: &mut Table| {
+        let mut models = early.iter().flatten();
+        models.try_for_each(|model| model.apply(piece))?;
+        piece.retain(&needed);
+        Ok(())
+    };
+    let blocks = match spec.streams_blocks() {
+        true => shard.blocks()?,
+        false => None,
+    };
+    let columns = Some(columns.as_slice());
+    let Some(blocks) = blocks else {
+        return Table::read(shard, columns, budget, on_progress, prepare);
+    };
+    let statistics = late.iter().filter_map(|stage| stage.statistic());
+    let streaming = Streaming {
+        kept: &spec.label_cols(),
+        statistics: &statistics.collect::<Vec<(&str, Statistic)>>(),
+        reading: &|column| reading_of(column, spec, early),
+    };
+    Table::read_blocks(shard, blocks, columns, on_progress, prepare, &streaming)
+        .map(|table| table.with_budget(budget))
+}
+
+/// Reads the rows that the rank gets in a round of a seed, as they come to the stage after
+/// `models`. Gives `None` if its parts of the table cannot be dealt anew.
+fn dealt_rows(
+    shard: &Shard,
+    spec: &FitSpec,
+    early: &[Option<StageModel>],
+    models: Vec<StageModel>,
+    budget: &MemoryBudget,
+    on_progress: impl Fn(ReadProgress) + Sync,
+) -> impl Fn(u64, usize) -> Result<Option<Table>> + Sync {
+    // A stage's model may hold tensors, which only one thread may use at a time.
+    let models = Mutex::new((early.to_vec(), models));
+    move |seed, round| {
+        let Some(shard) = shard.dealt_anew(seed, round) else {
+            return Ok(None);
+        };
+        let models = models.lock().unwrap_or_else(PoisonError::into_inner);
+        let (early, models) = &*models;
+        let mut table = read(&shard, spec, early, budget, &on_progress)?;
+        for (index, model) in models.iter().enumerate() {
+            if early[index].is_none() {
+                model.apply(&mut table)?;
+                table.retain(&spec.columns_read_from(index + 1));
+            }
+        }
+        Ok(Some(table))
     }
 }
 

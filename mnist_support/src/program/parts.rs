@@ -1,4 +1,4 @@
-//! The rows of one rank of a transformation, as a Parquet file.
+//! The rows of one rank of a transformation, as Parquet files.
 
 use std::{
     env,
@@ -8,16 +8,13 @@ use std::{
     time::Duration,
 };
 
-use polars::{
-    io::parquet::write::BatchedWriter,
-    prelude::{DataFrame, ParquetReader, ParquetWriter, SerReader},
-};
+use polars::prelude::{DataFrame, ParquetReader, ParquetWriter, SerReader};
 
 use crate::{
     Error, Result,
     error::{LakeError, TableError},
     interrupt,
-    lake::Lake,
+    lake::{Lake, RowGroupWriter},
 };
 
 /// Small enough that a file can be divided among many ranks, large enough for Parquet's encodings.
@@ -28,6 +25,10 @@ const ROW_GROUP_SIZE: usize = 4096;
 const PART_GROUP_ROWS: usize = 16 << 10;
 const PART_GROUP_BYTES: usize = 16 << 20;
 
+/// A part has at most so many column chunks, or those of one row group: what the writer keeps of
+/// each until the end of the file is a few kB.
+const PART_CHUNKS: usize = 8 << 10;
+
 /// How many bytes are written to a file at a time.
 const BUFFER: usize = 1 << 20;
 
@@ -37,9 +38,9 @@ const WRITES_END_AFTER: Duration = Duration::from_secs(1);
 /// What error messages call the rows.
 const ROWS: &str = "the rows of a rank";
 
-/// Returns the file name of `rank`. Names sort in row order.
-pub(crate) fn part_name(rank: usize) -> String {
-    format!("part-{rank:05}.parquet")
+/// Returns the name of a rank's file, as Spark names those of a task. Names sort in row order.
+fn part_name(rank: usize, file: usize) -> String {
+    format!("part-{rank:05}-c{file:05}.parquet")
 }
 
 /// Encodes rows as a Parquet file.
@@ -59,64 +60,105 @@ pub(crate) fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
         .map_err(TableError::about(ROWS))
 }
 
-/// Writes rows to a Parquet file piece by piece. The file has no name, and is gone with this value.
+/// Writes the rows of a rank to Parquet files, piece by piece. The files have no names until they
+/// are uploaded, and are gone with this value.
 pub(crate) struct PartWriter {
+    rank: usize,
+    /// Those that are whole.
+    files: Vec<File>,
+    open: Option<OpenPart>,
+}
+
+/// A file that is being written.
+struct OpenPart {
     file: File,
-    writer: Option<BatchedWriter<BufWriter<File>>>,
+    writer: RowGroupWriter<BufWriter<File>>,
+    chunks: usize,
 }
 
 impl PartWriter {
-    pub(crate) fn new() -> Result<Self> {
-        Ok(PartWriter {
-            file: tempfile::tempfile().map_err(failed)?,
-            writer: None,
-        })
+    pub(crate) fn new(rank: usize) -> Self {
+        PartWriter {
+            rank,
+            files: Vec::new(),
+            open: None,
+        }
     }
 
     /// Writes some rows, which have the columns of those before.
     pub(crate) fn write(&mut self, mut rows: DataFrame) -> Result<()> {
-        let about = || TableError::about(ROWS);
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            new => {
-                let file = self.file.try_clone().map_err(failed)?;
-                // A page is written in several small pieces.
-                let file = BufWriter::with_capacity(BUFFER, file);
-                let writer = ParquetWriter::new(file).batched(rows.schema());
-                new.insert(writer.map_err(about())?)
-            }
-        };
         // A row group for each chunk.
         rows.rechunk_mut_par();
         let row = rows.estimated_size() / rows.height().max(1);
         let group = (PART_GROUP_BYTES / row.max(1)).clamp(1, PART_GROUP_ROWS);
         for start in (0..rows.height().max(1)).step_by(group) {
-            let group = rows.slice(start as i64, group);
-            writer.write_batch(&group).map_err(about())?;
+            self.write_group(&rows.slice(start as i64, group))?;
         }
         Ok(())
     }
 
-    /// Ends the file, and writes it to a folder.
-    pub(crate) fn upload(self, folder: &Lake, name: &str) -> Result<()> {
-        folder.upload_file(name, self.finish()?, &env::temp_dir())?;
-        Ok(())
+    fn write_group(&mut self, rows: &DataFrame) -> Result<()> {
+        let is_full = |part: &OpenPart| part.chunks + rows.width() > PART_CHUNKS;
+        if self.open.as_ref().is_some_and(is_full) {
+            self.finish_file()?;
+        }
+        let part = match &mut self.open {
+            Some(part) => part,
+            none => none.insert(OpenPart::begin(rows)?),
+        };
+        part.chunks += rows.width();
+        part.writer.write(rows).map_err(TableError::about(ROWS))
     }
 
-    /// Ends the file, and returns its bytes.
-    pub(crate) fn into_bytes(self) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.finish()?.read_to_end(&mut bytes).map_err(failed)?;
-        Ok(bytes)
-    }
-
-    /// Ends the file, and returns it from its start.
-    fn finish(mut self) -> Result<File> {
-        if let Some(writer) = self.writer.take() {
+    fn finish_file(&mut self) -> Result<()> {
+        if let Some(OpenPart {
+            mut file, writer, ..
+        }) = self.open.take()
+        {
             writer.finish().map_err(TableError::about(ROWS))?;
+            file.rewind().map_err(failed)?;
+            self.files.push(file);
         }
-        self.file.rewind().map_err(failed)?;
-        Ok(self.file)
+        Ok(())
+    }
+
+    /// Ends the last file, and writes all of them to a folder.
+    pub(crate) fn upload(self, folder: &Lake) -> Result<()> {
+        self.finish(|name, file| folder.upload_file(name, file, &env::temp_dir()).map(|_| ()))
+    }
+
+    /// Ends the last file, and passes on the names of all files and their bytes.
+    pub(crate) fn for_each_file(
+        self,
+        mut each: impl FnMut(&str, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.finish(|name, mut file| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(failed)?;
+            each(name, &bytes)
+        })
+    }
+
+    fn finish(mut self, mut each: impl FnMut(&str, File) -> Result<()>) -> Result<()> {
+        self.finish_file()?;
+        let mut files = self.files.into_iter().enumerate();
+        files.try_for_each(|(index, file)| each(&part_name(self.rank, index), file))
+    }
+}
+
+impl OpenPart {
+    /// Begins a file of rows of these columns.
+    fn begin(rows: &DataFrame) -> Result<Self> {
+        let file = tempfile::tempfile().map_err(failed)?;
+        let copy = file.try_clone().map_err(failed)?;
+        // A page is written in several small pieces.
+        let buffered = BufWriter::with_capacity(BUFFER, copy);
+        let writer = RowGroupWriter::new(buffered, rows.schema());
+        Ok(OpenPart {
+            file,
+            writer: writer.map_err(TableError::about(ROWS))?,
+            chunks: 0,
+        })
     }
 }
 
@@ -155,4 +197,56 @@ pub(crate) fn remove_parts(folder: &Lake) -> Result<()> {
     // A service, or a process elsewhere, may have been about to write one more.
     thread::sleep(WRITES_END_AFTER);
     remove()
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::{Column, IntoColumn, NamedFrom, Series};
+
+    use super::*;
+    use crate::lake::Credentials;
+
+    /// 100 columns of numbers.
+    fn wide(rows: std::ops::Range<i64>) -> DataFrame {
+        let column = |index: i64| {
+            let values: Vec<i64> = rows.clone().map(|row| row * index % 251).collect();
+            Series::new(format!("x{index}").into(), values).into_column()
+        };
+        let columns: Vec<Column> = (0..100).map(column).collect();
+        DataFrame::new(rows.clone().count(), columns).unwrap()
+    }
+
+    #[test]
+    fn a_rank_begins_another_file_before_one_has_too_many_chunks() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&folder.path().to_string_lossy(), &Credentials::local()).unwrap();
+        let mut part = PartWriter::new(3);
+        for start in 0..100 {
+            part.write(wide(start * 7..(start + 1) * 7)).unwrap();
+        }
+        part.upload(&lake).unwrap();
+        let names = ["part-00003-c00000.parquet", "part-00003-c00001.parquet"];
+        assert_eq!(lake.list().unwrap(), names);
+        let first = lake.parquet(names[0]).unwrap().collect().unwrap();
+        assert_eq!(first.height(), 81 * 7);
+        let all = lake.parquet("*.parquet").unwrap().collect().unwrap();
+        assert!(all.equals(&wide(0..700)));
+    }
+
+    #[test]
+    fn without_rows_a_rank_still_writes_the_columns() {
+        let mut part = PartWriter::new(0);
+        part.write(wide(0..0)).unwrap();
+        let mut files = Vec::new();
+        part.for_each_file(|name, bytes| {
+            files.push((name.to_owned(), from_parquet(bytes.to_vec())?));
+            Ok(())
+        })
+        .unwrap();
+        let [(name, frame)] = &files[..] else {
+            panic!("{files:?}")
+        };
+        assert_eq!(name, "part-00000-c00000.parquet");
+        assert_eq!(frame.shape(), (0, 100));
+    }
 }

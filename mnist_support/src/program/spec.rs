@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Result,
     error::PipelineError,
+    shard::{Data, Shard},
     stages::{Stage, TorchEstimator},
     train::Shuffle,
 };
@@ -117,6 +118,32 @@ impl FitSpec {
     pub(crate) fn streams_blocks(&self) -> bool {
         let mut estimators = self.estimators();
         estimators.any(|(_, estimator)| estimator.settings.shuffle == Shuffle::Blocks)
+    }
+
+    /// Splits the rows among the ranks.
+    ///
+    /// # Errors
+    /// Same as [`Data::shards`].
+    pub(crate) fn shards(&self, data: &Data, world_size: usize) -> Result<Vec<Shard>> {
+        match self.stages.iter().any(Stage::deals_parts) {
+            true => data.dealt_shards(world_size),
+            false => data.shards(world_size),
+        }
+    }
+
+    /// Checks that no stage has parts of the table dealt anew, which the rows of `table` do not
+    /// allow.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] names the setting.
+    pub(crate) fn check_deals_nothing(&self, table: &str) -> Result<()> {
+        match self
+            .estimators()
+            .find(|(_, estimator)| estimator.deals_parts())
+        {
+            None => Ok(()),
+            Some((_, estimator)) => Err(estimator.settings.cannot_be_dealt(table)),
+        }
     }
 
     /// The columns that estimators have as labels.

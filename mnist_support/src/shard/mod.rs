@@ -4,6 +4,7 @@
 //! [`Shard`]s, and each rank reads its own.
 
 mod arrow_rows;
+mod dealt;
 mod file;
 mod frame;
 
@@ -21,6 +22,7 @@ use crate::{
     text,
 };
 pub use arrow_rows::frame_from_batches;
+use dealt::Dealt;
 
 /// A source of rows that can be split into shards, each of which is read on its own.
 ///
@@ -142,15 +144,18 @@ impl Data {
     /// # Errors
     /// Same as [`Source::shards`].
     pub fn shards(&self, parts: usize) -> Result<Vec<Shard>> {
-        let validation = match &self.validation {
-            None => Vec::new(),
-            Some(validation) => validation.shards_at_most(parts)?,
-        };
-        let mut validation = validation.into_iter();
+        let mut validation = self.validation_shards(parts)?.into_iter();
         let shards = self.source.shards(parts)?.into_iter();
         Ok(shards
             .map(|shard| shard.with_validation(validation.next()))
             .collect())
+    }
+
+    fn validation_shards(&self, parts: usize) -> Result<Vec<Shard>> {
+        match &self.validation {
+            None => Ok(Vec::new()),
+            Some(validation) => validation.shards_at_most(parts),
+        }
     }
 
     pub(crate) fn shards_at_most(&self, parts: usize) -> Result<Vec<Shard>> {
@@ -335,6 +340,8 @@ pub struct Shard {
     part: Arc<dyn Part>,
     /// The rank's rows to validate with, if they are from another table.
     validation: Option<Arc<dyn Part>>,
+    /// The parts that it consists of, if others can be dealt to the rank.
+    dealt: Option<Dealt>,
 }
 
 impl Shard {
@@ -343,6 +350,7 @@ impl Shard {
         Shard {
             part: Arc::new(part),
             validation: None,
+            dealt: None,
         }
     }
 
@@ -359,6 +367,7 @@ impl Shard {
         self.validation.as_ref().map(|part| Shard {
             part: part.clone(),
             validation: None,
+            dealt: None,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The context in which one rank of a fit runs.
 
 use super::{Labels, Table};
-use crate::{interrupt::Interrupt, lake::Lake, train::Progress};
+use crate::{Result, interrupt::Interrupt, lake::Lake, train::Progress};
 
 /// Where a rank of a fit reports its progress, where it keeps what must outlast it, and what can
 /// stop it.
@@ -17,7 +17,13 @@ pub struct FitContext<'a> {
     pub(crate) validation: Option<&'a Table>,
     /// What the indices of columns stand for, as far as the stages before know.
     pub(crate) labels: Option<&'a Labels>,
+    /// Reads the rows that the rank gets, as this stage gets them, when the parts of the table are
+    /// dealt anew: by a seed, and the number of times that they were.
+    pub(crate) deal: Option<Deal<'a>>,
 }
+
+/// See [`FitContext::deal`]. `None` if the rows cannot be dealt anew.
+pub(crate) type Deal<'a> = &'a (dyn Fn(u64, usize) -> Result<Option<Table>> + Sync);
 
 impl<'a> FitContext<'a> {
     /// Creates a context without a folder, which Stop or Ctrl-C can interrupt.
@@ -28,6 +34,7 @@ impl<'a> FitContext<'a> {
             interrupt: Interrupt::of_process(),
             validation: None,
             labels: None,
+            deal: None,
         }
     }
 }

@@ -66,6 +66,7 @@ pub use self::{
     vector_assembler::VectorAssembler,
 };
 pub(crate) use self::{
+    context::Deal,
     index_to_string::Labels,
     persistence::{load, save},
     table::{ColumnReading, Streaming, Table},
@@ -204,6 +205,11 @@ impl Stage {
     /// What the stage learns from which vector column, in one pass through the rows.
     pub(crate) fn statistic(&self) -> Option<(&str, Statistic)> {
         self.stage().statistic()
+    }
+
+    /// Whether the ranks get other parts of the table during the fit of the stage.
+    pub(crate) fn deals_parts(&self) -> bool {
+        self.estimator().is_some_and(TorchEstimator::deals_parts)
     }
 
     /// Whether the stage may leave rows out.

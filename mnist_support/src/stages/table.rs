@@ -296,6 +296,23 @@ impl Table {
         &self.frame
     }
 
+    /// The numbers of the parts of the table that the rows are from, and how many are of each, if
+    /// the rank may get other parts.
+    pub(super) fn parts(&self) -> Option<Vec<(usize, usize)>> {
+        let parts = self.origin.shard.parts_read()?;
+        let Some(kept) = &self.origin.kept else {
+            return Some(parts);
+        };
+        let (mut end, mut rest) = (0, &kept[..]);
+        let left = parts.into_iter().map(|(part, rows)| {
+            end += rows;
+            let (own, after) = rest.split_at(rest.partition_point(|row| *row < end));
+            rest = after;
+            (part, own.len())
+        });
+        Some(left.collect())
+    }
+
     /// The number of rows.
     pub(super) fn height(&self) -> usize {
         self.frame.height()

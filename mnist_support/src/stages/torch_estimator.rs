@@ -16,7 +16,7 @@ use crate::{
     evaluate::ValidationMetric,
     train::{
         Checkpoints, Device, InitialWeights, LearningRateSchedule, LinearLr, Loss, Optimizer,
-        Shuffle, TrainingSettings, train,
+        Shuffle, TrainingRows, TrainingSettings, train_rows,
     },
 };
 
@@ -56,6 +56,7 @@ use crate::{
 /// | `iters`, `miniBatch` | [`iterations`], [`mini_batch`] |
 /// | `validationPct`, `earlyStopPatience` | [`validation_fraction`], [`early_stop_patience`] |
 /// | `partitions`, `device`, `verbose` | the same |
+/// | `partitionShuffles`, a number of rounds | [`partition_shuffles`], the epochs of a round |
 ///
 /// There are two important differences. The validation loss is measured every [`validation_every`]
 /// iterations rather than at each one, and patience counts these measurements. The weights with the
@@ -70,6 +71,7 @@ use crate::{
 /// [`learning_rate`]: Self::learning_rate
 /// [`iterations`]: Self::iterations
 /// [`mini_batch`]: Self::mini_batch
+/// [`partition_shuffles`]: Self::partition_shuffles
 /// [`validation_fraction`]: Self::validation_fraction
 /// [`early_stop_patience`]: Self::early_stop_patience
 /// [`validation_every`]: Self::validation_every
@@ -187,6 +189,35 @@ impl TorchEstimator {
     /// see [`Shuffle`].
     pub fn shuffle(mut self, shuffle: Shuffle) -> Self {
         self.settings.shuffle = shuffle;
+        self
+    }
+
+    /// After how many epochs the parts of the table are dealt to the ranks anew; see
+    /// [`TrainingSettings::partition_shuffles`].
+    ///
+    /// ```
+    /// use mnist_support::prelude::*;
+    ///
+    /// // Sorted by what is to be predicted: without it, each rank would have one class.
+    /// let frame = df!(
+    ///     "x" => (0..64).map(f64::from).collect::<Vec<_>>(),
+    ///     "label" => (0..64).map(|row| i64::from(row > 31)).collect::<Vec<_>>(),
+    /// )?;
+    /// let network = Network::new(&[1], vec![Layer::linear(1, 2)])?;
+    /// let estimator = TorchEstimator::new(network)
+    ///     .partitions(2)
+    ///     .mini_batch(8)
+    ///     .epochs(6)
+    ///     .partition_shuffles(2);
+    /// let model = Pipeline::new()
+    ///     .stage(VectorAssembler::new().input_cols(["x"]))
+    ///     .stage(estimator)
+    ///     .fit(&frame)?;
+    /// assert_eq!(model.report()?.iterations(), 24);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn partition_shuffles(mut self, epochs: impl Into<Option<usize>>) -> Self {
+        self.settings.partition_shuffles = epochs.into();
         self
     }
 
@@ -399,6 +430,16 @@ impl TorchEstimator {
         if let Some(validation) = context.validation {
             data = data.validated_with(self.training_data(validation, Some(table))?);
         }
+        let deal = |round| {
+            let Some(deal) = context.deal else {
+                return Ok(None);
+            };
+            let Some(table) = deal(self.settings.seed, round)? else {
+                return Ok(None);
+            };
+            let data = self.training_data(&table, None)?;
+            Ok(Some(data.memory_budget(table.budget())))
+        };
         let checkpoints = match (context.run_folder, self.settings.checkpoint_every) {
             // The column's name keeps the checkpoints of two estimators apart.
             (Some(run), Some(every)) => {
@@ -406,9 +447,13 @@ impl TorchEstimator {
             }
             _ => None,
         };
-        let trained = train(
+        let rows = TrainingRows {
+            data: &data,
+            deal: &deal,
+        };
+        let trained = train_rows(
             &self.network,
-            &data,
+            rows,
             collective,
             &self.settings,
             context.progress,
@@ -428,6 +473,11 @@ impl TorchEstimator {
     /// The columns of the label, if it is not the features themselves.
     pub(crate) fn label_columns(&self) -> &[String] {
         self.label_col.columns()
+    }
+
+    /// Whether the ranks get other parts of the table during the fit.
+    pub(crate) fn deals_parts(&self) -> bool {
+        self.settings.partition_shuffles.is_some()
     }
 
     /// The column that says which rows are held out, if there is one.

@@ -79,6 +79,9 @@ pub struct TrainingData {
     targets: Targets,
     weights: Option<Tensor>,
     validation: Option<Vec<bool>>,
+    /// The numbers of the parts of the table that the rows are from, and how many are of each, if
+    /// the rank may get other parts.
+    parts: Option<Vec<(usize, usize)>>,
     /// Rows of another table, to validate with.
     other: Option<Box<TrainingData>>,
     scaling: Option<Scaling>,
@@ -248,6 +251,7 @@ impl TrainingData {
             targets,
             weights: None,
             validation: None,
+            parts: None,
             other: None,
             scaling,
             budget: MemoryBudget::unlimited(),
@@ -295,6 +299,13 @@ impl TrainingData {
             scaling,
             ..validation
         }))
+    }
+
+    /// Sets which parts of the table the rows are from: their numbers, and how many rows are of
+    /// each. A fraction of the rows is then held out part by part, so that whoever gets a part
+    /// holds out the same.
+    pub(crate) fn parts(self, parts: Option<Vec<(usize, usize)>>) -> Self {
+        TrainingData { parts, ..self }
     }
 
     /// Like [`with_validation`](Self::with_validation), with rows that have a scaling of their own.
@@ -346,8 +357,17 @@ impl TrainingData {
             }
             (None, Some(held_out)) => split_by(held_out),
             (None, None) => {
-                let held_out = settings.validation_rows(rows);
-                let (mut training, mut validation) = split(settings.seed, rank, rows, held_out);
+                let rank = [(rank, rows)];
+                let parts = self.parts.as_deref().unwrap_or(&rank);
+                let (mut training, mut validation) = (Vec::with_capacity(rows), Vec::new());
+                let mut start = 0;
+                for (part, rows) in parts {
+                    let held_out = settings.validation_rows(*rows);
+                    let (own, held_out) = split(settings.seed, *part, *rows, held_out);
+                    training.extend(own.iter().map(|row| start + row));
+                    validation.extend(held_out.iter().map(|row| start + row));
+                    start += *rows as i64;
+                }
                 if !settings.shuffle.is_rows() {
                     // They are read in the order of the table.
                     training.sort_unstable();
@@ -358,36 +378,56 @@ impl TrainingData {
         }
     }
 
-    /// Returns the data that have the rows to validate with, if not these, and changes their
-    /// indices accordingly. Features that are read whenever they are needed are read once, in
-    /// memory as long as the budget has bytes for them, or in a file.
+    /// Returns the data that have the rows to validate with, if not these, or a copy if these will
+    /// not stay, and changes their indices accordingly. Features that are read whenever they are
+    /// needed are read once. What is read or copied is in memory as long as the budget has bytes
+    /// for it, or in a file.
     pub(super) fn validation(
         &self,
         rows: &mut Vec<i64>,
         budget: &MemoryBudget,
     ) -> Result<Option<TrainingData>> {
         let source = self.other.as_deref().unwrap_or(self);
-        let Some(blocks) = source.features.blocks() else {
-            let own = |other: &TrainingData| other.to_device(other.device, 0);
-            return self.other.as_deref().map(own).transpose();
+        let wanted = || rows.iter().map(|row| *row as usize).collect::<Vec<usize>>();
+        let features = match &source.features {
+            Rows::Matrix(features) if features.blocks().is_none() && self.is_dealt_anew() => {
+                features.select_all(&wanted(), budget)?
+            }
+            features => match features.blocks() {
+                Some(blocks) => blocks.gather(&wanted(), budget)?,
+                None => {
+                    let own = |other: &TrainingData| other.to_device(other.device, 0);
+                    return self.other.as_deref().map(own).transpose();
+                }
+            },
         };
-        let wanted: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
         let indices = Tensor::f_from_slice(rows)?;
         let some = |tensor: &Tensor| tensor.f_index_select(0, &indices);
         *rows = (0..rows.len() as i64).collect();
         Ok(Some(TrainingData {
-            features: Rows::Matrix(Arc::new(blocks.gather(&wanted, budget)?)),
+            features: Rows::Matrix(Arc::new(features)),
             targets: match &source.targets {
                 Targets::Given(targets) => Targets::Given(some(targets)?),
                 Targets::Features => Targets::Features,
             },
             weights: source.weights.as_ref().map(some).transpose()?,
             validation: None,
+            parts: None,
             other: None,
             scaling: source.scaling.as_ref().map(Scaling::shallow_clone),
             budget: budget.clone(),
             device: source.device,
         }))
+    }
+
+    /// Whether it is known which parts of the table the rows are from.
+    pub(super) fn has_parts(&self) -> bool {
+        self.parts.is_some()
+    }
+
+    /// Whether the rank may get others in place of the rows to validate with.
+    fn is_dealt_anew(&self) -> bool {
+        self.has_parts() && self.other.is_none()
     }
 
     /// The first rows of the blocks, and the number of rows.
@@ -429,6 +469,7 @@ impl TrainingData {
             },
             weights: self.weights.as_ref().map(moved).transpose()?,
             validation: self.validation.clone(),
+            parts: self.parts.clone(),
             other: None,
             scaling: match &self.scaling {
                 None => None,

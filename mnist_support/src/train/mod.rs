@@ -45,4 +45,5 @@ pub use schedule::{
 pub use settings::TrainingSettings;
 pub use shuffle::Shuffle;
 pub use trainer::{Trained, train};
+pub(crate) use trainer::{TrainingRows, train_rows};
 pub use validation::{MetricPoint, MetricValue};

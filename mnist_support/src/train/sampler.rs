@@ -38,6 +38,8 @@ pub(super) fn split_by(held_out: &[bool]) -> (Vec<i64>, Vec<i64>) {
 /// The rows of an iteration depend only on its number, so a fit can resume in the middle.
 pub(super) struct BatchSampler {
     mini_batch: usize,
+    /// The first iteration whose rows are drawn, and its position, which counts through all epochs.
+    start: (usize, u64),
     order: Order,
 }
 
@@ -51,6 +53,7 @@ impl BatchSampler {
     pub(super) fn new(seed: u64, rank: usize, rows: Vec<i64>, mini_batch: usize) -> Self {
         BatchSampler {
             mini_batch,
+            start: (0, 0),
             order: Order::Rows(RowOrder {
                 seed,
                 rank,
@@ -73,6 +76,7 @@ impl BatchSampler {
     ) -> Self {
         BatchSampler {
             mini_batch,
+            start: (0, 0),
             order: Order::Blocks(BlockOrder {
                 seed,
                 rank,
@@ -86,20 +90,37 @@ impl BatchSampler {
         }
     }
 
-    /// Says that the first `iterations` are all that will be drawn, so that nothing is read for
-    /// those after them.
-    pub(super) fn ending_after(mut self, iterations: usize) -> Self {
+    /// Begins with an iteration, and with it an epoch.
+    pub(super) fn starting_at(mut self, iteration: usize, epoch: usize) -> Self {
+        let rows = match &self.order {
+            Order::Rows(order) => order.rows.len(),
+            Order::Blocks(order) => order.rows.len(),
+        };
+        self.start = (iteration, epoch as u64 * rows as u64);
+        self
+    }
+
+    /// Says that no iteration from this one on will be drawn, so that nothing is read for them.
+    pub(super) fn ending_before(mut self, iteration: usize) -> Self {
+        let end = self.position(iteration);
         if let Order::Blocks(order) = &mut self.order {
-            order.end = (iterations as u64).saturating_mul(self.mini_batch as u64);
+            order.end = end;
         }
         self
+    }
+
+    /// How many rows of all epochs come before those of an iteration.
+    fn position(&self, iteration: usize) -> u64 {
+        let (first, position) = self.start;
+        let rows = (iteration - first) as u64;
+        position.saturating_add(rows.saturating_mul(self.mini_batch as u64))
     }
 
     /// The rows of `iteration`, which counts from 0, in runs from the same blocks. A mini-batch may
     /// extend into the next epoch.
     pub(super) fn draw(&mut self, iteration: usize) -> Vec<BlockRows> {
         let mut runs = Vec::new();
-        let (mut drawn, mut position) = (0, iteration as u64 * self.mini_batch as u64);
+        let (mut drawn, mut position) = (0, self.position(iteration));
         while drawn < self.mini_batch {
             let most = self.mini_batch - drawn;
             let run = match &mut self.order {
@@ -327,7 +348,7 @@ mod tests {
     fn nothing_comes_next_where_training_ends() {
         let (rows, sampler) = blocks(1, 0, 1000);
         let iterations = rows.len() / 1000;
-        let mut sampler = sampler.ending_after(iterations);
+        let mut sampler = sampler.ending_before(iterations);
         let last = sampler.draw(iterations - 1);
         assert!(last[0].next.is_empty(), "{:?}", last[0].next);
         assert!(!sampler.draw(0)[0].next.is_empty());

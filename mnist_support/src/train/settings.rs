@@ -98,6 +98,16 @@ pub struct TrainingSettings {
     /// them again in every epoch. Default: [`Shuffle::Rows`], which keeps them.
     #[serde(skip_serializing_if = "Shuffle::is_rows")]
     pub shuffle: Shuffle,
+    /// The number of epochs after which the parts of the table are dealt to the ranks anew, at
+    /// random by the seed, like `partitionShuffles` of SparkTorch, but from the lake instead of
+    /// through the driver. Mini-batches then meet rows that were on other ranks. The table is cut
+    /// into 8 parts for each rank, or fewer if it has few rows. A rank begins with parts that
+    /// follow each other, and reads those that it gets anew; beside these it keeps what it read
+    /// first, for the stages after it, both within `memory_budget`. What `validation_fraction`
+    /// holds out is chosen in each part, and stays held out. Rows that Spark holds come once and
+    /// cannot be dealt anew. `None`: each rank keeps its rows. Default: `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition_shuffles: Option<usize>,
     /// How many bytes of features each rank keeps in memory. It keeps them in a file otherwise, in
     /// the folder for temporary files, and draws mini-batches from there: in the same order, so the
     /// result has the same bits. With [`Shuffle::Blocks`] it keeps them nowhere, and needs a budget
@@ -146,6 +156,7 @@ impl Default for TrainingSettings {
             clip_grad_norm: None,
             clip_grad_value: None,
             shuffle: Shuffle::default(),
+            partition_shuffles: None,
             memory_budget: None,
             device: Device::default(),
             seed: 42,
@@ -208,6 +219,8 @@ impl TrainingSettings {
             "None writes no checkpoints",
         )?;
         at_least_1("partitions", self.partitions, "None uses one per core")?;
+        let shuffles = self.partition_shuffles;
+        at_least_1("partition_shuffles", shuffles, "None deals no parts anew")?;
         let rate = self.learning_rate;
         if !(rate > 0.0 && rate.is_finite()) {
             return Err(invalid("learning_rate", rate, "must be above 0 and finite"));
@@ -227,6 +240,17 @@ impl TrainingSettings {
         self.device.validate()?;
         self.optimizer.validate()?;
         self.loss.validate()
+    }
+
+    /// The error if the parts of a table cannot be dealt anew.
+    pub(crate) fn cannot_be_dealt(&self, table: &str) -> Error {
+        invalid(
+            "partition_shuffles",
+            self.partition_shuffles.unwrap_or_default(),
+            &format!(
+                "needs rows that every rank can read again, such as a table of the lake, and                  {table} is not: leave it out"
+            ),
+        )
     }
 
     /// Returns the metrics that are computed at each validation.

@@ -2,11 +2,13 @@
 
 mod checks;
 mod reserved;
+mod rounds;
 
 use std::time::Instant;
 
 use checks::{check_identical, check_rows, check_weights, finite};
 use reserved::Reserved;
+use rounds::Rounds;
 use tch::Tensor;
 
 use super::{
@@ -77,13 +79,46 @@ pub fn train(
     checkpoints: Option<&Checkpoints>,
     interrupt: &Interrupt,
 ) -> Result<Trained> {
+    let rows = TrainingRows {
+        data,
+        deal: &|_| Ok(None),
+    };
+    train_rows(
+        network,
+        rows,
+        collective,
+        settings,
+        progress,
+        checkpoints,
+        interrupt,
+    )
+}
+
+/// The rows that a rank begins with, and those that it gets when parts are dealt anew.
+#[derive(Clone, Copy)]
+pub(crate) struct TrainingRows<'a> {
+    pub(crate) data: &'a TrainingData,
+    /// Reads the rows of a round. `None` if the rank keeps those that it has.
+    pub(crate) deal: &'a dyn Fn(usize) -> Result<Option<TrainingData>>,
+}
+
+/// Like [`train`], with rows that may be dealt anew.
+pub(crate) fn train_rows(
+    network: &Network,
+    rows: TrainingRows<'_>,
+    collective: &dyn Collective,
+    settings: &TrainingSettings,
+    progress: &dyn Progress,
+    checkpoints: Option<&Checkpoints>,
+    interrupt: &Interrupt,
+) -> Result<Trained> {
     let rank = collective.rank();
     let report = |event: &ProgressEvent| {
         if rank == 0 {
             progress.report(event);
         }
     };
-    let mut trainer = Trainer::new(network, data, collective, settings, interrupt)?;
+    let mut trainer = Trainer::new(network, rows, collective, settings, interrupt)?;
     trainer.resume(checkpoints)?;
     trainer.warnings().for_each(|warning| report(&warning));
     report(&trainer.started());
@@ -110,6 +145,23 @@ pub fn train(
     trainer.finish()
 }
 
+/// Draws mini-batches of a rank's training rows.
+fn sampler(
+    data: &TrainingData,
+    training: Vec<i64>,
+    settings: &TrainingSettings,
+    rank: usize,
+) -> BatchSampler {
+    let mini_batch = settings.mini_batch_of(training.len());
+    match settings.shuffle {
+        Shuffle::Rows => BatchSampler::new(settings.seed, rank, training, mini_batch),
+        Shuffle::Blocks => {
+            let (starts, row_size) = (data.block_starts(), data.row_size());
+            BatchSampler::of_blocks(settings.seed, rank, training, starts, row_size, mini_batch)
+        }
+    }
+}
+
 /// One rank of a fit.
 struct Trainer<'a> {
     network: &'a Network,
@@ -122,9 +174,10 @@ struct Trainer<'a> {
     validation_data: Option<TrainingData>,
     validation: Vec<i64>,
     /// The memory of features that are read whenever they are needed.
-    _reserved: Reserved,
+    reserved: Reserved,
     metrics: ValidationMetrics<'a>,
     sampler: BatchSampler,
+    rounds: Rounds<'a>,
     /// The row counts over all ranks.
     training_rows: usize,
     validation_rows: usize,
@@ -140,12 +193,16 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn new(
         network: &'a Network,
-        data: &TrainingData,
+        rows: TrainingRows<'a>,
         collective: &'a dyn Collective,
         settings: &'a TrainingSettings,
         interrupt: &'a Interrupt,
     ) -> Result<Self> {
+        let TrainingRows { data, deal } = rows;
         settings.validate_for(network)?;
+        if settings.partition_shuffles.is_some() && !data.has_parts() {
+            return Err(settings.cannot_be_dealt("what this rank has"));
+        }
         let device = settings.device.open()?;
         let rank = collective.rank();
         let (training, mut validation) = data.split(settings, rank);
@@ -166,15 +223,8 @@ impl<'a> Trainer<'a> {
         let iterations = settings.iterations_of(training_rows, global_batch);
         let reserved = Reserved::new(data, settings, collective)?;
         let validation_data = data.validation(&mut validation, reserved.spare())?;
-        let sampler = match settings.shuffle {
-            Shuffle::Rows => BatchSampler::new(settings.seed, rank, training, mini_batch),
-            Shuffle::Blocks => {
-                let (starts, row_size) = (data.block_starts(), data.row_size());
-                let seed = settings.seed;
-                BatchSampler::of_blocks(seed, rank, training, starts, row_size, mini_batch)
-            }
-        };
-        let batches = iterations.saturating_mul(settings.accumulate_grad_batches);
+        let rounds = Rounds::new(training_rows, global_batch, iterations, settings, deal);
+        let sampler = sampler(data, training, settings, rank);
         Ok(Trainer {
             network,
             collective,
@@ -185,10 +235,11 @@ impl<'a> Trainer<'a> {
                 None => None,
                 Some(other) => Some(other.to_device(device, 0)?),
             },
-            _reserved: reserved,
+            reserved,
             metrics: ValidationMetrics::new(network, settings, collective, validation.len())?,
             validation,
-            sampler: sampler.ending_after(batches),
+            sampler: sampler.ending_before(rounds.batches(0).end),
+            rounds,
             training_rows,
             validation_rows,
             global_batch,
@@ -318,6 +369,7 @@ impl<'a> Trainer<'a> {
     /// Returns the gradients of the next iteration's mini-batches, added up, with the sum of their
     /// rows' losses, what the rows weigh, and their number.
     fn gradients(&mut self) -> Result<(Vec<Tensor>, [f64; 3])> {
+        self.deal_anew()?;
         let batches = self.settings.accumulate_grad_batches;
         let rank = self.collective.rank();
         let mut sum: Option<Vec<Tensor>> = None;
@@ -348,6 +400,26 @@ impl<'a> Trainer<'a> {
             Some(sum) => Ok((sum, totals)),
             None => Ok((self.state.parameters.no_gradients()?, totals)),
         }
+    }
+
+    /// Reads the rows that this rank has from the next iteration on, if they are others.
+    fn deal_anew(&mut self) -> Result<()> {
+        let round = self.rounds.of(self.state.iteration);
+        if round == self.rounds.current {
+            return Ok(());
+        }
+        if let Some(data) = (self.rounds.deal)(round)? {
+            let rank = self.collective.rank();
+            let (training, _) = data.split(self.settings, rank);
+            let batches = self.rounds.batches(round);
+            self.sampler = sampler(&data, training, self.settings, rank)
+                .starting_at(batches.start, self.rounds.first_epoch(round))
+                .ending_before(batches.end);
+            let device = self.state.parameters.device();
+            self.data = data.to_device(device, self.reserved.capacity())?;
+        }
+        self.rounds.current = round;
+        Ok(())
     }
 
     /// Returns the summed loss of a batch, in training mode with dropout if there are `masks`.

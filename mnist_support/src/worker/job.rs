@@ -122,17 +122,18 @@ impl Rows {
         }
     }
 
-    /// Returns the shard of `rank`. `input` is read if the rows come from standard input: `None` if
-    /// there are none, whose columns nobody knows then.
+    /// Returns the shard of `rank` of those that `split` makes. `input` is read instead if the rows
+    /// come from standard input: `None` if there are none, whose columns nobody knows then.
     pub(super) fn shard(
         &self,
         rank: usize,
         world_size: usize,
         input: impl Read + Send + 'static,
+        split: impl FnOnce(&Data, usize) -> Result<Vec<Shard>>,
     ) -> Result<Option<Shard>> {
         let shards = match self {
             // The parts depend on the file alone, so every rank computes the same ones.
-            Rows::File(source) => open(source)?.shards(world_size)?,
+            Rows::File(source) => split(&open(source)?, world_size)?,
             Rows::Stdin { name } => {
                 return Shard::stream(name, input);
             }

@@ -9,12 +9,10 @@ use crate::{
     error::PipelineError,
     interrupt::{self, Interrupt},
     lake::{Credentials, Lake, reading::ignore_progress},
-    program::{
-        self,
-        parts::{PartWriter, part_name},
-    },
+    program::{self, parts::PartWriter},
     run::{FolderProgress, end_without_lease, stop_on_request},
     secrets::SecretScope,
+    shard::Data,
     stages::{self, FitContext, StageModel},
     train::{Print, Progress},
 };
@@ -96,17 +94,17 @@ fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Resul
             save,
         } => {
             let models = stages::load(&open(model)?)?;
-            let shard = rows.shard(rank, number("WORLD_SIZE")?, std::io::stdin())?;
+            let world_size = number("WORLD_SIZE")?;
+            let shard = rows.shard(rank, world_size, std::io::stdin(), Data::shards)?;
             let Some(shard) = shard else { return Ok(()) };
-            let mut part = PartWriter::new()?;
+            let mut part = PartWriter::new(rank);
             let columns = columns.as_deref();
             program::transform_each(&shard, &models, columns, &ignore_progress, &mut |piece| {
                 part.write(piece)
             })?;
-            let name = part_name(rank);
             match save {
-                Some(url) => part.upload(&open(url)?, &name),
-                None => answer.file(&name, &part.into_bytes()?),
+                Some(url) => part.upload(&open(url)?),
+                None => part.for_each_file(|name, bytes| answer.file(name, bytes)),
             }
         }
     }
@@ -143,7 +141,8 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
     if let Ok(address) = env::var(OWN_ADDRESS) {
         config.bind = Bind::Address(address);
     }
-    let shard = rows.shard(config.rank, config.world_size, std::io::stdin())?;
+    let split = |data: &Data, ranks| spec.shards(data, ranks);
+    let shard = rows.shard(config.rank, config.world_size, std::io::stdin(), split)?;
     let shard = shard.ok_or_else(|| Error::InvalidSetting {
         setting: "partitions",
         value: config.world_size.to_string(),
@@ -176,6 +175,7 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
         interrupt: &interrupt,
         validation: None,
         labels: None,
+        deal: None,
     };
     let models = program::fit(&shard, &collective, spec, context)?;
     // No rank may close its connections while another still needs them.

@@ -34,6 +34,7 @@ pub use discover::{PartFile, Paths};
 pub use format::FileFormat;
 pub use frame::{FileSource, LakeFrame};
 pub use number_type::NumberType;
+pub(crate) use parquet::RowGroupWriter;
 pub(crate) use partition::BLOCK_ROWS;
 pub use partition::Partition;
 pub use predicate::Predicate;

@@ -11,6 +11,7 @@ mod statistics;
 mod stored;
 mod thrift;
 mod unpack;
+mod write;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::lake::store::Lake;
 use crate::{Error, Result, error::TableError};
 use footer::Footer;
 pub(in crate::lake::table) use stored::{Inner, StoredColumn};
+pub(crate) use write::RowGroupWriter;
 
 /// Row groups are fetched and decoded in runs of about this size, while the next run is being
 /// fetched.
