@@ -66,7 +66,8 @@ impl Program {
 
     fn of_peers(program: &str, name: &str, arguments: Vec<OsString>) -> Program {
         Program {
-            name: name.to_owned(),
+            // An argument may be a path.
+            name: name.replace('/', "_"),
             program: paths::peers_program(program),
             arguments,
             peer: true,

@@ -60,6 +60,10 @@ use serde::{Deserialize, Serialize};
 /// train on: about 8 bytes a row each. The features of validation rows are kept as for
 /// [`Rows`](Self::Rows), in memory or in a file: each validation needs them.
 ///
+/// With [`partition_shuffles`](super::TrainingSettings::partition_shuffles), a rank shuffles the
+/// blocks of the parts that it has, and learns the shape of those that it gets by reading them once
+/// more.
+///
 /// Before training, the table is read once to learn the number of rows, the targets, the types, and
 /// what a [`MinMaxScaler`](crate::ml::MinMaxScaler) or a
 /// [`StandardScaler`](crate::ml::StandardScaler) learns. It is read once more for each of these

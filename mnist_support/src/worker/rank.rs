@@ -129,13 +129,7 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
     };
     let run = run_folder.as_deref().map(open).transpose()?;
     if *lease && let Some(run) = &run {
-        end_without_lease(run, |reason| {
-            eprintln!("mnist-worker: {reason}");
-            // This rank may be in the middle of a step or an exchange, and nobody waits for it.
-            // Without exit handlers, which would free what its other threads still use: what was
-            // to be said is written, and an answer that is cut short is of no use.
-            signal_hook::low_level::exit(1);
-        });
+        end_without_lease(run, exit_because);
     }
     let mut config = GlooConfig::from_environment()?;
     if let Ok(address) = env::var(OWN_ADDRESS) {
@@ -159,14 +153,7 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
         _ => Box::new(Print::new(spec.run_settings()?.verbose)),
     };
     let interrupt = match &run {
-        Some(run) if *lease => {
-            let interrupt = Interrupt::new();
-            // Rank 0's request reaches the other ranks through the exchange.
-            if config.rank == 0 {
-                stop_on_request(run, &interrupt);
-            }
-            interrupt
-        }
+        Some(run) if *lease => interrupt_of(run, config.rank),
         _ => Interrupt::of_process().clone(),
     };
     let context = FitContext {
@@ -181,6 +168,25 @@ fn fit(job: &Job) -> Result<(usize, Vec<StageModel>)> {
     // No rank may close its connections while another still needs them.
     collective.barrier()?;
     Ok((config.rank, models))
+}
+
+/// What stops a rank when the run's folder says so.
+fn interrupt_of(run: &Lake, rank: usize) -> Interrupt {
+    let interrupt = Interrupt::new();
+    // Rank 0's request reaches the other ranks through the exchange.
+    if rank == 0 {
+        stop_on_request(run, &interrupt);
+    }
+    interrupt
+}
+
+/// Ends the process, which may be in the middle of a step or an exchange, and which nobody waits
+/// for.
+fn exit_because(reason: String) {
+    eprintln!("mnist-worker: {reason}");
+    // Without exit handlers, which would free what other threads still use: what was to be said is
+    // written, and an answer that is cut short is of no use.
+    signal_hook::low_level::exit(1);
 }
 
 /// Opens a folder with this machine's credentials.

@@ -2,7 +2,7 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, ArrowPrimitiveType, RecordBatch, RunArray};
+use arrow_array::{Array, ArrowPrimitiveType, RecordBatch, RunArray, StructArray};
 use arrow_buffer::{ArrowNativeType, NullBuffer};
 use arrow_schema::{DataType as ArrowType, IntervalUnit, TimeUnit as ArrowUnit};
 use polars::datatypes as to;
@@ -154,21 +154,7 @@ impl Source<'_> {
                 let (starts, lengths) = (lists.value_offsets(), lists.value_sizes());
                 self.list_views(lists.values(), starts, lengths, lists.nulls())
             }
-            A::Struct(fields) => {
-                let structs = array.as_struct();
-                let columns = fields
-                    .iter()
-                    .zip(structs.columns())
-                    .map(|(field, column)| Ok(self.series(column)?.with_name(field.name().into())));
-                let columns = columns.collect::<Result<Vec<Series>>>()?;
-                let whole =
-                    StructChunked::from_series(PlSmallStr::EMPTY, array.len(), columns.iter());
-                let validity = validity(structs.nulls());
-                Ok(self
-                    .about(whole)?
-                    .with_outer_validity(validity)
-                    .into_series())
-            }
+            A::Struct(_) => self.structs(array.as_struct()),
             A::Dictionary(..) => {
                 let dictionary = array.as_any_dictionary();
                 let keys = self.series(dictionary.keys())?.cast(&to::IDX_DTYPE);
@@ -184,6 +170,17 @@ impl Source<'_> {
             },
             other => Err(self.refused(other)),
         }
+    }
+
+    fn structs(&self, structs: &StructArray) -> Result<Series> {
+        let columns = structs.fields().iter().zip(structs.columns());
+        let columns = columns
+            .map(|(field, column)| Ok(self.series(column)?.with_name(field.name().into())))
+            .collect::<Result<Vec<Series>>>()?;
+        let whole = StructChunked::from_series(PlSmallStr::EMPTY, structs.len(), columns.iter());
+        let validity = validity(structs.nulls());
+        let whole = self.about(whole)?.with_outer_validity(validity);
+        Ok(whole.into_series())
     }
 
     fn lists<O: ArrowNativeType + Into<i64>>(
@@ -326,15 +323,18 @@ fn times(array: &dyn Array) -> Option<Series> {
         A::Time64(ArrowUnit::Nanosecond) => primitive::<Time64NanosecondType, to::Int64Type>(array)
             .into_time()
             .into_series(),
-        A::Duration(unit) => match unit {
-            ArrowUnit::Second => primitive::<DurationSecondType, to::Int64Type>(array),
-            ArrowUnit::Millisecond => primitive::<DurationMillisecondType, to::Int64Type>(array),
-            ArrowUnit::Microsecond => primitive::<DurationMicrosecondType, to::Int64Type>(array),
-            ArrowUnit::Nanosecond => primitive::<DurationNanosecondType, to::Int64Type>(array),
-        }
-        .into_series(),
+        A::Duration(unit) => durations(array, unit).into_series(),
         _ => return None,
     })
+}
+
+fn durations(array: &dyn Array, unit: &ArrowUnit) -> Int64Chunked {
+    match unit {
+        ArrowUnit::Second => primitive::<DurationSecondType, to::Int64Type>(array),
+        ArrowUnit::Millisecond => primitive::<DurationMillisecondType, to::Int64Type>(array),
+        ArrowUnit::Microsecond => primitive::<DurationMicrosecondType, to::Int64Type>(array),
+        ArrowUnit::Nanosecond => primitive::<DurationNanosecondType, to::Int64Type>(array),
+    }
 }
 
 /// Lists whose values lie between neighbouring `offsets`.

@@ -269,24 +269,11 @@ fn value(argument: &Argument, slots: &Slots<'_>) -> Result<Value, String> {
         Argument::AsString(text) => Ok(Value::Text(text.clone())),
         Argument::AsStrings(texts) => list(texts.iter().cloned().map(Value::Text).collect()),
         Argument::AsSymInt(number) => symbolic(number, slots, |&value| Value::Int(value)),
-        Argument::AsSymInts(numbers) => {
-            let values = numbers.iter();
-            let values = values.map(|number| symbolic(number, slots, |&value| Value::Int(value)));
-            list(values.collect::<Result<_, _>>()?)
-        }
+        Argument::AsSymInts(numbers) => symbolics(numbers, slots, |&value| Value::Int(value)),
         Argument::AsSymFloat(number) => symbolic(number, slots, |value| Value::Float(value.0)),
-        Argument::AsSymFloats(numbers) => {
-            let values = numbers.iter();
-            let values =
-                values.map(|number| symbolic(number, slots, |value| Value::Float(value.0)));
-            list(values.collect::<Result<_, _>>()?)
-        }
+        Argument::AsSymFloats(numbers) => symbolics(numbers, slots, |value| Value::Float(value.0)),
         Argument::AsSymBool(truth) => symbolic(truth, slots, |&value| Value::Bool(value)),
-        Argument::AsSymBools(truths) => {
-            let values = truths.iter();
-            let values = values.map(|truth| symbolic(truth, slots, |&value| Value::Bool(value)));
-            list(values.collect::<Result<_, _>>()?)
-        }
+        Argument::AsSymBools(truths) => symbolics(truths, slots, |&value| Value::Bool(value)),
         Argument::AsScalarType(dtype) => match scalar_type(*dtype) {
             Some(dtype) => Ok(Value::Int(dtype)),
             None => Err(format!("the type with the number {dtype} is not supported")),
@@ -331,6 +318,16 @@ fn symbolic<T>(
         Symbolic::AsName(name) => slot(slots, name),
         Symbolic::AsValue(value) => Ok(known(value)),
     }
+}
+
+fn symbolics<T>(
+    numbers: &[Symbolic<T>],
+    slots: &Slots<'_>,
+    known: impl Fn(&T) -> Value,
+) -> Result<Value, String> {
+    let values = numbers.iter();
+    let values = values.map(|number| symbolic(number, slots, &known));
+    Ok(Value::List(values.collect::<Result<_, _>>()?))
 }
 
 #[cfg(test)]

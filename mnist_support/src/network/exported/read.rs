@@ -195,49 +195,41 @@ pub(super) fn model(archive: &Archive) -> Result<Model> {
     serde_json::from_slice(json).map_err(refused)
 }
 
-/// Sorts the inputs of the graph. Parameters that share their memory are one.
-fn inputs<'a>(model: &'a Model, paths: &BTreeMap<&'a str, &'a str>) -> Result<Inputs<'a>> {
-    let (mut state, mut constants, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-    for spec in &model.graph_module.signature.input_specs {
+/// The inputs of a graph by what they are, each with the name of its argument.
+#[derive(Default)]
+struct Sorted<'a> {
+    state: Vec<(&'a str, &'a str, StateKind)>,
+    constants: Vec<(&'a str, &'a str)>,
+    rows: Vec<&'a str>,
+}
+
+impl<'a> Sorted<'a> {
+    fn add(&mut self, spec: &'a InputSpec) -> Result<()> {
         match spec {
             InputSpec::Parameter {
                 arg,
-                parameter_name,
-            } => {
-                state.push((
-                    parameter_name.as_str(),
-                    arg.name.as_str(),
-                    StateKind::Parameter,
-                ));
-            }
+                parameter_name: name,
+            } => self.state.push((name, &arg.name, StateKind::Parameter)),
             InputSpec::Buffer {
                 arg,
-                buffer_name,
+                buffer_name: name,
                 persistent: true,
-            } => {
-                state.push((buffer_name.as_str(), arg.name.as_str(), StateKind::Buffer));
-            }
+            } => self.state.push((name, &arg.name, StateKind::Buffer)),
             InputSpec::Buffer {
                 arg,
-                buffer_name,
+                buffer_name: name,
                 persistent: false,
-            } => {
-                constants.push((buffer_name.as_str(), arg.name.as_str()));
             }
-            InputSpec::TensorConstant {
+            | InputSpec::TensorConstant {
                 arg,
-                tensor_constant_name,
-            } => {
-                constants.push((tensor_constant_name.as_str(), arg.name.as_str()));
-            }
+                tensor_constant_name: name,
+            } => self.constants.push((name, &arg.name)),
             InputSpec::UserInput {
                 arg: Argument::AsTensor(tensor),
-            } => rows.push(tensor.name.as_str()),
+            } => self.rows.push(&tensor.name),
             InputSpec::UserInput { .. } => {
-                return Err(invalid(
-                    "the input",
-                    "forward takes something else than a tensor",
-                ));
+                let reason = "forward takes something else than a tensor";
+                return Err(invalid("the input", reason));
             }
             InputSpec::ConstantInput(_) => {}
             InputSpec::Other(kinds) => {
@@ -246,7 +238,20 @@ fn inputs<'a>(model: &'a Model, paths: &BTreeMap<&'a str, &'a str>) -> Result<In
                 return Err(invalid("the graph", reason));
             }
         }
+        Ok(())
     }
+}
+
+/// Sorts the inputs of the graph. Parameters that share their memory are one.
+fn inputs<'a>(model: &'a Model, paths: &BTreeMap<&'a str, &'a str>) -> Result<Inputs<'a>> {
+    let mut sorted = Sorted::default();
+    let mut specs = model.graph_module.signature.input_specs.iter();
+    specs.try_for_each(|spec| sorted.add(spec))?;
+    let Sorted {
+        state,
+        constants,
+        rows,
+    } = sorted;
     let [rows] = rows.as_slice() else {
         let reason = format!(
             "forward takes {} tensors ({}), and a network here takes one: export a module whose \
@@ -354,11 +359,8 @@ fn input(model: &Model, values: &BTreeMap<String, TensorMeta>, rows: &str) -> Re
     })
 }
 
-fn output<'a>(
-    model: &'a Model,
-    values: &BTreeMap<String, TensorMeta>,
-    rows: &str,
-) -> Result<(&'a str, Output)> {
+/// The name of the value that the graph returns.
+fn output_tensor(model: &Model) -> Result<&str> {
     let refused = |reason: String| invalid("the output", reason);
     let mut outputs = Vec::new();
     for spec in &model.graph_module.signature.output_specs {
@@ -388,6 +390,16 @@ fn output<'a>(
             outputs.len()
         )));
     };
+    Ok(name)
+}
+
+fn output<'a>(
+    model: &'a Model,
+    values: &BTreeMap<String, TensorMeta>,
+    rows: &str,
+) -> Result<(&'a str, Output)> {
+    let refused = |reason: String| invalid("the output", reason);
+    let name = output_tensor(model)?;
     let described = meta(values, name)?;
     let kind = described.kind().map_err(refused)?;
     if kind != Kind::Float {

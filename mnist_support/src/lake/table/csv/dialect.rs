@@ -45,14 +45,63 @@ pub(super) fn find(
     whole: bool,
     options: &CsvOptions,
 ) -> Result<Option<Found>, Option<String>> {
-    let mut start = if bytes.starts_with(BYTE_ORDER_MARK) {
-        BYTE_ORDER_MARK.len()
-    } else {
-        0
+    let mut start = match bytes.starts_with(BYTE_ORDER_MARK) {
+        true => BYTE_ORDER_MARK.len(),
+        false => 0,
     };
     for _ in 0..options.skip_rows {
         start = next_line(bytes, start);
     }
+    let syntax = syntax(bytes, start, whole, options);
+    let first = syntax.skip_blank(bytes, start);
+    if first >= bytes.len() {
+        return if whole { Err(None) } else { Ok(None) };
+    }
+    let mut fields = Vec::new();
+    let second = match syntax.fields(bytes, first, &mut fields) {
+        End::At(end) if whole || bytes[end - 1] == b'\n' => end,
+        End::OpenQuote if whole => {
+            return Err(Some("a quote in its first line does not close".to_owned()));
+        }
+        _ => return Ok(None),
+    };
+    let fields = fields.iter();
+    let first_line: Record = fields
+        .map(|field| field.text(&syntax).into_owned())
+        .collect();
+    let rows = records(bytes, second, whole, &syntax);
+    let (decimal, thousands) = marks(first_line_and(&rows, &first_line), syntax.sep, options);
+    let values = Values::new(
+        options.null_values.as_deref(),
+        &options.true_values,
+        &options.false_values,
+        decimal,
+        thousands,
+    );
+    let header = options
+        .header
+        .unwrap_or_else(|| is_header(&first_line, &rows, &values));
+    let (mut names, trailing_sep) = match header {
+        true => named(&first_line, &rows)?,
+        false => numbered(&first_line, &rows),
+    };
+    if let Some(given) = &options.names {
+        names = checked_names(given, names.len())?;
+    }
+    Ok(Some(Found {
+        dialect: Dialect {
+            syntax,
+            values,
+            trailing_sep,
+        },
+        names: distinct(names),
+        data_start: if header { second } else { first },
+        header,
+    }))
+}
+
+/// How records are written: what the options say, and otherwise what suits the first of them.
+fn syntax(bytes: &[u8], start: usize, whole: bool, options: &CsvOptions) -> Syntax {
     let mut syntax = Syntax {
         quote: match options.quote {
             None => Some(b'"'),
@@ -81,78 +130,37 @@ pub(super) fn find(
     if options.skip_initial_space.is_none() && !syntax.runs {
         syntax.skip_initial_space = padded(&records(bytes, start, whole, &syntax));
     }
-    let first = syntax.skip_blank(bytes, start);
-    if first >= bytes.len() {
-        return if whole { Err(None) } else { Ok(None) };
+    syntax
+}
+
+/// The columns that a header names, and whether every row ends in a separator.
+fn named(header: &Record, rows: &[Record]) -> Result<(Vec<String>, bool), Option<String>> {
+    let mut names = header_names(header)?;
+    let trailing_sep = !rows.is_empty() && fit_names(&mut names, header, rows);
+    Ok((names, trailing_sep))
+}
+
+/// Names for the columns of a file without a header, and whether every row ends in a separator.
+fn numbered(first: &Record, rows: &[Record]) -> (Vec<String>, bool) {
+    let ends = |row: &Record| row.len() == first.len() && row.last().is_some_and(Vec::is_empty);
+    let trailing_sep = first.len() > 1 && ends(first) && rows.len() > 1 && rows.iter().all(ends);
+    let columns = first.len() - usize::from(trailing_sep);
+    let names = (1..=columns).map(|column| format!("column_{column}"));
+    (names.collect(), trailing_sep)
+}
+
+/// The names that the options give to so many columns.
+fn checked_names(given: &[String], columns: usize) -> Result<Vec<String>, Option<String>> {
+    if given.len() != columns {
+        let given = given.len();
+        return Err(Some(format!(
+            "{given} names are given for its {columns} columns"
+        )));
     }
-    let mut fields = Vec::new();
-    let data_start = match syntax.fields(bytes, first, &mut fields) {
-        End::At(end) if whole || bytes[end - 1] == b'\n' => end,
-        End::OpenQuote if whole => {
-            return Err(Some("a quote in its first line does not close".to_owned()));
-        }
-        _ => return Ok(None),
-    };
-    let first_line: Record = fields
-        .iter()
-        .map(|field| field.text(&syntax).into_owned())
-        .collect();
-    let rows = records(bytes, data_start, whole, &syntax);
-    let (decimal, thousands) = marks(first_line_and(&rows, &first_line), syntax.sep, options);
-    let nulls = options.null_values.as_deref();
-    let values = Values::new(
-        nulls,
-        &options.true_values,
-        &options.false_values,
-        decimal,
-        thousands,
-    );
-    let has_header = options
-        .header
-        .unwrap_or_else(|| is_header(&first_line, &rows, &values));
-    let mut names = if has_header {
-        header_names(&first_line)?
-    } else {
-        (1..=first_line.len())
-            .map(|column| format!("column_{column}"))
-            .collect()
-    };
-    let data_start = if has_header { data_start } else { first };
-    let trailing_sep = match (has_header, rows.is_empty()) {
-        (true, false) => fit_names(&mut names, &first_line, &rows),
-        (false, _) if names.len() > 1 => {
-            let ends = |row: &Record| {
-                row.len() == first_line.len() && row.last().is_some_and(Vec::is_empty)
-            };
-            let trailing = ends(&first_line) && rows.len() > 1 && rows.iter().all(ends);
-            names.truncate(names.len() - usize::from(trailing));
-            trailing
-        }
-        _ => false,
-    };
-    if let Some(given) = &options.names {
-        if given.len() != names.len() {
-            return Err(Some(format!(
-                "{} names are given for its {} columns",
-                given.len(),
-                names.len()
-            )));
-        }
-        names.clone_from(given);
-        if let Some(twice) = twice(&names) {
-            return Err(Some(format!("the name {twice:?} is given to two columns")));
-        }
+    match twice(given) {
+        Some(twice) => Err(Some(format!("the name {twice:?} is given to two columns"))),
+        None => Ok(given.to_vec()),
     }
-    Ok(Some(Found {
-        dialect: Dialect {
-            syntax,
-            values,
-            trailing_sep,
-        },
-        names: distinct(names),
-        data_start,
-        header: has_header,
-    }))
 }
 
 fn first_line_and<'a>(

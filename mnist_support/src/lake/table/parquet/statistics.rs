@@ -77,6 +77,18 @@ fn outside<T: PartialOrd>(
     }
 }
 
+/// Whether a column of integers has negative ones; `None` for other columns, and those of a type
+/// that integers stand for.
+fn is_signed(leaf: &SchemaElement) -> Option<bool> {
+    use ConvertedType as C;
+    match (&leaf.logical_type, leaf.converted_type) {
+        (Some(LogicalType::INTEGER(integer)), _) => Some(integer.is_signed),
+        (None, None | Some(C::INT_8 | C::INT_16 | C::INT_32 | C::INT_64)) => Some(true),
+        (None, Some(C::UINT_8 | C::UINT_16 | C::UINT_32 | C::UINT_64)) => Some(false),
+        _ => None,
+    }
+}
+
 /// The bounds of a column whose type and order of values are known.
 fn bounds<'a>(leaf: &SchemaElement, statistics: &'a Statistics) -> Option<Bounds<'a>> {
     let (min, max) = (
@@ -84,29 +96,7 @@ fn bounds<'a>(leaf: &SchemaElement, statistics: &'a Statistics) -> Option<Bounds
         statistics.max_value.as_ref()?,
     );
     let (logical, converted) = (&leaf.logical_type, leaf.converted_type);
-    let signed = match (logical, converted) {
-        (Some(LogicalType::INTEGER(integer)), _) => Some(integer.is_signed),
-        (None, None) => Some(true),
-        (
-            None,
-            Some(
-                ConvertedType::INT_8
-                | ConvertedType::INT_16
-                | ConvertedType::INT_32
-                | ConvertedType::INT_64,
-            ),
-        ) => Some(true),
-        (
-            None,
-            Some(
-                ConvertedType::UINT_8
-                | ConvertedType::UINT_16
-                | ConvertedType::UINT_32
-                | ConvertedType::UINT_64,
-            ),
-        ) => Some(false),
-        _ => None,
-    };
+    let signed = is_signed(leaf);
     let plain = logical.is_none() && converted.is_none();
     Some(match leaf.type_? {
         Type::INT32 => {

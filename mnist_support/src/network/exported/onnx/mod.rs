@@ -153,7 +153,6 @@ fn convert(
     values: &Values<'_>,
     graph: &mut OnnxGraph,
 ) -> std::result::Result<Vec<Value>, String> {
-    let lacking = || "ONNX has no counterpart that is written here".to_owned();
     // Python's own operators compute sizes.
     if node.target.starts_with("_operator.") {
         return Ok(vec![Value::Number]);
@@ -164,107 +163,102 @@ fn convert(
         .ok_or_else(lacking)?;
     let name = operator.split('.').next().unwrap_or(operator);
     let of = Arguments { node, values };
-    let text = |graph: &mut OnnxGraph, kind: &str, attributes: &[(&str, Attribute)]| {
-        let input = of.value(graph, 0)?;
-        Ok(graph.node(kind, &[&input], attributes))
-    };
-    let axis = |graph: &mut OnnxGraph, kind: &str| {
-        let axis = [("axis", Attribute::Int(of.int("dim").unwrap_or(1)))];
-        text(graph, kind, &axis)
-    };
-    let result: std::result::Result<String, String> = match name.trim_end_matches('_') {
+    let name = name.trim_end_matches('_');
+    let result = match name {
         "sym_size" => return Ok(vec![Value::Number]),
         "zeros" => return Ok(vec![Value::Zeros]),
         "lstm" | "gru" => {
-            let results = of.recurrent(graph, name)?.into_iter().map(Value::Name);
-            return Ok(results.collect());
+            let results = of.recurrent(graph, name)?.into_iter();
+            return Ok(results.map(Value::Name).collect());
         }
-        "dropout" | "feature_dropout" | "alpha_dropout" | "contiguous" | "clone" | "detach"
-        | "lift_fresh_copy" | "alias" => of.value(graph, 0),
         // The counter of a normalisation.
         "add" if of.is_counter() => return Ok(Vec::new()),
-        "relu" => text(graph, "Relu", &[]),
-        "sigmoid" => text(graph, "Sigmoid", &[]),
-        "tanh" => text(graph, "Tanh", &[]),
-        "hardswish" => text(graph, "HardSwish", &[]),
-        "neg" => text(graph, "Neg", &[]),
-        "exp" => text(graph, "Exp", &[]),
-        "sqrt" => text(graph, "Sqrt", &[]),
-        "silu" => {
-            let input = of.value(graph, 0)?;
-            let sigmoid = graph.node("Sigmoid", &[&input], &[]);
-            Ok(graph.node("Mul", &[&input, &sigmoid], &[]))
-        }
-        "gelu" => {
-            let tanh = of.text("approximate") == Some("tanh");
-            let how = if tanh { "tanh" } else { "none" };
-            text(graph, "Gelu", &[("approximate", Attribute::Text(how))])
-        }
-        "leaky_relu" => {
-            let slope = of.float("negative_slope").unwrap_or(0.01);
-            text(graph, "LeakyRelu", &[("alpha", Attribute::Float(slope))])
-        }
-        "elu" => {
-            let alpha = of.float("alpha").unwrap_or(1.0);
-            text(graph, "Elu", &[("alpha", Attribute::Float(alpha))])
-        }
-        "softmax" => axis(graph, "Softmax"),
-        "log_softmax" => axis(graph, "LogSoftmax"),
-        "add" | "sub" | "mul" | "div" => of.arithmetic(graph, name.trim_end_matches('_')),
-        "matmul" | "bmm" => {
-            let both = [of.value(graph, 0)?, of.value(graph, 1)?];
-            Ok(graph.node("MatMul", &[&both[0], &both[1]], &[]))
-        }
-        "linear" => of.linear(graph),
-        "conv1d" | "conv2d" => of.convolution(graph),
-        "batch_norm" => of.batch_norm(graph),
-        "layer_norm" => of.layer_norm(graph),
-        "embedding" => {
-            let both = [of.value(graph, 0)?, of.value(graph, 1)?];
-            Ok(graph.node("Gather", &[&both[0], &both[1]], &[]))
-        }
-        "max_pool2d" => of.pooling(graph, "MaxPool"),
-        "avg_pool2d" => of.pooling(graph, "AveragePool"),
-        "adaptive_avg_pool2d" if of.ints("output_size").is_some_and(|size| size == [1, 1]) => {
-            text(graph, "GlobalAveragePool", &[])
-        }
-        "mean" => {
-            let dims = of.ints("dim").ok_or_else(lacking)?;
-            let axes = graph.state(&[Tensor::from_slice(&dims)])?.remove(0);
-            let keep = i64::from(of.truth("keepdim"));
-            let input = of.value(graph, 0)?;
-            Ok(graph.node(
-                "ReduceMean",
-                &[&input, &axes],
-                &[("keepdims", Attribute::Int(keep))],
-            ))
-        }
-        "cat" => {
-            let inputs = of.list(graph)?;
-            let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-            let axis = Attribute::Int(of.int("dim").unwrap_or(0));
-            Ok(graph.node("Concat", &inputs, &[("axis", axis)]))
-        }
-        "transpose" => of.transpose(graph),
-        "permute" => {
-            let order = of.ints("dims").ok_or_else(lacking)?;
-            let rank = order.len() as i64;
-            let order = order.into_iter().map(|dim| dim.rem_euclid(rank)).collect();
-            text(graph, "Transpose", &[("perm", Attribute::Ints(order))])
-        }
-        "view" | "reshape" | "flatten" | "unflatten" | "squeeze" | "unsqueeze" => of.reshape(graph),
-        "select" => of.select(graph),
-        "slice" => of.slice(graph),
-        "scaled_dot_product_attention" => of.attention(graph),
-        _ => Err(lacking()),
+        _ => match of.activation(graph, name) {
+            Some(result) => result,
+            None => of.layer(graph, name).unwrap_or_else(|| Err(lacking())),
+        },
     };
     result.map(|name| vec![Value::Name(name)])
+}
+
+/// Why an operator is not converted.
+fn lacking() -> String {
+    "ONNX has no counterpart that is written here".to_owned()
 }
 
 /// The arguments of an operator.
 struct Arguments<'a> {
     node: &'a Node,
     values: &'a Values<'a>,
+}
+
+type Converted = std::result::Result<String, String>;
+
+/// The operators, by their names in PyTorch. `None` for one that is not there.
+impl Arguments<'_> {
+    /// An operator that takes one value after the other.
+    fn activation(&self, graph: &mut OnnxGraph, name: &str) -> Option<Converted> {
+        let axis = || [("axis", Attribute::Int(self.int("dim").unwrap_or(1)))];
+        let float = |attribute, name: &str, default| {
+            let value = self.float(name).unwrap_or(default);
+            [(attribute, Attribute::Float(value))]
+        };
+        Some(match name {
+            // In evaluation they change nothing.
+            "dropout" | "feature_dropout" | "alpha_dropout" | "contiguous" | "clone" | "detach"
+            | "lift_fresh_copy" | "alias" => self.value(graph, 0),
+            "relu" => self.unary(graph, "Relu", &[]),
+            "sigmoid" => self.unary(graph, "Sigmoid", &[]),
+            "tanh" => self.unary(graph, "Tanh", &[]),
+            "hardswish" => self.unary(graph, "HardSwish", &[]),
+            "neg" => self.unary(graph, "Neg", &[]),
+            "exp" => self.unary(graph, "Exp", &[]),
+            "sqrt" => self.unary(graph, "Sqrt", &[]),
+            "silu" => self.silu(graph),
+            "gelu" => {
+                let tanh = self.text("approximate") == Some("tanh");
+                let how = if tanh { "tanh" } else { "none" };
+                self.unary(graph, "Gelu", &[("approximate", Attribute::Text(how))])
+            }
+            "leaky_relu" => {
+                let slope = float("alpha", "negative_slope", 0.01);
+                self.unary(graph, "LeakyRelu", &slope)
+            }
+            "elu" => self.unary(graph, "Elu", &float("alpha", "alpha", 1.0)),
+            "softmax" => self.unary(graph, "Softmax", &axis()),
+            "log_softmax" => self.unary(graph, "LogSoftmax", &axis()),
+            _ => return None,
+        })
+    }
+
+    /// An operator that has weights or several inputs, or moves values.
+    fn layer(&self, graph: &mut OnnxGraph, name: &str) -> Option<Converted> {
+        Some(match name {
+            "add" | "sub" | "mul" | "div" => self.arithmetic(graph, name),
+            "matmul" | "bmm" => self.binary(graph, "MatMul"),
+            "linear" => self.linear(graph),
+            "conv1d" | "conv2d" => self.convolution(graph),
+            "batch_norm" => self.batch_norm(graph),
+            "layer_norm" => self.layer_norm(graph),
+            "embedding" => self.binary(graph, "Gather"),
+            "max_pool2d" => self.pooling(graph, "MaxPool"),
+            "avg_pool2d" => self.pooling(graph, "AveragePool"),
+            "adaptive_avg_pool2d" if self.ints("output_size")? == [1, 1] => {
+                self.unary(graph, "GlobalAveragePool", &[])
+            }
+            "mean" => self.mean(graph),
+            "cat" => self.concatenation(graph),
+            "transpose" => self.transpose(graph),
+            "permute" => self.permutation(graph),
+            "view" | "reshape" | "flatten" | "unflatten" | "squeeze" | "unsqueeze" => {
+                self.reshape(graph)
+            }
+            "select" => self.select(graph),
+            "slice" => self.slice(graph),
+            "scaled_dot_product_attention" => self.attention(graph),
+            _ => return None,
+        })
+    }
 }
 
 impl Arguments<'_> {

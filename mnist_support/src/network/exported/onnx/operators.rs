@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Arguments, Value, number};
+use super::{Arguments, Value, lacking, number};
 use crate::network::{
     exported::schema::{Argument, Name, Size},
     layers::Cell,
@@ -10,6 +10,49 @@ use crate::network::{
 };
 
 impl Arguments<'_> {
+    pub(super) fn unary(
+        &self,
+        graph: &mut OnnxGraph,
+        kind: &str,
+        attributes: &[(&str, Attribute)],
+    ) -> Result<String, String> {
+        let input = self.value(graph, 0)?;
+        Ok(graph.node(kind, &[&input], attributes))
+    }
+
+    pub(super) fn binary(&self, graph: &mut OnnxGraph, kind: &str) -> Result<String, String> {
+        let both = [self.value(graph, 0)?, self.value(graph, 1)?];
+        Ok(graph.node(kind, &[&both[0], &both[1]], &[]))
+    }
+
+    pub(super) fn silu(&self, graph: &mut OnnxGraph) -> Result<String, String> {
+        let input = self.value(graph, 0)?;
+        let sigmoid = graph.node("Sigmoid", &[&input], &[]);
+        Ok(graph.node("Mul", &[&input, &sigmoid], &[]))
+    }
+
+    pub(super) fn mean(&self, graph: &mut OnnxGraph) -> Result<String, String> {
+        let dims = self.ints("dim").ok_or_else(lacking)?;
+        let axes = graph.state(&[Tensor::from_slice(&dims)])?.remove(0);
+        let keep = Attribute::Int(i64::from(self.truth("keepdim")));
+        let input = self.value(graph, 0)?;
+        Ok(graph.node("ReduceMean", &[&input, &axes], &[("keepdims", keep)]))
+    }
+
+    pub(super) fn concatenation(&self, graph: &mut OnnxGraph) -> Result<String, String> {
+        let inputs = self.list(graph)?;
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let axis = Attribute::Int(self.int("dim").unwrap_or(0));
+        Ok(graph.node("Concat", &inputs, &[("axis", axis)]))
+    }
+
+    pub(super) fn permutation(&self, graph: &mut OnnxGraph) -> Result<String, String> {
+        let order = self.ints("dims").ok_or_else(lacking)?;
+        let rank = order.len() as i64;
+        let order = order.into_iter().map(|dim| dim.rem_euclid(rank)).collect();
+        self.unary(graph, "Transpose", &[("perm", Attribute::Ints(order))])
+    }
+
     /// Every operator that gives the values another shape.
     pub(super) fn reshape(&self, graph: &mut OnnxGraph) -> Result<String, String> {
         let sizes = self.output_sizes().ok_or("its result has no shape")?;
