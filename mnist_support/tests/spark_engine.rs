@@ -131,6 +131,30 @@ fn spark_trains_to_the_bits_that_threads_train_to_and_predicts_the_same() {
 }
 
 #[test]
+fn parts_of_the_lake_s_table_are_dealt_anew_on_spark_and_rows_of_spark_are_not() {
+    let Some(bench) = Bench::new() else { return };
+    let engine = bench.engine();
+    let estimator = fifty_steps().partition_shuffles(3);
+    let spark = fit(&bench.file, estimator.clone(), &engine, &Silent).unwrap();
+    let threads = fit(&bench.file, estimator.clone(), &Threads, &Silent).unwrap();
+    assert_eq!(history(&spark), history(&threads));
+    assert_eq!(bits(&spark), bits(&threads));
+    let path = bench.folder.path().join("digits.parquet");
+    let query = format!("SELECT * FROM parquet.`{}`", path.display());
+    let error = fit(engine.session().sql(&query), estimator, &engine, &Silent).unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            Error::InvalidSetting {
+                setting: "partition_shuffles",
+                ..
+            }
+        ) && error.to_string().contains("can read again"),
+        "{error}"
+    );
+}
+
+#[test]
 fn every_network_of_the_benchmark_is_trained_on_spark_to_the_bits_of_threads() {
     let Some(bench) = Bench::new() else { return };
     let engine = bench.engine();

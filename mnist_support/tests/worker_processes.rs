@@ -208,6 +208,17 @@ fn processes_that_read_blocks_in_every_epoch_train_to_the_bits_of_threads() {
     assert_eq!(bits(&processes), bits(&threads));
 }
 
+#[test]
+fn processes_whose_parts_are_dealt_anew_train_to_the_bits_of_threads() {
+    let setting = setting();
+    let kept = fifty_steps().partitions(3);
+    let estimator = kept.clone().partition_shuffles(2);
+    let answers = answers(setting.start(&setting.job(estimator.clone()), 3, &[]));
+    let processes = model(&answers.unwrap());
+    assert_eq!(bits(&processes), bits(&setting.threads(estimator)));
+    assert_ne!(bits(&processes), bits(&setting.threads(kept)));
+}
+
 /// Returns the ranks' answers once all have exited.
 fn answers(processes: Vec<Child>) -> mnist_support::Result<Answers> {
     let count = processes.len();

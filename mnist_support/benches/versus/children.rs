@@ -146,6 +146,7 @@ impl Program {
 }
 
 /// The result of a program that was started for a single measurement.
+#[derive(Clone, Copy)]
 pub(crate) struct Once {
     pub answer: Answer,
     /// The peak memory in GB, including that of all processes that it started.

@@ -6,8 +6,13 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use polars_parquet_format::thrift::protocol::TCompactOutputProtocol;
-use polars_parquet_format::{ConvertedType, FileMetaData, LogicalType, RowGroup, SchemaElement};
+use polars_parquet_format::thrift::{
+    self,
+    protocol::{TCompactOutputProtocol, TInputProtocol},
+};
+use polars_parquet_format::{
+    ConvertedType, EncryptionAlgorithm, FileMetaData, LogicalType, RowGroup, SchemaElement,
+};
 
 use super::chunk::{Chunk, Encodings};
 use super::extract::Extract;
@@ -33,14 +38,50 @@ pub(super) struct Footer {
     groups: Vec<Group>,
     /// The names on the way to each leaf.
     paths: Vec<Vec<String>>,
+    /// The footer as it stands in the file, if it has statistics.
+    encoded: Bytes,
 }
 
 /// A row group.
+#[derive(Default)]
 struct Group {
     total_byte_size: i64,
+    num_rows: i64,
     ordinal: Option<i16>,
     /// One for each leaf.
     chunks: Vec<Chunk>,
+}
+
+impl Group {
+    /// Reads `RowGroup`, and the names of its columns into `paths`, if they are wanted.
+    fn read(
+        protocol: &mut CompactProtocol<'_>,
+        footer: usize,
+        encodings: &mut Encodings,
+        mut paths: Option<&mut Vec<Vec<String>>>,
+    ) -> thrift::Result<Group> {
+        let mut group = Group::default();
+        protocol.fields(|protocol, field, field_type| {
+            match field {
+                1 => protocol.elements(|protocol| {
+                    let mut own = Vec::new();
+                    let path = paths.is_some().then_some(&mut own);
+                    let chunk = Chunk::read(protocol, footer, encodings, path)?;
+                    group.chunks.push(chunk);
+                    if let Some(paths) = &mut paths {
+                        paths.push(own);
+                    }
+                    Ok(())
+                })?,
+                2 => group.total_byte_size = protocol.read_i64()?,
+                3 => group.num_rows = protocol.read_i64()?,
+                7 => group.ordinal = Some(protocol.read_i16()?),
+                _ => protocol.skip(field_type)?,
+            }
+            Ok(())
+        })?;
+        Ok(group)
+    }
 }
 
 /// A column of the table. A nested one is stored as several columns, its leaves.
@@ -85,58 +126,79 @@ impl Footer {
         if length > end.len() as u64 {
             end = file.read(size - length..size)?;
         }
-        let encoded = &end[end.len() - length as usize..end.len() - TAIL];
-        let mut protocol = CompactProtocol::new(encoded);
-        let metadata = FileMetaData::read_from_in_protocol(&mut protocol)
+        let encoded = end.slice(end.len() - length as usize..end.len() - TAIL);
+        let footer = Footer::decode(encoded)
             .map_err(|error| invalid(&format!("its footer cannot be read: {error}")))?;
-        Footer::new(metadata, size - length).ok_or_else(|| {
+        footer.checked(size - length).ok_or_else(|| {
             invalid("its footer places a row group outside the file: it is cut short or damaged")
         })
     }
 
-    /// Checks that the row groups end before `data_end`, and computes where their columns are.
-    fn new(mut metadata: FileMetaData, data_end: u64) -> Option<Footer> {
-        let columns = columns(&metadata.schema)?;
-        let leaves = columns.last().map_or(0, |column| column.leaves.end);
-        // What writers say beside it may be long.
-        metadata.key_value_metadata = None;
-        metadata.column_orders = None;
-        let row_groups = std::mem::take(&mut metadata.row_groups);
-        let mut group_rows = Vec::with_capacity(row_groups.len());
-        let mut groups = Vec::with_capacity(row_groups.len());
-        let (mut encodings, mut paths) = (Encodings::default(), Vec::new());
-        for group in row_groups {
-            let mut chunks = Vec::with_capacity(group.columns.len());
-            for chunk in group.columns {
-                let (chunk, path) = Chunk::new(chunk, &mut encodings)?;
-                if chunk.range.end > data_end {
-                    return None;
+    /// Reads `FileMetaData`; the numbers are those of the specification. What writers say beside
+    /// it, which may be long, is skipped.
+    fn decode(encoded: Bytes) -> thrift::Result<Footer> {
+        let mut footer = Footer {
+            metadata: FileMetaData {
+                version: 0,
+                schema: Vec::new(),
+                num_rows: 0,
+                row_groups: Vec::new(),
+                key_value_metadata: None,
+                created_by: None,
+                column_orders: None,
+                encryption_algorithm: None,
+                footer_signing_key_metadata: None,
+            },
+            columns: Vec::new(),
+            group_rows: Vec::new(),
+            groups: Vec::new(),
+            paths: Vec::new(),
+            encoded: Bytes::new(),
+        };
+        let mut encodings = Encodings::default();
+        let metadata = &mut footer.metadata;
+        CompactProtocol::new(&encoded).fields(|protocol, field, field_type| {
+            match field {
+                1 => metadata.version = protocol.read_i32()?,
+                2 => metadata.schema = protocol.read_list()?,
+                3 => metadata.num_rows = protocol.read_i64()?,
+                4 => protocol.elements(|protocol| {
+                    let is_first = footer.groups.is_empty();
+                    let paths = is_first.then_some(&mut footer.paths);
+                    let group = Group::read(protocol, encoded.len(), &mut encodings, paths)?;
+                    footer.groups.push(group);
+                    Ok(())
+                })?,
+                6 => metadata.created_by = Some(protocol.read_string()?),
+                8 => {
+                    let algorithm = EncryptionAlgorithm::read_from_in_protocol(protocol)?;
+                    metadata.encryption_algorithm = Some(algorithm);
                 }
-                if groups.is_empty() {
-                    paths.push(path);
-                }
-                chunks.push(chunk);
+                _ => protocol.skip(field_type)?,
             }
-            if chunks.len() != leaves {
+            Ok(())
+        })?;
+        let mut chunks = footer.groups.iter().flat_map(|group| &group.chunks);
+        if chunks.any(Chunk::has_statistics) {
+            footer.encoded = encoded;
+        }
+        Ok(footer)
+    }
+
+    /// Checks that the row groups end before `data_end`, and computes where their columns are.
+    fn checked(mut self, data_end: u64) -> Option<Footer> {
+        self.columns = columns(&self.metadata.schema)?;
+        let leaves = self.columns.last().map_or(0, |column| column.leaves.end);
+        for group in &self.groups {
+            let mut chunks = group.chunks.iter();
+            if group.chunks.len() != leaves || chunks.any(|chunk| chunk.range.end > data_end) {
                 return None;
             }
-            group_rows.push(usize::try_from(group.num_rows).ok()?);
-            groups.push(Group {
-                total_byte_size: group.total_byte_size,
-                ordinal: group.ordinal,
-                chunks,
-            });
+            self.group_rows.push(usize::try_from(group.num_rows).ok()?);
         }
-        let rows = group_rows
-            .iter()
-            .try_fold(0_usize, |sum, rows| sum.checked_add(*rows))?;
-        (usize::try_from(metadata.num_rows) == Ok(rows)).then_some(Footer {
-            metadata,
-            columns,
-            group_rows,
-            groups,
-            paths,
-        })
+        let mut rows = self.group_rows.iter();
+        let rows = rows.try_fold(0_usize, |sum, rows| sum.checked_add(*rows))?;
+        (usize::try_from(self.metadata.num_rows) == Ok(rows)).then_some(self)
     }
 
     /// The names of the columns, in order.
@@ -284,7 +346,11 @@ impl Footer {
             match &self.metadata.schema[column.elements.clone()] {
                 [leaf] => {
                     let chunk = &self.groups[group].chunks[column.leaves.start];
-                    statistics::exclude(&condition.test, leaf, chunk)
+                    let statistics = chunk.statistics(&self.encoded);
+                    statistics.is_some_and(|statistics| {
+                        let values = chunk.num_values;
+                        statistics::exclude(&condition.test, leaf, &statistics, values)
+                    })
                 }
                 _ => false,
             }

@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 
 use polars_parquet_format::{ConvertedType, LogicalType, SchemaElement, Statistics, Type};
 
-use super::chunk::Chunk;
 use crate::lake::table::predicate::{Comparison, Constant, Test};
 
 /// The smallest and the largest value of a column chunk.
@@ -15,15 +14,17 @@ enum Bounds<'a> {
     Texts(&'a [u8], &'a [u8]),
 }
 
-/// Whether no row of a row group can pass a test of a column that is no nested one. `true` is
-/// certain, `false` is not.
-pub(super) fn exclude(test: &Test, leaf: &SchemaElement, chunk: &Chunk) -> bool {
-    let Some(statistics) = &chunk.statistics else {
-        return false;
-    };
+/// Whether no row of a row group can pass a test of a column that is no nested one, of which it has
+/// this many values. `true` is certain, `false` is not.
+pub(super) fn exclude(
+    test: &Test,
+    leaf: &SchemaElement,
+    statistics: &Statistics,
+    values: i64,
+) -> bool {
     let (comparison, constant) = match test {
         Test::IsNull => return statistics.null_count == Some(0),
-        Test::IsNotNull => return statistics.null_count == Some(chunk.num_values),
+        Test::IsNotNull => return statistics.null_count == Some(values),
         Test::Compare(comparison, constant) => (*comparison, constant),
     };
     let Some(bounds) = bounds(leaf, statistics) else {

@@ -40,6 +40,30 @@ impl<'a> CompactProtocol<'a> {
         self.rest
     }
 
+    /// Reads a struct. `each` is called with the number and the type of each field, to read it or
+    /// to skip it.
+    #[inline]
+    pub(super) fn fields(
+        &mut self,
+        mut each: impl FnMut(&mut Self, i16, TType) -> Result<()>,
+    ) -> Result<()> {
+        self.read_struct_begin()?;
+        loop {
+            let field = self.read_field_begin()?;
+            let Some(number) = field.id else {
+                return self.read_struct_end();
+            };
+            each(self, number, field.field_type)?;
+        }
+    }
+
+    /// Reads a list. `each` is called for each element.
+    #[inline]
+    pub(super) fn elements(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        let (_, elements) = self.collection()?;
+        (0..elements).try_for_each(|_| each(self))
+    }
+
     #[inline]
     fn byte(&mut self) -> Result<u8> {
         match self.rest.split_first() {
@@ -276,6 +300,38 @@ impl TInputProtocol for CompactProtocol<'_> {
 
     fn read_byte(&mut self) -> Result<u8> {
         self.byte()
+    }
+
+    /// Like that of the trait, but for texts, which are not copied.
+    fn skip_till_depth(&mut self, field_type: TType, depth: i8) -> Result<()> {
+        if depth == 0 {
+            return Err(error(ProtocolErrorKind::DepthLimit, "values in values"));
+        }
+        match field_type {
+            TType::Bool => self.read_bool().map(drop),
+            TType::I08 => self.byte().map(drop),
+            TType::I16 | TType::I32 | TType::I64 => self.varint().map(drop),
+            TType::Double => self.take(size_of::<f64>()).map(drop),
+            TType::String => self.bytes().map(drop),
+            TType::Struct => {
+                self.fields(|own, _, field_type| own.skip_till_depth(field_type, depth - 1))
+            }
+            TType::List | TType::Set => {
+                let (element_type, elements) = self.collection()?;
+                (0..elements).try_for_each(|_| self.skip_till_depth(element_type, depth - 1))
+            }
+            TType::Map => {
+                let map = self.read_map_begin()?;
+                let (Some(key), Some(value)) = (map.key_type, map.value_type) else {
+                    return Ok(());
+                };
+                (0..map.size).try_for_each(|_| {
+                    self.skip_till_depth(key, depth - 1)?;
+                    self.skip_till_depth(value, depth - 1)
+                })
+            }
+            _ => Err(invalid("a value of no type")),
+        }
     }
 }
 
