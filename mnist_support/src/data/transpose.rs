@@ -82,6 +82,9 @@ fn write_squares(
             }
             done += SIDE;
         }
+        if done == tile.len() {
+            return;
+        }
     }
     // The remaining columns on the right and rows at the bottom.
     for (index, row) in rows.chunks_exact_mut(width).enumerate() {

@@ -1,7 +1,7 @@
 //! Part files as one table.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -205,7 +205,8 @@ impl Folder {
     fn check(&self, file: &dyn TableFile) -> Result<()> {
         let own = |column: &&String| !self.partition_columns.contains_key(*column);
         let mut columns = self.columns.iter().filter(own);
-        match columns.find(|column| !file.columns().contains(column)) {
+        let has: HashSet<&String> = file.columns().iter().collect();
+        match columns.find(|column| !has.contains(column)) {
             None => Ok(()),
             Some(column) => Err(Error::Table(TableError::ColumnNotFound {
                 table: file.url().to_owned(),

@@ -1,5 +1,7 @@
 //! What is read of a file.
 
+use std::collections::HashSet;
+
 use super::predicate::Predicate;
 use crate::{Error, Result, error::TableError, text};
 
@@ -25,8 +27,9 @@ impl Scan {
 /// Returns the columns of a table that are among `wanted`, in its order. With none of them, one
 /// column remains: a frame without columns would have no rows.
 pub(crate) fn columns_among(available: &[String], wanted: &[String]) -> Vec<String> {
-    let mut columns = available.to_vec();
-    columns.retain(|column| wanted.contains(column));
+    let wanted: HashSet<&String> = wanted.iter().collect();
+    let among = available.iter().filter(|column| wanted.contains(column));
+    let mut columns: Vec<String> = among.cloned().collect();
     if columns.is_empty() {
         columns.extend(available.first().cloned());
     }
@@ -35,15 +38,17 @@ pub(crate) fn columns_among(available: &[String], wanted: &[String]) -> Vec<Stri
 
 /// Checks that a table has all columns of a list, each named once.
 pub(super) fn check_columns(columns: &[String], available: &[String], table: &str) -> Result<()> {
-    for (index, column) in columns.iter().enumerate() {
-        if !available.contains(column) {
+    let known: HashSet<&String> = available.iter().collect();
+    let mut named = HashSet::with_capacity(columns.len());
+    for column in columns {
+        if !known.contains(column) {
             return Err(Error::Table(TableError::ColumnNotFound {
                 table: table.to_owned(),
                 column: column.clone(),
                 available: text::columns(available),
             }));
         }
-        if columns[..index].contains(column) {
+        if !named.insert(column) {
             return Err(Error::InvalidSetting {
                 setting: "columns",
                 value: column.clone(),

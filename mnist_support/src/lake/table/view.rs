@@ -1,5 +1,7 @@
 //! Which columns and rows of a table are wanted.
 
+use std::collections::HashSet;
+
 use polars::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
@@ -167,20 +169,16 @@ impl View {
         }
         let mut columns = self.view_columns(file);
         if let Some(wanted) = wanted {
-            let names = columns_among(&self.columns(file), wanted);
+            let names: HashSet<String> = columns_among(&self.columns(file), wanted)
+                .into_iter()
+                .collect();
             columns.retain(|column| names.contains(&column.name));
         }
-        let mut scan: Vec<String> = Vec::new();
         let compared = self.filter.iter().flat_map(Predicate::columns);
-        for name in columns
-            .iter()
-            .map(|column| column.file.as_str())
-            .chain(compared)
-        {
-            if !scan.iter().any(|read| read == name) {
-                scan.push(name.to_owned());
-            }
-        }
+        let read = columns.iter().map(|column| column.file.as_str());
+        let mut known = HashSet::with_capacity(columns.len());
+        let scan = read.chain(compared).filter(|name| known.insert(*name));
+        let scan: Vec<String> = scan.map(str::to_owned).collect();
         Reading {
             scan: Scan {
                 columns: Some(scan),

@@ -17,8 +17,9 @@ pub(super) fn frame(
     file: &str,
 ) -> Result<DataFrame> {
     let (rows, columns) = (frame.height(), frame.into_columns());
+    let of_float16: Vec<&str> = footer.columns_of_float16().collect();
     let columns = columns.into_iter().map(|column| {
-        let is_float16 = footer.is_float16(column.name());
+        let is_float16 = of_float16.contains(&column.name().as_str());
         converted(column, is_float16, file)
     });
     let columns = columns.collect::<Result<Vec<Column>>>()?;

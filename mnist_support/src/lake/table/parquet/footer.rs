@@ -3,6 +3,7 @@
 //! Layout: `PAR1`, the bytes of the row groups, the footer (Thrift compact protocol), its length in
 //! 4 bytes, `PAR1` ("File format" in the Apache Parquet specification).
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -208,9 +209,10 @@ impl Footer {
 
     /// Selects columns by name, all of them without names.
     pub(super) fn select(&self, names: Option<&[String]>) -> Selection {
+        let names: Option<HashSet<&String>> = names.map(|names| names.iter().collect());
+        let is_wanted = |name| names.as_ref().is_none_or(|names| names.contains(name));
         let columns = self.columns.iter().enumerate();
-        let wanted =
-            columns.filter(|(_, column)| names.is_none_or(|names| names.contains(&column.name)));
+        let wanted = columns.filter(|(_, column)| is_wanted(&column.name));
         Selection(wanted.map(|(index, _)| index).collect())
     }
 
@@ -357,14 +359,14 @@ impl Footer {
         })
     }
 
-    /// Whether a column is of 16-bit floats, or of lists of them.
-    pub(super) fn is_float16(&self, name: &str) -> bool {
-        let column = self.columns.iter().find(|column| column.name == name);
-        column.is_some_and(|column| {
+    /// The names of the columns of 16-bit floats, or of lists of them.
+    pub(super) fn columns_of_float16(&self) -> impl Iterator<Item = &str> {
+        let columns = self.columns.iter().filter(|column| {
             let elements = &self.metadata.schema[column.elements.clone()];
             let leaf = elements.last().filter(|_| column.leaves.len() == 1);
             leaf.is_some_and(|leaf| matches!(leaf.logical_type, Some(LogicalType::FLOAT16(_))))
-        })
+        });
+        columns.map(|column| column.name.as_str())
     }
 }
 
