@@ -2,10 +2,13 @@
 
 use std::io::Cursor;
 
-use polars::prelude::{DataFrame, ParquetReader, PolarsResult, SerReader};
+use polars::prelude::{
+    Column, DataFrame, IntoColumn, ParquetReader, PolarsResult, SerReader, UInt8Chunked,
+};
 use polars_parquet_format::{ColumnChunk, FileMetaData};
 use rayon::prelude::*;
 
+use super::bytes::{self, Workspace};
 use super::footer;
 use super::pages::pages;
 use super::unpack::{Unpacked, unpack};
@@ -25,7 +28,70 @@ pub(super) struct Extract {
 
 impl Extract {
     /// Reads `rows` rows, after skipping `skip`. `file` is the file that they come from.
-    pub(super) fn read(self, skip: usize, rows: usize, file: &str) -> Result<DataFrame> {
+    pub(super) fn read(mut self, skip: usize, rows: usize, file: &str) -> Result<DataFrame> {
+        let Some(mut columns) = self.take_columns_of_bytes() else {
+            return self.read_with_polars(skip, rows, file);
+        };
+        for column in columns.iter_mut().flatten() {
+            *column = column.slice(skip as i64, rows);
+        }
+        if columns.iter().any(Option::is_none) {
+            let others = self.read_with_polars(skip, rows, file)?.into_columns();
+            let open = columns.iter_mut().filter(|column| column.is_none());
+            open.zip(others)
+                .for_each(|(open, other)| *open = Some(other));
+        }
+        let columns = columns.into_iter().flatten().collect();
+        DataFrame::new(rows, columns).map_err(TableError::about(file))
+    }
+
+    /// Decodes the columns of bytes that can be decoded here, and leaves them out of what the
+    /// footer is to say. `None` if there are none.
+    fn take_columns_of_bytes(&mut self) -> Option<Vec<Option<Column>>> {
+        let columns = footer::columns(&self.metadata.schema)?;
+        let decode = |workspace: &mut Workspace, column: &footer::Column| {
+            let [element] = &self.metadata.schema[column.elements.clone()] else {
+                return None;
+            };
+            if !bytes::is_of_bytes(element) {
+                return None;
+            }
+            let groups = &self.metadata.row_groups;
+            let rows = groups
+                .iter()
+                .map(|group| usize::try_from(group.num_rows).ok());
+            let rows = rows.collect::<Option<Vec<usize>>>()?;
+            let mut values = bytes::room_for(rows.iter().sum())?;
+            for (group, rows) in groups.iter().zip(rows) {
+                let chunk = group.columns.get(column.leaves.start)?;
+                bytes::append(chunk, element, rows, &self.bytes, workspace, &mut values)?;
+            }
+            let name = column.name.as_str().into();
+            Some(UInt8Chunked::from_vec(name, values).into_column())
+        };
+        let decoded: Vec<Option<Column>> = columns
+            .par_iter()
+            .map_init(Workspace::new, decode)
+            .collect();
+        if decoded.iter().all(Option::is_none) {
+            return None;
+        }
+        let left = columns.iter().zip(&decoded);
+        let left = left.filter(|(_, decoded)| decoded.is_none());
+        let left: Vec<&footer::Column> = left.map(|(column, _)| column).collect();
+        let metadata = &mut self.metadata;
+        metadata.schema[0].num_children = Some(left.len() as i32);
+        let elements = left.iter().flat_map(|column| column.elements.clone());
+        let schema = std::iter::once(0).chain(elements);
+        metadata.schema = schema.map(|index| metadata.schema[index].clone()).collect();
+        for group in &mut metadata.row_groups {
+            let leaves = left.iter().flat_map(|column| column.leaves.clone());
+            group.columns = leaves.map(|leaf| group.columns[leaf].clone()).collect();
+        }
+        Some(decoded)
+    }
+
+    fn read_with_polars(self, skip: usize, rows: usize, file: &str) -> Result<DataFrame> {
         let mut whole = self.unpacked(file)?;
         footer::append(&whole.metadata, &mut whole.bytes);
         decoded(file, || {

@@ -90,7 +90,7 @@ pub(super) struct Column {
     pub(super) name: String,
     /// The elements of the schema that describe it.
     pub(super) elements: Range<usize>,
-    leaves: Range<usize>,
+    pub(super) leaves: Range<usize>,
 }
 
 /// Some columns of a file, by their indices.
@@ -382,7 +382,7 @@ pub(super) fn append(metadata: &FileMetaData, file: &mut Vec<u8>) {
 }
 
 /// Finds the columns in a schema, which is a tree, depth first; `None` if it is none.
-fn columns(schema: &[SchemaElement]) -> Option<Vec<Column>> {
+pub(super) fn columns(schema: &[SchemaElement]) -> Option<Vec<Column>> {
     let count = usize::try_from(schema.first()?.num_children?).ok()?;
     let (mut element, mut leaf) = (1, 0);
     let mut columns = Vec::new();

@@ -32,7 +32,8 @@ fn fuzz() -> Fuzz {
 fn zstd() -> Vec<u8> {
     let numbers: Vec<i64> = (0..40).map(|row| row * row % 7).collect();
     let some: Vec<Option<&str>> = (0..40).map(|row| (row % 3 > 0).then_some("word")).collect();
-    let mut frame = df!("numbers" => numbers, "some" => some).unwrap();
+    let small: Vec<u8> = (0..40_u32).map(|row| (row * row % 11) as u8).collect();
+    let mut frame = df!("numbers" => numbers, "some" => some, "bytes" => small).unwrap();
     let mut bytes = Vec::new();
     ParquetWriter::new(&mut bytes)
         .with_compression(ParquetCompression::Zstd(None))

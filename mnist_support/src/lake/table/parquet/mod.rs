@@ -1,5 +1,6 @@
 //! Parquet files: the footer says where each row group is, and only their bytes are read.
 
+mod bytes;
 mod chunk;
 mod convert;
 mod extract;

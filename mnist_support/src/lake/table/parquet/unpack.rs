@@ -13,7 +13,7 @@ use super::footer::MAGIC;
 use super::pages::Page;
 
 /// More bytes than this are left to polars, which decompresses a page at a time.
-const LARGEST: usize = 64 << 20;
+pub(super) const LARGEST: usize = 64 << 20;
 
 /// A column chunk whose pages are to be decompressed.
 pub(super) struct Unpacked<'a> {
@@ -122,7 +122,12 @@ fn copy(body: &[u8], output: &mut [u8]) -> Option<()> {
     (body.len() == output.len()).then(|| output.copy_from_slice(body))
 }
 
-fn decompress(page: &Page<'_>, output: &mut [u8], zstd: &mut Decompressor<'_>) -> Option<()> {
+/// Decompresses a page of zstd, all of it, into as many bytes as its header says.
+pub(super) fn decompress(
+    page: &Page<'_>,
+    output: &mut [u8],
+    zstd: &mut Decompressor<'_>,
+) -> Option<()> {
     let (mut body, mut output) = (page.body, output);
     if let Some(header) = &page.header.data_page_header_v2
         && page.header.type_ == PageType::DATA_PAGE_V2
