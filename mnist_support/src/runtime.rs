@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::AbortHandle;
 
@@ -43,11 +44,25 @@ pub(crate) struct Pending<T> {
     operation: &'static str,
     url: String,
     answer: mpsc::Receiver<T>,
-    task: AbortHandle,
+    task: Option<AbortHandle>,
     interrupt: Interrupt,
 }
 
 impl<T> Pending<T> {
+    /// A request that has completed.
+    pub(crate) fn ready(value: T) -> Self {
+        let (sender, answer) = mpsc::sync_channel(1);
+        // The receiver is here, and there is room for one.
+        let _ = sender.send(value);
+        Pending {
+            operation: "reading",
+            url: String::new(),
+            answer,
+            task: None,
+            interrupt: Interrupt::new(),
+        }
+    }
+
     /// Blocks until the request completes.
     ///
     /// # Errors
@@ -75,7 +90,9 @@ impl<T> Pending<T> {
 
 impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 
@@ -97,9 +114,25 @@ where
         operation,
         url: url.to_owned(),
         answer,
-        task: task.abort_handle(),
+        task: Some(task.abort_handle()),
         interrupt: interrupt::current(),
     })
+}
+
+/// Runs `request` on this thread, as long as it waits for nothing: one that a file on this machine
+/// answers. `None` if it has to wait, as object_store lets it where there is a runtime, such as that
+/// of an async notebook cell.
+///
+/// # Errors
+/// [`Error::Interrupted`] if a stop is requested.
+pub(crate) fn now<T>(
+    operation: &'static str,
+    url: &str,
+    request: impl Future<Output = T>,
+) -> Result<Option<T>> {
+    let _scope = interrupt::scope();
+    interrupt::check(operation, url)?;
+    Ok(request.now_or_never())
 }
 
 /// Runs `request` and blocks until it completes.

@@ -18,6 +18,14 @@ use crate::{Error, Result, error::LakeError};
 /// As long as fewer bytes are being fetched ahead, the next ones are asked for.
 const READ_AHEAD: u64 = 32 << 20;
 
+/// So many bytes of a local file are read by the thread that needs them, which takes less time than
+/// to wake others. Of more, some are used while others are read.
+const AT_ONCE: u64 = 4 << 20;
+
+fn is_local(url: &str) -> bool {
+    url.starts_with("file://")
+}
+
 /// A file in an object store, at the version that it had when it was opened.
 #[derive(Clone)]
 pub(crate) struct LakeFile {
@@ -39,35 +47,44 @@ impl LakeFile {
         url: String,
         length: u64,
     ) -> Result<(LakeFile, Bytes)> {
-        let name = url.clone();
-        runtime::wait("opening", &name, async move {
-            let failed = |error| storage_error("opening", &url, error);
-            let counter = AtomicU64::new(0);
-            let first = fetch(store.as_ref(), &path, Some(0..length), None, &counter).await;
-            let (meta, bytes) = match first {
-                Ok(fetched) => fetched,
-                // An empty file cannot satisfy any range, and the store's error for that is not
-                // specific.
-                Err(error) => match failed(error) {
-                    error @ Error::Lake(LakeError::Storage { .. }) => match store.head(&path).await
-                    {
-                        Ok(meta) if meta.size == 0 => (meta, Bytes::new()),
-                        _ => return Err(error),
-                    },
-                    error => return Err(error),
+        let open = |url: String| LakeFile::opened(store.clone(), path.clone(), url, length);
+        if is_local(&url)
+            && let Some(opened) = runtime::now("opening", &url, open(url.clone()))?
+        {
+            return opened;
+        }
+        runtime::wait("opening", &url, open(url.clone()))?
+    }
+
+    async fn opened(
+        store: Arc<dyn ObjectStore>,
+        path: ObjectPath,
+        url: String,
+        length: u64,
+    ) -> Result<(LakeFile, Bytes)> {
+        let failed = |error| storage_error("opening", &url, error);
+        let counter = AtomicU64::new(0);
+        let first = fetch(store.as_ref(), &path, Some(0..length), None, &counter).await;
+        let (meta, bytes) = match first {
+            Ok(fetched) => fetched,
+            // An empty file cannot satisfy any range, and the store's error for that is not
+            // specific.
+            Err(error) => match failed(error) {
+                error @ Error::Lake(LakeError::Storage { .. }) => match store.head(&path).await {
+                    Ok(meta) if meta.size == 0 => (meta, Bytes::new()),
+                    _ => return Err(error),
                 },
-            };
-            Ok((
-                LakeFile {
-                    store,
-                    path,
-                    url,
-                    size: meta.size,
-                    version: meta.e_tag,
-                },
-                bytes,
-            ))
-        })?
+                error => return Err(error),
+            },
+        };
+        let file = LakeFile {
+            store,
+            path,
+            url,
+            size: meta.size,
+            version: meta.e_tag,
+        };
+        Ok((file, bytes))
     }
 
     /// The file's URL.
@@ -80,8 +97,9 @@ impl LakeFile {
         self.size
     }
 
-    fn is_local(&self) -> bool {
-        self.url.starts_with("file://")
+    /// Whether it is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        is_local(&self.url)
     }
 
     /// Starts to fetch a byte range.
@@ -111,7 +129,7 @@ impl LakeFile {
         ranges: &[Range<u64>],
         counter: &Arc<AtomicU64>,
     ) -> Result<Vec<Pending<Result<Vec<Bytes>>>>> {
-        if !self.is_local() || ranges.len() < 2 || ranges.iter().any(Range::is_empty) {
+        if !self.is_local() || ranges.iter().any(Range::is_empty) {
             let ranges = ranges.iter().cloned();
             return ranges
                 .map(|range| {
@@ -122,18 +140,32 @@ impl LakeFile {
                 })
                 .collect();
         }
+        if ranges
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum::<u64>()
+            <= AT_ONCE
+            && let Some(fetched) =
+                runtime::now("reading", &self.url, self.fetch_all(ranges, counter))?
+        {
+            return Ok(vec![Pending::ready(fetched)]);
+        }
         let (file, counter, ranges) = (self.clone(), Arc::clone(counter), ranges.to_vec());
         let all = runtime::start("reading", &self.url, async move {
-            let (store, version) = (file.store.as_ref(), file.version.clone());
-            let fetched = fetch_local(store, &file.path, ranges.clone(), version, &counter)
-                .await
-                .map_err(|error| storage_error("reading", &file.url, error))?;
-            let each = ranges.iter().zip(&fetched);
-            each.into_iter()
-                .try_for_each(|(range, bytes)| file.check(range, bytes))?;
-            Ok(fetched)
+            file.fetch_all(&ranges, &counter).await
         })?;
         Ok(vec![all])
+    }
+
+    /// Fetches byte ranges of a local file.
+    async fn fetch_all(&self, ranges: &[Range<u64>], counter: &AtomicU64) -> Result<Vec<Bytes>> {
+        let (store, version) = (self.store.as_ref(), self.version.clone());
+        let fetched = fetch_local(store, &self.path, ranges.to_vec(), version, counter)
+            .await
+            .map_err(|error| storage_error("reading", &self.url, error))?;
+        let mut each = ranges.iter().zip(&fetched);
+        each.try_for_each(|(range, bytes)| self.check(range, bytes))?;
+        Ok(fetched)
     }
 
     /// Checks that as many bytes have come as were asked for.
@@ -151,6 +183,14 @@ impl LakeFile {
 
     /// Fetches a byte range.
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        let counter = AtomicU64::new(0);
+        if self.is_local()
+            && range.end - range.start <= AT_ONCE
+            && let Some(fetched) =
+                runtime::now("reading", &self.url, self.fetch(range.clone(), &counter))?
+        {
+            return fetched;
+        }
         self.start(range)?.wait()?
     }
 

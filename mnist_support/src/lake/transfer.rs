@@ -13,7 +13,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{
     GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, ObjectStore, Result,
 };
-use tokio::task;
+use tokio::runtime::Handle;
 
 use super::failure::find_source;
 use super::patience::Busy;
@@ -131,7 +131,10 @@ async fn read_ranges(
         let ranges = ranges.into_iter();
         ranges.map(|range| read_range(&mut file, range)).collect()
     };
-    let read: io::Result<Vec<Bytes>> = task::spawn_blocking(read).await?;
+    let read: io::Result<Vec<Bytes>> = match Handle::try_current() {
+        Ok(runtime) => runtime.spawn_blocking(read).await?,
+        Err(_) => read(),
+    };
     let read = read.map_err(|source| object_store::Error::Generic {
         store: "LocalFileSystem",
         source: format!("{}: {source}", path.display()).into(),

@@ -9,41 +9,25 @@ use polars_parquet_format::{
     ColumnChunk, CompressionCodec, ConvertedType, Encoding, FieldRepetitionType, LogicalType,
     PageType, SchemaElement, Type,
 };
-use zstd::bulk::Decompressor;
 
 use super::pages::{Page, pages};
-use super::unpack::{LARGEST, decompress};
+use super::unpack::{LARGEST, decompress, with_decompressor};
 
 /// More rows than this are left to polars: a few damaged bytes may claim as many.
 const MOST_ROWS: usize = 1 << 28;
 
-/// What decoding needs, again and again.
-pub(super) struct Workspace {
-    zstd: Option<Decompressor<'static>>,
-    page: Vec<u8>,
-}
-
-impl Workspace {
-    pub(super) fn new() -> Workspace {
-        Workspace {
-            zstd: Decompressor::new().ok(),
-            page: Vec::new(),
-        }
+/// The bytes of a page, decompressed into `space` if they have to be.
+fn body<'a>(page: &Page<'a>, is_compressed: bool, space: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    if !is_compressed {
+        return Some(page.body);
     }
-
-    /// The bytes of a page, decompressed if they have to be.
-    fn body<'a>(&'a mut self, page: &Page<'a>, is_compressed: bool) -> Option<&'a [u8]> {
-        if !is_compressed {
-            return Some(page.body);
-        }
-        let size = usize::try_from(page.header.uncompressed_page_size).ok()?;
-        if size > LARGEST {
-            return None;
-        }
-        self.page.resize(size, 0);
-        decompress(page, &mut self.page, self.zstd.as_mut()?)?;
-        Some(&self.page)
+    let size = usize::try_from(page.header.uncompressed_page_size).ok()?;
+    if size > LARGEST {
+        return None;
     }
+    space.resize(size, 0);
+    with_decompressor(|zstd| decompress(page, space, zstd))?;
+    Some(space)
 }
 
 /// Whether a column of the table is of bytes.
@@ -66,13 +50,13 @@ pub(super) fn room_for(rows: usize) -> Option<Vec<u8>> {
 }
 
 /// Appends the values of a column chunk of so many rows, which is in `bytes`; `None` if they are
-/// left to polars.
+/// left to polars. Pages are decompressed in `space`.
 pub(super) fn append(
     chunk: &ColumnChunk,
     element: &SchemaElement,
     rows: usize,
     bytes: &[u8],
-    workspace: &mut Workspace,
+    space: &mut Vec<u8>,
     values: &mut Vec<u8>,
 ) -> Option<()> {
     let is_compressed = match chunk.meta_data.as_ref()?.codec {
@@ -84,7 +68,7 @@ pub(super) fn append(
     let end = values.len() + rows;
     let mut dictionary = None;
     for page in pages(chunk, bytes).ok()? {
-        let body = workspace.body(&page, is_compressed)?;
+        let body = body(&page, is_compressed, space)?;
         let header = &page.header;
         let (encoding, count, encoded) = match header.type_ {
             PageType::DICTIONARY_PAGE => {

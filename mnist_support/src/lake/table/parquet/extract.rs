@@ -8,7 +8,7 @@ use polars::prelude::{
 use polars_parquet_format::{ColumnChunk, FileMetaData};
 use rayon::prelude::*;
 
-use super::bytes::{self, Workspace};
+use super::bytes;
 use super::footer;
 use super::pages::pages;
 use super::unpack::{Unpacked, unpack};
@@ -49,7 +49,7 @@ impl Extract {
     /// footer is to say. `None` if there are none.
     fn take_columns_of_bytes(&mut self) -> Option<Vec<Option<Column>>> {
         let columns = footer::columns(&self.metadata.schema)?;
-        let decode = |workspace: &mut Workspace, column: &footer::Column| {
+        let decode = |space: &mut Vec<u8>, column: &footer::Column| {
             let [element] = &self.metadata.schema[column.elements.clone()] else {
                 return None;
             };
@@ -64,15 +64,12 @@ impl Extract {
             let mut values = bytes::room_for(rows.iter().sum())?;
             for (group, rows) in groups.iter().zip(rows) {
                 let chunk = group.columns.get(column.leaves.start)?;
-                bytes::append(chunk, element, rows, &self.bytes, workspace, &mut values)?;
+                bytes::append(chunk, element, rows, &self.bytes, space, &mut values)?;
             }
             let name = column.name.as_str().into();
             Some(UInt8Chunked::from_vec(name, values).into_column())
         };
-        let decoded: Vec<Option<Column>> = columns
-            .par_iter()
-            .map_init(Workspace::new, decode)
-            .collect();
+        let decoded: Vec<Option<Column>> = columns.par_iter().map_init(Vec::new, decode).collect();
         if decoded.iter().all(Option::is_none) {
             return None;
         }

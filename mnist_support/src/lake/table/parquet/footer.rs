@@ -29,6 +29,8 @@ pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 const TAIL: usize = 8;
 /// The size of the first read at the end of the file. Most footers are shorter.
 const GUESS: u64 = 64 << 10;
+/// The same of a file on this machine, from which bytes come sooner than another answer.
+const LOCAL_GUESS: u64 = 512 << 10;
 
 /// The metadata of a file and the layout of its row groups.
 pub(super) struct Footer {
@@ -116,7 +118,8 @@ impl Footer {
         if size < (MAGIC.len() + TAIL) as u64 {
             return Err(invalid(cut));
         }
-        let mut end = file.read(size - GUESS.min(size)..size)?;
+        let guess = if file.is_local() { LOCAL_GUESS } else { GUESS };
+        let mut end = file.read(size - guess.min(size)..size)?;
         let Some((length, magic)) = end[end.len() - TAIL..].split_first_chunk::<4>() else {
             return Err(invalid(cut));
         };

@@ -19,7 +19,9 @@ pub(super) struct CompactProtocol<'a> {
     rest: &'a [u8],
     /// The number of the last field of the struct that is being read.
     field: i16,
-    /// Those of the structs around it.
+    /// How many structs have begun and not ended.
+    depth: usize,
+    /// Their last fields, as far as those that read them do not keep them.
     outer: Vec<i16>,
     /// A boolean field is told with its number.
     pending_bool: Option<bool>,
@@ -30,6 +32,7 @@ impl<'a> CompactProtocol<'a> {
         CompactProtocol {
             rest: bytes,
             field: 0,
+            depth: 0,
             outer: Vec::new(),
             pending_bool: None,
         }
@@ -47,14 +50,47 @@ impl<'a> CompactProtocol<'a> {
         &mut self,
         mut each: impl FnMut(&mut Self, i16, TType) -> Result<()>,
     ) -> Result<()> {
-        self.read_struct_begin()?;
-        loop {
-            let field = self.read_field_begin()?;
-            let Some(number) = field.id else {
-                return self.read_struct_end();
-            };
-            each(self, number, field.field_type)?;
+        let outer = self.begin_struct()?;
+        while let Some((number, field_type)) = self.field()? {
+            each(self, number, field_type)?;
         }
+        self.end_struct(outer);
+        Ok(())
+    }
+
+    /// Begins a struct. Returns the number of the last field of the one around it.
+    #[inline]
+    fn begin_struct(&mut self) -> Result<i16> {
+        if self.depth == DEEPEST {
+            return Err(error(ProtocolErrorKind::DepthLimit, "structs in structs"));
+        }
+        self.depth += 1;
+        Ok(std::mem::take(&mut self.field))
+    }
+
+    #[inline]
+    fn end_struct(&mut self, outer: i16) {
+        self.depth -= 1;
+        self.field = outer;
+    }
+
+    /// The number and the type of the next field of a struct; `None` at its end.
+    #[inline]
+    fn field(&mut self) -> Result<Option<(i16, TType)>> {
+        let header = self.byte()?;
+        let field_type = element_type(header & 0x0F)?;
+        if field_type == TType::Stop {
+            return Ok(None);
+        }
+        let next = match header >> 4 {
+            0 => i16::try_from(self.zigzag()?).ok(),
+            delta => self.field.checked_add(i16::from(delta)),
+        };
+        self.field = next.ok_or_else(|| invalid("a field's number is too large"))?;
+        if field_type == TType::Bool {
+            self.pending_bool = Some(header & 0x0F == 1);
+        }
+        Ok(Some((self.field, field_type)))
     }
 
     /// Reads a list. `each` is called for each element.
@@ -175,42 +211,25 @@ impl TInputProtocol for CompactProtocol<'_> {
 
     #[inline]
     fn read_struct_begin(&mut self) -> Result<Option<TStructIdentifier>> {
-        if self.outer.len() == DEEPEST {
-            return Err(error(ProtocolErrorKind::DepthLimit, "structs in structs"));
-        }
-        self.outer.push(std::mem::take(&mut self.field));
+        let outer = self.begin_struct()?;
+        self.outer.push(outer);
         Ok(None)
     }
 
     #[inline]
     fn read_struct_end(&mut self) -> Result<()> {
         let outer = self.outer.pop();
-        self.field = outer.ok_or_else(|| invalid("the end of no struct"))?;
+        self.end_struct(outer.ok_or_else(|| invalid("the end of no struct"))?);
         Ok(())
     }
 
     #[inline]
     fn read_field_begin(&mut self) -> Result<TFieldIdentifier> {
-        let header = self.byte()?;
-        let field_type = element_type(header & 0x0F)?;
-        let id = match field_type {
-            TType::Stop => None,
-            _ => {
-                let next = match header >> 4 {
-                    0 => i16::try_from(self.zigzag()?).ok(),
-                    delta => self.field.checked_add(i16::from(delta)),
-                };
-                self.field = next.ok_or_else(|| invalid("a field's number is too large"))?;
-                Some(self.field)
-            }
-        };
-        if field_type == TType::Bool {
-            self.pending_bool = Some(header & 0x0F == 1);
-        }
+        let field = self.field()?;
         Ok(TFieldIdentifier {
             name: None,
-            field_type,
-            id,
+            field_type: field.map_or(TType::Stop, |(_, field_type)| field_type),
+            id: field.map(|(number, _)| number),
         })
     }
 

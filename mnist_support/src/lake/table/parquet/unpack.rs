@@ -4,6 +4,8 @@
 //! which a virtual machine answers slowly: of a table with hundreds of columns, a fifth of the time
 //! is spent on that.
 
+use std::cell::RefCell;
+
 use polars_parquet_format::thrift::protocol::TCompactOutputProtocol;
 use polars_parquet_format::{ColumnChunk, CompressionCodec, PageHeader, PageType};
 use rayon::prelude::*;
@@ -14,6 +16,18 @@ use super::pages::Page;
 
 /// More bytes than this are left to polars, which decompresses a page at a time.
 pub(super) const LARGEST: usize = 64 << 20;
+
+thread_local! {
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> =
+        RefCell::new(Decompressor::new().ok());
+}
+
+/// Calls `work` with the context of this thread, which lasts as long as the thread.
+pub(super) fn with_decompressor<T>(
+    work: impl FnOnce(&mut Decompressor<'_>) -> Option<T>,
+) -> Option<T> {
+    DECOMPRESSOR.with_borrow_mut(|zstd| work(zstd.as_mut()?))
+}
 
 /// A column chunk whose pages are to be decompressed.
 pub(super) struct Unpacked<'a> {
@@ -171,10 +185,9 @@ pub(super) fn unpack(chunks: Vec<Option<Unpacked<'_>>>) -> Option<(Vec<u8>, Vec<
         places.push(chunk.place(at));
         (at, rest) = (at + chunk.size, after);
     }
-    let written = chunks.par_iter().zip(outputs).try_for_each_init(
-        || Decompressor::new().ok(),
-        |zstd, (chunk, output)| chunk.write(output, zstd.as_mut()?),
-    );
+    let chunks = chunks.par_iter().zip(outputs);
+    let written =
+        chunks.try_for_each(|(chunk, output)| with_decompressor(|zstd| chunk.write(output, zstd)));
     written.map(|()| (bytes, places))
 }
 
