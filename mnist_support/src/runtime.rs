@@ -120,7 +120,7 @@ where
 }
 
 /// Runs `request` on this thread, as long as it waits for nothing: one that a file on this machine
-/// answers. `None` if it has to wait, as object_store lets it where there is a runtime, such as that
+/// answers. `None` if it has to wait, as object_store lets it inside another runtime, such as that
 /// of an async notebook cell.
 ///
 /// # Errors

@@ -1,5 +1,14 @@
 //! Fits whose ranks get other parts of the table every few epochs.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
 use polars::{
     df,
     prelude::{DataFrame, NamedFrom, Series},
@@ -8,12 +17,12 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Engine, Threads};
 use crate::{
-    Error, Layer, Network,
+    Error, Layer, Network, Result,
     collective::thread_group,
-    interrupt::Interrupt,
-    lake::{Credentials, Lake},
+    interrupt::{self, Interrupt},
+    lake::{Credentials, Lake, ReadProgress},
     program::{self, FitSpec},
-    shard::Data,
+    shard::{Data, Part, Shard, Source},
     stages::{FitContext, HandleInvalid, StageModel, TorchEstimator, VectorAssembler},
     tensor_file,
     train::{FitReport, Loss, Optimizer, Progress, ProgressEvent, Shuffle, Silent},
@@ -123,21 +132,20 @@ fn what_is_held_out_stays_held_out_whoever_has_the_part() {
     for shuffle in [Shuffle::Rows, Shuffle::Blocks] {
         let estimator = estimator().shuffle(shuffle).validation_fraction(0.25);
         let models = fit(rows(true), estimator.epochs(9).partition_shuffles(1));
-        // One row of the five or six of each of the 16 parts.
-        assert_eq!(report(&models).validation_rows, 16);
+        // A quarter of the 89 rows, as far as parts of five or six rows have quarters.
+        let held_out = report(&models).validation_rows;
+        assert!((21..=24).contains(&held_out), "{held_out}");
         let draws = draws(&models);
+        let never = draws.iter().filter(|draws| **draws == 0).count();
+        assert_eq!(never, held_out + 7, "{draws:?}");
         for (part, draws) in draws.chunks(6).enumerate() {
             let rows = part * 6..(part + 1) * 6;
             let holes = rows.filter(|row| has_hole(*row)).count();
             let never = draws.iter().filter(|draws| **draws == 0).count();
-            assert_eq!(never, 1 + holes, "{part}: {draws:?}");
+            assert!((1..=2).contains(&(never - holes)), "{part}: {draws:?}");
         }
         // A rank with fewer rows than another draws some of them once more.
-        let most = draws
-            .iter()
-            .filter(|draws| (7..=13).contains(*draws))
-            .count();
-        assert_eq!(most, ROWS - 16 - 7, "{draws:?}");
+        assert!(draws.iter().all(|draws| *draws <= 14), "{draws:?}");
         // They are validated with the weights of their time: those of their own never moved.
         let losses = report(&models).history.iter();
         let losses: Vec<f64> = losses.filter_map(|point| point.validation_loss).collect();
@@ -185,6 +193,95 @@ fn a_fit_resumes_in_any_round_with_the_bits_of_one_that_was_not_stopped() {
             assert_eq!(report(&resumed).history, report(&undisturbed).history);
         }
     }
+}
+
+/// Rows that stop the fit in a read of one of their parts, by its number, while the other rank has
+/// read its own and waits.
+#[derive(Clone, Debug)]
+struct StopWhileReading {
+    rows: Shard,
+    reads: Arc<AtomicUsize>,
+    at: usize,
+    stop: Interrupt,
+}
+
+impl Source for StopWhileReading {
+    fn shards(&self, parts: usize) -> Result<Vec<Shard>> {
+        let shards = Data::from(self.rows.read()?).shards(parts)?.into_iter();
+        let part = |rows| {
+            Shard::new(StopWhileReading {
+                rows,
+                ..self.clone()
+            })
+        };
+        Ok(shards.map(part).collect())
+    }
+
+    fn name(&self) -> String {
+        "the table".to_owned()
+    }
+}
+
+impl Part for StopWhileReading {
+    fn name(&self) -> String {
+        "the table".to_owned()
+    }
+
+    fn read(
+        &self,
+        _columns: Option<&[String]>,
+        _on_progress: &dyn Fn(ReadProgress),
+    ) -> Result<DataFrame> {
+        if self.reads.fetch_add(1, Ordering::SeqCst) + 1 == self.at {
+            thread::sleep(Duration::from_millis(500));
+            self.stop.request();
+            while !interrupt::requested() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            return Err(interrupt::interrupted("reading", "the table"));
+        }
+        self.rows.read()
+    }
+}
+
+#[test]
+fn a_stop_while_parts_are_dealt_anew_returns_the_model_of_the_round_before() {
+    let width = ROWS as i64 + 1;
+    let layers = vec![
+        Layer::batch_norm1d(width, Default::default()),
+        Layer::linear(width, 1),
+    ];
+    let network = Network::new(&[width], layers).unwrap();
+    let estimator = TorchEstimator::new(network)
+        .label_col("y")
+        .loss(Loss::mse())
+        .mini_batch(BATCH / 2)
+        .partition_shuffles(1)
+        .verbose(0);
+    let state = |models: &[StageModel]| -> Vec<Vec<f32>> {
+        let model = models.iter().find_map(StageModel::torch_model).unwrap();
+        let tensors = model.weights().iter();
+        let values = |tensor: &Tensor| tensor.to_kind(Kind::Float).flatten(0, -1);
+        tensors
+            .map(|tensor| Vec::try_from(values(tensor)).unwrap())
+            .collect()
+    };
+    let undisturbed = fit(rows(false), estimator.clone().epochs(1));
+    // 16 parts were read for the first round, and the second needs as many.
+    let stop = Interrupt::new();
+    let data = Data::new(StopWhileReading {
+        rows: Shard::rows("the table", rows(false), 0),
+        reads: Arc::default(),
+        at: 32,
+        stop: stop.clone(),
+    });
+    let mut context = FitContext::new(&Silent);
+    context.interrupt = &stop;
+    let stopped = Threads.fit(&data, 2, &spec(estimator.epochs(3)), context);
+    let stopped = stopped.unwrap();
+    assert!(report(&stopped).interrupted);
+    assert_eq!(report(&stopped).iterations(), 12);
+    assert_eq!(state(&stopped), state(&undisturbed));
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::{
     lake::{Credentials, FileSource, Lake, LakeFrame, columns_among, stack},
     program::{
         self, FitSpec,
-        parts::{check_empty, from_parquet, remove_parts, to_parquet},
+        parts::{check_empty, from_parquet, or_remove_parts, to_parquet},
     },
     run::{
         LeaseHolder, ProgressReader, ROWS_FILE, Run, StopFile, VALIDATION_FILE, remove_leftovers,
@@ -281,11 +281,7 @@ impl Engine for Spark {
     ) -> Result<()> {
         check_empty(folder)?;
         let written = self.transform_parts(data, models, columns, Some(folder));
-        if let Err(error @ Error::Interrupted { .. }) = written {
-            remove_parts(folder)?;
-            return Err(error);
-        }
-        written.map(|_| ())
+        or_remove_parts(written.map(drop), folder)
     }
 }
 

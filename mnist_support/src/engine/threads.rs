@@ -17,7 +17,7 @@ use crate::{
     },
     program::{
         self, FitSpec,
-        parts::{PartWriter, check_empty, remove_parts},
+        parts::{PartWriter, check_empty, or_remove_parts},
     },
     shard::{Data, Shard},
     stages::{FitContext, StageModel},
@@ -84,17 +84,13 @@ impl Engine for Threads {
     ) -> Result<()> {
         check_empty(folder)?;
         let written = self.for_each_shard(data, models, |rank, shard, models, on_progress| {
-            let mut part = PartWriter::new(rank);
+            let mut part = PartWriter::to_folder(rank, folder);
             program::transform_each(shard, models, columns, on_progress, &mut |piece| {
                 part.write(piece)
             })?;
-            part.upload(folder)
+            part.finish()
         });
-        if let Err(error @ Error::Interrupted { .. }) = written {
-            remove_parts(folder)?;
-            return Err(error);
-        }
-        written.map(|_| ())
+        or_remove_parts(written.map(drop), folder)
     }
 }
 

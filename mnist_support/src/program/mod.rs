@@ -118,11 +118,12 @@ impl Tables {
         budget: &MemoryBudget,
         on_progress: OnProgress<'_>,
     ) -> Result<Tables> {
+        let rows = read(shard, spec, early, budget, on_progress)?;
         let validation = shard.validation();
         let validation =
             validation.map(|shard| read(&shard, spec, early, budget, &ignore_progress));
         Ok(Tables {
-            rows: read(shard, spec, early, budget, on_progress)?,
+            rows,
             validation: validation.transpose()?,
         })
     }
@@ -194,7 +195,9 @@ fn dealt_rows(
         };
         let models = models.lock().unwrap_or_else(PoisonError::into_inner);
         let (early, models) = &*models;
-        let mut table = read(&shard, spec, early, budget, &on_progress)?;
+        // What the rows of the round before have taken is free by now.
+        let budget = MemoryBudget::of(budget.left());
+        let mut table = read(&shard, spec, early, &budget, &on_progress)?;
         for (index, model) in models.iter().enumerate() {
             if early[index].is_none() {
                 model.apply(&mut table)?;

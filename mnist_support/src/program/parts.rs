@@ -60,12 +60,15 @@ pub(crate) fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
         .map_err(TableError::about(ROWS))
 }
 
-/// Writes the rows of a rank to Parquet files, piece by piece. The files have no names until they
-/// are uploaded, and are gone with this value.
-pub(crate) struct PartWriter {
+/// Takes a file of a rank, with its name, once it is whole.
+type Sink<'a> = Box<dyn FnMut(&str, File) -> Result<()> + 'a>;
+
+/// Writes the rows of a rank to Parquet files, piece by piece. A file has no name until it is whole.
+pub(crate) struct PartWriter<'a> {
     rank: usize,
-    /// Those that are whole.
-    files: Vec<File>,
+    sink: Sink<'a>,
+    /// How many files are whole.
+    files: usize,
     open: Option<OpenPart>,
 }
 
@@ -73,16 +76,38 @@ pub(crate) struct PartWriter {
 struct OpenPart {
     file: File,
     writer: RowGroupWriter<BufWriter<File>>,
+    /// Its column chunks, and those of its last row group.
     chunks: usize,
+    last: usize,
 }
 
-impl PartWriter {
-    pub(crate) fn new(rank: usize) -> Self {
+impl<'a> PartWriter<'a> {
+    fn new(rank: usize, sink: impl FnMut(&str, File) -> Result<()> + 'a) -> Self {
         PartWriter {
             rank,
-            files: Vec::new(),
+            sink: Box::new(sink),
+            files: 0,
             open: None,
         }
+    }
+
+    /// Writes files to a folder.
+    pub(crate) fn to_folder(rank: usize, folder: &'a Lake) -> Self {
+        PartWriter::new(rank, |name, file| {
+            folder.upload_file(name, file, &env::temp_dir()).map(|_| ())
+        })
+    }
+
+    /// Passes on the names of files and their bytes.
+    pub(crate) fn to_bytes(
+        rank: usize,
+        mut each: impl FnMut(&str, &[u8]) -> Result<()> + 'a,
+    ) -> Self {
+        PartWriter::new(rank, move |name, mut file| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(failed)?;
+            each(name, &bytes)
+        })
     }
 
     /// Writes some rows, which have the columns of those before.
@@ -98,7 +123,7 @@ impl PartWriter {
     }
 
     fn write_group(&mut self, rows: &DataFrame) -> Result<()> {
-        let is_full = |part: &OpenPart| part.chunks + rows.width() > PART_CHUNKS;
+        let is_full = |part: &OpenPart| part.chunks + part.last > PART_CHUNKS;
         if self.open.as_ref().is_some_and(is_full) {
             self.finish_file()?;
         }
@@ -106,43 +131,26 @@ impl PartWriter {
             Some(part) => part,
             none => none.insert(OpenPart::begin(rows)?),
         };
-        part.chunks += rows.width();
-        part.writer.write(rows).map_err(TableError::about(ROWS))
-    }
-
-    fn finish_file(&mut self) -> Result<()> {
-        if let Some(OpenPart {
-            mut file, writer, ..
-        }) = self.open.take()
-        {
-            writer.finish().map_err(TableError::about(ROWS))?;
-            file.rewind().map_err(failed)?;
-            self.files.push(file);
-        }
+        part.last = part.writer.write(rows).map_err(TableError::about(ROWS))?;
+        part.chunks += part.last;
         Ok(())
     }
 
-    /// Ends the last file, and writes all of them to a folder.
-    pub(crate) fn upload(self, folder: &Lake) -> Result<()> {
-        self.finish(|name, file| folder.upload_file(name, file, &env::temp_dir()).map(|_| ()))
+    fn finish_file(&mut self) -> Result<()> {
+        let Some(part) = self.open.take() else {
+            return Ok(());
+        };
+        part.writer.finish().map_err(TableError::about(ROWS))?;
+        let mut file = part.file;
+        file.rewind().map_err(failed)?;
+        (self.sink)(&part_name(self.rank, self.files), file)?;
+        self.files += 1;
+        Ok(())
     }
 
-    /// Ends the last file, and passes on the names of all files and their bytes.
-    pub(crate) fn for_each_file(
-        self,
-        mut each: impl FnMut(&str, &[u8]) -> Result<()>,
-    ) -> Result<()> {
-        self.finish(|name, mut file| {
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(failed)?;
-            each(name, &bytes)
-        })
-    }
-
-    fn finish(mut self, mut each: impl FnMut(&str, File) -> Result<()>) -> Result<()> {
-        self.finish_file()?;
-        let mut files = self.files.into_iter().enumerate();
-        files.try_for_each(|(index, file)| each(&part_name(self.rank, index), file))
+    /// Ends the last file.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.finish_file()
     }
 }
 
@@ -158,6 +166,7 @@ impl OpenPart {
             file,
             writer: writer.map_err(TableError::about(ROWS))?,
             chunks: 0,
+            last: 0,
         })
     }
 }
@@ -182,7 +191,19 @@ pub(crate) fn check_empty(folder: &Lake) -> Result<()> {
     }
 }
 
-/// Removes the files of stopped ranks, and no others.
+/// Removes the files of ranks if a transformation has failed, so that nobody takes them for all.
+pub(crate) fn or_remove_parts(written: Result<()>, folder: &Lake) -> Result<()> {
+    let Err(error) = written else {
+        return Ok(());
+    };
+    match remove_parts(folder) {
+        // What went wrong first says more than what goes wrong with the same store afterwards.
+        Err(_) if !matches!(error, Error::Interrupted { .. }) => Err(error),
+        removed => removed.and(Err(error)),
+    }
+}
+
+/// Removes the files of ranks that have ended or are about to, and no others.
 pub(crate) fn remove_parts(folder: &Lake) -> Result<()> {
     let _shield = interrupt::shield();
     let remove = || -> Result<()> {
@@ -220,11 +241,11 @@ mod tests {
     fn a_rank_begins_another_file_before_one_has_too_many_chunks() {
         let folder = tempfile::tempdir().unwrap();
         let lake = Lake::open(&folder.path().to_string_lossy(), &Credentials::local()).unwrap();
-        let mut part = PartWriter::new(3);
+        let mut part = PartWriter::to_folder(3, &lake);
         for start in 0..100 {
             part.write(wide(start * 7..(start + 1) * 7)).unwrap();
         }
-        part.upload(&lake).unwrap();
+        part.finish().unwrap();
         let names = ["part-00003-c00000.parquet", "part-00003-c00001.parquet"];
         assert_eq!(lake.list().unwrap(), names);
         let first = lake.parquet(names[0]).unwrap().collect().unwrap();
@@ -235,14 +256,13 @@ mod tests {
 
     #[test]
     fn without_rows_a_rank_still_writes_the_columns() {
-        let mut part = PartWriter::new(0);
-        part.write(wide(0..0)).unwrap();
         let mut files = Vec::new();
-        part.for_each_file(|name, bytes| {
+        let mut part = PartWriter::to_bytes(0, |name, bytes| {
             files.push((name.to_owned(), from_parquet(bytes.to_vec())?));
             Ok(())
-        })
-        .unwrap();
+        });
+        part.write(wide(0..0)).unwrap();
+        part.finish().unwrap();
         let [(name, frame)] = &files[..] else {
             panic!("{files:?}")
         };

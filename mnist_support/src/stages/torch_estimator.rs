@@ -437,7 +437,7 @@ impl TorchEstimator {
             let Some(table) = deal(self.settings.seed, round)? else {
                 return Ok(None);
             };
-            let data = self.training_data(&table, None)?;
+            let data = self.training_data(&table, context.validation)?;
             Ok(Some(data.memory_budget(table.budget())))
         };
         let checkpoints = match (context.run_folder, self.settings.checkpoint_every) {

@@ -362,7 +362,10 @@ impl TrainingData {
                 let (mut training, mut validation) = (Vec::with_capacity(rows), Vec::new());
                 let mut start = 0;
                 for (part, rows) in parts {
-                    let held_out = settings.validation_rows(*rows);
+                    let held_out = match self.parts {
+                        Some(_) => settings.validation_rows_of_part(*part, *rows),
+                        None => settings.validation_rows(*rows),
+                    };
                     let (own, held_out) = split(settings.seed, *part, *rows, held_out);
                     training.extend(own.iter().map(|row| start + row));
                     validation.extend(held_out.iter().map(|row| start + row));
@@ -380,8 +383,8 @@ impl TrainingData {
 
     /// Returns the data that have the rows to validate with, if not these, or a copy if these will
     /// not stay, and changes their indices accordingly. Features that are read whenever they are
-    /// needed are read once. What is read or copied is in memory as long as the budget has bytes
-    /// for it, or in a file.
+    /// needed are read once, in memory as long as `budget` has bytes for them, or in a file. A copy
+    /// is within the budget of these rows.
     pub(super) fn validation(
         &self,
         rows: &mut Vec<i64>,
@@ -391,7 +394,7 @@ impl TrainingData {
         let wanted = || rows.iter().map(|row| *row as usize).collect::<Vec<usize>>();
         let features = match &source.features {
             Rows::Matrix(features) if features.blocks().is_none() && self.is_dealt_anew() => {
-                features.select_all(&wanted(), budget)?
+                features.select_all(&wanted(), &source.budget)?
             }
             features => match features.blocks() {
                 Some(blocks) => blocks.gather(&wanted(), budget)?,
@@ -418,6 +421,14 @@ impl TrainingData {
             budget: budget.clone(),
             device: source.device,
         }))
+    }
+
+    /// Frees the memory of the features, which are not needed any more.
+    pub(super) fn drop_features(&mut self) -> Result<()> {
+        let width = self.features.size()[1];
+        let none = Tensor::f_zeros([0, width], (Kind::Uint8, Device::Cpu))?;
+        self.features = Rows::Tensor(none);
+        Ok(())
     }
 
     /// Whether it is known which parts of the table the rows are from.

@@ -103,7 +103,8 @@ pub struct TrainingSettings {
     /// through the driver. Mini-batches then meet rows that were on other ranks. The table is cut
     /// into 8 parts for each rank, or fewer if it has few rows. A rank begins with parts that
     /// follow each other, and reads those that it gets anew; beside these it keeps what it read
-    /// first, for the stages after it, both within `memory_budget`. What `validation_fraction`
+    /// first, for the stages after it, both within `memory_budget`. [`Shuffle::Blocks`] needs about
+    /// as much for all parts as for the first. What `validation_fraction`
     /// holds out is chosen in each part, and stays held out. Rows that Spark holds come once and
     /// cannot be dealt anew. `None`: each rank keeps its rows. Default: `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -248,7 +249,8 @@ impl TrainingSettings {
             "partition_shuffles",
             self.partition_shuffles.unwrap_or_default(),
             &format!(
-                "needs rows that every rank can read again, such as a table of the lake, and                  {table} is not: leave it out"
+                "needs rows that every rank can read again, such as a table of the lake, and {table} \
+                 is not: leave it out"
             ),
         )
     }
@@ -263,6 +265,13 @@ impl TrainingSettings {
     /// Returns how many of a rank's `rows` are held out for validation.
     pub(crate) fn validation_rows(&self, rows: usize) -> usize {
         (rows as f64 * self.validation_fraction) as usize
+    }
+
+    /// Returns how many of the `rows` of a part of the table are held out, by the part's number: of
+    /// parts of one size, together as many as of one of all their rows.
+    pub(crate) fn validation_rows_of_part(&self, part: usize, rows: usize) -> usize {
+        let up_to = |parts: usize| (rows as f64 * self.validation_fraction * parts as f64) as usize;
+        (up_to(part + 1) - up_to(part)).min(rows)
     }
 
     /// Checks that the settings suit a network: its output the loss, its parameters the names and

@@ -303,7 +303,8 @@ impl<'a> Trainer<'a> {
     /// Computes this rank's gradient, all-reduces it, and takes the step.
     fn step(&mut self) -> Result<()> {
         let iteration = self.state.iteration + 1;
-        let buffers = match self.data.is_streamed() {
+        let may_stop_in_between = self.data.is_streamed() || self.rounds.is_over(iteration - 1);
+        let buffers = match may_stop_in_between {
             true => Some(self.state.parameters.buffer_snapshot()?),
             false => None,
         };
@@ -404,10 +405,12 @@ impl<'a> Trainer<'a> {
 
     /// Reads the rows that this rank has from the next iteration on, if they are others.
     fn deal_anew(&mut self) -> Result<()> {
-        let round = self.rounds.of(self.state.iteration);
-        if round == self.rounds.current {
+        if !self.rounds.is_over(self.state.iteration) {
             return Ok(());
         }
+        let round = self.rounds.of(self.state.iteration);
+        // There is no room for both.
+        self.data.drop_features()?;
         if let Some(data) = (self.rounds.deal)(round)? {
             let rank = self.collective.rank();
             let (training, _) = data.split(self.settings, rank);

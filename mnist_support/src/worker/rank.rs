@@ -97,15 +97,16 @@ fn work<W: Write>(job: &Job, rank: usize, answer: &mut AnswerWriter<W>) -> Resul
             let world_size = number("WORLD_SIZE")?;
             let shard = rows.shard(rank, world_size, std::io::stdin(), Data::shards)?;
             let Some(shard) = shard else { return Ok(()) };
-            let mut part = PartWriter::new(rank);
+            let folder = save.as_deref().map(open).transpose()?;
+            let mut part = match &folder {
+                Some(folder) => PartWriter::to_folder(rank, folder),
+                None => PartWriter::to_bytes(rank, |name, bytes| answer.file(name, bytes)),
+            };
             let columns = columns.as_deref();
             program::transform_each(&shard, &models, columns, &ignore_progress, &mut |piece| {
                 part.write(piece)
             })?;
-            match save {
-                Some(url) => part.upload(&open(url)?),
-                None => part.for_each_file(|name, bytes| answer.file(name, bytes)),
-            }
+            part.finish()
         }
     }
 }

@@ -66,7 +66,12 @@ impl TorchEstimator {
             .transpose()?;
         let in_f64 = other.is_some_and(|other| is_scaled_in_f64(&other));
         let (features, scaling) = network_input(&vector, &self.features_col, table, in_f64)?;
-        let mut data = TrainingData::of_matrix(features, targets, scaling)?.parts(table.parts());
+        let parts = if self.deals_parts() {
+            table.parts()
+        } else {
+            None
+        };
+        let mut data = TrainingData::of_matrix(features, targets, scaling)?.parts(parts);
         if let Some(name) = &self.weight_col {
             let weights = weights_from_frame(table.frame(), name, table.rows())?;
             data = data.weights(Tensor::f_from_slice(&weights)?)?;

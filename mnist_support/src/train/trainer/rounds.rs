@@ -53,6 +53,11 @@ impl<'a> Rounds<'a> {
         iteration / self.iterations
     }
 
+    /// Whether the rank needs other rows than it has, for an iteration that counts from 0.
+    pub(super) fn is_over(&self, iteration: usize) -> bool {
+        self.of(iteration) != self.current
+    }
+
     /// The mini-batches of a rank in a round.
     pub(super) fn batches(&self, round: usize) -> Range<usize> {
         let iterations = |round: usize| round.saturating_mul(self.iterations).min(self.all);

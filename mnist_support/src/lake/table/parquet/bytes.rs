@@ -13,9 +13,6 @@ use polars_parquet_format::{
 use super::pages::{Page, pages};
 use super::unpack::{LARGEST, decompress, with_decompressor};
 
-/// More rows than this are left to polars: a few damaged bytes may claim as many.
-const MOST_ROWS: usize = 1 << 28;
-
 /// The bytes of a page, decompressed into `space` if they have to be.
 fn body<'a>(page: &Page<'a>, is_compressed: bool, space: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     if !is_compressed {
@@ -42,11 +39,6 @@ pub(super) fn is_of_bytes(element: &SchemaElement) -> bool {
         Some(FieldRepetitionType::REQUIRED | FieldRepetitionType::OPTIONAL)
     );
     is_byte && is_flat && element.type_ == Some(Type::INT32)
-}
-
-/// Room for so many values; `None` for more than are decoded here.
-pub(super) fn room_for(rows: usize) -> Option<Vec<u8>> {
-    (rows <= MOST_ROWS).then(|| Vec::with_capacity(rows))
 }
 
 /// Appends the values of a column chunk of so many rows, which is in `bytes`; `None` if they are

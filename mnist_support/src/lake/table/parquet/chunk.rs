@@ -10,7 +10,7 @@ use polars_parquet_format::{
     ColumnChunk, ColumnCryptoMetaData, ColumnMetaData, CompressionCodec, Encoding, Statistics, Type,
 };
 
-use super::thrift::CompactProtocol;
+use super::thrift::{CompactProtocol, Seen};
 
 /// A column chunk. Its names are those of every row group.
 #[derive(Debug)]
@@ -109,8 +109,9 @@ impl Chunk {
             dictionary_page: None,
             other: None,
         };
-        let mut compressed = 0;
+        let (mut compressed, mut seen) = (0, Seen::default());
         protocol.fields(|protocol, field, field_type| {
+            seen.add(field);
             match (field, path.as_deref_mut()) {
                 (1, _) => chunk.type_ = Type(protocol.read_i32()?),
                 (2, _) => chunk.encodings = encodings.read(protocol)?,
@@ -132,6 +133,7 @@ impl Chunk {
             }
             Ok(())
         })?;
+        seen.check(&[1, 2, 3, 4, 5, 6, 7, 9])?;
         let dictionary = chunk.dictionary_page.unwrap_or(chunk.data_page);
         let start = u64::try_from(dictionary.min(chunk.data_page));
         let length = u64::try_from(compressed);

@@ -18,6 +18,11 @@ use crate::{
     error::{Cause, TableError},
 };
 
+/// Of fewer rows than one in so many, a reader that skips pages is sooner.
+const FEW: usize = 8;
+/// More values than this are left to polars: a few damaged bytes may claim as many.
+const MOST_VALUES: usize = 1 << 30;
+
 /// A small Parquet file in memory.
 pub(super) struct Extract {
     /// All but the footer.
@@ -29,12 +34,9 @@ pub(super) struct Extract {
 impl Extract {
     /// Reads `rows` rows, after skipping `skip`. `file` is the file that they come from.
     pub(super) fn read(mut self, skip: usize, rows: usize, file: &str) -> Result<DataFrame> {
-        let Some(mut columns) = self.take_columns_of_bytes() else {
+        let Some(mut columns) = self.take_columns_of_bytes(skip, rows) else {
             return self.read_with_polars(skip, rows, file);
         };
-        for column in columns.iter_mut().flatten() {
-            *column = column.slice(skip as i64, rows);
-        }
         if columns.iter().any(Option::is_none) {
             let others = self.read_with_polars(skip, rows, file)?.into_columns();
             let open = columns.iter_mut().filter(|column| column.is_none());
@@ -46,9 +48,17 @@ impl Extract {
     }
 
     /// Decodes the columns of bytes that can be decoded here, and leaves them out of what the
-    /// footer is to say. `None` if there are none.
-    fn take_columns_of_bytes(&mut self) -> Option<Vec<Option<Column>>> {
+    /// footer is to say. `None` if there are none, or so few rows are wanted that polars is sooner
+    /// with their pages alone.
+    fn take_columns_of_bytes(&mut self, skip: usize, wanted: usize) -> Option<Vec<Option<Column>>> {
         let columns = footer::columns(&self.metadata.schema)?;
+        let groups = self.metadata.row_groups.iter();
+        let rows = groups.map(|group| usize::try_from(group.num_rows).ok());
+        let rows = rows.collect::<Option<Vec<usize>>>()?;
+        let all = rows.iter().sum::<usize>();
+        if wanted < all / FEW || all.checked_mul(columns.len())? > MOST_VALUES {
+            return None;
+        }
         let decode = |space: &mut Vec<u8>, column: &footer::Column| {
             let [element] = &self.metadata.schema[column.elements.clone()] else {
                 return None;
@@ -56,15 +66,14 @@ impl Extract {
             if !bytes::is_of_bytes(element) {
                 return None;
             }
-            let groups = &self.metadata.row_groups;
-            let rows = groups
-                .iter()
-                .map(|group| usize::try_from(group.num_rows).ok());
-            let rows = rows.collect::<Option<Vec<usize>>>()?;
-            let mut values = bytes::room_for(rows.iter().sum())?;
-            for (group, rows) in groups.iter().zip(rows) {
+            let mut values = Vec::with_capacity(all);
+            for (group, rows) in self.metadata.row_groups.iter().zip(&rows) {
                 let chunk = group.columns.get(column.leaves.start)?;
-                bytes::append(chunk, element, rows, &self.bytes, space, &mut values)?;
+                bytes::append(chunk, element, *rows, &self.bytes, space, &mut values)?;
+            }
+            if wanted < all {
+                // Without the others, which would stay in memory.
+                values = values.get(skip..skip + wanted)?.to_vec();
             }
             let name = column.name.as_str().into();
             Some(UInt8Chunked::from_vec(name, values).into_column())

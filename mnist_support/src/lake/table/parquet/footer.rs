@@ -18,7 +18,7 @@ use polars_parquet_format::{
 use super::chunk::{Chunk, Encodings};
 use super::extract::Extract;
 use super::statistics;
-use super::thrift::CompactProtocol;
+use super::thrift::{CompactProtocol, Seen};
 use crate::lake::file::LakeFile;
 use crate::lake::table::plan;
 use crate::lake::table::predicate::Predicate;
@@ -63,8 +63,9 @@ impl Group {
         encodings: &mut Encodings,
         mut paths: Option<&mut Vec<Vec<String>>>,
     ) -> thrift::Result<Group> {
-        let mut group = Group::default();
+        let (mut group, mut seen) = (Group::default(), Seen::default());
         protocol.fields(|protocol, field, field_type| {
+            seen.add(field);
             match field {
                 1 => protocol.elements(|protocol| {
                     let mut own = Vec::new();
@@ -83,6 +84,7 @@ impl Group {
             }
             Ok(())
         })?;
+        seen.check(&[1, 2, 3])?;
         Ok(group)
     }
 }
@@ -161,10 +163,16 @@ impl Footer {
         };
         let mut encodings = Encodings::default();
         let metadata = &mut footer.metadata;
+        let mut seen = Seen::default();
         CompactProtocol::new(&encoded).fields(|protocol, field, field_type| {
+            seen.add(field);
             match field {
                 1 => metadata.version = protocol.read_i32()?,
-                2 => metadata.schema = protocol.read_list()?,
+                2 => protocol.elements(|protocol| {
+                    let element = SchemaElement::read_from_in_protocol(protocol)?;
+                    metadata.schema.push(element);
+                    Ok(())
+                })?,
                 3 => metadata.num_rows = protocol.read_i64()?,
                 4 => protocol.elements(|protocol| {
                     let is_first = footer.groups.is_empty();
@@ -182,9 +190,11 @@ impl Footer {
             }
             Ok(())
         })?;
+        seen.check(&[1, 2, 3, 4])?;
         let mut chunks = footer.groups.iter().flat_map(|group| &group.chunks);
         if chunks.any(Chunk::has_statistics) {
-            footer.encoded = encoded;
+            // Not all that was read with it.
+            footer.encoded = Bytes::copy_from_slice(&encoded);
         }
         Ok(footer)
     }

@@ -13,6 +13,28 @@ use polars_parquet_format::thrift::{Error, ProtocolError, ProtocolErrorKind, Res
 /// Structs within structs: more than Parquet has, and few enough for the stack.
 const DEEPEST: usize = 64;
 
+/// The fields of a struct that there have been.
+#[derive(Default)]
+pub(super) struct Seen(u64);
+
+impl Seen {
+    #[inline]
+    pub(super) fn add(&mut self, field: i16) {
+        if let 0..64 = field {
+            self.0 |= 1 << field;
+        }
+    }
+
+    /// Checks that these, which are required, are among them.
+    #[inline]
+    pub(super) fn check(&self, required: &[i16]) -> Result<()> {
+        match required.iter().find(|field| self.0 & (1 << **field) == 0) {
+            None => Ok(()),
+            Some(_) => Err(invalid("a field that is required is missing")),
+        }
+    }
+}
+
 /// Reads values from the start of some bytes.
 #[derive(Debug)]
 pub(super) struct CompactProtocol<'a> {
@@ -148,8 +170,8 @@ impl<'a> CompactProtocol<'a> {
         self.take(usize::try_from(length).map_err(|_| cut_short())?)
     }
 
-    /// The type and the number of elements. Each takes a byte at least, so a reader that makes room
-    /// for them all at once cannot be made to ask for more than the file has.
+    /// The type and the number of elements, which cannot be more than there are bytes: each takes
+    /// one at least.
     fn collection(&mut self) -> Result<(TType, u32)> {
         let header = self.byte()?;
         let elements = match header >> 4 {

@@ -52,8 +52,10 @@ impl<W: Write> RowGroupWriter<W> {
         })
     }
 
-    /// Writes a row group, or none if there are no rows. Each column is one chunk.
-    pub(crate) fn write(&mut self, rows: &DataFrame) -> PolarsResult<()> {
+    /// Writes a row group, or none if there are no rows, and returns the number of its column
+    /// chunks.
+    pub(crate) fn write(&mut self, rows: &DataFrame) -> PolarsResult<usize> {
+        let mut chunks = 0;
         for batch in rows.iter_chunks(CompatLevel::newest(), false) {
             if batch.is_empty() {
                 continue;
@@ -69,8 +71,9 @@ impl<W: Write> RowGroupWriter<W> {
                 }
             }
             self.writer.write_row_group(batch.len() as u64, &columns)?;
+            chunks += columns.len();
         }
-        Ok(())
+        Ok(chunks)
     }
 
     /// Ends the file, and returns its size in bytes.
