@@ -63,7 +63,8 @@ pub(crate) fn from_parquet(bytes: Vec<u8>) -> Result<DataFrame> {
 /// Takes a file of a rank, with its name, once it is whole.
 type Sink<'a> = Box<dyn FnMut(&str, File) -> Result<()> + 'a>;
 
-/// Writes the rows of a rank to Parquet files, piece by piece. A file has no name until it is whole.
+/// Writes the rows of a rank to Parquet files, piece by piece. A file has no name until it is
+/// whole.
 pub(crate) struct PartWriter<'a> {
     rank: usize,
     sink: Sink<'a>,
