@@ -486,10 +486,13 @@ mod tests {
         let (blocks, reads) = matrix(&ROWS, usize::MAX);
         let unknown = Matrix::Blocks(blocks.clone());
         let (expected, moments) = (unknown.min_max().unwrap(), unknown.moments().unwrap());
-        assert_eq!(reads.load(Ordering::SeqCst), 8);
+        let largest = unknown.max_abs().unwrap();
+        assert_eq!(reads.load(Ordering::SeqCst), 12);
+        assert_eq!(largest.values(), [94.0, 194.0]);
         assert_eq!(expected.maximum, [94.0, 194.0]);
         assert_eq!(moments.sums(), [4465.0, 13_965.0]);
-        let mut shapes = BlockShapes::new(vec![Statistic::Moments, Statistic::MinMax]);
+        let all = [Statistic::Moments, Statistic::MinMax, Statistic::MaxAbs];
+        let mut shapes = BlockShapes::new(all.to_vec());
         for block in 0..ROWS.len() {
             shapes.append(block, &blocks.read(block).unwrap()).unwrap();
         }
@@ -497,6 +500,7 @@ mod tests {
         let known = Matrix::Blocks(shapes.of(ReadAgain(blocks)));
         assert_eq!(known.min_max().unwrap(), expected);
         assert_eq!(known.moments().unwrap(), moments);
+        assert_eq!(known.max_abs().unwrap(), largest);
         assert_eq!(reads.load(Ordering::SeqCst), 0);
         // Of other rows or other values they are others.
         let unlimited = MemoryBudget::unlimited();

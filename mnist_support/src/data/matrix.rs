@@ -16,7 +16,7 @@ use std::{
 use bytemuck::Pod;
 use ndarray::Array2;
 
-use super::{BlockMatrix, Features, FeaturesView, MinMaxStatistics, Moments};
+use super::{BlockMatrix, Features, FeaturesView, MaxAbs, MinMaxStatistics, Moments};
 use crate::{Error, Result};
 
 /// How many bytes of a matrix are handled at a time, as the widest type.
@@ -242,6 +242,19 @@ impl Matrix {
         }
         let mut all = MinMaxStatistics::empty(self.width());
         self.for_each_block(|block, _| all.merge(&MinMaxStatistics::of(block)?))?;
+        Ok(all)
+    }
+
+    /// The largest absolute value of each column.
+    pub(crate) fn max_abs(&self) -> Result<MaxAbs> {
+        if let Some(known) = self
+            .blocks()
+            .and_then(|blocks| blocks.statistics().max_abs.as_ref())
+        {
+            return Ok(known.clone());
+        }
+        let mut all = MaxAbs::empty(self.width());
+        self.for_each_block(|block, _| all.merge(&MaxAbs::of(block)))?;
         Ok(all)
     }
 

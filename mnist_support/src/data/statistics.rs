@@ -1,6 +1,6 @@
 //! What is learnt from the columns of a matrix while its rows are read.
 
-use super::{Features, MinMaxStatistics, Moments};
+use super::{Features, MaxAbs, MinMaxStatistics, Moments};
 use crate::Result;
 
 /// What a stage learns from a vector column in one pass.
@@ -8,6 +8,8 @@ use crate::Result;
 pub(crate) enum Statistic {
     /// The extremes of each feature.
     MinMax,
+    /// The largest absolute value of each feature.
+    MaxAbs,
     /// The mean and the spread of each feature.
     Moments,
 }
@@ -16,6 +18,7 @@ pub(crate) enum Statistic {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Statistics {
     pub(super) min_max: Option<MinMaxStatistics>,
+    pub(super) max_abs: Option<MaxAbs>,
     pub(super) moments: Option<Moments>,
 }
 
@@ -32,6 +35,10 @@ impl Statistics {
                     .min_max
                     .get_or_insert_with(|| MinMaxStatistics::empty(width));
                 all.merge(&MinMaxStatistics::of(rows)?)
+            }
+            Statistic::MaxAbs => {
+                let all = self.max_abs.get_or_insert_with(|| MaxAbs::empty(width));
+                all.merge(&MaxAbs::of(rows))
             }
             Statistic::Moments => {
                 let all = self.moments.get_or_insert_with(|| Moments::empty(width));

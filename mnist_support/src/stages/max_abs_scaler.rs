@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Result,
     collective::{Collective, ReduceOp, all_reduce_f64},
-    data::Affine,
+    data::{Affine, MaxAbs, Statistic},
 };
 
 /// Rescales each feature to [-1, 1] by its largest absolute value over all partitions, like
@@ -51,14 +51,20 @@ impl MaxAbsScaler {
 
     fn learn(&self, table: &Table, collective: &dyn Collective) -> Result<MaxAbsScalerModel> {
         let vector = table.vector_to_learn(&self.input_col, collective)?;
-        // Below 0 is what no row has.
-        let mut own = vec![-1.0_f64; vector.width()];
-        vector.for_each_block(|block| {
-            for ((_, column), value) in block.indexed_iter() {
-                own[column] = own[column].max(value.abs());
+        let own = match &vector.scaling {
+            None => vector.features.max_abs()?,
+            Some(_) => {
+                let mut own = MaxAbs::empty(vector.width());
+                let mut merged = Ok(());
+                vector.for_each_block(|block| {
+                    if merged.is_ok() {
+                        merged = own.merge(&MaxAbs::of(block.view()));
+                    }
+                })?;
+                merged.map(|()| own)?
             }
-        })?;
-        let max_abs = all_reduce_f64(&own, ReduceOp::Max, collective)?;
+        };
+        let max_abs = all_reduce_f64(own.values(), ReduceOp::Max, collective)?;
         if max_abs.iter().any(|largest| *largest < 0.0) {
             return Err(no_rows(&self.input_col, table.name()));
         }
@@ -83,6 +89,10 @@ impl PipelineStage for MaxAbsScaler {
 
     fn output_cols(&self) -> Vec<&str> {
         vec![&self.output_col]
+    }
+
+    fn statistic(&self) -> Option<(&str, Statistic)> {
+        Some((&self.input_col, Statistic::MaxAbs))
     }
 
     fn fit_shard(

@@ -65,11 +65,11 @@ use serde::{Deserialize, Serialize};
 /// more.
 ///
 /// Before training, the table is read once to learn the number of rows, the targets, the types, and
-/// what a [`MinMaxScaler`](crate::ml::MinMaxScaler) or a
-/// [`StandardScaler`](crate::ml::StandardScaler) learns. It is read once more for each of these
-/// that scales what another scaler has made, for a [`MaxAbsScaler`](crate::ml::MaxAbsScaler), and
-/// for a [`RobustScaler`](crate::ml::RobustScaler) once for every 64 features, or more often if the
-/// budget has no room for the values of so many. A scaler and a
+/// what a [`MinMaxScaler`](crate::ml::MinMaxScaler), a [`MaxAbsScaler`](crate::ml::MaxAbsScaler) or
+/// a [`StandardScaler`](crate::ml::StandardScaler) learns. It is read once more for each of these
+/// that scales what another scaler has made, and for a [`RobustScaler`](crate::ml::RobustScaler),
+/// whose quantiles are exact, once for every 64 features, or more often if the budget has no room
+/// for the values of so many. A scaler and a
 /// [`Normalizer`](crate::ml::Normalizer) are applied to blocks as they are read. Other stages that
 /// come after one that learns make their column in memory.
 ///
