@@ -300,7 +300,11 @@ impl Footer {
             let range = ranges
                 .partition_point(|range| range.start as i64 <= at)
                 .checked_sub(1);
-            range.map_or(at, |range| at - ranges[range].start as i64 + starts[range])
+            // A damaged offset may be any number.
+            range.map_or(at, |range| {
+                at.wrapping_sub(ranges[range].start as i64)
+                    .wrapping_add(starts[range])
+            })
         };
         let rows = self.group_rows[groups.clone()].iter();
         let num_rows = rows.map(|rows| *rows as i64).sum();
