@@ -301,7 +301,10 @@ fn driver() {
         .transform_to(&data, there.stages(), None, &folder)
         .unwrap();
     let parts = folder.list().unwrap();
-    assert_eq!(parts, ["part-00000.parquet", "part-00001.parquet"]);
+    assert_eq!(
+        parts,
+        ["part-00000-c00000.parquet", "part-00001-c00000.parquet"]
+    );
     let mut parts = parts
         .iter()
         .map(|name| folder.parquet(name).unwrap().collect().unwrap());
