@@ -16,7 +16,9 @@ use std::{
 use bytemuck::Pod;
 use ndarray::Array2;
 
-use super::{BlockMatrix, Features, FeaturesView, MaxAbs, MinMaxStatistics, Moments};
+use super::{
+    BlockMatrix, Features, FeaturesView, MaxAbs, MinMaxStatistics, Moments, statistics::Statistics,
+};
 use crate::{Error, Result};
 
 /// How many bytes of a matrix are handled at a time, as the widest type.
@@ -234,40 +236,41 @@ impl Matrix {
     /// # Errors
     /// Those of [`MinMaxStatistics::of`].
     pub(crate) fn min_max(&self) -> Result<MinMaxStatistics> {
-        if let Some(known) = self
-            .blocks()
-            .and_then(|blocks| blocks.statistics().min_max.as_ref())
-        {
-            return Ok(known.clone());
-        }
-        let mut all = MinMaxStatistics::empty(self.width());
-        self.for_each_block(|block, _| all.merge(&MinMaxStatistics::of(block)?))?;
-        Ok(all)
+        let none = MinMaxStatistics::empty(self.width());
+        let known = |known: &Statistics| known.min_max.clone();
+        self.learn(known, none, |all, block| {
+            all.merge(&MinMaxStatistics::of(block)?)
+        })
     }
 
     /// The largest absolute value of each column.
     pub(crate) fn max_abs(&self) -> Result<MaxAbs> {
-        if let Some(known) = self
-            .blocks()
-            .and_then(|blocks| blocks.statistics().max_abs.as_ref())
-        {
-            return Ok(known.clone());
-        }
-        let mut all = MaxAbs::empty(self.width());
-        self.for_each_block(|block, _| all.merge(&MaxAbs::of(block)))?;
-        Ok(all)
+        let none = MaxAbs::empty(self.width());
+        let known = |known: &Statistics| known.max_abs.clone();
+        self.learn(known, none, |all, block| {
+            all.add(block);
+            Ok(())
+        })
     }
 
     /// The mean and the spread of each column.
     pub(crate) fn moments(&self) -> Result<Moments> {
-        if let Some(known) = self
-            .blocks()
-            .and_then(|blocks| blocks.statistics().moments.as_ref())
-        {
-            return Ok(known.clone());
+        let none = Moments::empty(self.width());
+        let known = |known: &Statistics| known.moments.clone();
+        self.learn(known, none, |all, block| all.merge(&Moments::of(block)))
+    }
+
+    /// What is known of blocks without another pass, or else what `add` makes of all rows.
+    fn learn<T>(
+        &self,
+        known: impl Fn(&Statistics) -> Option<T>,
+        mut all: T,
+        add: impl Fn(&mut T, FeaturesView<'_>) -> Result<()>,
+    ) -> Result<T> {
+        if let Some(known) = self.blocks().and_then(|blocks| known(blocks.statistics())) {
+            return Ok(known);
         }
-        let mut all = Moments::empty(self.width());
-        self.for_each_block(|block, _| all.merge(&Moments::of(block)))?;
+        self.for_each_block(|block, _| add(&mut all, block))?;
         Ok(all)
     }
 

@@ -38,7 +38,8 @@ impl Statistics {
             }
             Statistic::MaxAbs => {
                 let all = self.max_abs.get_or_insert_with(|| MaxAbs::empty(width));
-                all.merge(&MaxAbs::of(rows))
+                all.add(rows);
+                Ok(())
             }
             Statistic::Moments => {
                 let all = self.moments.get_or_insert_with(|| Moments::empty(width));

@@ -165,9 +165,17 @@ fn panicked(rank: usize, world_size: usize, panic: &(dyn Any + Send)) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use polars::df;
+
     use super::*;
-    use crate::collective::Collective;
-    use crate::error::TrainingError;
+    use crate::{
+        Layer, Network,
+        collective::Collective,
+        error::TrainingError,
+        lake::Credentials,
+        stages::{TorchEstimator, VectorAssembler},
+        train::Silent,
+    };
 
     #[test]
     fn results_come_back_in_the_order_of_the_ranks() {
@@ -220,6 +228,34 @@ mod tests {
                 ..
             }))
         ));
+    }
+
+    #[test]
+    fn a_transformation_that_fails_in_one_rank_leaves_no_files_of_the_others() {
+        let rows = |holes: bool| {
+            let x = (0..1000).map(|row| (!holes || row != 990).then_some(f64::from(row)));
+            let label = (0..1000).map(|row| i64::from(row > 500));
+            let (x, label) = (x.collect::<Vec<_>>(), label.collect::<Vec<_>>());
+            Data::from(df!("x" => x, "label" => label).unwrap())
+        };
+        let network = Network::new(&[1], vec![Layer::linear(1, 2)]).unwrap();
+        let spec = FitSpec {
+            stages: vec![
+                VectorAssembler::new().input_cols(["x"]).into(),
+                TorchEstimator::new(network).verbose(0).into(),
+            ],
+        };
+        let models = Threads.fit(&rows(false), 1, &spec, FitContext::new(&Silent));
+        let models = models.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Lake::open(&folder.path().to_string_lossy(), &Credentials::local()).unwrap();
+        let error = Threads.transform_to(&rows(true), &models, None, &folder);
+        assert!(error.unwrap_err().to_string().contains("991"));
+        assert!(folder.list().unwrap().is_empty());
+        Threads
+            .transform_to(&rows(false), &models, None, &folder)
+            .unwrap();
+        assert!(!folder.list().unwrap().is_empty());
     }
 
     #[test]

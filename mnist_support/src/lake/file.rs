@@ -140,11 +140,8 @@ impl LakeFile {
                 })
                 .collect();
         }
-        if ranges
-            .iter()
-            .map(|range| range.end - range.start)
-            .sum::<u64>()
-            <= AT_ONCE
+        let bytes: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        if bytes <= AT_ONCE
             && let Some(fetched) =
                 runtime::now("reading", &self.url, self.fetch_all(ranges, counter))?
         {

@@ -110,7 +110,7 @@ impl PipelineModel {
     /// Like [`transform`](Self::transform), but the ranks write the rows that they transform to a
     /// folder, as Parquet files. `part-00000-c00000.parquet` is the first of rank 0, and a rank of
     /// many rows writes several. [`Lake::parquet`] reads the folder. The rows are never collected
-    /// in one place. If stopped, it removes the files already written.
+    /// in one place. If it fails or is stopped, it removes the files already written.
     ///
     /// # Errors
     /// As [`transform`](Self::transform); [`LakeError::Storage`](crate::error::LakeError::Storage)

@@ -10,12 +10,12 @@ use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use polars::prelude::DataFrame;
 
-use super::{Part, Shard};
+use super::{Part, Shard, all_rows};
 use crate::{
     Result,
     error::TableError,
     interrupt,
-    lake::{self, ReadProgress, stack},
+    lake::{self, ReadProgress},
 };
 
 /// About as many bytes of batches are handled at a time.
@@ -62,12 +62,7 @@ impl Part for StreamRows {
         columns: Option<&[String]>,
         on_progress: &dyn Fn(ReadProgress),
     ) -> Result<DataFrame> {
-        let mut pieces = Vec::new();
-        self.read_each(columns, on_progress, &mut |piece| {
-            pieces.push(piece);
-            Ok(())
-        })?;
-        Ok(stack(pieces, &self.name)?.unwrap_or_default())
+        all_rows(self, columns, on_progress)
     }
 
     fn read_each(

@@ -8,10 +8,10 @@ use std::{
 use polars::prelude::DataFrame;
 use rand::seq::SliceRandom;
 
-use super::{Data, Part, Shard};
+use super::{Data, Part, Shard, all_rows};
 use crate::{
     Error, Result,
-    lake::{ReadProgress, stack},
+    lake::ReadProgress,
     random::{Purpose, stream},
 };
 
@@ -144,12 +144,7 @@ impl Part for Dealt {
         columns: Option<&[String]>,
         on_progress: &dyn Fn(ReadProgress),
     ) -> Result<DataFrame> {
-        let mut pieces = Vec::new();
-        self.read_each(columns, on_progress, &mut |piece| {
-            pieces.push(piece);
-            Ok(())
-        })?;
-        Ok(stack(pieces, &self.name)?.unwrap_or_default())
+        all_rows(self, columns, on_progress)
     }
 
     fn read_each(
@@ -217,9 +212,7 @@ impl Part for CountedBlock {
         columns: Option<&[String]>,
         on_progress: &dyn Fn(ReadProgress),
     ) -> Result<DataFrame> {
-        let rows = self.block.read_with_progress(columns, on_progress)?;
-        self.rows.set(self.part, self.number, rows.height());
-        Ok(rows)
+        all_rows(self, columns, on_progress)
     }
 
     fn read_each(

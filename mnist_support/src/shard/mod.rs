@@ -18,6 +18,7 @@ use crate::{
     lake::{
         Each, FileSource, ReadProgress,
         reading::{OnProgress, ignore_progress},
+        stack,
     },
     text,
 };
@@ -332,6 +333,20 @@ pub trait Part: fmt::Debug + Send + Sync {
     fn blocks(&self) -> Result<Option<Vec<Shard>>> {
         Ok(None)
     }
+}
+
+/// All rows of a part that is read in pieces.
+fn all_rows(
+    part: &impl Part,
+    columns: Option<&[String]>,
+    on_progress: &dyn Fn(ReadProgress),
+) -> Result<DataFrame> {
+    let mut pieces = Vec::new();
+    part.read_each(columns, on_progress, &mut |piece| {
+        pieces.push(piece);
+        Ok(())
+    })?;
+    Ok(stack(pieces, &part.name())?.unwrap_or_default())
 }
 
 /// One rank's share of the rows.

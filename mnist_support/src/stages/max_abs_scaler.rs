@@ -55,13 +55,8 @@ impl MaxAbsScaler {
             None => vector.features.max_abs()?,
             Some(_) => {
                 let mut own = MaxAbs::empty(vector.width());
-                let mut merged = Ok(());
-                vector.for_each_block(|block| {
-                    if merged.is_ok() {
-                        merged = own.merge(&MaxAbs::of(block.view()));
-                    }
-                })?;
-                merged.map(|()| own)?
+                vector.for_each_block(|block| own.add(block.view()))?;
+                own
             }
         };
         let max_abs = all_reduce_f64(own.values(), ReduceOp::Max, collective)?;

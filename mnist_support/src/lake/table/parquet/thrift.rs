@@ -30,7 +30,7 @@ impl Seen {
     pub(super) fn check(&self, required: &[i16]) -> Result<()> {
         match required.iter().find(|field| self.0 & (1 << **field) == 0) {
             None => Ok(()),
-            Some(_) => Err(invalid("a field that is required is missing")),
+            Some(field) => Err(invalid(&format!("the required field {field} is missing"))),
         }
     }
 }
